@@ -1,0 +1,1 @@
+"""Hydra configurations, installed as tartan.configs."""

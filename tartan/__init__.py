@@ -1,0 +1,1 @@
+"""Training with auxiliary objectives whose weights are learned while training."""

@@ -1,0 +1,1 @@
+"""The shared encoder and Hugging Face heads on it."""

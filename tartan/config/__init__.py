@@ -1,0 +1,1 @@
+"""Typed schema, strict merge, and configuration to objects."""

@@ -1,0 +1,1 @@
+"""Sources, corpora, tokenising and batches; the bundled demo task."""

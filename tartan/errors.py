@@ -1,0 +1,41 @@
+"""Errors a person can mend: one line that says what is wrong, where, and what to do."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class TartanError(Exception):
+    """What the command line answers with one line and exit status 2, never a traceback."""
+
+
+class ConfigError(TartanError):
+    """An option, name or value of the configuration that cannot be used."""
+
+
+class DataError(TartanError):
+    """A data file, row or split that cannot be used."""
+
+
+class ModelError(TartanError):
+    """A model or tokenizer that cannot be loaded, or cannot serve as a body or head."""
+
+
+class PluginError(TartanError):
+    """A plugin that is unknown, broken, or claims a name that another plugin has."""
+
+
+class CheckpointError(TartanError):
+    """A checkpoint that cannot be read, or does not belong to this run."""
+
+
+def suggest(word: str, choices: Iterable[str]) -> str:
+    """The end of an error line: the nearest valid name, or all of them when none is near.
+
+    >>> suggest("mln", ["mlm", "classification"])
+    "did you mean 'mlm'?"
+    """
+    known = sorted(set(choices))
+    near = get_close_matches(word, known, n=1)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    return f"choose from: {', '.join(known)}" if known else "there are none"

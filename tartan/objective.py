@@ -1,0 +1,151 @@
+"""What an objective is: one training signal on the body, with its own head and its own data."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Protocol, Self
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from tartan.packed import Packed
+
+Row = Mapping[str, Any]
+"""One tokenised example: `input_ids` (list of int), and `label` (int) where it is labelled."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one objective reads in one pass of the body.
+
+    Attributes:
+        inputs: the sequences.
+        items: how many items the loss sums over, known before the loss is computed, so that
+            micro-batches of an accumulated step add up to exactly the whole batch's mean.
+        targets: what the loss compares with, by name; tensors of any shape.
+    """
+
+    inputs: Packed
+    items: int
+    targets: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def to(self, device: torch.device) -> Self:
+        """The same batch on a device."""
+        targets = {name: value.to(device) for name, value in self.targets.items()}
+        return replace(self, inputs=self.inputs.to(device), targets=targets)
+
+
+class Head(Protocol):
+    """A Hugging Face head without its body."""
+
+    def __call__(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Logits from hidden states [rows, tokens, hidden] and their mask [rows, tokens]."""
+
+
+class Context(Protocol):
+    """What an objective is built from. It reaches training data only: never dev, never test."""
+
+    @property
+    def name(self) -> str:
+        """The objective's own name in this run: `tapt`, say, where the plugin is `mlm`."""
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The body's tokenizer."""
+
+    @property
+    def hidden_size(self) -> int:
+        """The width of the body's hidden states."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The end task's classes, in the order of their ids."""
+
+    def labelled(self) -> Sequence[Row]:
+        """The end task's training rows, tokenised: `input_ids` and `label`."""
+
+    def corpus(self, name: str) -> Sequence[Row]:
+        """An unlabelled corpus, tokenised: `input_ids`. DataError if the data has none of it."""
+
+    def head(self, kind: str) -> nn.Module:
+        """The family's own Hugging Face head, pre-trained where the checkpoint has one.
+
+        Args:
+            kind: as in the names of Hugging Face's classes: `MaskedLM`, `SequenceClassification`.
+
+        Returns:
+            A module called as `Head` says. ModelError if the family has no such head.
+        """
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss summed over a batch's items.
+
+    Attributes:
+        total: [] float, the sum (not the mean) over `batch.items` items.
+        metrics: further sums over the same items, logged as means; they carry no gradient.
+    """
+
+    total: Tensor
+    metrics: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Objective(nn.Module, ABC):
+    """One training signal. Its parameters are its head; the body belongs to the run."""
+
+    Options: ClassVar[type]
+    """A dataclass of the objective's options with their defaults; unknown options are refused."""
+
+    @abstractmethod
+    def __init__(self, options: Any, context: Context) -> None:
+        """Build the head and find the data. `options` is an instance of `Options`."""
+        super().__init__()
+
+    @abstractmethod
+    def examples(self) -> Sequence[Row]:
+        """The tokenised rows this objective trains on."""
+
+    @abstractmethod
+    def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:
+        """Rows to a batch on the CPU. All random choices (masks, say) are drawn from `rng`."""
+
+    def inputs(self, batch: Batch) -> Packed:
+        """What the body reads; the batch's sequences unless overridden."""
+        return batch.inputs
+
+    @abstractmethod
+    def loss(self, hidden: Tensor, batch: Batch) -> Loss:
+        """Score hidden states [tokens, hidden] of `inputs(batch)`: a sum over `batch.items`."""
+
+
+class PrimaryObjective(Objective):
+    """An objective that can be the end task: it predicts, is scored, and can be probed."""
+
+    head: nn.Module
+    """The head that is exported with the body as a Hugging Face model."""
+
+    @abstractmethod
+    def predict(self, hidden: Tensor, batch: Batch) -> Tensor:
+        """The head's outputs [rows, ...] from hidden states [tokens, hidden]."""
+
+    @abstractmethod
+    def features(self, hidden: Tensor, batch: Batch) -> Tensor:
+        """What a probe reads, [rows, hidden], from hidden states [tokens, hidden]."""
+
+    @abstractmethod
+    def probe(self) -> nn.Module:
+        """A fresh head from `features` to outputs like those of `predict`, randomly initialised."""
+
+    @abstractmethod
+    def criterion(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """[] float: the loss of outputs [rows, ...] summed over the batch's items."""
+
+    @abstractmethod
+    def score(self, outputs: Tensor, rows: Sequence[Row]) -> dict[str, float]:
+        """The task's metrics, from the outputs [rows, ...] for labelled rows."""
+
+    def loss(self, hidden: Tensor, batch: Batch) -> Loss:
+        """The criterion of the head's own outputs."""
+        return Loss(self.criterion(self.predict(hidden, batch), batch))

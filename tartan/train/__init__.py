@@ -1,0 +1,1 @@
+"""Stage, step, probe, optimiser, evaluation and checkpoint."""

@@ -1,0 +1,143 @@
+"""What a weighting is: how much each objective counts in an update, from small signals alone."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Flag, auto
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+
+class Needs(Flag):
+    """What a weighting asks to be measured. Losses are always there; the rest costs passes."""
+
+    LOSSES = auto()
+    """The objectives' losses: one weighted sum, one backward pass."""
+    GRADIENTS = auto()
+    """The Gramian: every inner product of two objectives' gradients on the body."""
+    DEV = auto()
+    """Each objective's inner product with the dev gradient, and the gradients' norms."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one step costs.
+
+    Attributes:
+        backwards: backward passes through the body.
+        copies: copies of the body's gradient held at once.
+    """
+
+    backwards: int
+    copies: int
+
+
+def cost(needs: Needs, objectives: int) -> Cost:
+    """The cost of a step that measures `needs` for a number of objectives."""
+    dev = int(Needs.DEV in needs)
+    if Needs.GRADIENTS in needs:
+        return Cost(backwards=objectives + dev, copies=objectives + 1 + dev)
+    return Cost(backwards=objectives + 1, copies=3) if dev else Cost(backwards=1, copies=1)
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What was measured in a step. Float tensors, objectives in order, the primary first.
+
+    Gradients are those of each objective's mean loss, on the body's parameters.
+
+    Attributes:
+        losses: [objectives], each objective's mean loss.
+        norms: [objectives], the gradients' Euclidean norms; with GRADIENTS or DEV.
+        gramian: [objectives, objectives], the gradients' inner products; with GRADIENTS.
+        dev: [objectives], inner products with the dev gradient; with DEV.
+        dev_norm: [], the dev gradient's Euclidean norm; with DEV.
+    """
+
+    losses: Tensor
+    norms: Tensor | None = None
+    gramian: Tensor | None = None
+    dev: Tensor | None = None
+    dev_norm: Tensor | None = None
+
+    @property
+    def alignment(self) -> Tensor | None:
+        """[objectives]: cosine with the dev gradient, 0 where a gradient is zero; with DEV."""
+        if self.dev is None or self.norms is None or self.dev_norm is None:
+            return None
+        scale = self.norms * self.dev_norm
+        return torch.where(scale > 0, self.dev / scale.clamp_min(torch.finfo(scale.dtype).tiny), 0)
+
+
+@dataclass(frozen=True)
+class ProbeOptions:
+    """How the dev gradient is taken (METHOD: the paper's meta-dev head; its released defaults).
+
+    Attributes:
+        steps: AdamW iterations at most to fit a probe.
+        lr: their learning rate.
+        weight_decay: their weight decay.
+        tolerance: fitting stops when the loss changes by less.
+        dropout: the probe's own dropout.
+        fit_batch_size: dev rows a probe is fitted on.
+        grad_batch_size: other dev rows the dev gradient is taken on.
+        split: `dev`, as in the paper, or `train`: a held-out share of the training split.
+        held_out: that share, between 0 and 1; the primary does not train on its rows.
+    """
+
+    steps: int = 10
+    lr: float = 1e-3
+    weight_decay: float = 0.1
+    tolerance: float = 1e-3
+    dropout: float = 0.1
+    fit_batch_size: int = 32
+    grad_batch_size: int = 64
+    split: str = "dev"
+    held_out: float = 0.1
+
+
+class Weighting(ABC):
+    """Decides how much each objective counts. It sees `Signals`, never the model."""
+
+    Options: ClassVar[type]
+    """A dataclass of the weighting's options with their defaults; unknown options are refused."""
+    needs: ClassVar[Needs]
+    """The most it ever asks for; its cost is shown before a run."""
+
+    @abstractmethod
+    def __init__(self, options: Any, objectives: tuple[str, ...], device: torch.device) -> None:
+        """`options` is an instance of `Options`; `objectives` are names, the primary first."""
+
+    @property
+    def probe(self) -> ProbeOptions:
+        """How to take the dev gradient; read only where `needs` has DEV."""
+        return ProbeOptions()
+
+    def due(self, step: int) -> Needs:
+        """What this step asks to be measured: `needs`, or less."""
+        return self.needs
+
+    @abstractmethod
+    def weights(self) -> Tensor:
+        """[objectives] float, non-negative: what each objective's mean loss counts now."""
+
+    def combine(self, signals: Signals) -> Tensor:
+        """The weights of the step just measured, where GRADIENTS kept its gradients.
+
+        A weighting that solves for weights on this step's own Gramian overrides it.
+        """
+        return self.weights()
+
+    @abstractmethod
+    def update(self, signals: Signals) -> None:
+        """Learn from a step's signals, after the optimiser has taken it."""
+
+    @abstractmethod
+    def state_dict(self) -> Mapping[str, Tensor]:
+        """All that changes in training, as tensors."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take up a `state_dict` where it left off."""
