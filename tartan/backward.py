@@ -133,9 +133,7 @@ def _sum(terms: Sequence[Term], weighting: Weighting, shared: Shared) -> Signals
     return Signals(torch.stack(losses))
 
 
-def _stream(
-    terms: Sequence[Term], weighting: Weighting, shared: Shared, dev: Term
-) -> Signals:
+def _stream(terms: Sequence[Term], weighting: Weighting, shared: Shared, dev: Term) -> Signals:
     """One gradient at a time: dev gradient, accumulator and scratch are all that is held."""
     weights = weighting.weights().to(shared.device)
     _, dev_gradient = _gradient(dev, shared, shared.buffer("dev"))
@@ -203,9 +201,7 @@ def _take(term: Term) -> list[Tensor | None]:
     return taken
 
 
-def _give(
-    terms: Sequence[Term], heads: Sequence[Sequence[Tensor | None]], weights: Tensor
-) -> None:
+def _give(terms: Sequence[Term], heads: Sequence[Sequence[Tensor | None]], weights: Tensor) -> None:
     """Give private gradients back, weighted; a parameter private to two terms gets the sum."""
     for term, gradients, weight in zip(terms, heads, weights, strict=True):
         for parameter, gradient in zip(term.private, gradients, strict=True):
