@@ -1,1 +1,47 @@
-"""Training with auxiliary objectives whose weights are learned while training."""
+"""Training with auxiliary objectives whose weights are learned while training.
+
+Everything a plugin or a training loop of one's own needs is re-exported here.
+"""
+
+from tartan.backward import Shared, Term, backward
+from tartan.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    ModelError,
+    PluginError,
+    TartanError,
+    suggest,
+)
+from tartan.objective import Batch, Context, Head, Loss, Objective, PrimaryObjective, Row
+from tartan.packed import Packed
+from tartan.plugins import hookimpl
+from tartan.weighting import Cost, Needs, ProbeOptions, Signals, Weighting, cost
+
+__all__ = [
+    "Batch",
+    "CheckpointError",
+    "ConfigError",
+    "Context",
+    "Cost",
+    "DataError",
+    "Head",
+    "Loss",
+    "ModelError",
+    "Needs",
+    "Objective",
+    "Packed",
+    "PluginError",
+    "PrimaryObjective",
+    "ProbeOptions",
+    "Row",
+    "Shared",
+    "Signals",
+    "TartanError",
+    "Term",
+    "Weighting",
+    "backward",
+    "cost",
+    "hookimpl",
+    "suggest",
+]

@@ -6,7 +6,7 @@ at once for their Gramian. All three leave the same `.grad`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Self
 
@@ -130,7 +130,7 @@ def _sum(terms: Sequence[Term], weighting: Weighting, shared: Shared) -> Signals
     for parameter in shared.parameters:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
-    return Signals(torch.stack(losses))
+    return Signals(torch.stack(losses), weights)
 
 
 def _stream(terms: Sequence[Term], weighting: Weighting, shared: Shared, dev: Term) -> Signals:
@@ -150,6 +150,7 @@ def _stream(terms: Sequence[Term], weighting: Weighting, shared: Shared, dev: Te
     shared.point(total)
     return Signals(
         torch.stack(losses),
+        weights,
         norms=torch.stack(norms),
         dev=torch.stack(products),
         dev_norm=torch.linalg.vector_norm(dev_gradient),
@@ -171,6 +172,7 @@ def _gramian(
     gramian = gradients @ gradients.T
     signals = Signals(
         torch.stack(losses),
+        weighting.weights().to(shared.device),
         norms=gramian.diagonal().sqrt(),
         gramian=gramian,
         dev=None if dev_gradient is None else gradients @ dev_gradient,
@@ -179,7 +181,7 @@ def _gramian(
     weights = weighting.combine(signals).to(shared.device)
     _give(terms, heads, weights)
     shared.point(torch.mv(gradients.T, weights, out=shared.buffer("total")))
-    return signals
+    return replace(signals, weights=weights)
 
 
 def _gradient(term: Term, shared: Shared, flat: Tensor) -> tuple[Tensor, Tensor]:

@@ -135,7 +135,7 @@ class PrimaryObjective(Objective):
         """What a probe reads, [rows, hidden], from hidden states [tokens, hidden]."""
 
     @abstractmethod
-    def probe(self) -> nn.Module:
+    def probe(self, dropout: float) -> nn.Module:
         """A fresh head from `features` to outputs like those of `predict`, randomly initialised."""
 
     @abstractmethod

@@ -50,6 +50,7 @@ class Signals:
 
     Attributes:
         losses: [objectives], each objective's mean loss.
+        weights: [objectives], what each counted in the update.
         norms: [objectives], the gradients' Euclidean norms; with GRADIENTS or DEV.
         gramian: [objectives, objectives], the gradients' inner products; with GRADIENTS.
         dev: [objectives], inner products with the dev gradient; with DEV.
@@ -57,6 +58,7 @@ class Signals:
     """
 
     losses: Tensor
+    weights: Tensor
     norms: Tensor | None = None
     gramian: Tensor | None = None
     dev: Tensor | None = None

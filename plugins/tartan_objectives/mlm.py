@@ -1,0 +1,112 @@
+"""Masked language modelling (Devlin et al., NAACL 2019, section 3.1), masks drawn afresh."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tartan import (
+    Batch,
+    ConfigError,
+    Context,
+    Loss,
+    ModelError,
+    Objective,
+    Packed,
+    Row,
+    hookimpl,
+)
+
+
+@dataclass
+class MLMOptions:
+    """Options of `mlm`.
+
+    Attributes:
+        corpus: what it reads: `task`, the end task's own texts, or `domain`.
+        mask_prob: share of tokens to predict; special tokens are never among them.
+        mask_share: share of those that the mask token replaces.
+        random_share: share of those that a random token replaces; the rest stay as they are.
+    """
+
+    corpus: str = "task"
+    mask_prob: float = 0.15
+    mask_share: float = 0.8
+    random_share: float = 0.1
+
+
+class MLM(Objective):
+    """Predict tokens that were masked, from both sides. Items: the masked tokens of a batch."""
+
+    Options = MLMOptions
+
+    def __init__(self, options: MLMOptions, context: Context) -> None:
+        super().__init__(options, context)
+        _check(options, context.name)
+        tokenizer = context.tokenizer
+        if tokenizer.mask_token_id is None:
+            raise ModelError(
+                f"objectives.{context.name} needs a mask token and the tokenizer has none: "
+                "choose a model that was trained with one"
+            )
+        self._options = options
+        self._mask_id = int(tokenizer.mask_token_id)
+        self._vocabulary = len(tokenizer)
+        self._special = torch.tensor(tokenizer.all_special_ids)
+        self._examples = context.corpus(options.corpus)
+        self.head = context.head("MaskedLM")
+
+    def examples(self) -> Sequence[Row]:
+        """The corpus's rows."""
+        return self._examples
+
+    def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:
+        """Mask the rows. Targets: `positions` [items] among the tokens, `tokens` [items]."""
+        original = Packed.of([row["input_ids"] for row in rows])
+        chosen, masked = self._mask(original.input_ids, rng)
+        positions = chosen.nonzero().squeeze(1)
+        targets = {"positions": positions, "tokens": original.input_ids[positions]}
+        return Batch(original.with_input_ids(masked), len(positions), targets)
+
+    def loss(self, hidden: Tensor, batch: Batch) -> Loss:
+        """Cross-entropy over the masked tokens; logits exist for these alone."""
+        tokens = batch.targets["tokens"]
+        logits = self.head(hidden[batch.targets["positions"]][None])[0].float()
+        right = (logits.argmax(1) == tokens).sum()
+        total = functional.cross_entropy(logits, tokens, reduction="sum")
+        return Loss(total, {"accuracy": right})
+
+    def _mask(self, tokens: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Which tokens are to be predicted, [tokens] bool, and what the body sees, [tokens]."""
+        options = self._options
+        chosen = torch.rand(tokens.shape, generator=rng) < options.mask_prob
+        chosen &= ~torch.isin(tokens, self._special)
+        fate = torch.rand(tokens.shape, generator=rng)
+        random = torch.randint(self._vocabulary, tokens.shape, generator=rng)
+        seen = torch.where(chosen & (fate < options.mask_share), self._mask_id, tokens)
+        swap = chosen & (fate >= options.mask_share)
+        swap &= fate < options.mask_share + options.random_share
+        return chosen, torch.where(swap, random, seen)
+
+
+def _check(options: MLMOptions, name: str) -> None:
+    """ConfigError unless the shares are shares."""
+    if not 0 < options.mask_prob <= 1:
+        raise ConfigError(
+            f"objectives.{name}.mask_prob is {options.mask_prob}: give more than 0 and at most 1"
+        )
+    if min(options.mask_share, options.random_share) < 0 or (
+        options.mask_share + options.random_share > 1
+    ):
+        raise ConfigError(
+            f"objectives.{name}.mask_share and random_share are {options.mask_share} and "
+            f"{options.random_share}: give shares whose sum is at most 1"
+        )
+
+
+@hookimpl
+def tartan_objectives() -> dict[str, type[Objective]]:
+    """Offer `mlm`."""
+    return {"mlm": MLM}

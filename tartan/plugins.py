@@ -1,0 +1,222 @@
+"""Plugins: hook specs, discovery, blame, look-up.
+
+A distribution offers objectives and weightings through the entry-point group `tartan`: each entry
+point names a module whose functions, marked `@tartan.hookimpl`, answer the hooks below. One broken
+plugin never takes the others with it: it is kept as a `Problem` that names its distribution.
+"""
+
+import importlib.metadata
+import inspect
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, is_dataclass
+from functools import cache
+from typing import Generic, TypeVar
+
+import pluggy
+
+from tartan.errors import PluginError, suggest
+from tartan.objective import Objective
+from tartan.weighting import Weighting
+
+T = TypeVar("T")
+GROUP = "tartan"
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
+
+
+class Hooks:
+    """What a plugin module may answer."""
+
+    @hookspec
+    def tartan_objectives(self) -> Mapping[str, type[Objective]]:  # type: ignore[empty-body]
+        """Objectives by name; a name is lower-case letters, digits and underscores."""
+
+    @hookspec
+    def tartan_weightings(self) -> Mapping[str, type[Weighting]]:  # type: ignore[empty-body]
+        """Weightings by name; a name is lower-case letters, digits and underscores."""
+
+
+@dataclass(frozen=True)
+class Plugin(Generic[T]):
+    """One objective or weighting, and where it comes from.
+
+    Attributes:
+        name: what a configuration calls it.
+        cls: its class.
+        distribution: the installed distribution and its version, `tartan 0.1.0`.
+    """
+
+    name: str
+    cls: type[T]
+    distribution: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A plugin, or a name, that cannot be used, and why.
+
+    Attributes:
+        distribution: who is to blame.
+        reason: what is wrong, in one line.
+    """
+
+    distribution: str
+    reason: str
+
+    def __str__(self) -> str:
+        """One line that names the distribution."""
+        return f"{self.distribution}: {self.reason}"
+
+
+class Shelf(Generic[T]):
+    """The plugins of one kind, by name. A name that two plugins claim belongs to neither."""
+
+    def __init__(self, kind: str, claims: Iterable[Plugin[T]]) -> None:
+        self.kind = kind
+        self._claims: dict[str, list[Plugin[T]]] = {}
+        for claim in claims:
+            self._claims.setdefault(claim.name, []).append(claim)
+
+    @property
+    def plugins(self) -> dict[str, Plugin[T]]:
+        """The usable plugins by name."""
+        return {n: claims[0] for n, claims in sorted(self._claims.items()) if len(claims) == 1}
+
+    @property
+    def collisions(self) -> list[Problem]:
+        """One problem for each name that several plugins claim."""
+        return [
+            Problem(
+                " and ".join(claim.distribution for claim in claims),
+                f"both offer the {self.kind} '{name}', so neither can be used: uninstall one",
+            )
+            for name, claims in sorted(self._claims.items())
+            if len(claims) > 1
+        ]
+
+    def find(self, name: str, problems: Iterable[Problem]) -> Plugin[T]:
+        """The plugin of a name. PluginError if it is unknown, or claimed twice."""
+        claims = self._claims.get(name, [])
+        if len(claims) == 1:
+            return claims[0]
+        if claims:
+            raise PluginError(
+                f"the {self.kind} '{name}' is offered by both "
+                f"{' and '.join(claim.distribution for claim in claims)}: uninstall one"
+            )
+        broken = "".join(f" (broken plugin: {problem})" for problem in problems)
+        raise PluginError(
+            f"no {self.kind} '{name}' is installed: {suggest(name, self.plugins)}{broken}"
+        )
+
+
+class Plugins:
+    """Every installed objective and weighting, and what is wrong with the rest."""
+
+    def __init__(
+        self,
+        objectives: Iterable[Plugin[Objective]],
+        weightings: Iterable[Plugin[Weighting]],
+        problems: Iterable[Problem],
+    ) -> None:
+        self._objectives = Shelf("objective", objectives)
+        self._weightings = Shelf("weighting", weightings)
+        self._broken = tuple(problems)
+
+    @property
+    def objectives(self) -> dict[str, Plugin[Objective]]:
+        """Usable objectives by name."""
+        return self._objectives.plugins
+
+    @property
+    def weightings(self) -> dict[str, Plugin[Weighting]]:
+        """Usable weightings by name."""
+        return self._weightings.plugins
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What cannot be used, and why."""
+        return (*self._broken, *self._objectives.collisions, *self._weightings.collisions)
+
+    def objective(self, name: str) -> type[Objective]:
+        """An objective's class. PluginError if it is unknown, or claimed twice."""
+        return self._objectives.find(name, self._broken).cls
+
+    def weighting(self, name: str) -> type[Weighting]:
+        """A weighting's class. PluginError if it is unknown, or claimed twice."""
+        return self._weightings.find(name, self._broken).cls
+
+
+@cache
+def discover() -> Plugins:
+    """Load every entry point of the group `tartan`, each on its own."""
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(Hooks)
+    distributions: dict[object, str] = {}
+    problems: list[Problem] = []
+    for point in importlib.metadata.entry_points(group=GROUP):
+        distribution = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown"
+        try:
+            distributions[_register(manager, point)] = distribution
+        except Exception as error:
+            # Anything may go wrong in foreign code; the others must still load.
+            problems.append(Problem(distribution, f"plugin '{point.name}' {_reason(error)}"))
+    objectives: list[Plugin[Objective]] = _collect(
+        manager.hook.tartan_objectives, Objective, distributions, problems
+    )
+    weightings: list[Plugin[Weighting]] = _collect(
+        manager.hook.tartan_weightings, Weighting, distributions, problems
+    )
+    return Plugins(objectives, weightings, problems)
+
+
+def _register(manager: pluggy.PluginManager, point: importlib.metadata.EntryPoint) -> object:
+    """Load and register one entry point; a misspelt hook takes it out again and raises."""
+    plugin = point.load()
+    manager.register(plugin)
+    try:
+        manager.check_pending()
+    except pluggy.PluginValidationError:
+        manager.unregister(plugin)
+        raise
+    return plugin
+
+
+def _collect(
+    hook: pluggy.HookCaller,
+    base: type,
+    distributions: Mapping[object, str],
+    problems: list[Problem],
+) -> list[Plugin[T]]:
+    """What each plugin answers to a hook; a bad answer becomes a problem."""
+    found: list[Plugin[T]] = []
+    for implementation in hook.get_hookimpls():
+        distribution = distributions[implementation.plugin]
+        try:
+            for name, cls in implementation.function().items():  # type: ignore[attr-defined]
+                _check(name, cls, base)
+                found.append(Plugin(name, cls, distribution))
+        except Exception as error:
+            problems.append(Problem(distribution, f"hook '{hook.name}' {_reason(error)}"))
+    return found
+
+
+def _check(name: str, cls: object, base: type) -> None:
+    """TypeError unless a name and class can serve as a plugin of the base's kind."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise TypeError(f"gives the name '{name}': use lower-case letters, digits and underscores")
+    if not (isinstance(cls, type) and issubclass(cls, base)):
+        raise TypeError(f"gives '{name}', which is no subclass of tartan.{base.__name__}")
+    if inspect.isabstract(cls):
+        missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
+        raise TypeError(f"gives '{name}', which lacks {missing}")
+    options = getattr(cls, "Options", None)
+    if not (isinstance(options, type) and is_dataclass(options)):
+        raise TypeError(f"gives '{name}', whose Options is not a dataclass")
+
+
+def _reason(error: Exception) -> str:
+    """An exception in one line."""
+    text = " ".join(str(error).split())
+    return f"failed: {type(error).__name__}: {text}"
