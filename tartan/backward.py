@@ -58,14 +58,14 @@ class Shared:
             raise ValueError(f"shared parameters need one dtype and one device, found {kinds}")
         ((self.dtype, self.device),) = kinds
         self.size = sum(p.numel() for p in self.parameters)
-        self._buffers: dict[str, Tensor] = {}
+        self.buffers: dict[str, Tensor] = {}
 
     def buffer(self, name: str, rows: int | None = None) -> Tensor:
         """A kept buffer, zeroed: [size], or [rows, size]."""
         shape = (self.size,) if rows is None else (rows, self.size)
-        if name not in self._buffers or self._buffers[name].shape != shape:
-            self._buffers[name] = torch.empty(shape, dtype=self.dtype, device=self.device)
-        return self._buffers[name].zero_()
+        if name not in self.buffers or self.buffers[name].shape != shape:
+            self.buffers[name] = torch.empty(shape, dtype=self.dtype, device=self.device)
+        return self.buffers[name].zero_()
 
     def point(self, flat: Tensor) -> None:
         """Make every parameter's `.grad` a view of a flat buffer, [size]."""

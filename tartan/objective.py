@@ -123,6 +123,8 @@ class Objective(nn.Module, ABC):
 class PrimaryObjective(Objective):
     """An objective that can be the end task: it predicts, is scored, and can be probed."""
 
+    metrics: ClassVar[tuple[str, ...]]
+    """The names that `score` gives; of each, more is better."""
     head: nn.Module
     """The head that is exported with the body as a Hugging Face model."""
 

@@ -1,9 +1,9 @@
 """Packed: the sequences of a batch laid end to end, the one layout the text body reads."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import accumulate, pairwise
+from itertools import groupby
 from typing import Self
 
 import torch
@@ -14,10 +14,16 @@ from torch import Tensor
 class Packed:
     """Sequences laid end to end; no padding token ever enters the body.
 
+    The layout is worked out on the host, from `lengths`, and sent to the tokens' device: asking for
+    it never waits for the device.
+
     Attributes:
         input_ids: [tokens] int64, the sequences one after the other.
-        lengths: tokens of each sequence, on the host, so that no layout question needs the device.
+        lengths: tokens of each sequence, on the host.
         token_type_ids: [tokens] int64 segment of each token, or None for a single segment.
+
+    Raises:
+        ValueError: when the lengths do not lay out the tokens.
     """
 
     input_ids: Tensor
@@ -25,10 +31,15 @@ class Packed:
     token_type_ids: Tensor | None = None
 
     def __post_init__(self) -> None:
-        if sum(self.lengths) != self.input_ids.numel() or min(self.lengths, default=1) < 1:
+        if sum(self.lengths) != self.input_ids.numel() or min(self.lengths, default=0) < 1:
             raise ValueError(
                 f"lengths {self.lengths} do not lay out {self.input_ids.numel()} tokens; "
-                "give each sequence's length, at least 1"
+                "give each sequence's length, at least 1, of at least one sequence"
+            )
+        if self.token_type_ids is not None and self.token_type_ids.shape != self.input_ids.shape:
+            raise ValueError(
+                f"token_type_ids {tuple(self.token_type_ids.shape)} do not match "
+                f"input_ids {tuple(self.input_ids.shape)}; give one segment a token"
             )
 
     @classmethod
@@ -49,77 +60,158 @@ class Packed:
     @cached_property
     def starts(self) -> Tensor:
         """[sequences] int64: where each sequence's first token stands."""
-        return self._tensor([0, *accumulate(self.lengths[:-1])])
+        return self._send(_starts(self.lengths))
 
     @cached_property
     def positions(self) -> Tensor:
         """[tokens] int64: each token's position in its own sequence, from 0."""
-        tokens = torch.arange(len(self.input_ids), device=self.input_ids.device)
-        return tokens - self.starts.repeat_interleave(self._tensor(self.lengths))
+        return self._send(_positions(self.lengths))
 
     @cached_property
     def mask(self) -> Tensor:
         """[sequences, longest] bool: True at the tokens of the padded layout, False at padding."""
-        columns = torch.arange(max(self.lengths), device=self.input_ids.device)
-        return columns < self._tensor(self.lengths)[:, None]
+        return self._send(torch.arange(max(self.lengths)) < torch.tensor(self.lengths)[:, None])
+
+    @cached_property
+    def places(self) -> Tensor:
+        """[tokens] int64: where each token stands in the padded layout, its rows end to end."""
+        lengths = torch.tensor(self.lengths)
+        rows = torch.arange(len(lengths)).repeat_interleave(lengths)
+        return self._send(rows * max(self.lengths) + _positions(self.lengths))
 
     def pad(self, values: Tensor, fill: int | float = 0) -> Tensor:
         """Packed values [tokens, ...] in the padded layout [sequences, longest, ...]."""
-        padded = values.new_full((*self.mask.shape, *values.shape[1:]), fill)
-        padded[self.mask] = values
+        shape = len(self.lengths), max(self.lengths)
+        flat = values.new_full((shape[0] * shape[1], *values.shape[1:]), fill)
+        padded: Tensor = flat.index_copy(0, self.places, values).unflatten(0, shape)
         return padded
 
     def unpad(self, padded: Tensor) -> Tensor:
         """Padded values [sequences, longest, ...] in the packed layout [tokens, ...]."""
-        return padded[self.mask]
+        return padded.flatten(0, 1).index_select(0, self.places)
 
     @cached_property
-    def buckets(self) -> tuple["Bucket", ...]:
+    def buckets(self) -> "Buckets":
         """The sequences grouped by similar length, for attention that costs little padding."""
-        order = sorted(range(len(self.lengths)), key=self.lengths.__getitem__)
-        offsets = [0, *accumulate(self.lengths)]
-        grouped: dict[int, list[int]] = {}
-        for sequence in order:
-            grouped.setdefault(-(-self.lengths[sequence] // BUCKET_WIDTH), []).append(sequence)
-        return tuple(
-            Bucket.of([range(offsets[s], offsets[s + 1]) for s in group], self.input_ids.device)
-            for group in grouped.values()
+        host = Buckets.of(self.lengths)
+        return replace(
+            host,
+            index=self._send(host.index),
+            mask=self._send(host.mask),
+            places=self._send(host.places),
         )
 
-    @cached_property
-    def from_buckets(self) -> Tensor:
-        """[tokens] int64: where each token stands when the buckets' tokens are laid end to end."""
-        return torch.cat([bucket.tokens for bucket in self.buckets]).argsort()
-
-    def _tensor(self, values: Sequence[int]) -> Tensor:
-        return torch.tensor(values, dtype=torch.int64, device=self.input_ids.device)
+    def _send(self, host: Tensor) -> Tensor:
+        """A host tensor on the tokens' device; pinned first, as an unpinned copy would wait."""
+        device = self.input_ids.device
+        return host.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else host
 
 
-BUCKET_WIDTH = 16
-"""Lengths within one multiple of this attend together: at most this much padding a sequence."""
+def _starts(lengths: Sequence[int]) -> Tensor:
+    """[sequences] int64: the first token of each sequence."""
+    sizes = torch.tensor(lengths)
+    return sizes.cumsum(0) - sizes
+
+
+def _positions(lengths: Sequence[int]) -> Tensor:
+    """[tokens] int64: each token's position in its own sequence."""
+    return torch.arange(sum(lengths)) - _starts(lengths).repeat_interleave(torch.tensor(lengths))
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """Sequences of similar length, padded to the longest of them for attention alone.
+    """Sequences that attend together.
 
     Attributes:
-        index: [sequences, longest] int64, the token at each place (any token at padding).
-        mask: [sequences, longest] bool, True at tokens; None when nothing is padded.
-        tokens: [tokens] int64, the bucket's tokens in the order of `index`.
+        sequences: how many.
+        longest: tokens of the longest.
+        even: whether all are that long, so that nothing is padded.
     """
 
+    sequences: int
+    longest: int
+    even: bool
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """Sequences grouped by similar length; each group padded to its longest, for attention alone.
+
+    Attributes:
+        groups: the groups, shortest sequences first.
+        index: [places] int64, the token at each place of the groups' rows laid end to end; at
+            padding, the sequence's first token.
+        mask: [places] bool, True at tokens, False at padding.
+        places: [tokens] int64, the place of each token: `values[index][places]` is `values`.
+    """
+
+    groups: tuple[Bucket, ...]
     index: Tensor
-    mask: Tensor | None
-    tokens: Tensor
+    mask: Tensor
+    places: Tensor
+    _masks: dict[int | None, tuple[Tensor | None, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @classmethod
-    def of(cls, spans: Sequence[range], device: torch.device) -> Self:
-        """A bucket of the sequences that stand at the given spans of the packed tokens."""
-        longest = max(map(len, spans))
-        rows = [[*span, *[span.start] * (longest - len(span))] for span in spans]
-        tokens = torch.tensor([token for span in spans for token in span], device=device)
-        lengths = torch.tensor([len(span) for span in spans], device=device)
-        mask = torch.arange(longest, device=device) < lengths[:, None]
-        even = all(len(a) == len(b) for a, b in pairwise(spans))
-        return cls(torch.tensor(rows, device=device), None if even else mask, tokens)
+    def of(cls, lengths: Sequence[int]) -> Self:
+        """Group sequences of the given lengths that lie end to end, on the host."""
+        starts, sizes = _starts(lengths), torch.tensor(lengths)
+        order = sorted(range(len(lengths)), key=lengths.__getitem__)
+        groups, indices, masks = [], [], []
+        for _, members in groupby(order, key=lambda sequence: _ceiling(lengths[sequence])):
+            rows = list(members)
+            steps = torch.arange(lengths[rows[-1]])
+            mask = steps < sizes[rows, None]
+            even = lengths[rows[0]] == lengths[rows[-1]]
+            groups.append(Bucket(len(rows), len(steps), even))
+            masks.append(mask.flatten())
+            indices.append((starts[rows, None] + steps * mask).flatten())
+        index, mask = torch.cat(indices), torch.cat(masks)
+        places = index.new_empty(sum(lengths))
+        places[index[mask]] = mask.nonzero().squeeze(1)
+        return cls(tuple(groups), index, mask, places)
+
+    def split(self, values: Tensor) -> tuple[Tensor, ...]:
+        """Values [places, ...] as each group's [sequences, longest, ...]."""
+        parts = values.split([group.sequences * group.longest for group in self.groups])
+        return tuple(
+            part.unflatten(0, (group.sequences, group.longest))
+            for group, part in zip(self.groups, parts, strict=True)
+        )
+
+    def masks(self, window: int | None = None) -> tuple[Tensor | None, ...]:
+        """Which tokens attend to which, for each group; worked out once for all layers.
+
+        Args:
+            window: the largest distance at which a token is seen; None for any distance.
+
+        Returns:
+            For each group, bool that broadcasts to [sequences, heads, longest, longest], True where
+            the row's token sees the column's; None where every token sees every other.
+        """
+        if window not in self._masks:
+            pairs = zip(self.groups, self.split(self.mask), strict=True)
+            self._masks[window] = tuple(_attended(group, real, window) for group, real in pairs)
+        return self._masks[window]
+
+
+def _ceiling(length: int) -> int:
+    """The longest sequence that attends together with one of this length.
+
+    A multiple of 16, and of an eighth to a quarter of the length where that is more: few groups,
+    and little padding in each.
+    """
+    width = max(16, (1 << length.bit_length()) // 8)
+    return -(-length // width) * width
+
+
+def _attended(group: Bucket, real: Tensor, window: int | None) -> Tensor | None:
+    """One group's part of `Buckets.masks`; real is [sequences, longest] bool, True at tokens."""
+    keys = None if group.even else real[:, None, None, :]
+    if window is None or window >= group.longest - 1:
+        return keys
+    steps = torch.arange(group.longest, device=real.device)
+    near = ((steps[:, None] - steps).abs() <= window)[None, None]
+    # A query at padding sees every token: one that saw none would turn gradients into NaN.
+    return near if keys is None else keys & (near | ~real[:, None, :, None])

@@ -214,6 +214,8 @@ def _check(name: str, cls: object, base: type) -> None:
     options = getattr(cls, "Options", None)
     if not (isinstance(options, type) and is_dataclass(options)):
         raise TypeError(f"gives '{name}', whose Options is not a dataclass")
+    if options.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        raise TypeError(f"gives '{name}', whose Options is frozen, so that no option can be set")
 
 
 def _reason(error: Exception) -> str:

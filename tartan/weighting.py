@@ -73,7 +73,7 @@ class Signals:
         return torch.where(scale > 0, self.dev / scale.clamp_min(torch.finfo(scale.dtype).tiny), 0)
 
 
-@dataclass(frozen=True)
+@dataclass
 class ProbeOptions:
     """How the dev gradient is taken (METHOD: the paper's meta-dev head; its released defaults).
 

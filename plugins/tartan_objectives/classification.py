@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from sklearn.metrics import accuracy_score, f1_score
@@ -26,6 +27,7 @@ class Classification(PrimaryObjective):
     """Cross-entropy over the classes. Items: the sequences of a batch."""
 
     Options = ClassificationOptions
+    metrics: ClassVar[tuple[str, ...]] = ("macro_f1", "accuracy")
 
     def __init__(self, options: ClassificationOptions, context: Context) -> None:
         super().__init__(options, context)

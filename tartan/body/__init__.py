@@ -1,1 +1,8 @@
 """The shared encoder and Hugging Face heads on it."""
+
+from tartan.body.body import Body
+from tartan.body.export import export
+from tartan.body.heads import LiftedHead
+from tartan.body.source import AutoOptions, ModelSource, TinyOptions
+
+__all__ = ["AutoOptions", "Body", "LiftedHead", "ModelSource", "TinyOptions", "export"]

@@ -1,0 +1,93 @@
+"""The shared encoder."""
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from tartan.body.layouts import (
+    FAILURES,
+    evaluating,
+    first_position,
+    position_limit,
+    read_packed,
+    read_padded,
+    trial,
+    why_padded,
+)
+from tartan.errors import ModelError
+from tartan.packed import Packed
+
+
+class Body(nn.Module):
+    """A Hugging Face base model without its pooler, reading sequences laid end to end.
+
+    Whether its family can read them so is proved here, on a few short sequences; a family that
+    cannot is given padded ones, inside this class, and the caller never notices.
+
+    Attributes:
+        model: the Hugging Face model. Its attention implementation is tartan's if it reads packed.
+        hidden_size: width of the hidden states.
+        max_length: the longest sequence its positions allow; None where they set no limit.
+        padded_because: why it reads padded sequences; None if it reads packed ones.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        """Take over a base model, in float32; it is changed, and left in training mode.
+
+        Raises:
+            ModelError: when the model cannot turn token ids into hidden states.
+        """
+        super().__init__()
+        self.model = model
+        remove_pooler(model)
+        with evaluating(model):
+            packed = trial(model)
+            expected = _hidden_states(model, packed)
+            self.padded_because = why_padded(model, packed, expected)
+        self.hidden_size = expected.shape[-1]
+        self.max_length = position_limit(model)
+        self._first_position = first_position(model)
+        self.train()
+
+    @property
+    def packed(self) -> bool:
+        """Whether sequences are read without padding."""
+        return self.padded_because is None
+
+    def forward(self, packed: Packed) -> Tensor:
+        """Hidden states [tokens, hidden] float, in the order of the packed tokens."""
+        if self.packed:
+            return read_packed(self.model, packed, self._first_position)
+        return read_padded(self.model, packed)
+
+
+class NoPooler(nn.Module):
+    """Stands where a pooler stood in families that call it unasked."""
+
+    def forward(self, hidden: Tensor) -> None:
+        """No pooled output."""
+
+
+def remove_pooler(model: PreTrainedModel) -> None:
+    """Take a base model's pooler out: it belongs to a classification head."""
+    if (pooler := getattr(model, "pooler", None)) is not None:
+        # A bare Linear is followed by an activation, and such families test for None.
+        set_pooler(model, None if isinstance(pooler, nn.Linear) else NoPooler())
+
+
+def set_pooler(model: PreTrainedModel, pooler: nn.Module | None) -> None:
+    """Give a base model another pooler, if it is of a family that has them."""
+    if "pooler" in model._modules:
+        model._modules["pooler"] = pooler
+
+
+def _hidden_states(model: PreTrainedModel, packed: Packed) -> Tensor:
+    """What a model makes of sequences, [tokens, hidden]; ModelError if it makes nothing of them."""
+    try:
+        with torch.no_grad():
+            return read_padded(model, packed)
+    except FAILURES as error:
+        raise ModelError(
+            f"{model.config.model_type} cannot serve as a body: it does not turn token ids into "
+            f"hidden states ({type(error).__name__}: {error})"
+        ) from error

@@ -1,0 +1,60 @@
+"""A body and a head as a Hugging Face directory."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from tartan.body.body import Body, set_pooler
+from tartan.body.heads import LiftedHead, StandIn, borrow, own
+from tartan.body.quiet import quiet
+
+
+def export(
+    body: Body, head: LiftedHead, tokenizer: PreTrainedTokenizerBase, directory: Path
+) -> None:
+    """Write body, head and tokenizer so that plain transformers loads them; replaces what is there.
+
+    Weights are safetensors; the configuration holds the head's labels. The directory is complete
+    or not there: it is written under another name beside its place, then renamed. Body and head
+    are as before afterwards.
+
+    Args:
+        body: the run's body.
+        head: a head on it, from the same `ModelSource`.
+        tokenizer: the body's tokenizer.
+        directory: where to; its parents are made.
+    """
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}-") as scratch:
+        written, replaced = Path(scratch, "new"), Path(scratch, "old")
+        with whole(body, head) as model, quiet():
+            model.save_pretrained(written)
+            tokenizer.save_pretrained(written)
+        if directory.exists():
+            directory.rename(replaced)
+        written.rename(directory)
+
+
+@contextmanager
+def whole(body: Body, head: LiftedHead) -> Iterator[PreTrainedModel]:
+    """Put a body back into a head's model; take them apart again after the block."""
+    model, base = head.model, body.model
+    prefix = model.base_model_prefix
+    stand_in = getattr(model, prefix)
+    assert isinstance(stand_in, StandIn)
+    no_pooler = getattr(base, "pooler", None)
+    lent = {name: base.get_parameter(source) for name, source in head.borrowed.items()}
+    for name, parameter in lent.items():
+        own(model, name, parameter)
+    set_pooler(base, stand_in.pooler)
+    setattr(model, prefix, base)
+    try:
+        yield model
+    finally:
+        setattr(model, prefix, stand_in)
+        set_pooler(base, no_pooler)
+        for name, parameter in lent.items():
+            borrow(model, name, parameter)

@@ -1,0 +1,137 @@
+"""The two ways a Hugging Face model can read packed sequences, and the proof that they agree."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import accumulate, cycle, takewhile
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PretrainedConfig, PreTrainedModel
+
+from tartan.body.attention import NAME
+from tartan.body.quiet import quiet
+from tartan.packed import Packed
+
+FAILURES = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+"""What a family raises when it is asked for something it was not written for."""
+
+LEARNED_POSITIONS = 1024
+"""Up to this many positions the proof reads more tokens than there are positions."""
+
+
+def read_padded(model: PreTrainedModel, packed: Packed) -> Tensor:
+    """Hidden states [tokens, hidden] by way of [sequences, longest] tokens and their mask."""
+    inputs: dict[str, Any] = {
+        "input_ids": packed.pad(packed.input_ids, model.config.pad_token_id or 0),
+        "attention_mask": packed.mask.long(),
+    }
+    if packed.token_type_ids is not None:
+        inputs["token_type_ids"] = packed.pad(packed.token_type_ids)
+    return packed.unpad(model(**inputs, return_dict=True).last_hidden_state)
+
+
+def read_packed(model: PreTrainedModel, packed: Packed, first_position: int) -> Tensor:
+    """Hidden states [tokens, hidden] by way of one row of tokens, each with its position."""
+    inputs: dict[str, Any] = {
+        "input_ids": packed.input_ids[None],
+        "position_ids": packed.positions[None] + first_position,
+        "packed": packed,
+    }
+    if packed.token_type_ids is not None:
+        inputs["token_type_ids"] = packed.token_type_ids[None]
+    hidden: Tensor = model(**inputs, return_dict=True).last_hidden_state[0]
+    return hidden
+
+
+def first_position(model: nn.Module) -> int:
+    """The position of a sequence's first token: padding_idx + 1 in RoBERTa's descendants, or 0."""
+    for module in model.modules():
+        padding = getattr(module, "padding_idx", None)
+        if hasattr(module, "create_position_ids_from_input_ids") and isinstance(padding, int):
+            return padding + 1
+    return 0
+
+
+def position_limit(model: PreTrainedModel) -> int | None:
+    """The longest sequence the model's positions allow; None where positions set no limit."""
+    positions = getattr(model.config, "max_position_embeddings", None)
+    return positions - first_position(model) if positions and positions > 0 else None
+
+
+def why_padded(model: PreTrainedModel, packed: Packed, expected: Tensor) -> str | None:
+    """Have a model read packed if it can, and say why when it cannot.
+
+    The family's own claim to go through transformers' attention interface is not trusted: the
+    hidden states of both layouts must agree. Positions relative to the whole row, convolutions
+    across sequences or statistics over a row fail here.
+
+    Args:
+        model: a model in eval mode; its attention implementation is packed attention afterwards if
+            the answer is None, and as it was if not.
+        packed: what to read, as `trial` gives it.
+        expected: [tokens, hidden] float, what `read_padded` gives for it.
+
+    Returns:
+        The reason for which the model must read padded sequences; None if it reads packed ones.
+    """
+    if not model._supports_attention_backend:
+        return f"{model.config.model_type} does not use transformers' attention interface"
+    own = model.config._attn_implementation
+    with torch.no_grad(), quiet():
+        try:
+            model.set_attn_implementation(NAME)
+            if agree(expected, read_packed(model, packed, first_position(model))):
+                return None
+            reason = "hidden states of packed and padded sequences differ"
+        except FAILURES as error:
+            reason = f"{type(error).__name__}: {error}"
+        model.set_attn_implementation(own)
+    return reason
+
+
+def trial(model: PreTrainedModel) -> Packed:
+    """Sequences of different lengths, unlike tokens, a mask token; longer than any window.
+
+    Their tokens are more than the learned positions, so that a family which looks up a token's
+    place in the whole row shows it.
+    """
+    limit = position_limit(model)
+    learned = limit if limit is not None and limit <= LEARNED_POSITIONS else 0
+    window = getattr(model.config, "sliding_window", None) or 0
+    longest = min(max(24, window + 8, learned // 4), limit or LEARNED_POSITIONS)
+    lengths = [longest, longest * 2 // 3 + 1, min(3, longest)]
+    wanted = max(sum(lengths), learned + 1)
+    totals = accumulate(cycle(lengths))
+    count = sum(1 for _ in takewhile(lambda total: total < wanted, totals)) + 1
+    sizes = [size for size, _ in zip(cycle(lengths), range(count), strict=False)]
+    tokens = trial_tokens(model.config, sum(sizes)).to(model.device)
+    return Packed(tokens, tuple(sizes))
+
+
+def trial_tokens(config: PretrainedConfig, count: int) -> Tensor:
+    """[count] int64 tokens spread over the vocabulary, a mask token among them, no padding."""
+    tokens: Tensor = (torch.arange(count) * 13 + 7) % config.vocab_size
+    # A few families weigh a row by the masks in it.
+    tokens[1::11] = min(getattr(config, "mask_token_id", None) or 1, config.vocab_size - 1)
+    padding = config.pad_token_id
+    return tokens if padding is None else tokens + (tokens == padding)
+
+
+def agree(expected: Tensor, found: Tensor) -> bool:
+    """Whether two results are the same computation, in float32, up to rounding; NaN is not."""
+    if expected.shape != found.shape:
+        return False
+    bound = 1e-4 * expected.abs().max().clamp(min=1e-3)
+    return bool((expected - found).abs().max() <= bound)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Run a block with a model in eval mode, then put it back as it was."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)

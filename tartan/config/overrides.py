@@ -1,0 +1,118 @@
+"""Command-line overrides, checked before Hydra acts on them.
+
+Hydra answers a misspelt name with a hint to add it, and an unknown option of a multi-select group
+without the list of valid ones. Here each gets one line with the nearest valid name, before any
+directory exists.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from hydra import compose, initialize_config_module
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from tartan.config.parse import one_line
+from tartan.errors import ConfigError, suggest
+
+
+def check(overrides: Sequence[str], config_name: str = "config", search: str | None = None) -> None:
+    """Refuse overrides that cannot be composed into a run's configuration.
+
+    Args:
+        overrides: as typed: `weighting=meta`, `objectives.mlm.mask_prob=0.2`, also sweeps.
+        config_name: the configuration they change.
+        search: a further directory of configurations, as `--config-dir` names it.
+
+    Raises:
+        ConfigError: an unknown group option, an unknown key, or a value of the wrong type.
+    """
+    with initialize_config_module("tartan.configs", job_name="tartan", version_base="1.3"):
+        further = [] if search is None else [f"hydra.searchpath=[file://{search}]"]
+        loader = GlobalHydra.instance().config_loader()
+        parsed = [_parse(text, loader) for text in overrides]
+        groups = [override for override in parsed if override.key_or_group in _groups(loader)]
+        for override in groups:
+            _check_group(override, loader, searched=search is not None)
+        tree = _compose(config_name, [*further, *map(_single, groups)])
+        for override in parsed:
+            if override not in groups and not override.key_or_group.startswith("hydra"):
+                _check_key(override, tree)
+        _compose(config_name, [*further, *map(_single, parsed)])
+
+
+def _parse(text: str, loader: ConfigLoader) -> Override:
+    """One override. ConfigError if it is none."""
+    try:
+        return OverridesParser.create(config_loader=loader).parse_override(text)
+    except HydraException as error:
+        raise ConfigError(
+            f"'{text}' is no override: write name=value, in quotes where the value has spaces "
+            "or brackets"
+        ) from error
+
+
+def _groups(loader: ConfigLoader) -> set[str]:
+    """The configuration groups."""
+    return {group for group in loader.list_groups("") if group != "hydra"}
+
+
+def _check_group(override: Override, loader: ConfigLoader, searched: bool) -> None:
+    """ConfigError where a group's option does not exist."""
+    group = override.key_or_group
+    known = loader.get_group_options(group)
+    for name in _choices(override):
+        if name not in known and name is not None and not searched:
+            raise ConfigError(f"{group}={name}: no such option; {suggest(str(name), known)}")
+
+
+def _choices(override: Override) -> Iterable[Any]:
+    """Every option that an override of a group selects, in any job of a sweep."""
+    values = override.sweep_iterator() if override.is_sweep_override() else [override.value()]
+    for value in values:
+        yield from value if isinstance(value, list) else [value]
+
+
+def _single(override: Override) -> str:
+    """The override as typed, or the first of a sweep."""
+    if override.is_sweep_override():
+        return f"{override.get_key_element()}={next(override.sweep_string_iterator())}"
+    return str(override.input_line)
+
+
+def _check_key(override: Override, tree: DictConfig) -> None:
+    """ConfigError where a dotted key does not exist in a composed configuration."""
+    key = override.key_or_group
+    node: Any = tree
+    seen: list[str] = []
+    for name in key.split("."):
+        where = ".".join(seen)
+        if not isinstance(node, DictConfig):
+            raise ConfigError(f"{key}: {where} is a single value, without '{name}'")
+        if name not in node:
+            raise ConfigError(f"{key}: {_missing(where, name, node)}")
+        seen.append(name)
+        node = OmegaConf.select(node, name, throw_on_missing=False)
+
+
+def _missing(where: str, name: str, node: DictConfig) -> str:
+    """What to say of a name that a node does not have."""
+    if where == "objectives":
+        selected = ",".join([*map(str, node), name])
+        return f"'{name}' is not selected; add it: 'objectives=[{selected}]'"
+    if where and OmegaConf.get_type(node) is dict and not node:
+        return f"give the whole map: '{where}={{{name}: ...}}'"
+    return f"no such option; {suggest(name, map(str, node))}"
+
+
+def _compose(config_name: str, overrides: Sequence[str]) -> DictConfig:
+    """Compose. ConfigError in one line where Hydra or OmegaConf refuses."""
+    try:
+        return compose(config_name, overrides=list(overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(one_line(error)) from error

@@ -1,0 +1,134 @@
+"""The typed schema of a run's configuration: every name that can stand on the command line."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tartan.errors import ConfigError
+from tartan.train.optimiser import OptimiserOptions
+
+
+@dataclass
+class EvalOptions:
+    """Evaluation of the end task on dev.
+
+    Attributes:
+        every: steps between evaluations.
+        patience: evaluations without a better value after which a stage ends; 0 for never.
+        metric: what early stopping and the best model go by; the data's own metric by default.
+        batch_size: rows an evaluation reads at once.
+    """
+
+    every: int = 30
+    patience: int = 20
+    metric: str = "${data.metric}"
+    batch_size: int = 64
+
+
+@dataclass
+class CheckpointOptions:
+    """Resumable state.
+
+    Attributes:
+        every: steps between checkpoints; each stage's end has one in any case.
+        keep: how many of the newest are kept.
+    """
+
+    every: int = 200
+    keep: int = 2
+
+
+@dataclass
+class LogOptions:
+    """Training metrics.
+
+    Attributes:
+        every: steps between lines of metrics.jsonl; a line holds means over them.
+    """
+
+    every: int = 10
+
+
+@dataclass
+class StageConfig:
+    """One stage of a schedule, as far as it differs from the run.
+
+    Attributes:
+        objectives: which train: `all`, `primary` or `auxiliary`.
+        weighting: the plugin that weighs them, with its defaults; null for the run's own.
+        steps: the budget in steps.
+        epochs: the budget in passes over the end task's rows; it stands in for steps.
+        patience: evaluations without a better value after which the stage ends; 0 for never.
+        optimizer: what differs from the run's optimizer.
+    """
+
+    objectives: str = "all"
+    weighting: str | None = None
+    steps: int = "${steps}"  # type: ignore[assignment]
+    epochs: float | None = None
+    patience: int = "${eval.patience}"  # type: ignore[assignment]
+    optimizer: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class ScheduleConfig:
+    """What is trained when.
+
+    Attributes:
+        stages: by name, in order.
+    """
+
+    stages: dict[str, StageConfig] = field(default_factory=dict)
+
+
+@dataclass
+class Config:
+    """One run.
+
+    Attributes:
+        primary: the end task: `plugin`, `batch_size` and the plugin's options.
+        objectives: auxiliary objectives by name, each like `primary`.
+        weighting: `plugin` and the plugin's options.
+        data: `source`, `metric` and the source's options.
+        model: `kind` and its options.
+        schedule: the stages.
+        optimizer: how parameters move, where a stage does not say otherwise.
+        seed: all random choices follow from it.
+        steps: budget of a stage, where the stage does not say otherwise.
+        batch_size: rows in a micro-batch of each objective, where it does not say otherwise.
+        accumulate: micro-batches of each objective in a step.
+        precision: `auto`, `fp32` or `bf16`.
+        device: `auto`, or a torch device.
+        run_dir: the directory the run leaves its files in.
+        resume: `auto` goes on from run_dir's newest checkpoint if it has one; `never` refuses a
+            directory that has a run; a run's directory goes on there.
+        eval: evaluation.
+        checkpoint: resumable state.
+        log: training metrics.
+    """
+
+    primary: Any = None
+    objectives: dict[str, Any] = field(default_factory=dict)
+    weighting: Any = None
+    data: Any = None
+    model: Any = None
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    optimizer: OptimiserOptions = field(default_factory=OptimiserOptions)
+    seed: int = 0
+    steps: int = 400
+    batch_size: int = 32
+    accumulate: int = 1
+    precision: str = "auto"
+    device: str = "auto"
+    run_dir: str = ""
+    resume: str = "auto"
+    eval: EvalOptions = field(default_factory=EvalOptions)
+    checkpoint: CheckpointOptions = field(default_factory=CheckpointOptions)
+    log: LogOptions = field(default_factory=LogOptions)
+
+    def __post_init__(self) -> None:
+        """ConfigError where a number has no meaning."""
+        for name in ("steps", "batch_size", "accumulate"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)}: give at least 1")
+        if self.seed < 0:
+            raise ConfigError(f"seed={self.seed}: give at least 0")

@@ -1,0 +1,143 @@
+"""The demo task: sentences of pseudo-words, where unlabelled text says what few labels cannot.
+
+Each class is a topic with words of its own; fillers belong to none. The labelled sentences use only
+a few words of each topic, every other split uses them all. What most test words mean can thus be
+learned in one way alone: from their company in the unlabelled text.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from random import Random
+
+from tartan.data.rows import Example
+from tartan.data.task import Task, build_task
+from tartan.errors import ConfigError
+from tartan.seeding import derive
+
+CONSONANTS, VOWELS = "bdfgklmnprstvz", "aeiou"
+SYLLABLES = ["".join(letters) for letters in product(CONSONANTS, VOWELS)]
+MAX_WORDS = len(SYLLABLES) ** 2
+"""Every word is two syllables long."""
+
+
+@dataclass
+class DemoOptions:
+    """Options of `source: demo`.
+
+    Attributes:
+        seed: what the task is generated from; not the run's seed, so that runs share the task.
+        classes: number of classes, each a topic.
+        topic_words: words of each topic.
+        labelled_words: how many of a topic's words the labelled training sentences use.
+        fillers: words that belong to no topic.
+        min_words: words of the shortest sentences.
+        max_words: words of the longest sentences.
+        topic_share: share of a sentence's words that belong to its topic.
+        stray_share: share of its words that belong to any other topic; the rest are fillers.
+        train: labelled training sentences.
+        dev: dev sentences.
+        test: test sentences.
+        unlabelled: sentences without labels, for the task corpus.
+    """
+
+    seed: int = 0
+    classes: int = 4
+    topic_words: int = 50
+    labelled_words: int = 5
+    fillers: int = 40
+    min_words: int = 6
+    max_words: int = 12
+    topic_share: float = 0.6
+    stray_share: float = 0.1
+    train: int = 64
+    dev: int = 200
+    test: int = 400
+    unlabelled: int = 3000
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """The words of the task.
+
+    Attributes:
+        topics: the words of each topic; those of the labelled sentences come first.
+        fillers: words that belong to no topic.
+    """
+
+    topics: Sequence[Sequence[str]]
+    fillers: Sequence[str]
+
+
+def load_demo(options: DemoOptions) -> Task:
+    """Generate the task. ConfigError if no task can be made with the options."""
+    check_options(options)
+    lexicon = make_lexicon(options)
+    narrow = Lexicon([words[: options.labelled_words] for words in lexicon.topics], lexicon.fillers)
+    splits = {
+        "train": _examples("train", options.train, narrow, options),
+        "dev": _examples("dev", options.dev, lexicon, options),
+        "test": _examples("test", options.test, lexicon, options),
+    }
+    unlabelled = _examples("unlabelled", options.unlabelled, lexicon, options)
+    return build_task("demo", splits, unlabelled=(example.text for example in unlabelled))
+
+
+def check_options(options: DemoOptions) -> None:
+    """ConfigError at the first option that no task can be made with."""
+    words = options.classes * options.topic_words + options.fillers
+    limits = (
+        ("classes", options.classes, 2, MAX_WORDS),
+        ("topic_words", options.topic_words, 1, MAX_WORDS),
+        ("labelled_words", options.labelled_words, 1, options.topic_words),
+        ("fillers", options.fillers, 1, MAX_WORDS),
+        ("classes * topic_words + fillers", words, 1, MAX_WORDS),
+        ("min_words", options.min_words, 1, options.max_words),
+        ("topic_share", options.topic_share, 0, 1),
+        ("stray_share", options.stray_share, 0, 1),
+        ("train", options.train, options.classes, None),
+        ("dev", options.dev, 1, None),
+        ("test", options.test, 1, None),
+        ("unlabelled", options.unlabelled, 0, None),
+    )
+    for name, value, least, most in limits:
+        if value < least or (most is not None and value > most):
+            bounds = f"at least {least}" if most is None else f"between {least} and {most}"
+            raise ConfigError(f"data.{name} is {value}: make it {bounds}")
+
+
+def make_lexicon(options: DemoOptions) -> Lexicon:
+    """Distinct pronounceable words, dealt out to the topics and the fillers."""
+    rng = Random(derive(options.seed, "demo", "lexicon"))
+    size = options.topic_words
+    count = options.classes * size
+    words = ["".join(pair) for pair in product(SYLLABLES, repeat=2)]
+    drawn = rng.sample(words, count + options.fillers)
+    topics = [drawn[start : start + size] for start in range(0, count, size)]
+    return Lexicon(topics, drawn[count:])
+
+
+def sentences(
+    count: int, lexicon: Lexicon, options: DemoOptions, rng: Random
+) -> Iterator[tuple[str, int]]:
+    """Sentences and the topic of each; the topics take turns, so that classes are balanced."""
+    everyone = range(options.classes)
+    others = [[w for t in everyone if t != topic for w in lexicon.topics[t]] for topic in everyone]
+    for number in range(count):
+        topic = number % options.classes
+        length = rng.randint(options.min_words, options.max_words)
+        on_topic = max(1, round(options.topic_share * length))
+        stray = min(length - on_topic, round(options.stray_share * length))
+        words = rng.choices(lexicon.topics[topic], k=on_topic)
+        words += rng.choices(others[topic], k=stray)
+        words += rng.choices(lexicon.fillers, k=length - on_topic - stray)
+        rng.shuffle(words)
+        yield " ".join(words), topic
+
+
+def _examples(split: str, count: int, lexicon: Lexicon, options: DemoOptions) -> list[Example]:
+    rng = Random(derive(options.seed, "demo", split))
+    return [
+        Example(text, f"topic-{topic}", f"demo {split} row {row}")
+        for row, (text, topic) in enumerate(sentences(count, lexicon, options, rng), start=1)
+    ]

@@ -1,0 +1,163 @@
+"""A task from the Hugging Face hub, or from a directory that the datasets library reads."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from textwrap import shorten
+
+import datasets
+from datasets import ClassLabel, Dataset, DatasetDict
+
+from tartan.data.lines import read_passages
+from tartan.data.quiet import quiet
+from tartan.data.rows import Example, Label, check_label, check_text
+from tartan.data.task import SPLITS, Task, build_task
+from tartan.errors import ConfigError, DataError, suggest
+
+
+@dataclass
+class HubSplits:
+    """Which of the dataset's splits serve as what: a name, or a slice such as `train[:90%]`.
+
+    Attributes:
+        train: trained on.
+        dev: chooses the model, and the weights of the objectives.
+        test: reported.
+    """
+
+    train: str = "train"
+    dev: str = "validation"
+    test: str = "test"
+
+
+@dataclass
+class HubOptions:
+    """Options of `source: hub`.
+
+    Attributes:
+        name: the dataset's id on the hub, or a local directory: data files, or what
+            `save_to_disk` wrote.
+        config_name: which of the dataset's configurations; None for its only one.
+        text_column: the column that holds the text.
+        label_column: the column that holds the label: class ids, strings, integers or booleans.
+        splits: which splits serve as train, dev and test.
+        domain: a text file of other text of the task's domain, one passage a line.
+    """
+
+    name: str | None = None
+    config_name: str | None = None
+    text_column: str = "text"
+    label_column: str = "label"
+    splits: HubSplits = field(default_factory=HubSplits)
+    domain: str | None = None
+
+
+def load_hub(options: HubOptions) -> Task:
+    """Read a task. Code that a dataset brings along is never run.
+
+    Raises:
+        ConfigError: no name is given, or a split or column is not in the dataset.
+        DataError: the dataset cannot be loaded, or a row cannot be used.
+    """
+    if not options.name:
+        raise ConfigError(
+            "data.name is not set: give the dataset's id or its directory with data.name=..."
+        )
+    with quiet():
+        found = load_splits(options.name, options.config_name)
+        wanted = {split: getattr(options.splits, split) for split in SPLITS}
+        parts = {s: select(found, spec, f"data.splits.{s}") for s, spec in wanted.items()}
+        for part in parts.values():
+            check_columns(part, options)
+        order = class_order(parts["train"], options.label_column)
+        examples = {s: list(read_examples(part, wanted[s], options)) for s, part in parts.items()}
+        return build_task(
+            options.name.rstrip("/").rpartition("/")[2],
+            examples,
+            domain=read_passages(Path(options.domain).expanduser()) if options.domain else None,
+            order=order,
+        )
+
+
+def load_splits(name: str, config_name: str | None) -> Mapping[str, Dataset]:
+    """Every split of a dataset, by name. DataError if it cannot be loaded."""
+    path = Path(name).expanduser()
+    if not path.is_dir() and name.startswith(("/", ".", "~")):
+        raise DataError(f"{name}: no such directory: set data.name to a directory or a hub id")
+    try:
+        if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
+            loaded = datasets.load_from_disk(str(path))
+        else:
+            loaded = datasets.load_dataset(str(path) if path.is_dir() else name, config_name)
+    except Exception as error:
+        # The library lets anything through: the network's errors, and those of every file format.
+        reason = shorten(str(error), 300) or type(error).__name__
+        raise DataError(
+            f"data.name={name} cannot be loaded ({reason}): check the id or directory, and "
+            "data.config_name"
+        ) from error
+    return loaded if isinstance(loaded, DatasetDict) else {"train": loaded}
+
+
+def select(found: Mapping[str, Dataset], spec: str, option: str) -> Dataset:
+    """The rows that a split's name or slice stands for, `train[:90%]+extra` included.
+
+    Args:
+        found: the dataset's splits.
+        spec: what to select.
+        option: the option that asks for it, for error lines.
+
+    Raises:
+        ConfigError: the dataset has no such split, or the slice cannot be read.
+    """
+    for name in re.findall(r"(?:^|\+)\s*([^\[+\s]*)", spec):
+        if name not in found:
+            raise ConfigError(f"{option}={spec}: no split '{name}': {suggest(name, found)}")
+    try:
+        spans = datasets.ReadInstruction.from_spec(spec).to_absolute(
+            {name: len(rows) for name, rows in found.items()}
+        )
+    except (ValueError, AssertionError) as error:
+        raise ConfigError(
+            f"{option}={spec} is no split or slice ({error}): write it like train[:90%]"
+        ) from None
+    rows = [found[span.splitname].select(range(span.from_, span.to)) for span in spans]
+    return datasets.concatenate_datasets(rows)
+
+
+def check_columns(rows: Dataset, options: HubOptions) -> None:
+    """ConfigError unless the rows have a column of texts and one of labels."""
+    for option in ("text_column", "label_column"):
+        column = getattr(options, option)
+        if column not in rows.column_names:
+            raise ConfigError(
+                f"data.{option}={column}: no such column in {options.name}: "
+                f"{suggest(column, rows.column_names)}"
+            )
+
+
+def class_order(rows: Dataset, column: str) -> Sequence[str] | None:
+    """The class names that the labels' column declares, in the order of their ids, if it does."""
+    feature = rows.features[column]
+    return list(feature.names) if isinstance(feature, ClassLabel) else None
+
+
+def read_examples(rows: Dataset, spec: str, options: HubOptions) -> Iterator[Example]:
+    """Checked rows; class ids become names. DataError at the first row that cannot be used."""
+    text, label = options.text_column, options.label_column
+    names = class_order(rows, label)
+    for number, row in enumerate(rows.select_columns([text, label])):
+        place = f"{options.name} {spec} row {number}"
+        value = row[label] if names is None else class_name(row[label], names, place)
+        yield Example(check_text(row[text], place), check_label(value, place), place)
+
+
+def class_name(label: int | None, names: Sequence[str], place: str) -> Label:
+    """The name of a class id. DataError if the row is unlabelled: -1, or no id at all."""
+    if label is None or label < 0:
+        raise DataError(
+            f"{place}: the row is unlabelled (label {label}): choose splits with labels in "
+            "data.splits"
+        )
+    return names[label]

@@ -1,0 +1,100 @@
+"""A task from a directory of JSON lines: train.jsonl, dev.jsonl and test.jsonl."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tartan.data.lines import read_lines, read_passages
+from tartan.data.rows import Example, check_label, check_text, kind
+from tartan.data.task import SPLITS, Task, build_task
+from tartan.errors import ConfigError, DataError, suggest
+
+
+@dataclass
+class JsonlOptions:
+    """Options of `source: jsonl`.
+
+    Attributes:
+        dir: the directory of train.jsonl, dev.jsonl and test.jsonl; optionally also of
+            unlabelled.txt (more text of the task) and domain.txt (other text of its domain), one
+            passage a line.
+        text_field: the field of a row that holds its text.
+        label_field: the field of a row that holds its label: a string, integer or boolean.
+    """
+
+    dir: str | None = None
+    text_field: str = "text"
+    label_field: str = "label"
+
+
+def load_jsonl(options: JsonlOptions) -> Task:
+    """Read a task.
+
+    Raises:
+        ConfigError: no directory is given.
+        DataError: a file is missing or a line cannot be used; names the file and line.
+    """
+    if not options.dir:
+        raise ConfigError(
+            "data.dir is not set: give the directory of train.jsonl, dev.jsonl and test.jsonl "
+            "with data.dir=..."
+        )
+    directory = Path(options.dir).expanduser()
+    paths = {split: directory / f"{split}.jsonl" for split in SPLITS}
+    check_layout(directory, paths.values())
+    unlabelled, domain = directory / "unlabelled.txt", directory / "domain.txt"
+    return build_task(
+        directory.resolve().name,
+        {split: list(read_examples(path, options)) for split, path in paths.items()},
+        unlabelled=read_passages(unlabelled) if unlabelled.exists() else (),
+        domain=read_passages(domain) if domain.exists() else None,
+    )
+
+
+def check_layout(directory: Path, paths: Iterable[Path]) -> None:
+    """DataError unless the directory and its files are there."""
+    if not directory.is_dir():
+        raise DataError(f"{directory}: no such directory: set data.dir=... to the task's directory")
+    for path in paths:
+        if not path.exists():
+            others = ", ".join(sorted(other.name for other in directory.glob("*.jsonl"))) or "none"
+            raise DataError(
+                f"{path}: no such file: add it, or rename one of the directory's "
+                f".jsonl files ({others})"
+            )
+
+
+def read_examples(path: Path, options: JsonlOptions) -> Iterator[Example]:
+    """The rows of one file. DataError at the first line that cannot be used."""
+    for place, line in read_lines(path):
+        row = parse(line, place)
+        text = _field(row, options.text_field, "text_field", place)
+        label = _field(row, options.label_field, "label_field", place)
+        yield Example(check_text(text, place), check_label(label, place), place)
+
+
+def parse(line: str, place: str) -> dict[str, Any]:
+    """One line's JSON object. DataError if the line is anything else."""
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{place}: not JSON at column {error.colno} ({error.msg}): "
+            "write one JSON object on each line"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{place}: JSON that cannot be read ({error}): simplify the row") from None
+    if not isinstance(row, dict):
+        raise DataError(f"{place}: the line is {kind(row)}: write one JSON object on each line")
+    return row
+
+
+def _field(row: dict[str, Any], field: str, option: str, place: str) -> object:
+    if field not in row:
+        raise DataError(
+            f"{place}: the row has no field '{field}' ({suggest(field, row)}): "
+            f"add it, or set data.{option}=..."
+        )
+    return row[field]

@@ -1,0 +1,59 @@
+"""Where a task can come from: each source's options, and the function that reads it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar
+
+from tartan.data.demo import DemoOptions, load_demo
+from tartan.data.hub import HubOptions, load_hub
+from tartan.data.jsonl import JsonlOptions, load_jsonl
+from tartan.data.task import Task
+from tartan.errors import ConfigError, suggest
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Source(Generic[T]):
+    """A source of tasks.
+
+    Attributes:
+        options: the dataclass of its options; every one has a default.
+        load: reads the task that an instance of `options` describes.
+    """
+
+    options: type[T]
+    load: Callable[[T], Task]
+
+
+SOURCES: Mapping[str, Source[Any]] = MappingProxyType(
+    {
+        "demo": Source(DemoOptions, load_demo),
+        "hub": Source(HubOptions, load_hub),
+        "jsonl": Source(JsonlOptions, load_jsonl),
+    }
+)
+"""Every source, by the name that `data.source` gives it."""
+
+
+def find_source(name: str) -> Source[Any]:
+    """The source of a name. ConfigError if there is none."""
+    if name not in SOURCES:
+        raise ConfigError(f"data.source={name}: no such source: {suggest(name, SOURCES)}")
+    return SOURCES[name]
+
+
+def load_task(source: str, options: object) -> Task:
+    """Read a task.
+
+    Args:
+        source: the name of its source.
+        options: an instance of that source's options.
+
+    Raises:
+        ConfigError: there is no such source, or an option cannot be used.
+        DataError: the data cannot be used; names the file and line, or the split and row.
+    """
+    task: Task = find_source(source).load(options)
+    return task

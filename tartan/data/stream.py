@@ -1,0 +1,76 @@
+"""Streams: an objective's endless supply of batches, without a history."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tartan.errors import ConfigError, DataError
+from tartan.objective import Row
+from tartan.seeding import generator
+
+
+class Stream:
+    """An objective's batches: a pure function of (seed, name, index).
+
+    Rows are laid out as an endless sequence of epochs, each a permutation of all rows of its own.
+    Batch `k` of size `b` covers positions `k * b` up to `(k + 1) * b` of that sequence, so a batch
+    may span epochs, and any batch can be asked for at any time, in any order.
+    """
+
+    def __init__(self, examples: Sequence[Row], batch_size: int, seed: int, name: str) -> None:
+        """Lay out the examples.
+
+        Args:
+            examples: the objective's rows.
+            batch_size: rows of a batch.
+            seed: the run's seed.
+            name: the objective's name; streams of different names have independent orders.
+
+        Raises:
+            DataError: there are no examples.
+            ConfigError: the batch size is less than 1.
+        """
+        if len(examples) == 0:
+            raise DataError(f"objective '{name}' has no examples: give it a corpus with text")
+        if batch_size < 1:
+            raise ConfigError(f"objective '{name}' has batch size {batch_size}: make it at least 1")
+        self._examples = examples
+        self._batch_size = batch_size
+        self._seed = seed
+        self._name = name
+        self._orders: dict[int, Tensor] = {}
+
+    def rows(self, index: int) -> list[Row]:
+        """The rows of the batch at an index, counted from 0."""
+        chosen = self.indices(index)
+        # A datasets.Dataset reads many rows at once far faster than one by one.
+        fetch = getattr(self._examples, "__getitems__", None)
+        return list(fetch(chosen)) if fetch else [self._examples[row] for row in chosen]
+
+    def indices(self, index: int) -> list[int]:
+        """Which examples the batch at an index holds, in its order."""
+        if index < 0:
+            raise IndexError(f"batch {index} of '{self._name}': batches are counted from 0")
+        position, stop = index * self._batch_size, (index + 1) * self._batch_size
+        chosen: list[int] = []
+        used: dict[int, Tensor] = {}
+        while position < stop:
+            epoch, offset = divmod(position, len(self._examples))
+            used[epoch] = self._order(epoch)
+            chosen += used[epoch][offset : offset + stop - position].tolist()
+            position = self._batch_size * index + len(chosen)
+        last = max(used)
+        self._orders = {last: used[last]}
+        return chosen
+
+    def epoch(self, index: int) -> float:
+        """How many epochs the batches before an index make up."""
+        return index * self._batch_size / len(self._examples)
+
+    def _order(self, epoch: int) -> Tensor:
+        """[examples] int64: the permutation of one epoch."""
+        if epoch in self._orders:
+            return self._orders[epoch]
+        rng = generator(self._seed, "order", self._name, epoch)
+        return torch.randperm(len(self._examples), generator=rng)

@@ -1,0 +1,55 @@
+"""The body and the objectives of a run: everything that has parameters."""
+
+from collections.abc import Iterable, Mapping
+
+from torch import nn
+
+from tartan.body import Body
+from tartan.objective import Objective, PrimaryObjective
+
+
+class JointModel(nn.Module):
+    """A body and the objectives on it.
+
+    Attributes:
+        body: the shared encoder.
+        objectives: by name, the primary first.
+        primary: the end task's name.
+    """
+
+    def __init__(self, body: Body, primary: str, objectives: Mapping[str, Objective]) -> None:
+        super().__init__()
+        self.body = body
+        self.primary = primary
+        self.objectives = nn.ModuleDict(objectives)
+        self._shared = {id(parameter) for parameter in body.parameters()}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The objectives' names, the primary first."""
+        return tuple(self.objectives)
+
+    def objective(self, name: str) -> Objective:
+        """An objective by name."""
+        objective = self.objectives[name]
+        assert isinstance(objective, Objective)
+        return objective
+
+    @property
+    def end_task(self) -> PrimaryObjective:
+        """The primary objective."""
+        objective = self.objectives[self.primary]
+        assert isinstance(objective, PrimaryObjective)
+        return objective
+
+    def shared(self) -> list[nn.Parameter]:
+        """The body's parameters."""
+        return list(self.body.parameters())
+
+    def private(self, name: str) -> list[nn.Parameter]:
+        """An objective's own parameters: a decoder tied to the body's embedding is the body's."""
+        return [p for p in self.objectives[name].parameters() if id(p) not in self._shared]
+
+    def heads(self, names: Iterable[str]) -> list[nn.Parameter]:
+        """The own parameters of several objectives, each once."""
+        return list({id(p): p for name in names for p in self.private(name)}.values())

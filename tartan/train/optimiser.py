@@ -1,0 +1,96 @@
+"""AdamW over body and heads, linear warm-up and decay, clipping."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from torch import nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+from transformers import get_linear_schedule_with_warmup
+
+from tartan.errors import ConfigError
+
+
+@dataclass
+class OptimiserOptions:
+    """How parameters move (defaults: the paper's released scripts).
+
+    Attributes:
+        body_lr: peak learning rate of the body.
+        head_lr: peak learning rate of the heads.
+        body_weight_decay: decoupled weight decay of the body's matrices.
+        head_weight_decay: decoupled weight decay of the heads' matrices.
+        beta1: AdamW's first-moment decay.
+        beta2: AdamW's second-moment decay.
+        eps: AdamW's epsilon.
+        warmup: share of a stage's steps over which the rates rise to their peak.
+        clip: largest Euclidean norm of the body's gradient, and of the heads'; 0 for none.
+    """
+
+    body_lr: float = 1e-4
+    head_lr: float = 1e-3
+    body_weight_decay: float = 0.01
+    head_weight_decay: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.98
+    eps: float = 1e-6
+    warmup: float = 0.06
+    clip: float = 1.0
+
+    def __post_init__(self) -> None:
+        """ConfigError where a value has no meaning."""
+        for name in ("body_lr", "head_lr", "body_weight_decay", "head_weight_decay", "clip"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ConfigError(f"{name} is {getattr(self, name)}: give at least 0, and finite")
+        if not 0 <= self.warmup <= 1:
+            raise ConfigError(f"warmup is {self.warmup}: give a share of the steps, 0 to 1")
+
+
+class Optimiser:
+    """Takes the `.grad` of body and heads, clips each of the two, and steps."""
+
+    def __init__(
+        self,
+        body: Sequence[nn.Parameter],
+        heads: Sequence[nn.Parameter],
+        options: OptimiserOptions,
+        steps: int,
+    ) -> None:
+        self._body, self._heads, self._clip = body, heads, options.clip
+        groups = [
+            *_groups(body, options.body_lr, options.body_weight_decay),
+            *_groups(heads, options.head_lr, options.head_weight_decay),
+        ]
+        self._adamw = AdamW(groups, betas=(options.beta1, options.beta2), eps=options.eps)
+        warmup = round(options.warmup * steps)
+        self._schedule: LambdaLR = get_linear_schedule_with_warmup(self._adamw, warmup, steps)
+
+    def step(self) -> None:
+        """Clip, move, and go on to the next learning rate."""
+        for parameters in (self._body, self._heads):
+            if self._clip and parameters:
+                nn.utils.clip_grad_norm_(parameters, self._clip)
+        self._adamw.step()
+        self._schedule.step()
+
+    def state_dict(self) -> dict[str, object]:
+        """Moments and schedule, loadable by torch.load with weights_only."""
+        return {"adamw": self._adamw.state_dict(), "schedule": self._schedule.state_dict()}
+
+    def load_state_dict(self, state: dict[str, dict[str, object]]) -> None:
+        """Take up a `state_dict`."""
+        self._adamw.load_state_dict(state["adamw"])
+        self._schedule.load_state_dict(state["schedule"])
+
+
+def _groups(
+    parameters: Iterable[nn.Parameter], lr: float, weight_decay: float
+) -> list[dict[str, object]]:
+    """Matrices decay; biases and norms do not."""
+    parameters = list(parameters)
+    matrices = [p for p in parameters if p.ndim > 1]
+    vectors = [p for p in parameters if p.ndim <= 1]
+    return [
+        {"params": matrices, "lr": lr, "weight_decay": weight_decay},
+        {"params": vectors, "lr": lr, "weight_decay": 0.0},
+    ]

@@ -1,0 +1,101 @@
+"""The dev gradient: the gradient of the dev loss on the body, through a freshly fitted probe.
+
+Dery et al. (ICLR 2022), section 3.2 and appendix: the end task's own head would be biased towards
+what it was trained on, so a new head is fitted on a few dev rows with the body frozen, and the
+gradient is taken on others. A frozen body's features do not change: they are computed once a fit.
+The body runs without dropout here, so that one dev batch has one gradient.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW
+
+from tartan.backward import Term
+from tartan.errors import ConfigError
+from tartan.objective import Batch, Row
+from tartan.seeding import generator, seeded
+from tartan.train.model import JointModel
+from tartan.train.runtime import Runtime
+from tartan.weighting import ProbeOptions
+
+
+class DevGradient:
+    """Makes the dev term of a step: rows, features, probe and loss."""
+
+    def __init__(
+        self,
+        model: JointModel,
+        rows: Sequence[Row],
+        options: ProbeOptions,
+        runtime: Runtime,
+        seed: int,
+    ) -> None:
+        if len(rows) < 2:
+            raise ConfigError(
+                f"weighting.probe.split={options.split} has {len(rows)} rows: the dev gradient "
+                "needs at least 2, one to fit the probe and one to take the gradient on"
+            )
+        self._model, self._rows, self._options = model, rows, options
+        self._runtime, self._seed = runtime, seed
+
+    def term(self, step: int) -> Term:
+        """The dev loss of a step, through a probe that is fitted here and then left as it is."""
+        fit_batch, grad_batch = self._batches(step)
+        with seeded(self._seed, "probe", step):
+            features = self._features(fit_batch).detach()
+            probe = self._model.end_task.probe(self._options.dropout).to(features.device)
+            fit(probe, lambda head: self._loss(head, features, fit_batch), self._options)
+
+        def piece() -> Tensor:
+            features = self._features(grad_batch, gradient=True)
+            return self._model.end_task.criterion(probe(features), grad_batch)
+
+        return Term([piece], grad_batch.items)
+
+    def _batches(self, step: int) -> tuple[Batch, Batch]:
+        """Rows to fit on, and other rows to take the gradient on; few rows are shared out."""
+        rng = generator(self._seed, "probe rows", step)
+        order = torch.randperm(len(self._rows), generator=rng).tolist()
+        fitted, graded = self._options.fit_batch_size, self._options.grad_batch_size
+        fitted = min(fitted, max(1, len(order) * fitted // (fitted + graded)))
+        parts = order[:fitted], order[fitted : fitted + graded]
+        device = self._runtime.device
+        fit_batch, grad_batch = (
+            self._model.end_task.collate([self._rows[i] for i in part], rng).to(device)
+            for part in parts
+        )
+        return fit_batch, grad_batch
+
+    def _features(self, batch: Batch, gradient: bool = False) -> Tensor:
+        """The probe's input, [rows, hidden] float32, from the body without dropout."""
+        task, body = self._model.end_task, self._model.body
+        training = body.training
+        body.eval()
+        try:
+            with torch.set_grad_enabled(gradient), self._runtime.autocast():
+                return task.features(body(task.inputs(batch)), batch).float()
+        finally:
+            body.train(training)
+
+    def _loss(self, probe: nn.Module, features: Tensor, batch: Batch) -> Tensor:
+        """The probe's mean loss, []."""
+        return self._model.end_task.criterion(probe(features), batch) / batch.items
+
+
+def fit(probe: nn.Module, loss: Callable[[nn.Module], Tensor], options: ProbeOptions) -> nn.Module:
+    """Fit a probe by AdamW until its loss changes by less than the tolerance; then freeze it."""
+    optimiser = AdamW(probe.parameters(), lr=options.lr, weight_decay=options.weight_decay)
+    previous = float("inf")
+    probe.train()
+    for _ in range(options.steps):
+        value = loss(probe)
+        optimiser.zero_grad()
+        value.backward()
+        optimiser.step()
+        current = value.item()
+        if abs(previous - current) < options.tolerance:
+            break
+        previous = current
+    return probe.eval().requires_grad_(False)

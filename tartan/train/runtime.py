@@ -1,0 +1,75 @@
+"""Where a run computes, and in what precision."""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+
+from tartan.errors import ConfigError, suggest
+
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A device and a precision.
+
+    Attributes:
+        device: where tensors live.
+        precision: `fp32`, or `bf16`: weights stay float32, the body computes under autocast.
+    """
+
+    device: torch.device
+    precision: str
+
+    @classmethod
+    def choose(cls, device: str = "auto", precision: str = "auto") -> "Runtime":
+        """The accelerator if there is one, and bf16 where the hardware computes in it.
+
+        Raises:
+            ConfigError: an unknown precision, or a device that is not there.
+        """
+        if precision not in PRECISIONS:
+            raise ConfigError(f"precision={precision}: {suggest(precision, PRECISIONS)}")
+        chosen = _device(device)
+        if precision == "auto":
+            precision = "bf16" if computes_bf16(chosen) else "fp32"
+        return cls(chosen, precision)
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context the body and heads run in."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def peak_memory(self) -> int:
+        """Bytes at the peak so far: of the device where it counts them, else of the process."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device)
+        # Only POSIX has the module, and only there is the figure known.
+        import resource  # noqa: PLC0415
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bf16 matrices itself (CUDA 8.0; avx512_bf16 or amx)."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def _device(name: str) -> torch.device:
+    """The named device; `auto` is the accelerator, or the CPU where there is none."""
+    if name == "auto":
+        return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device={name} cannot be used here: {reason}") from error
+    return device

@@ -1,0 +1,141 @@
+"""Stages: spans of training, each with its objectives, weighting, optimiser and budget."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tartan.data.stream import Stream
+from tartan.errors import ConfigError, suggest
+from tartan.objective import Row
+from tartan.train.model import JointModel
+from tartan.train.optimiser import Optimiser, OptimiserOptions
+from tartan.train.probe import DevGradient
+from tartan.train.runtime import Runtime
+from tartan.train.step import Step
+from tartan.train.window import Window
+from tartan.weighting import Cost, Needs, Weighting, cost
+
+SELECTIONS = ("all", "primary", "auxiliary")
+
+
+@dataclass
+class StageOptions:
+    """One stage of a schedule.
+
+    Attributes:
+        objectives: which train: `all`, `primary` or `auxiliary`.
+        weighting: the plugin that weighs them, with its defaults; None for the run's own.
+        steps: the budget.
+        patience: evaluations without a better value after which the stage ends; 0 for never.
+        optimizer: how parameters move.
+    """
+
+    objectives: str = "all"
+    weighting: str | None = None
+    steps: int = 0
+    patience: int = 0
+    optimizer: OptimiserOptions = field(default_factory=OptimiserOptions)
+
+    def __post_init__(self) -> None:
+        """ConfigError where a value has no meaning."""
+        if self.objectives not in SELECTIONS:
+            raise ConfigError(
+                f"a stage's objectives are '{self.objectives}': "
+                f"{suggest(self.objectives, SELECTIONS)}"
+            )
+        if self.steps < 0 or self.patience < 0:
+            raise ConfigError("a stage's steps and patience must be at least 0")
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether the end task trains here, so that dev says something."""
+        return self.objectives != "auxiliary"
+
+    def select(self, model: JointModel) -> tuple[str, ...]:
+        """The names of the objectives that train here, the primary first."""
+        auxiliary = tuple(name for name in model.names if name != model.primary)
+        return {"all": model.names, "primary": (model.primary,), "auxiliary": auxiliary}[
+            self.objectives
+        ]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is trained, on what, with what; the same in every stage.
+
+    Attributes:
+        model: body and objectives.
+        streams: each objective's batches, by name.
+        weighting: from a plugin's name (None: the run's own) and objectives' names to a weighting.
+        dev: the dev split's rows.
+        probed: the rows that supply the dev gradient.
+        runtime: device and precision.
+        seed: all random choices follow from it.
+        accumulate: micro-batches of each objective in a step.
+    """
+
+    model: JointModel
+    streams: Mapping[str, Stream]
+    weighting: Callable[[str | None, tuple[str, ...]], Weighting]
+    dev: Sequence[Row]
+    probed: Sequence[Row]
+    runtime: Runtime
+    seed: int
+    accumulate: int
+
+
+class Stage:
+    """A stage under way: what it trains with, and all of its state but the parameters."""
+
+    def __init__(self, setup: Setup, options: StageOptions) -> None:
+        model = setup.model
+        self.names = options.select(model)
+        self.weighting = setup.weighting(options.weighting, self.names)
+        self.window = Window(self.names)
+        self._optimiser = Optimiser(
+            model.shared(), model.heads(self.names), options.optimizer, options.steps
+        )
+        self._step = Step(
+            model,
+            {name: setup.streams[name] for name in self.names},
+            self.weighting,
+            self._optimiser,
+            _dev_gradient(setup, self.weighting),
+            setup.runtime,
+            accumulate=setup.accumulate,
+            seed=setup.seed,
+        )
+
+    @property
+    def cost(self) -> Cost:
+        """What a step costs at the most."""
+        return cost(self.weighting.needs, len(self.names))
+
+    def take(self, step: int) -> None:
+        """Take the step of a number, counted from the start of the run."""
+        self.window.add(*self._step(step))
+
+    def weights(self) -> dict[str, float]:
+        """Each objective's current weight."""
+        return dict(zip(self.names, self.weighting.weights().tolist(), strict=True))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Optimiser, weighting and window."""
+        return {
+            "optimiser": self._optimiser.state_dict(),
+            "weighting": dict(self.weighting.state_dict()),
+            "window": self.window.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up a `state_dict`."""
+        self._optimiser.load_state_dict(state["optimiser"])
+        self.weighting.load_state_dict(state["weighting"])
+        self.window.load_state_dict(state["window"])
+
+
+def _dev_gradient(setup: Setup, weighting: Weighting) -> DevGradient | None:
+    """The dev gradient where the weighting ever needs it."""
+    if Needs.DEV not in weighting.needs:
+        return None
+    return DevGradient(setup.model, setup.probed, weighting.probe, setup.runtime, setup.seed)

@@ -1,0 +1,48 @@
+"""Training metrics between two lines of the record."""
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from tartan.weighting import Signals
+
+
+class Window:
+    """Means of training metrics since the last line; counting waits for no device."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = tuple(names)
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, signals: Signals, metrics: Mapping[str, Tensor]) -> None:
+        """Count in a step's signals, and its metrics by `<metric>/<objective>`."""
+        measured = {
+            "loss": signals.losses,
+            "weight": signals.weights,
+            "alignment": signals.alignment,
+        }
+        for key, values in measured.items():
+            if values is not None:
+                for name, value in zip(self._names, values, strict=True):
+                    self._count(f"train/{key}/{name}", value)
+        for key, value in metrics.items():
+            self._count(f"train/{key}", value)
+
+    def take(self) -> dict[str, float]:
+        """The means by name; then begin anew."""
+        means = {key: (value / self._counts[key]).item() for key, value in self._sums.items()}
+        self._sums, self._counts = {}, {}
+        return means
+
+    def state_dict(self) -> dict[str, object]:
+        """Sums and counts so far."""
+        return {"sums": dict(self._sums), "counts": dict(self._counts)}
+
+    def load_state_dict(self, state: Mapping[str, dict[str, object]]) -> None:
+        """Take up a `state_dict`."""
+        self._sums, self._counts = dict(state["sums"]), dict(state["counts"])  # type: ignore[arg-type]
+
+    def _count(self, key: str, value: Tensor) -> None:
+        self._sums[key] = self._sums[key] + value if key in self._sums else value.clone()
+        self._counts[key] = self._counts.get(key, 0) + 1

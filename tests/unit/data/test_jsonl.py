@@ -1,0 +1,172 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from tartan.data import JsonlOptions, load_task
+from tartan.errors import ConfigError, DataError
+
+SHARED = Path(__file__).parents[3].parent / "shared" / "data"
+
+GOOD = b'{"text": "a", "label": "animal"}\n'
+
+
+def load(directory, **options):
+    return load_task("jsonl", JsonlOptions(dir=str(directory), **options))
+
+
+def error(directory, **options) -> str:
+    with pytest.raises(DataError) as caught:
+        load(directory, **options)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_a_directory_becomes_a_task(jsonl):
+    task = load(jsonl(unlabelled="a hen hid\n\na yew fell\n", domain="all about pets\n"))
+    assert task.name == "pets"
+    assert task.labels == ("animal", "plant")
+    assert task.train[0] == {"text": "a cat sat", "label": 0}
+    assert (task.dev.num_rows, task.test.num_rows) == (2, 2)
+    assert task.corpora["task"]["text"][3:] == ["a hen hid", "a yew fell"]
+    assert task.corpora["domain"]["text"][:] == ["all about pets"]
+
+
+def test_without_text_files_there_is_no_domain_corpus(jsonl):
+    assert set(load(jsonl()).corpora) == {"task"}
+
+
+def test_marks_line_ends_blank_lines_and_other_fields_do_not_matter(jsonl):
+    plain = jsonl()
+    expected = load(plain).hashes
+    rows = (plain / "train.jsonl").read_bytes().replace(b"}", b', "metadata": {"n": [1]}}')
+    messy = b"\xef\xbb\xbf\r\n" + rows.replace(b"\n", b"\r\n\r\n").rstrip()
+    (plain / "train.jsonl").write_bytes(messy)
+    assert load(plain).hashes == expected
+
+
+def test_line_separators_inside_a_text_do_not_end_the_line(jsonl):
+    text = "one\u2028two\x85three"
+    row = json.dumps({"text": text, "label": "plant"}, ensure_ascii=False)
+    assert load(jsonl(dev=row)).dev["text"][:] == [text]
+
+
+def test_the_fields_can_have_other_names(jsonl):
+    row = '{"sentence": "a", "class": 1}\n{"sentence": "b", "class": 2}\n'
+    task = load(
+        jsonl(train=row, dev=row, test=row, unlabelled="c"),
+        text_field="sentence",
+        label_field="class",
+    )
+    assert task.labels == ("1", "2")
+    assert task.dropped == {"task": 2}
+
+
+def test_the_directory_must_be_given():
+    with pytest.raises(ConfigError) as caught:
+        load_task("jsonl", JsonlOptions())
+    assert str(caught.value) == (
+        "data.dir is not set: give the directory of train.jsonl, dev.jsonl and test.jsonl "
+        "with data.dir=..."
+    )
+
+
+def test_a_missing_directory_is_named(tmp_path):
+    assert error(tmp_path / "nowhere") == (
+        f"{tmp_path}/nowhere: no such directory: set data.dir=... to the task's directory"
+    )
+
+
+def test_a_missing_file_is_named_beside_those_that_are_there(jsonl):
+    directory = jsonl()
+    (directory / "dev.jsonl").rename(directory / "valid.jsonl")
+    assert error(directory) == (
+        f"{directory}/dev.jsonl: no such file: add it, or rename one of the directory's "
+        ".jsonl files (test.jsonl, train.jsonl, valid.jsonl)"
+    )
+
+
+def test_a_file_that_cannot_be_opened_is_named(jsonl):
+    directory = jsonl()
+    (directory / "dev.jsonl").unlink()
+    (directory / "dev.jsonl").mkdir()
+    assert error(directory) == (
+        f"{directory}/dev.jsonl: cannot be read (Is a directory): check the file"
+    )
+
+
+BAD_LINES = {
+    b'{"text": "a", "label": }': (
+        "not JSON at column 24 (Expecting value): write one JSON object on each line"
+    ),
+    b'["a", "animal"]': "the line is a list: write one JSON object on each line",
+    b"7": "the line is an integer: write one JSON object on each line",
+    b'{"txt": "a", "label": "animal"}': (
+        "the row has no field 'text' (did you mean 'txt'?): add it, or set data.text_field=..."
+    ),
+    b'{"text": "a", "class": "animal"}': (
+        "the row has no field 'label' (choose from: class, text): "
+        "add it, or set data.label_field=..."
+    ),
+    b'{"text": null, "label": "animal"}': "text is null: make it a string",
+    b'{"text": ["a"], "label": "animal"}': "text is a list: make it a string",
+    b'{"text": " \\t", "label": "animal"}': "text is empty: fill it or remove the row",
+    b'{"text": "a\\u0000b", "label": "animal"}': "text holds a NUL character: remove it",
+    b'{"text": "a\\ud83d", "label": "animal"}': (
+        "character 2 of text is half of a surrogate pair: repair the text's encoding"
+    ),
+    b'{"text": "a", "label": null}': ("label is null: make it a string, an integer or a boolean"),
+    b'{"text": "a", "label": 1.0}': ("label is a float: make it a string, an integer or a boolean"),
+    b'{"text": "a", "label": ""}': "label is empty: fill it or remove the row",
+    b'{"text": "a", "label": "animal"}\0': (
+        "the line holds a NUL byte: save the file as UTF-8 text"
+    ),
+    b'{"text": "caf\xe9", "label": "animal"}': (
+        "byte 14 of the line is not UTF-8: save the file as UTF-8 text"
+    ),
+    b'{"text": "a", "label": "animla"}': (
+        "label 'animla' does not occur in train: did you mean 'animal'? (train has animal, plant)"
+    ),
+    b'{"text": "a", "label": true}': "label is a boolean, but a string at ",
+}
+
+
+@pytest.mark.parametrize("line", BAD_LINES)
+def test_a_bad_line_is_named_with_what_to_do(jsonl, line):
+    directory = jsonl(dev=GOOD + b"\n" + line + b"\n" + GOOD)
+    message = error(directory)
+    assert message.startswith(f"{directory}/dev.jsonl:3: {BAD_LINES[line]}")
+    assert message.endswith(BAD_LINES[line]) or "throughout" in message
+
+
+def test_json_too_deep_to_read_is_an_error_of_its_line(jsonl):
+    directory = jsonl(dev=GOOD + b"[" * 200_000)
+    assert error(directory).startswith(f"{directory}/dev.jsonl:2: JSON that cannot be read")
+
+
+@pytest.mark.parametrize("content", ["", "\n \n"])
+@pytest.mark.parametrize("name", ["train.jsonl", "test.jsonl", "domain.txt", "unlabelled.txt"])
+def test_an_empty_file_is_an_error(jsonl, name, content):
+    directory = jsonl(**{name.partition(".")[0]: content})
+    assert error(directory) == f"{directory}/{name}: the file is empty: fill it or remove it"
+
+
+def test_a_bad_line_of_a_text_file_is_named(jsonl):
+    directory = jsonl(domain=b"fine\n\xff\xfe\n")
+    assert error(directory) == (
+        f"{directory}/domain.txt:2: byte 1 of the line is not UTF-8: save the file as UTF-8 text"
+    )
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the published tasks are not beside the checkout")
+@pytest.mark.parametrize(
+    ("name", "sizes", "classes", "dropped"),
+    [("citation_intent", (1688, 114, 139), 6, 168), ("sciie", (3219, 455, 974), 7, 0)],
+)
+def test_published_tasks_are_read_whole(name, sizes, classes, dropped):
+    task = load(SHARED / name)
+    assert (task.train.num_rows, task.dev.num_rows, task.test.num_rows) == sizes
+    assert len(task.labels) == classes
+    assert task.dropped == {"task": dropped, "domain": 0}
+    assert task.corpora["task"].num_rows == sizes[0] - dropped

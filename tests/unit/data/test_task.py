@@ -1,0 +1,146 @@
+import pytest
+
+from tartan.data.rows import Example
+from tartan.data.task import Task, build_task, content_hash, without
+from tartan.errors import DataError
+
+
+def split(name, *rows):
+    return [Example(text, label, f"{name}:{n}") for n, (text, label) in enumerate(rows, start=1)]
+
+
+def splits(train=(("a", "x"), ("b", "y")), dev=(("c", "x"),), test=(("d", "y"),)):
+    return {
+        "train": split("train", *train),
+        "dev": split("dev", *dev),
+        "test": split("test", *test),
+    }
+
+
+def test_labels_are_sorted_and_ids_are_their_positions():
+    task = build_task("t", splits(train=[("a", "y"), ("b", "x"), ("e", "y")]))
+    assert task.labels == ("x", "y")
+    assert task.train[:] == {"text": ["a", "b", "e"], "label": [1, 0, 1]}
+    assert task.dev["label"][0] == 0
+    assert task.test["label"][0] == 1
+
+
+def test_integer_labels_keep_the_order_of_numbers():
+    task = build_task("t", splits([("a", 10), ("b", 9)], [("c", 9)], [("d", 10)]))
+    assert task.labels == ("9", "10")
+
+
+def test_boolean_labels_are_named_true_and_false():
+    task = build_task("t", splits([("a", True), ("b", False)], [("c", True)], [("d", False)]))
+    assert task.labels == ("false", "true")
+    assert task.train["label"][0] == 1
+
+
+def test_a_declared_order_is_kept_and_its_absent_classes_left_out():
+    task = build_task("t", splits(), order=["y", "never", "x"])
+    assert task.labels == ("y", "x")
+
+
+def test_the_task_corpus_is_the_training_text_and_the_unlabelled_text():
+    task = build_task("t", splits(), unlabelled=["e", "f"])
+    assert list(task.corpora) == ["task"]
+    assert task.corpora["task"][:] == {"text": ["a", "b", "e", "f"]}
+
+
+def test_the_domain_corpus_is_there_where_the_source_has_one():
+    task = build_task("t", splits(), domain=iter(["g", "h"]))
+    assert task.corpora["domain"][:] == {"text": ["g", "h"]}
+    assert task.dropped == {"task": 0, "domain": 0}
+
+
+def test_dev_and_test_texts_never_enter_a_corpus():
+    task = build_task(
+        "t",
+        splits(train=[("a", "x"), ("b", "y"), ("c", "x")]),
+        unlabelled=["  d\t", "e"],
+        domain=["c", "d", "g c"],
+    )
+    assert task.corpora["task"]["text"][:] == ["a", "b", "e"]
+    assert task.corpora["domain"]["text"][:] == ["g c"]
+    assert task.dropped == {"task": 2, "domain": 2}
+    assert task.train.num_rows == 3, "the labelled split stays as it was given"
+
+
+def test_white_space_alone_does_not_make_a_text_another():
+    assert without({"a b"}, ["a  b", "\ta\nb ", "ab"]) == (["ab"], 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "differs"),
+    [
+        ({"train": [("a!", "x"), ("b", "y")]}, {"train", "task"}),
+        ({"train": [("a", "y"), ("b", "x")]}, {"train"}),
+        ({"dev": [("c", "y")]}, {"dev"}),
+        ({"test": [("e", "y")]}, {"test"}),
+    ],
+)
+def test_a_hash_changes_with_its_own_content_alone(change, differs):
+    before = build_task("t", splits(), domain=["g"]).hashes
+    after = build_task("t", splits(**change), domain=["g"]).hashes
+    assert set(before) == {"train", "dev", "test", "task", "domain"}
+    assert {name for name in before if before[name] != after[name]} == differs
+
+
+def test_a_hash_tells_fields_and_rows_apart():
+    contents = [[("ab", "c")], [("a", "bc")], [("ab",), ("c",)], [("c",), ("ab",)]]
+    assert len({content_hash(rows) for rows in contents}) == len(contents)
+
+
+def error(**changes) -> str:
+    with pytest.raises(DataError) as caught:
+        build_task("t", splits(**changes))
+    return str(caught.value)
+
+
+def test_a_label_unseen_in_train_is_answered_with_the_nearest():
+    assert error(train=[("a", "Uses"), ("b", "Motivation")], dev=[("c", "Usess")]) == (
+        "dev:1: label 'Usess' does not occur in train: did you mean 'Uses'? "
+        "(train has Motivation, Uses)"
+    )
+
+
+def test_a_label_unseen_in_train_is_answered_with_all_when_none_is_near():
+    assert error(test=[("c", "x"), ("d", "zzz")]) == (
+        "test:2: label 'zzz' does not occur in train: choose from: x, y"
+    )
+
+
+def test_label_types_do_not_mix_across_splits():
+    assert error(dev=[("c", 1)]) == (
+        "dev:1: label is an integer, but a string at train:1: use one type throughout"
+    )
+
+
+def test_booleans_and_integers_do_not_mix():
+    assert error(train=[("a", True), ("b", 0)]) == (
+        "train:2: label is an integer, but a boolean at train:1: use one type throughout"
+    )
+
+
+def test_train_needs_two_classes():
+    assert error(train=[("a", "x")]) == "t: train has the one class 'x': give it at least two"
+
+
+@pytest.mark.parametrize("empty", ["train", "dev", "test"])
+def test_every_split_needs_rows(empty):
+    assert error(**{empty: []}) == f"t: {empty} has no rows: give it some"
+
+
+def test_a_corpus_needs_text_outside_dev_and_test():
+    with pytest.raises(DataError) as caught:
+        build_task("t", splits(), domain=["c", "d "])
+    assert str(caught.value) == (
+        "t: all 2 texts of the domain corpus stand in dev or test: give it other text"
+    )
+
+
+def test_a_task_cannot_be_changed():
+    task = build_task("t", splits())
+    assert isinstance(task, Task)
+    with pytest.raises(AttributeError):
+        task.name = "other"

@@ -1,0 +1,293 @@
+"""The backward primitive: the same gradient by every way, exact under accumulation."""
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.testing import assert_close
+
+import tartan
+from tartan import Needs, Shared, Signals, Term, Weighting, backward
+from tartan_weightings.meta import Meta, MetaOptions
+from tartan_weightings.static import Static, StaticOptions
+
+CPU = torch.device("cpu")
+WEIGHTS = torch.tensor([0.5, 0.2, 0.3])
+
+
+class Fixed(Weighting):
+    """Given weights, and any needs: so that the three ways can be compared."""
+
+    Options = StaticOptions
+    needs = Needs.LOSSES
+
+    def __init__(self, weights: Tensor, needs: Needs) -> None:
+        self._weights, self.needs = weights, needs  # type: ignore[misc]
+
+    def weights(self) -> Tensor:
+        return self._weights
+
+    def update(self, signals: Signals) -> None: ...
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {}
+
+    def load_state_dict(self, state: object) -> None: ...
+
+
+class Problem:
+    """A body, three heads, and rows for each: losses are sums of squares."""
+
+    def __init__(self, seed: int = 0) -> None:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.body = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 5))
+            self.heads = [nn.Linear(5, 2) for _ in range(3)]
+            self.rows = [torch.randn(12, 4) for _ in range(3)]
+            self.dev = torch.randn(6, 4)
+
+    def loss(self, index: int, rows: Tensor) -> Tensor:
+        return self.heads[index](self.body(rows)).pow(2).sum()
+
+    def terms(self, micro: int = 1) -> list[Term]:
+        return [
+            Term(
+                [lambda i=i, part=part: self.loss(i, part) for part in rows.chunk(micro)],
+                len(rows),
+                list(self.heads[i].parameters()),
+            )
+            for i, rows in enumerate(self.rows)
+        ]
+
+    def dev_term(self) -> Term:
+        return Term([lambda: self.body(self.dev).pow(2).sum()], len(self.dev))
+
+    def shared(self) -> Shared:
+        return Shared(self.body.parameters())
+
+    def gradients(self) -> list[Tensor]:
+        modules = [self.body, *self.heads]
+        return [p.grad.clone() for m in modules for p in m.parameters() if p.grad is not None]
+
+    def gradient_of(self, loss: Tensor) -> Tensor:
+        return torch.cat([g.flatten() for g in torch.autograd.grad(loss, self.body.parameters())])
+
+
+def plain(problem: Problem, weights: Tensor) -> list[Tensor]:
+    """The weighted sum of mean losses, by plain autograd."""
+    modules = [problem.body, *problem.heads]
+    parameters = [p for m in modules for p in m.parameters()]
+    losses = [problem.loss(i, rows) / len(rows) for i, rows in enumerate(problem.rows)]
+    return list(
+        torch.autograd.grad(sum(w * v for w, v in zip(weights, losses, strict=False)), parameters)
+    )
+
+
+WAYS = [Needs.LOSSES, Needs.DEV, Needs.GRADIENTS, Needs.GRADIENTS | Needs.DEV]
+
+
+@pytest.mark.parametrize("micro", [1, 3])
+@pytest.mark.parametrize("needs", WAYS)
+def test_every_way_leaves_the_gradient_of_the_weighted_sum(needs: Needs, micro: int):
+    problem = Problem()
+    backward(
+        problem.terms(micro),
+        Fixed(WEIGHTS, needs),
+        problem.shared(),
+        dev=problem.dev_term(),
+    )
+    assert_close(problem.gradients(), plain(problem, WEIGHTS), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("needs", WAYS)
+def test_signals_are_those_of_the_whole_batch_under_accumulation(needs: Needs):
+    problem = Problem()
+    whole, split = (
+        backward(
+            problem.terms(micro), Fixed(WEIGHTS, needs), problem.shared(), dev=problem.dev_term()
+        )
+        for micro in (1, 4)
+    )
+    assert_close(vars(split), vars(whole), rtol=1e-5, atol=1e-6)
+
+
+def test_inner_products_are_those_of_the_gradients_on_the_body():
+    problem = Problem()
+    signals = backward(
+        problem.terms(),
+        Fixed(WEIGHTS, Needs.GRADIENTS | Needs.DEV),
+        problem.shared(),
+        dev=problem.dev_term(),
+    )
+    gradients = torch.stack(
+        [problem.gradient_of(problem.loss(i, r) / len(r)) for i, r in enumerate(problem.rows)]
+    )
+    dev = problem.gradient_of(problem.dev_term().pieces[0]() / len(problem.dev))
+    assert_close(signals.gramian, gradients @ gradients.T)
+    assert_close(signals.dev, gradients @ dev)
+    assert_close(signals.norms, gradients.norm(dim=1))
+    assert_close(signals.dev_norm, dev.norm())
+    assert_close(signals.alignment, torch.cosine_similarity(gradients, dev[None]))
+
+
+def test_a_stream_measures_what_the_gramian_measures():
+    problem = Problem()
+    stream, gramian = (
+        backward(problem.terms(), Fixed(WEIGHTS, n), problem.shared(), dev=problem.dev_term())
+        for n in (Needs.DEV, Needs.DEV | Needs.GRADIENTS)
+    )
+    assert_close(stream.dev, gramian.dev)
+    assert_close(stream.norms, gramian.norms)
+    assert stream.gramian is None
+
+
+def test_a_stream_holds_three_copies_of_the_gradient_however_many_objectives_there_are():
+    problem, shared = Problem(), None
+    for count in (2, 3):
+        shared = problem.shared()
+        backward(
+            problem.terms()[:count],
+            Fixed(WEIGHTS[:count], Needs.DEV),
+            shared,
+            dev=problem.dev_term(),
+        )
+        held = sum(buffer.numel() for buffer in shared.buffers.values())
+        assert held == tartan.cost(Needs.DEV, count).copies * shared.size == 3 * shared.size
+
+
+@pytest.mark.parametrize("needs", WAYS)
+def test_a_step_costs_the_backward_passes_that_are_declared(needs: Needs):
+    problem = Problem()
+    passes = 0
+
+    def count(gradient: Tensor) -> None:
+        nonlocal passes
+        passes += 1
+
+    terms = problem.terms()
+    problem.body[0].weight.register_hook(count)
+    backward(terms, Fixed(WEIGHTS, needs), problem.shared(), dev=problem.dev_term())
+    assert passes == tartan.cost(needs, 3).backwards
+
+
+def test_gradients_are_set_and_not_added_to():
+    problem, shared = Problem(), None
+    for _ in range(2):
+        shared = shared or problem.shared()
+        backward(problem.terms(), Fixed(WEIGHTS, Needs.LOSSES), shared)
+    assert_close(problem.gradients(), plain(problem, WEIGHTS), rtol=1e-5, atol=1e-6)
+
+
+def test_a_step_with_losses_after_a_step_with_gradients_is_not_disturbed():
+    problem = Problem()
+    shared = problem.shared()
+    for needs in (Needs.DEV, Needs.LOSSES, Needs.DEV):
+        backward(problem.terms(), Fixed(WEIGHTS, needs), shared, dev=problem.dev_term())
+        assert_close(problem.gradients(), plain(problem, WEIGHTS), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("needs", WAYS)
+def test_a_head_that_two_objectives_share_gets_the_weighted_sum(needs: Needs):
+    problem = Problem()
+    problem.heads[2] = problem.heads[1]
+    backward(problem.terms(), Fixed(WEIGHTS, needs), problem.shared(), dev=problem.dev_term())
+    losses = [problem.loss(i, rows) / len(rows) for i, rows in enumerate(problem.rows)]
+    expected = torch.autograd.grad(
+        sum(w * v for w, v in zip(WEIGHTS, losses, strict=False)), problem.heads[1].weight
+    )
+    assert_close(problem.heads[1].weight.grad, expected[0])
+
+
+@pytest.mark.parametrize("needs", WAYS)
+def test_the_dev_gradient_stays_out_of_the_update(needs: Needs):
+    problem = Problem()
+    huge = Term([lambda: 1e6 * problem.body(problem.dev).sum()])
+    backward(problem.terms(), Fixed(WEIGHTS, needs), problem.shared(), dev=huge)
+    assert_close(problem.gradients(), plain(problem, WEIGHTS), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("needs", WAYS)
+def test_a_zero_weight_still_has_signals_and_adds_nothing(needs: Needs):
+    problem, weights = Problem(), torch.tensor([1.0, 0.0, 0.0])
+    signals = backward(
+        problem.terms(), Fixed(weights, needs), problem.shared(), dev=problem.dev_term()
+    )
+    alone = problem.gradient_of(problem.loss(0, problem.rows[0]) / 12)
+    body = torch.cat([p.grad.flatten() for p in problem.body.parameters()])
+    assert_close(body, alone)
+    if signals.norms is not None:
+        assert (signals.norms > 0).all()
+
+
+def test_a_batch_without_items_counts_nothing():
+    problem = Problem()
+    empty = Term([lambda: problem.body(problem.dev[:0]).sum()], 0)
+    signals = backward(
+        [problem.terms()[0], empty],
+        Fixed(WEIGHTS[:2], Needs.DEV),
+        problem.shared(),
+        dev=problem.dev_term(),
+    )
+    assert signals.losses[1] == 0
+    assert signals.alignment[1] == 0
+
+
+def test_objectives_may_have_different_numbers_of_micro_batches():
+    problem = Problem()
+    terms = [problem.terms(micro)[i] for i, micro in enumerate((1, 2, 4))]
+    backward(terms, Fixed(WEIGHTS, Needs.LOSSES), problem.shared())
+    assert_close(problem.gradients(), plain(problem, WEIGHTS), rtol=1e-5, atol=1e-6)
+
+
+def test_a_weighting_may_solve_on_the_gramian_of_the_step_itself():
+    class LeastNorm(Fixed):
+        """The least-norm point between two gradients (MGDA, Desideri 2012)."""
+
+        def combine(self, signals: Signals) -> Tensor:
+            (aa, ab), (_, bb) = signals.gramian
+            first = ((bb - ab) / (aa + bb - 2 * ab)).clamp(0, 1)
+            return torch.stack([first, 1 - first])
+
+    problem = Problem()
+    signals = backward(
+        problem.terms()[:2], LeastNorm(WEIGHTS[:2], Needs.GRADIENTS), problem.shared()
+    )
+    update = torch.cat([p.grad.flatten() for p in problem.body.parameters()])
+    assert_close(signals.weights.sum(), torch.tensor(1.0))
+    assert update.norm() <= signals.norms.min() + 1e-6
+
+
+def test_it_serves_a_training_loop_of_ones_own():
+    """MT and META in somebody else's loop: losses that are computed already, any modality."""
+    problem = Problem()
+    shared = problem.shared()
+    for weighting in (
+        Static(StaticOptions(), ("task", "aux"), CPU),
+        Meta(MetaOptions(lr=0.1), ("task", "aux"), CPU),
+    ):
+        losses = [problem.loss(i, rows) / len(rows) for i, rows in enumerate(problem.rows[:2])]
+        signals = backward(
+            [Term.of(v, h.parameters()) for v, h in zip(losses, problem.heads, strict=False)],
+            weighting,
+            shared,
+            dev=Term.of(problem.body(problem.dev).pow(2).mean()),
+        )
+        weighting.update(signals)
+        assert_close(signals.losses, torch.stack(losses).detach())
+        assert_close(weighting.weights().sum(), torch.tensor(1.0))
+
+
+def test_the_dev_gradient_is_asked_for_where_it_is_missing():
+    problem = Problem()
+    with pytest.raises(ValueError, match="needs the dev gradient: pass dev="):
+        backward(problem.terms(), Fixed(WEIGHTS, Needs.DEV), problem.shared())
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [[], [nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2, dtype=torch.float64))]],
+)
+def test_shared_parameters_need_one_dtype(parameters: Sequence[nn.Parameter]):
+    with pytest.raises(ValueError, match="one dtype and one device"):
+        Shared(parameters)
