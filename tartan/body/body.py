@@ -55,7 +55,20 @@ class Body(nn.Module):
         return self.padded_because is None
 
     def forward(self, packed: Packed) -> Tensor:
-        """Hidden states [tokens, hidden] float, in the order of the packed tokens."""
+        """Encode sequences.
+
+        Returns:
+            [tokens, hidden] float hidden states, in the order of the packed tokens.
+
+        Raises:
+            ModelError: when a sequence is longer than `max_length`; a GPU would stop the program.
+        """
+        longest = max(packed.lengths)
+        if self.max_length is not None and longest > self.max_length:
+            raise ModelError(
+                f"a sequence of {longest} tokens: {self.model.config.model_type} reads at most "
+                f"{self.max_length}; cut texts to model.max_length"
+            )
         if self.packed:
             return read_packed(self.model, packed, self._first_position)
         return read_padded(self.model, packed)

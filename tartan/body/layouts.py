@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import accumulate, cycle, takewhile
+from itertools import cycle
 from typing import Any
 
 import torch
@@ -46,9 +46,9 @@ def read_packed(model: PreTrainedModel, packed: Packed, first_position: int) -> 
 
 def first_position(model: nn.Module) -> int:
     """The position of a sequence's first token: padding_idx + 1 in RoBERTa's descendants, or 0."""
-    for module in model.modules():
+    for name, module in model.named_modules():
         padding = getattr(module, "padding_idx", None)
-        if hasattr(module, "create_position_ids_from_input_ids") and isinstance(padding, int):
+        if name.endswith("position_embeddings") and isinstance(padding, int):
             return padding + 1
     return 0
 
@@ -100,11 +100,11 @@ def trial(model: PreTrainedModel) -> Packed:
     learned = limit if limit is not None and limit <= LEARNED_POSITIONS else 0
     window = getattr(model.config, "sliding_window", None) or 0
     longest = min(max(24, window + 8, learned // 4), limit or LEARNED_POSITIONS)
-    lengths = [longest, longest * 2 // 3 + 1, min(3, longest)]
-    wanted = max(sum(lengths), learned + 1)
-    totals = accumulate(cycle(lengths))
-    count = sum(1 for _ in takewhile(lambda total: total < wanted, totals)) + 1
-    sizes = [size for size, _ in zip(cycle(lengths), range(count), strict=False)]
+    sizes = [min(3, longest)]
+    for size in cycle((longest, longest // 2 + 1, longest - 1)):
+        if len(sizes) > 3 and sum(sizes) > learned + first_position(model):
+            break
+        sizes.append(max(1, size))
     tokens = trial_tokens(model.config, sum(sizes)).to(model.device)
     return Packed(tokens, tuple(sizes))
 

@@ -12,7 +12,7 @@ from tartan.plugins import Plugins, discover
 from tartan.weighting import Weighting, cost
 
 
-def list_plugins(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Print the tables; plugins that cannot be used go to standard error."""
     if arguments:
         raise ConfigError(f"list takes no arguments, found '{arguments[0]}'")
@@ -26,17 +26,23 @@ def list_plugins(arguments: Sequence[str]) -> int:
 
 
 def objectives(plugins: Plugins) -> Table:
-    """The table of objectives."""
-    table = Table("objective", "role", "distribution", "cost of a step")
+    """The table of objectives; each is one of the n that a weighting's cost counts."""
+    table = Table("objective", "role", "distribution", "adds to a step")
     for name, plugin in plugins.objectives.items():
         role = "primary" if issubclass(plugin.cls, PrimaryObjective) else "auxiliary"
-        table.add_row(name, role, plugin.distribution, "one pass of the body over its batch")
+        table.add_row(name, role, plugin.distribution, "1 to n")
     return table
 
 
 def weightings(plugins: Plugins) -> Table:
     """The table of weightings; n is the number of objectives."""
-    table = Table("weighting", "distribution", "backward passes", "copies of the body's gradient")
+    table = Table(
+        "weighting",
+        "distribution",
+        "backward passes",
+        "copies of the body's gradient",
+        caption="n: objectives of the run, the end task included",
+    )
     for name, plugin in plugins.weightings.items():
         table.add_row(name, plugin.distribution, *symbolic(plugin.cls))
     return table

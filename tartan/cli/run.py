@@ -11,13 +11,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from tartan.config.overrides import check
-from tartan.config.run import run as run_config
+from tartan.config.run import run
 from tartan.config.store import register
 from tartan.errors import ConfigError, TartanError
 from tartan.plugins import discover
 
 
-def run(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run what the overrides describe; several runs with `-m`. TartanError if refused."""
     plugins = discover()
     register(plugins)
@@ -37,7 +37,7 @@ def job(composed: DictConfig) -> None:
     """One run, where Hydra says. SystemExit with status 2 if it is refused."""
     directory = Path(HydraConfig.get().runtime.output_dir)
     try:
-        run_config(composed, directory, hydra_files(), discover())
+        run(composed, directory, hydra_files(), discover())
     except TartanError as error:
         # Inside Hydra an exception would become a traceback and exit status 1.
         print(f"tartan: {error}", file=sys.stderr)

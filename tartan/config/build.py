@@ -7,7 +7,7 @@ from typing import Any
 
 from datasets import Dataset
 
-from tartan.body import AutoOptions, ModelSource, TinyOptions
+from tartan.body import AutoOptions, LiftedHead, ModelSource, TinyOptions
 from tartan.config.parse import options
 from tartan.config.schema import Config, StageConfig
 from tartan.config.weightings import Weightings
@@ -124,7 +124,7 @@ def _load_task(section: Mapping[str, Any]) -> Task:
 
 def _load_model(section: Mapping[str, Any], task: Task) -> ModelSource:
     """Where the section `model` takes body and heads from."""
-    kinds = {"tiny": TinyOptions, "auto": AutoOptions}
+    kinds: dict[str, type[TinyOptions | AutoOptions]] = {"tiny": TinyOptions, "auto": AutoOptions}
     if section["kind"] not in kinds:
         raise ConfigError(f"model.kind={section['kind']}: {suggest(section['kind'], kinds)}")
     chosen = options(kinds[section["kind"]], section, "model")
@@ -149,8 +149,11 @@ def _load_joint_model(
         with seeded(seed, "objective", name):
             objectives[name] = cls(options(cls.Options, values, where), context)
     primary = next(iter(objectives))
-    if not isinstance(objectives[primary], PrimaryObjective):
+    end_task = objectives[primary]
+    if not isinstance(end_task, PrimaryObjective):
         raise ConfigError(f"primary={primary} cannot be the end task: it predicts nothing")
+    if not isinstance(end_task.head, LiftedHead):
+        raise ConfigError(f"primary={primary} has a head of its own, which cannot be exported")
     return JointModel(body, primary, objectives)
 
 

@@ -9,15 +9,23 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from tartan.body import export
+from tartan.body import LiftedHead, export
 from tartan.config.build import Experiment, build
 from tartan.config.parse import parse, resolved
 from tartan.config.schema import Config
 from tartan.errors import CheckpointError, ConfigError
 from tartan.plugins import Plugins
 from tartan.report.console import RunConsole, outcome
-from tartan.report.record import CONFIG, METRICS, MetricsFile, read_summary, write_config
-from tartan.report.record import write_summary
+from tartan.report.figures import draw
+from tartan.report.record import (
+    CONFIG,
+    METRICS,
+    MetricsFile,
+    read_metrics,
+    read_summary,
+    write_config,
+    write_summary,
+)
 from tartan.train.checkpoint import Checkpoints, Progress
 from tartan.train.evaluate import evaluate
 from tartan.train.trainer import Trainer
@@ -56,6 +64,7 @@ def run(
         write_config(directory, {"config.yaml": composed, **hydra})
         progress = _train(experiment, checkpoints, directory)
         summary = _finish(config, experiment, progress, directory)
+        draw(read_metrics(directory / METRICS), directory / "figures")
         write_summary(directory, summary)
     print(outcome(summary, directory))
     return summary
@@ -123,7 +132,9 @@ def _finish(
     model, rows = setup.model, config.eval.batch_size
     dev = evaluate(model, setup.dev, rows, setup.runtime)
     test = evaluate(model, experiment.texts.split("test"), rows, setup.runtime)
-    export(model.body, model.end_task.head, experiment.texts.source.tokenizer, directory / "model")
+    head = model.end_task.head
+    assert isinstance(head, LiftedHead)  # `build` has seen to it
+    export(model.body, head, experiment.texts.source.tokenizer, directory / "model")
     sizes = {"train": task.train, "dev": task.dev, "test": task.test, **task.corpora}
     return {
         "seed": config.seed,

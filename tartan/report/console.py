@@ -87,7 +87,7 @@ def outcome(summary: Mapping[str, Any], directory: Path) -> str:
     return (
         f"best model of step {summary['best_step']}: {', '.join(scores)}\n"
         f"weights: {', '.join(weights)}\n"
-        f"in {directory}: summary.json, metrics.jsonl, checkpoints/, model/"
+        f"in {directory}: summary.json, metrics.jsonl, figures/, checkpoints/, model/"
     )
 
 

@@ -29,9 +29,8 @@ class Texts:
 
     def _split(self, name: str) -> Dataset:
         """A labelled split: `train`, `dev` or `test`."""
-        return self._tokenize(
-            name, {"train": self.task.train, "dev": self.task.dev, "test": self.task.test}[name]
-        )
+        splits = {"train": self.task.train, "dev": self.task.dev, "test": self.task.test}
+        return self._tokenize(name, splits[name])
 
     def _corpus(self, name: str) -> Dataset:
         """An unlabelled corpus."""
@@ -47,9 +46,7 @@ class Texts:
 class TaskContext:
     """The `tartan.Context` of one objective."""
 
-    def __init__(
-        self, name: str, texts: Texts, labelled: Sequence[Row], body: Body, seed: int
-    ) -> None:
+    def __init__(self, name: str, texts: Texts, labelled: Dataset, body: Body, seed: int) -> None:
         self._name, self._texts, self._labelled = name, texts, labelled
         self._body, self._seed = body, seed
 
@@ -75,7 +72,8 @@ class TaskContext:
 
     def labelled(self) -> Sequence[Row]:
         """The training rows, without those that are held out."""
-        return self._labelled
+        rows: Sequence[Row] = self._labelled
+        return rows
 
     def corpus(self, name: str) -> Sequence[Row]:
         """A corpus's rows. DataError if the task has none of that name."""
@@ -84,7 +82,7 @@ class TaskContext:
                 f"objective {self._name} reads the {name} corpus, which {self._texts.task.name} "
                 f"lacks: {_remedy(name)}"
             )
-        rows: Dataset = self._texts.corpus(name)
+        rows: Sequence[Row] = self._texts.corpus(name)
         return rows
 
     def head(self, kind: str) -> nn.Module:

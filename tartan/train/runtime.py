@@ -55,7 +55,7 @@ class Runtime:
 def computes_bf16(device: torch.device) -> bool:
     """Whether the hardware multiplies bf16 matrices itself (CUDA 8.0; avx512_bf16 or amx)."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
         return False
     capabilities = torch.cpu.get_capabilities()

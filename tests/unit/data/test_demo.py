@@ -28,7 +28,7 @@ def test_the_same_seed_gives_the_same_task_and_another_seed_another():
 
 
 def test_the_published_figures_belong_to_this_task():
-    assert load().hashes["test"][:16] == "PIN"
+    assert load().hashes["test"][:16] == "099ef692e2c58afa"
 
 
 def test_a_split_does_not_depend_on_the_sizes_of_the_others():
@@ -70,6 +70,7 @@ def test_most_words_of_a_topic_stand_in_sentences_of_its_class():
         ({"labelled_words": 51}, "data.labelled_words is 51: make it between 1 and 50"),
         ({"min_words": 13}, "data.min_words is 13: make it between 1 and 12"),
         ({"topic_share": 1.5}, "data.topic_share is 1.5: make it between 0 and 1"),
+        ({"stray_share": -0.1}, "data.stray_share is -0.1: make it between 0 and 1"),
         ({"train": 3}, "data.train is 3: make it at least 4"),
         ({"unlabelled": -1}, "data.unlabelled is -1: make it at least 0"),
         (

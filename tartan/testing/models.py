@@ -1,0 +1,118 @@
+"""Tiny random-weight models and a tokenizer, for tests of plugins; nothing is downloaded."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import transformers
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.normalizers import Lowercase
+from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.processors import TemplateProcessing
+from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerFast
+
+from tartan.body.quiet import quiet
+from tartan.body.source import ModelSource
+
+PACKED_FAMILIES = ("bert", "roberta", "distilbert", "electra", "modernbert", "albert")
+"""Families that read sequences laid end to end."""
+
+PADDED_FAMILIES = ("deberta-v2", "mpnet")
+"""Families that do not go through transformers' attention interface, and read padded sequences."""
+
+FAMILIES = PACKED_FAMILIES + PADDED_FAMILIES
+"""Every family that `tiny_config` knows."""
+
+# Padding is token 1, as in RoBERTa, so that confusing it with position or token 0 shows.
+_SPECIAL = {"cls": "[CLS]", "pad": "[PAD]", "sep": "[SEP]", "unk": "[UNK]", "mask": "[MASK]"}
+_WORDS = (
+    "the a of and to in we is that for our this with by on are as from model models method methods "
+    "data train training test results result show use used using paper work task tasks language "
+    "text word words sentence learning learn neural network previous propose proposed new other "
+    "better than good bad not more most very red green blue one two three"
+)
+_FAMILY_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    # A width of its own for the embeddings, as the published models have.
+    "electra": {"embedding_size": 8},
+    "albert": {"embedding_size": 8},
+    # Windows of 4 tokens to either side, in every second layer.
+    "modernbert": {"local_attention": 8, "global_attn_every_n_layers": 2},
+    "deberta-v2": {
+        "relative_attention": True,
+        "pos_att_type": ["p2c", "c2p"],
+        "position_buckets": 8,
+        "pooler_hidden_size": 16,
+    },
+}
+
+
+def tiny_tokenizer() -> PreTrainedTokenizerFast:
+    """A fast tokenizer of some eighty lower-case words; `[CLS]` before a text, `[SEP]` after it."""
+    vocabulary = {token: i for i, token in enumerate([*_SPECIAL.values(), *_WORDS.split()])}
+    backend = Tokenizer(WordLevel(vocabulary, unk_token=_SPECIAL["unk"]))
+    backend.normalizer = Lowercase()
+    backend.pre_tokenizer = Whitespace()
+    backend.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
+    )
+    named = {f"{role}_token": token for role, token in _SPECIAL.items()}
+    return PreTrainedTokenizerFast(tokenizer_object=backend, **named)
+
+
+def tiny_config(family: str = "bert", **options: Any) -> PretrainedConfig:
+    """A configuration of two layers and width 16, over `tiny_tokenizer`.
+
+    Args:
+        family: one of `FAMILIES`, or another of transformers' model types.
+        options: fields of the configuration to set otherwise.
+    """
+    ids = {role: i for i, role in enumerate(_SPECIAL)}
+    settings = {
+        "vocab_size": len(tiny_tokenizer()),
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "max_position_embeddings": 64,
+        "pad_token_id": ids["pad"],
+        "bos_token_id": ids["cls"],
+        "eos_token_id": ids["sep"],
+        "cls_token_id": ids["cls"],
+        "sep_token_id": ids["sep"],
+        # Weights large enough that every part of a tiny model tells in its output.
+        "initializer_range": 0.2,
+    }
+    return AutoConfig.for_model(
+        family, **{**settings, **_FAMILY_OPTIONS.get(family, {}), **options}
+    )
+
+
+def tiny_source(family: str = "bert", **options: Any) -> ModelSource:
+    """A tiny model's body, heads and tokenizer, with random weights; arguments of `tiny_config`."""
+    tokenizer = tiny_tokenizer()
+    tokenizer.model_max_length = 48
+    return ModelSource(tiny_config(family, **options), tokenizer, 48)
+
+
+def save_tiny(
+    directory: Path, family: str = "bert", kind: str = "MaskedLM", **options: Any
+) -> Path:
+    """Save a tiny model with random weights and its tokenizer, as `from_pretrained` reads them.
+
+    Args:
+        directory: where to.
+        family: one of `FAMILIES`, or another of transformers' model types.
+        kind: the head to save with the body, as `MaskedLM` in `AutoModelForMaskedLM`.
+        options: fields of the configuration to set otherwise.
+
+    Returns:
+        The directory.
+    """
+    auto = getattr(transformers, f"AutoModelFor{kind}")
+    with quiet():
+        auto.from_config(tiny_config(family, **options)).save_pretrained(directory)
+        tiny_tokenizer().save_pretrained(directory)
+    return directory

@@ -1,0 +1,107 @@
+"""Bad input: one clear line, exit status 2, no traceback, nothing half-written."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import SMALL, Answer, write_task
+
+Tartan = Callable[..., Answer]
+ROWS = [{"text": "red one", "label": "warm"}, {"text": "blue two", "label": "cold"}]
+
+
+def refused(answer: Answer, line: str, directory: Path) -> None:
+    assert answer.status == 2
+    assert answer.err.startswith("tartan: ")
+    assert answer.err.count("\n") == 1, answer.err
+    assert line in answer.err
+    left = [path for path in directory.rglob("*") if "data" not in path.parts]
+    assert left == [], "something was written"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["objectives=[mln]"], "objectives=mln: no such option; did you mean 'mlm'?"),
+        (["objectives=[qqqq]"], "objectives=qqqq: no such option; choose from: dapt, mlm, tapt"),
+        (["weighting=mta"], "weighting=mta: no such option; did you mean 'meta'?"),
+        (["weightng=meta"], "weightng: no such option; did you mean 'weighting'?"),
+        (["+weightng=meta"], "weightng: no such option; did you mean 'weighting'?"),
+        (["data=dmo"], "data=dmo: no such option; did you mean 'demo'?"),
+        (["model=tny"], "model=tny: no such option; did you mean 'tiny'?"),
+        (["schedule=jointly"], "schedule=jointly: no such option; did you mean 'joint'?"),
+        (["steps=many"], "steps: Value 'many' of type 'str' could not be converted to Integer"),
+        (["steps=0"], "steps=0: give at least 1"),
+        (["batch_size=-1"], "give at least 1"),
+        (["eval.every=0"], "every is 0: give at least 1"),
+        (["weighting=meta", "weighting.lrr=1"], "weighting.lrr: no such option; did you mean 'lr'?"),
+        (["weighting=meta", "weighting.probe.step=1"], "weighting.probe.step: no such option; did "
+         "you mean 'steps'?"),
+        (["weighting=meta", "weighting.probe.split=tset"], "weighting.probe.split=tset: "),
+        (["weighting=meta", "weighting.similarity=cosin"], "weighting.similarity is 'cosin'"),
+        (["objectives=[mlm]", "objectives.mlm.mask_prb=1"], "did you mean 'mask_prob'?"),
+        (["objectives=[mlm]", "objectives.mlm.mask_prob=2"], "objectives.mlm.mask_prob is 2.0: "),
+        (["objectives=[mlm]", "objectives.tapt.mask_prob=.2"], "objectives.tapt.mask_prob: 'tapt' "
+         "is not selected; add it: 'objectives=[mlm,tapt]'"),
+        (["objectives=[mlm]", "objectives.mlm.corpus=domain"], "objective mlm reads the domain "
+         "corpus, which demo lacks: add a domain.txt"),
+        (["objectives=[dapt]"], "objective dapt reads the domain corpus, which demo lacks"),
+        (["schedule=pretrain"], "stage pretrain trains auxiliary objectives and there are none"),
+        (["weighting.weights={classification: 1, mln: 1}", "objectives=[mlm]"], "did you mean "
+         "'mlm'?"),
+        (["weighting.weights.mlm=1"], "weighting.weights.mlm: give the whole map"),
+        (["eval.metric=macrof1"], "eval.metric=macrof1: did you mean 'macro_f1'?"),
+        (["precision=fp31"], "precision=fp31: did you mean 'fp32'?"),
+        (["device=warp"], "device=warp cannot be used here"),
+        (["model=auto"], "model.name is empty"),
+        (["model=auto", "model.name=./nowhere"], "model.name=./nowhere: there is no such directory"),
+        (["optimizer.body_lr=-1"], "body_lr is -1.0: give at least 0"),
+        (["resume=nowhere"], "resume=nowhere: no run is there"),
+        (["data=jsonl"], "data.dir"),
+        (["data=jsonl", "data.dir=nowhere"], "nowhere"),
+        (["seed"], "'seed' is no override: write name=value"),
+        (["--experimental-rerun=x.pickle"], "loads a pickle, which tartan never does"),
+    ],
+)  # fmt: skip
+def test_a_wrong_option_is_one_line(
+    tartan: Tartan, tmp_path: Path, arguments: list[str], line: str
+):
+    refused(tartan("run", *arguments), line, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("files", "line"),
+    [
+        ({"train": '{"text": "a b", "label": "x"}\n{"text": "c'}, "train.jsonl:2"),
+        ({"train": [{"text": "a"}, *ROWS]}, "train.jsonl:1"),
+        ({"train": [*ROWS, {"txt": "a", "label": "warm"}]}, "train.jsonl:3"),
+        ({"dev": [*ROWS, {"text": "a", "label": "wram"}]}, "dev.jsonl:3"),
+        ({"dev": [*ROWS, {"text": "a", "label": "wram"}]}, "did you mean 'warm'?"),
+        ({"test": [{"text": "a", "label": "hot"}]}, "test.jsonl:1"),
+        ({"test": ""}, "test.jsonl"),
+        ({"train": [ROWS[0]]}, "train"),
+    ],
+)
+def test_a_bad_row_is_named_by_file_and_line(
+    tartan: Tartan, tmp_path: Path, files: dict[str, object], line: str
+):
+    write_task(tmp_path / "data", **files)  # type: ignore[arg-type]
+    refused(tartan("run", "data=jsonl", "data.dir=data", *SMALL[:9]), line, tmp_path)
+
+
+def test_a_missing_file_is_named(tartan: Tartan, tmp_path: Path):
+    (write_task(tmp_path / "data") / "dev.jsonl").unlink()
+    refused(tartan("run", "data=jsonl", "data.dir=data", *SMALL[:9]), "dev.jsonl", tmp_path)
+
+
+def test_a_refusal_is_the_same_from_a_shell(spawn: Callable[..., object], tmp_path: Path):
+    process = spawn("run", "objectives=[mln]")
+    out, err = process.communicate(timeout=120)  # type: ignore[attr-defined]
+    assert process.returncode == 2  # type: ignore[attr-defined]
+    assert err == "tartan: objectives=mln: no such option; did you mean 'mlm'?\n"
+    assert out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_command_is_one_line(tartan: Tartan, tmp_path: Path):
+    refused(tartan("rnu"), "'rnu' is no command: did you mean 'run'?", tmp_path)
