@@ -10,7 +10,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from tartan.config.overrides import check
+from tartan.config.overrides import accept
 from tartan.config.run import run
 from tartan.config.store import register
 from tartan.errors import ConfigError, TartanError
@@ -26,9 +26,11 @@ def main(arguments: Sequence[str]) -> int:
     typed = get_args_parser().parse_args(arguments)
     if typed.experimental_rerun:
         raise ConfigError("--experimental-rerun loads a pickle, which tartan never does")
+    flags = [argument for argument in arguments if argument not in typed.overrides]
+    overrides = typed.overrides
     if not (typed.help or typed.hydra_help or typed.shell_completion):
-        check(typed.overrides, typed.config_name or "config", typed.config_dir)
-    sys.argv = ["tartan run", *arguments]
+        overrides = accept(overrides, typed.config_name or "config", typed.config_dir)
+    sys.argv = ["tartan run", *flags, *overrides]
     hydra.main(version_base="1.3", config_path="pkg://tartan.configs", config_name="config")(job)()
     return 0
 
@@ -41,8 +43,9 @@ def job(composed: DictConfig) -> None:
     except TartanError as error:
         # Inside Hydra an exception would become a traceback and exit status 1.
         print(f"tartan: {error}", file=sys.stderr)
-        remove_empty(directory)
         sys.exit(2)
+    finally:
+        remove_empty(directory)
 
 
 def hydra_files() -> dict[str, DictConfig | list[str]]:
@@ -55,7 +58,7 @@ def hydra_files() -> dict[str, DictConfig | list[str]]:
 
 
 def remove_empty(directory: Path) -> None:
-    """Take away the empty directories that Hydra made for a run that was refused."""
+    """Take away what Hydra made for a run that was refused, or goes on elsewhere."""
     here = Path.cwd()
     with suppress(OSError):  # raised at the first that has something in it
         for path in (directory, *directory.parents):

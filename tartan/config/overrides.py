@@ -6,13 +6,13 @@ directory exists.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, get_origin
 
 from hydra import compose, initialize_config_module
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -21,13 +21,19 @@ from tartan.config.parse import one_line
 from tartan.errors import ConfigError, suggest
 
 
-def check(overrides: Sequence[str], config_name: str = "config", search: str | None = None) -> None:
+def accept(
+    overrides: Sequence[str], config_name: str = "config", search: str | None = None
+) -> list[str]:
     """Refuse overrides that cannot be composed into a run's configuration.
 
     Args:
         overrides: as typed: `weighting=meta`, `objectives.mlm.mask_prob=0.2`, also sweeps.
         config_name: the configuration they change.
         search: a further directory of configurations, as `--config-dir` names it.
+
+    Returns:
+        The overrides as Hydra takes them: an entry of a map such as `weighting.weights` is new to
+        it, and has to be forced.
 
     Raises:
         ConfigError: an unknown group option, an unknown key, or a value of the wrong type.
@@ -41,9 +47,11 @@ def check(overrides: Sequence[str], config_name: str = "config", search: str | N
             _check_group(override, loader, searched=search is not None)
         tree = _compose(config_name, [*further, *map(_single, groups)])
         for override in parsed:
-            if override not in groups and not override.key_or_group.startswith("hydra"):
-                _check_key(override, tree)
+            ours = override not in groups and not override.key_or_group.startswith("hydra")
+            if ours and _in_map(override.key_or_group, tree):
+                override.type = OverrideType.FORCE_ADD
         _compose(config_name, [*further, *map(_single, parsed)])
+        return [_as_typed(override) for override in parsed]
 
 
 def _parse(text: str, loader: ConfigLoader) -> Override:
@@ -79,15 +87,25 @@ def _choices(override: Override) -> Iterable[Any]:
 
 
 def _single(override: Override) -> str:
-    """The override as typed, or the first of a sweep."""
+    """The override, or the first of a sweep."""
     if override.is_sweep_override():
         return f"{override.get_key_element()}={next(override.sweep_string_iterator())}"
-    return str(override.input_line)
+    return _as_typed(override)
 
 
-def _check_key(override: Override, tree: DictConfig) -> None:
-    """ConfigError where a dotted key does not exist in a composed configuration."""
-    key = override.key_or_group
+def _as_typed(override: Override) -> str:
+    """The override as it was typed, or forced."""
+    text = str(override.input_line)
+    return f"++{text.lstrip('+')}" if override.is_force_add() else text
+
+
+def _in_map(key: str, tree: DictConfig) -> bool:
+    """Whether a dotted key is, or is in, a map whose keys are free; ConfigError if it is nowhere.
+
+    Args:
+        key: `weighting.weights.mlm`.
+        tree: the composed configuration.
+    """
     node: Any = tree
     seen: list[str] = []
     for name in key.split("."):
@@ -95,19 +113,22 @@ def _check_key(override: Override, tree: DictConfig) -> None:
         if not isinstance(node, DictConfig):
             raise ConfigError(f"{key}: {where} is a single value, without '{name}'")
         if name not in node:
-            raise ConfigError(f"{key}: {_missing(where, name, node)}")
+            if where == "objectives":
+                selected = ",".join([*map(str, node), name])
+                raise ConfigError(
+                    f"{key}: '{name}' is not selected; add it: 'objectives=[{selected}]'"
+                )
+            if not _is_map(node):
+                raise ConfigError(f"{key}: no such option; {suggest(name, map(str, node))}")
+            return True
         seen.append(name)
         node = OmegaConf.select(node, name, throw_on_missing=False)
+    return isinstance(node, DictConfig) and _is_map(node)
 
 
-def _missing(where: str, name: str, node: DictConfig) -> str:
-    """What to say of a name that a node does not have."""
-    if where == "objectives":
-        selected = ",".join([*map(str, node), name])
-        return f"'{name}' is not selected; add it: 'objectives=[{selected}]'"
-    if where and OmegaConf.get_type(node) is dict and not node:
-        return f"give the whole map: '{where}={{{name}: ...}}'"
-    return f"no such option; {suggest(name, map(str, node))}"
+def _is_map(node: DictConfig) -> bool:
+    """Whether a node was declared as `dict[...]`, not as a dataclass or in a YAML file."""
+    return get_origin(node._metadata.ref_type) is dict
 
 
 def _compose(config_name: str, overrides: Sequence[str]) -> DictConfig:

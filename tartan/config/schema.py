@@ -7,6 +7,13 @@ from tartan.errors import ConfigError
 from tartan.train.optimiser import OptimiserOptions
 
 
+def at_least(least: int, **values: int) -> None:
+    """ConfigError at the first value below the least."""
+    for name, value in values.items():
+        if value < least:
+            raise ConfigError(f"{name}={value}: give at least {least}")
+
+
 @dataclass
 class EvalOptions:
     """Evaluation of the end task on dev.
@@ -23,6 +30,11 @@ class EvalOptions:
     metric: str = "${data.metric}"
     batch_size: int = 64
 
+    def __post_init__(self) -> None:
+        """ConfigError where a number has no meaning."""
+        at_least(1, **{"eval.every": self.every, "eval.batch_size": self.batch_size})
+        at_least(0, **{"eval.patience": self.patience})
+
 
 @dataclass
 class CheckpointOptions:
@@ -36,6 +48,10 @@ class CheckpointOptions:
     every: int = 200
     keep: int = 2
 
+    def __post_init__(self) -> None:
+        """ConfigError where a number has no meaning."""
+        at_least(1, **{"checkpoint.every": self.every, "checkpoint.keep": self.keep})
+
 
 @dataclass
 class LogOptions:
@@ -46,6 +62,10 @@ class LogOptions:
     """
 
     every: int = 10
+
+    def __post_init__(self) -> None:
+        """ConfigError where a number has no meaning."""
+        at_least(1, **{"log.every": self.every})
 
 
 @dataclass
@@ -127,8 +147,5 @@ class Config:
 
     def __post_init__(self) -> None:
         """ConfigError where a number has no meaning."""
-        for name in ("steps", "batch_size", "accumulate"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)}: give at least 1")
-        if self.seed < 0:
-            raise ConfigError(f"seed={self.seed}: give at least 0")
+        at_least(1, steps=self.steps, batch_size=self.batch_size, accumulate=self.accumulate)
+        at_least(0, seed=self.seed)

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tartan.errors import ConfigError
 from tartan.train.checkpoint import Checkpoints, Progress
 from tartan.train.evaluate import evaluate
 from tartan.train.observer import Observer
@@ -29,12 +28,6 @@ class Milestones:
     batch_size: int
     log: int
     checkpoint: int
-
-    def __post_init__(self) -> None:
-        """ConfigError where a span is no span."""
-        for name in ("evaluate", "batch_size", "log", "checkpoint"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}: give at least 1")
 
 
 class Trainer:

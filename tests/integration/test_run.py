@@ -197,6 +197,20 @@ def test_options_of_a_plugin_stand_below_its_own_key(tartan: Tartan, tmp_path: P
     assert "lr: 0.5" in written
 
 
+@pytest.mark.parametrize(
+    "given",
+    [["weighting.weights={classification: 0.7, mlm: 0.3}"],
+     ["weighting.weights.classification=0.7", "weighting.weights.mlm=0.3"]],
+)  # fmt: skip
+def test_fixed_weights_are_given_as_a_map_or_one_by_one(
+    tartan: Tartan, tmp_path: Path, given: list[str]
+):
+    answer = tartan("run", "objectives=[mlm]", *given, "run_dir=out", *SMALL)
+    assert answer.status == 0, answer.err
+    weights = summary(tmp_path / "out")["weights"]
+    assert weights == pytest.approx({"classification": 0.7, "mlm": 0.3})
+
+
 def test_several_runs_in_one_command(tartan: Tartan, tmp_path: Path):
     answer = tartan("run", "-m", "seed=0,1", "weighting=static,meta", "objectives=[mlm]",
                     "hydra.sweep.dir=sweep", *SMALL)  # fmt: skip

@@ -183,7 +183,7 @@ def test_the_longest_sequence_can_be_read(family):
     body = tiny_source(family).body().eval()
     longest = body.max_length
     assert body(Packed(torch.full((longest,), 9), (longest,))).shape == (longest, 16)
-    with pytest.raises(ModelError, match="a sequence of 63 tokens: .* reads at most 62"):
+    with pytest.raises(ModelError, match=r"a sequence of 63 tokens: .* reads at most 62"):
         body(Packed(torch.full((longest + 1,), 9), (longest + 1,)))
 
 

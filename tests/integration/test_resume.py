@@ -1,0 +1,108 @@
+"""A run that is killed goes on, and ends as if nothing had happened."""
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import SMALL, Answer, records, summary
+from safetensors.torch import load_file
+
+Tartan = Callable[..., Answer]
+COMMON = ["objectives=[mlm]", "weighting=meta", *SMALL, "steps=40", "checkpoint.every=5"]
+
+
+def same(one: Path, other: Path) -> None:
+    """Two runs ended alike: metrics to the byte, results, parameters."""
+    assert (one / "metrics.jsonl").read_bytes() == (other / "metrics.jsonl").read_bytes()
+    for key in ("dev", "test", "best_step", "steps", "weights"):
+        assert summary(one)[key] == summary(other)[key]
+    weights = [load_file(run / "model/model.safetensors") for run in (one, other)]
+    assert weights[0].keys() == weights[1].keys()
+    assert all(weights[0][name].equal(weights[1][name]) for name in weights[0])
+
+
+def test_a_killed_run_ends_as_an_undisturbed_one(
+    spawn: Callable[..., "subprocess.Popen[str]"], tartan: Tartan, tmp_path: Path
+):
+    assert tartan("run", "run_dir=whole", *COMMON).status == 0
+    process = spawn("run", "run_dir=killed", *COMMON)
+    checkpoints = tmp_path / "killed/checkpoints"
+    while not list(checkpoints.glob("checkpoint-[1-3]*")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (tmp_path / "killed/summary.json").exists()
+    assert tartan("run", "run_dir=killed", *COMMON).status == 0
+    same(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_a_run_is_gone_on_with_by_its_directory(tartan: Tartan, tmp_path: Path):
+    """What is left of an interrupted run: its checkpoint, and metrics that went on after it."""
+    assert tartan("run", "run_dir=whole", *COMMON).status == 0
+    assert tartan("run", "run_dir=cut", *COMMON, "checkpoint.keep=100").status == 0
+    cut = tmp_path / "cut"
+    (cut / "summary.json").unlink()
+    for checkpoint in cut.glob("checkpoints/checkpoint-*"):
+        progress = json.loads((checkpoint / "progress.json").read_text())
+        if progress["step"] > 15:
+            for path in sorted(checkpoint.iterdir()):
+                path.unlink()
+            checkpoint.rmdir()
+    answer = tartan("run", "resume=cut", *COMMON, "checkpoint.keep=100", "run_dir=elsewhere")
+    assert answer.status == 0, answer.err
+    same(tmp_path / "whole", cut)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_finished_run_is_not_run_again(tartan: Tartan, tmp_path: Path):
+    first = tartan("run", "run_dir=out", *SMALL)
+    before = (tmp_path / "out/summary.json").read_bytes()
+    again = tartan("run", "run_dir=out", *SMALL)
+    assert again.status == 0
+    assert again.out.splitlines()[-3:] == first.out.splitlines()[-3:]
+    assert (tmp_path / "out/summary.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (["seed=7"], "another configuration (seed differ): give the same one"),
+        (["weighting=meta", "steps=9"], "steps, weighting."),
+        (["resume=never"], "already has a run: choose another run_dir, or resume=auto"),
+    ],
+)
+def test_another_configuration_is_refused_and_nothing_lost(
+    tartan: Tartan, tmp_path: Path, change: list[str], line: str
+):
+    tartan("run", "run_dir=out", *SMALL)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    answer = tartan("run", "run_dir=out", *SMALL, *change)
+    assert answer.status == 2
+    assert line in answer.err
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+def test_a_damaged_checkpoint_is_named(tartan: Tartan, tmp_path: Path):
+    tartan("run", "run_dir=out", *SMALL)
+    (tmp_path / "out/summary.json").unlink()
+    newest = max(tmp_path.glob("out/checkpoints/checkpoint-*"), key=lambda p: int(p.name[11:]))
+    (newest / "training.pt").write_bytes(b"not a checkpoint")
+    answer = tartan("run", "run_dir=out", *SMALL)
+    assert answer.status == 2
+    assert f"{newest.name} cannot be read" in answer.err
+    assert records(tmp_path / "out")
+
+
+def test_no_state_is_a_pickle_that_could_run_code(tartan: Tartan, tmp_path: Path):
+    import torch  # noqa: PLC0415
+
+    tartan("run", "objectives=[mlm]", "weighting=meta", "run_dir=out", *SMALL)
+    for path in tmp_path.rglob("*.pt"):
+        torch.load(path, weights_only=True)
+    suffixes = {path.suffix for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert suffixes <= {".pt", ".json", ".jsonl", ".yaml", ".safetensors", ".png"}

@@ -1,0 +1,346 @@
+"""A model is loaded whole, or one line says why not."""
+
+import json
+import logging
+import shutil
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from tartan.body import AutoOptions, Body, ModelSource, TinyOptions
+from tartan.body.quiet import quiet
+from tartan.errors import ModelError
+from tartan.packed import Packed
+from tartan.seeding import seeded
+from tartan.testing import FAMILIES, save_tiny, tiny_config, tiny_tokenizer
+
+LABELS = ("no", "perhaps", "yes")
+
+
+def load(name, **options):
+    return ModelSource.pretrained(AutoOptions(name=str(name), **options))
+
+
+def refusal(name, **options):
+    with pytest.raises(ModelError) as caught:
+        load(name, **options)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def edit_json(path, **values):
+    content = json.loads(path.read_text())
+    content.update(values)
+    path.write_text(json.dumps({k: v for k, v in content.items() if v is not None}))
+
+
+@pytest.fixture
+def saved(tmp_path):
+    return save_tiny(tmp_path / "saved")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_checkpoint_gives_its_own_body_and_head(family, tmp_path, packed):
+    directory = save_tiny(tmp_path / "saved", family)
+    source = load(directory)
+    body = source.body().eval()
+    head = source.head("MaskedLM", body).eval()
+    own = AutoModelForMaskedLM.from_pretrained(directory).eval()
+    expected = own(packed.pad(packed.input_ids, 1), packed.mask.long()).logits[packed.mask]
+    torch.testing.assert_close(head(body(packed)[None])[0], expected, atol=1e-5, rtol=1e-5)
+    assert head.new_parameters == ()
+
+
+def test_what_no_checkpoint_held_is_reported_as_new(saved):
+    source = load(saved)
+    head = source.head("SequenceClassification", source.body(), LABELS)
+    assert head.new_parameters == (
+        "bert.pooler.dense.weight",
+        "bert.pooler.dense.bias",
+        "classifier.weight",
+        "classifier.bias",
+    )
+
+
+def test_a_head_of_other_classes_is_new_again(tmp_path):
+    source = load(save_tiny(tmp_path / "saved", kind="SequenceClassification"))
+    body = source.body()
+    assert source.head("SequenceClassification", body, ("a", "b")).new_parameters == ()
+    other = source.head("SequenceClassification", body, LABELS)
+    assert other.new_parameters == ("classifier.weight", "classifier.bias")
+
+
+def test_a_random_head_is_all_new():
+    source = ModelSource.tiny(tiny_tokenizer(), TinyOptions(hidden_size=8, intermediate_size=8))
+    head = source.head("SequenceClassification", source.body(), LABELS)
+    assert head.new_parameters == tuple(name for name, _ in head.model.named_parameters())
+
+
+def test_the_seed_chooses_random_weights():
+    source = ModelSource.tiny(tiny_tokenizer(), TinyOptions(hidden_size=8, intermediate_size=8))
+
+    def weights(seed):
+        with seeded(seed, "body"):
+            return torch.cat([p.flatten() for p in source.body().parameters()])
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
+
+
+def test_weights_are_float32_whatever_the_checkpoint(tmp_path):
+    with quiet():
+        model = AutoModelForMaskedLM.from_config(tiny_config()).to(torch.bfloat16)
+        model.save_pretrained(tmp_path)
+        tiny_tokenizer().save_pretrained(tmp_path)
+    source = load(tmp_path)
+    body = source.body()
+    head = source.head("MaskedLM", body)
+    assert {p.dtype for p in [*body.parameters(), *head.parameters()]} == {torch.float32}
+
+
+def test_loading_says_nothing(saved, capfd):
+    bars = transformers_logging.is_progress_bar_enabled()
+    verbosity = transformers_logging.get_verbosity()
+    source = load(saved)
+    source.head("SequenceClassification", source.body(), LABELS)
+    captured = capfd.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+    assert transformers_logging.is_progress_bar_enabled() == bars
+    assert transformers_logging.get_verbosity() == verbosity
+
+
+def test_quiet_restores_after_an_error():
+    hub = logging.getLogger("huggingface_hub")
+    before = transformers_logging.get_verbosity(), hub.level
+    with pytest.raises(RuntimeError), quiet():
+        raise RuntimeError
+    assert (transformers_logging.get_verbosity(), hub.level) == before
+
+
+def test_tiny_is_a_bert_over_the_tokenizer(packed):
+    tokenizer = tiny_tokenizer()
+    options = TinyOptions(
+        hidden_size=24, layers=3, heads=4, intermediate_size=20, dropout=0.2, max_length=50
+    )
+    source = ModelSource.tiny(tokenizer, options)
+    body = source.body()
+    config = body.model.config
+    assert (config.vocab_size, config.pad_token_id) == (len(tokenizer), tokenizer.pad_token_id)
+    assert (config.num_hidden_layers, config.num_attention_heads) == (3, 4)
+    assert (config.intermediate_size, config.hidden_dropout_prob) == (20, 0.2)
+    assert config.attention_probs_dropout_prob == 0.2
+    assert (source.max_length, body.max_length, body.hidden_size) == (50, 50, 24)
+    assert body.packed
+    assert source.tokenizer.model_max_length == 50
+    assert tokenizer.model_max_length > 50
+    assert body(packed).shape == (len(packed.input_ids), 24)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"hidden_size": 30, "heads": 4}, "hidden_size=30 a multiple of heads=4"),
+        ({"layers": 0}, "model sizes must be at least 1"),
+        ({"max_length": 0}, "model sizes must be at least 1"),
+        ({"dropout": 1.0}, "model.dropout is 1.0: give at least 0 and below 1"),
+    ],
+)
+def test_a_tiny_model_that_is_none_is_refused(options, text):
+    with pytest.raises(ModelError) as caught:
+        ModelSource.tiny(tiny_tokenizer(), TinyOptions(**options))
+    assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(("family", "longest"), [("bert", 64), ("roberta", 62), ("mpnet", 62)])
+def test_the_longest_sequence_is_what_positions_allow(family, longest, tmp_path):
+    directory = save_tiny(tmp_path / "saved", family)
+    source = load(directory)
+    assert source.max_length == longest
+    assert source.tokenizer.model_max_length == longest
+
+
+def test_the_tokenizers_length_counts_too(saved):
+    edit_json(saved / "tokenizer_config.json", model_max_length=20)
+    assert load(saved).max_length == 20
+
+
+def test_a_shorter_length_may_be_chosen(saved):
+    source = load(saved, max_length=10)
+    assert source.max_length == 10
+    assert len(source.tokenizer("the " * 30, truncation=True)["input_ids"]) == 10
+
+
+@pytest.mark.parametrize("length", [0, 65])
+def test_a_length_the_model_does_not_read_is_refused(saved, length):
+    text = refusal(saved, max_length=length)
+    assert text == f"model.max_length is {length}: {saved} reads 1 to 64 tokens"
+
+
+def test_a_model_without_any_limit_needs_a_length(tmp_path):
+    options = {"position_embedding_type": "relative"}
+    directory = save_tiny(tmp_path / "saved", "bert", **options)
+    edit_json(directory / "config.json", max_position_embeddings=None)
+    text = refusal(directory, max_length=99999)
+    assert "reads 1 to" in text
+
+
+def test_no_name_is_refused():
+    with pytest.raises(ModelError) as caught:
+        ModelSource.pretrained(AutoOptions())
+    expected = "model.name is empty: give a directory or an id on the Hugging Face hub"
+    assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize("name", ["./missing", "/no/such/place", "~/no-such-place", "a/b/c"])
+def test_a_missing_directory_is_named(name):
+    assert refusal(name) == f"model.name={name}: there is no such directory"
+
+
+def test_a_file_is_refused(saved):
+    name = saved / "config.json"
+    assert refusal(name) == f"model.name={name} is a file: give the directory it is in"
+
+
+def test_a_directory_without_a_model_is_refused(tmp_path):
+    assert refusal(tmp_path) == f"model.name={tmp_path}: the directory has no config.json"
+
+
+def test_a_hub_id_that_cannot_be_had_is_one_line(monkeypatch):
+    def offline(*args, **kwargs):
+        raise OSError("We couldn't connect to 'https://huggingface.co'.\nCheck your connection.")
+
+    monkeypatch.setattr(AutoConfig, "from_pretrained", offline)
+    assert refusal("someone/something") == (
+        "model.name=someone/something is no directory here, and cannot be had from the Hugging "
+        "Face hub or its local cache (We couldn't connect to 'https://huggingface.co'.)"
+    )
+
+
+def test_an_unknown_architecture_is_refused(saved):
+    edit_json(saved / "config.json", model_type="nonesuch")
+    text = refusal(saved)
+    assert text.startswith(f"model.name={saved}: its configuration cannot be used (")
+    assert "nonesuch" in text
+
+
+def test_a_model_without_a_tokenizer_is_refused(saved):
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (saved / name).unlink()
+    assert refusal(saved) == f"model.name={saved} has no tokenizer: its vocabulary is empty"
+
+
+def test_a_tokenizer_that_does_not_load_is_refused(saved):
+    (saved / "tokenizer.json").write_text("not json")
+    assert refusal(saved).startswith(f"model.name={saved}: its tokenizer cannot be loaded (")
+
+
+def test_a_tokenizer_larger_than_the_body_is_refused(tmp_path):
+    directory = save_tiny(tmp_path / "saved", vocab_size=40)
+    assert refusal(directory) == (
+        f"model.name={directory}: its tokenizer has 69 tokens and its body embeds 40; they do not "
+        "belong together"
+    )
+
+
+def test_a_tokenizer_without_a_mask_is_no_error(saved):
+    tokenizer = AutoTokenizer.from_pretrained(saved)
+    tokenizer.mask_token = None
+    tokenizer.save_pretrained(saved)
+    assert load(saved).tokenizer.mask_token is None
+
+
+def test_an_encoder_decoder_is_refused(tmp_path):
+    AutoConfig.for_model("bart", vocab_size=100).save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    text = refusal(tmp_path)
+    assert text == f"model.name={tmp_path} (bart) is an encoder-decoder: choose an encoder"
+
+
+def test_an_architecture_without_a_body_is_refused(tmp_path):
+    AutoConfig.for_model(
+        "encoder-decoder", encoder={"model_type": "bert"}, decoder={"model_type": "bert"}
+    ).save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    edit_json(tmp_path / "config.json", vocab_size=100, is_encoder_decoder=False)
+    assert refusal(tmp_path).startswith(
+        f"model.name={tmp_path} (encoder-decoder) has no body that transformers can build ("
+    )
+
+
+def test_a_checkpoint_without_weights_is_refused(saved):
+    (saved / "model.safetensors").unlink()
+    with pytest.raises(ModelError) as caught:
+        load(saved).body()
+    assert str(caught.value).startswith(f"model.name={saved}: its weights cannot be loaded (")
+
+
+def test_a_checkpoint_without_all_of_the_body_is_refused(saved):
+    edit_json(saved / "config.json", num_hidden_layers=3)
+    with pytest.raises(ModelError) as caught:
+        load(saved).body()
+    assert str(caught.value) == (
+        f"model.name={saved} holds no weights of the right shape for 16 parts of its body, "
+        "encoder.layer.2.attention.output.LayerNorm.bias among them"
+    )
+
+
+def test_a_checkpoint_of_another_shape_is_refused(saved):
+    edit_json(saved / "config.json", intermediate_size=48)
+    with pytest.raises(ModelError, match="holds no weights of the right shape for 6 parts"):
+        load(saved).body()
+
+
+def test_pickled_weights_are_read_as_weights_only(tmp_path, saved, packed):
+    """A pytorch_model.bin may hold tensors; code in it does not run."""
+    state = AutoModelForMaskedLM.from_pretrained(saved).state_dict()
+    expected = load(saved).body().eval()(packed)
+    (saved / "model.safetensors").unlink()
+    torch.save(state, saved / "pytorch_model.bin")
+    torch.testing.assert_close(load(saved).body().eval()(packed), expected)
+
+    class Harmful:
+        def __reduce__(self):
+            return (shutil.rmtree, (str(tmp_path),))
+
+    torch.save({"weight": Harmful()}, saved / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="its weights cannot be loaded"):
+        load(saved).body()
+    assert saved.exists()
+
+
+def test_two_heads_of_a_kind_do_not_share_weights():
+    source = ModelSource.tiny(tiny_tokenizer(), TinyOptions(hidden_size=8, intermediate_size=8))
+    body = source.body()
+    one, two = (source.head("SequenceClassification", body, LABELS) for _ in range(2))
+    assert not {id(p) for p in one.parameters()} & {id(p) for p in two.parameters()}
+
+
+def test_the_source_keeps_its_configuration(packed):
+    source = ModelSource.tiny(tiny_tokenizer(), TinyOptions(hidden_size=8, intermediate_size=8))
+    before = source.config.to_dict()
+    source.head("SequenceClassification", source.body(), LABELS)
+    assert source.config.to_dict() == before
+    with quiet():
+        plain = AutoModel.from_config(source.config)
+    assert plain.config._attn_implementation != "tartan_packed"
+    assert Body(plain)(Packed.of([[1, 2]])).shape == (2, 8)
+
+
+@pytest.mark.parametrize(
+    ("file", "options"),
+    [
+        ("tiny", TinyOptions()),
+        ("auto", AutoOptions()),
+        ("roberta-base", AutoOptions(name="FacebookAI/roberta-base")),
+        ("minilm", AutoOptions(name="sentence-transformers/all-MiniLM-L6-v2")),
+    ],
+)
+def test_the_configuration_files_are_the_options(file, options, pytestconfig):
+    written = OmegaConf.load(pytestconfig.rootpath / "configs" / "model" / f"{file}.yaml")
+    typed = OmegaConf.merge(OmegaConf.structured(type(options)), written)
+    assert OmegaConf.to_object(typed) == options
+    assert set(written) == set(typed)
