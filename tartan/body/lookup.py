@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -13,6 +12,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.models.auto import modeling_auto
 
 from tartan.body.layouts import FAILURES, position_limit
 from tartan.body.quiet import quiet
@@ -85,6 +85,11 @@ def read_tokenizer(
 
 def skeleton(name: str, config: PretrainedConfig, trust_remote_code: bool) -> PreTrainedModel:
     """A body without storage, which shows what its architecture is; ModelError if none is."""
+    if not _offers(config, AutoModel):
+        raise ModelError(
+            f"model.name={name} ({config.model_type}) is of an architecture that transformers has "
+            "no base model for: choose another model family"
+        )
     try:
         with quiet(), torch.random.fork_rng(devices=[]), torch.device("meta"):
             model: PreTrainedModel = AutoModel.from_config(
@@ -92,8 +97,8 @@ def skeleton(name: str, config: PretrainedConfig, trust_remote_code: bool) -> Pr
             )
     except FAILURES as error:
         raise ModelError(
-            f"model.name={name} ({config.model_type}) has no body that transformers can build "
-            f"({summary(error)})"
+            f"model.name={name} ({config.model_type}) has no body that can be built from its "
+            f"configuration ({summary(error)})"
         ) from error
     if not model.base_model_prefix:
         raise ModelError(
@@ -125,16 +130,16 @@ def sequence_length(
 def auto_class(kind: str, config: PretrainedConfig) -> Any:
     """Transformers' auto class for a kind of head; ModelError if the family has no such head."""
     prefix = "AutoModelFor"
-    kinds = [name[len(prefix) :] for name in dir(transformers) if name.startswith(prefix)]
+    kinds = [name[len(prefix) :] for name in dir(modeling_auto) if name.startswith(prefix)]
     if kind not in kinds:
         raise ModelError(f"there is no kind of head called {kind!r}: {suggest(kind, kinds)}")
-    offered = [each for each in kinds if _offers(config, getattr(transformers, prefix + each))]
+    offered = [each for each in kinds if _offers(config, getattr(modeling_auto, prefix + each))]
     if kind not in offered:
         raise ModelError(
             f"{config.model_type} has no {kind} head in transformers; "
             f"it has: {', '.join(offered) or 'none'}"
         )
-    return getattr(transformers, prefix + kind)
+    return getattr(modeling_auto, prefix + kind)
 
 
 def _offers(config: PretrainedConfig, auto: Any) -> bool:

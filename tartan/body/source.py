@@ -3,9 +3,11 @@
 from collections.abc import Collection, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from pickle import UnpicklingError
 from typing import Any, Self
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoModel,
     BertConfig,
@@ -47,10 +49,10 @@ class TinyOptions:
 
     kind: str = "tiny"
     vocab_size: int = 2000
-    hidden_size: int = 128
+    hidden_size: int = 64
     layers: int = 2
     heads: int = 2
-    intermediate_size: int = 512
+    intermediate_size: int = 256
     dropout: float = 0.1
     max_length: int = 128
 
@@ -204,7 +206,7 @@ class ModelSource:
                     ignore_mismatched_sizes=True,
                     output_loading_info=True,
                 )
-            except (OSError, *FAILURES) as error:
+            except (OSError, UnpicklingError, SafetensorError, *FAILURES) as error:
                 raise ModelError(
                     f"model.name={self.name}: its weights cannot be loaded ({summary(error)})"
                 ) from error

@@ -1,33 +1,15 @@
 """The command line as a user types it, on tasks small enough to train in seconds."""
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from support.command import Answer
 from tartan.cli import main
-
-SMALL = [
-    "steps=6", "batch_size=8", "eval.every=3", "log.every=2", "precision=fp32", "device=cpu",
-    "model.hidden_size=16", "model.intermediate_size=32", "model.layers=1",
-    "data.train=24", "data.dev=16", "data.test=16", "data.unlabelled=40",
-]  # fmt: skip
-"""Overrides that make the demo a matter of a second."""
-
-
-@dataclass
-class Answer:
-    """What a command said."""
-
-    status: int
-    out: str
-    err: str
 
 
 @pytest.fixture
@@ -65,32 +47,3 @@ def spawn(tmp_path: Path) -> Callable[..., "subprocess.Popen[str]"]:
         )
 
     return start
-
-
-def write_task(directory: Path, **files: list[Any] | str) -> Path:
-    """A jsonl task; `train=[...]` and so on replace its files, a str is written as it is."""
-    rows = [
-        {"text": f"{word} {word} number {n}", "label": label}
-        for n in range(8)
-        for word, label in (("red", "warm"), ("blue", "cold"))
-    ]
-    directory.mkdir(parents=True, exist_ok=True)
-    for name in ("train", "dev", "test"):
-        given = files.get(name, [{**r, "text": f"{r['text']} of {name}"} for r in rows])
-        text = given if isinstance(given, str) else "".join(json.dumps(r) + "\n" for r in given)
-        (directory / f"{name}.jsonl").write_text(text, encoding="utf-8")
-    for name in ("unlabelled", "domain"):
-        if name in files:
-            (directory / f"{name}.txt").write_text(str(files[name]), encoding="utf-8")
-    return directory
-
-
-def records(run: Path) -> list[dict[str, Any]]:
-    """A run's metrics, without what is a matter of time."""
-    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-
-
-def summary(run: Path) -> dict[str, Any]:
-    """A run's summary."""
-    found: dict[str, Any] = json.loads((run / "summary.json").read_text())
-    return found

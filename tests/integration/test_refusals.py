@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import SMALL, Answer, write_task
+
+from support.command import SMALL, Answer, write_task
 
 Tartan = Callable[..., Answer]
 ROWS = [{"text": "red one", "label": "warm"}, {"text": "blue two", "label": "cold"}]

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import SMALL, Answer, records, summary
 from safetensors.torch import load_file
+
+from support.command import SMALL, Answer, records, summary
 
 Tartan = Callable[..., Answer]
 COMMON = ["objectives=[mlm]", "weighting=meta", *SMALL, "steps=40", "checkpoint.every=5"]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import SMALL, Answer, records, summary, write_task
+
+from support.command import SMALL, Answer, records, summary, write_task
 
 Tartan = Callable[..., Answer]
 

@@ -7,7 +7,7 @@ import shutil
 import pytest
 import torch
 from omegaconf import OmegaConf
-from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer, BertModel
 from transformers.utils import logging as transformers_logging
 
 from tartan.body import AutoOptions, Body, ModelSource, TinyOptions
@@ -181,11 +181,13 @@ def test_a_length_the_model_does_not_read_is_refused(saved, length):
 
 
 def test_a_model_without_any_limit_needs_a_length(tmp_path):
-    options = {"position_embedding_type": "relative"}
-    directory = save_tiny(tmp_path / "saved", "bert", **options)
-    edit_json(directory / "config.json", max_position_embeddings=None)
-    text = refusal(directory, max_length=99999)
-    assert "reads 1 to" in text
+    directory = save_tiny(tmp_path / "saved", "deberta-v2", max_position_embeddings=0)
+    assert refusal(directory) == (
+        f"model.name={directory}: neither tokenizer nor positions set a longest sequence; "
+        "give model.max_length"
+    )
+    assert refusal(directory, max_length=0).endswith("reads 1 or more tokens")
+    assert load(directory, max_length=99).max_length == 99
 
 
 def test_no_name_is_refused():
@@ -260,19 +262,37 @@ def test_an_encoder_decoder_is_refused(tmp_path):
     assert text == f"model.name={tmp_path} (bart) is an encoder-decoder: choose an encoder"
 
 
-def test_an_architecture_without_a_body_is_refused(tmp_path):
-    AutoConfig.for_model(
-        "encoder-decoder", encoder={"model_type": "bert"}, decoder={"model_type": "bert"}
-    ).save_pretrained(tmp_path)
-    tiny_tokenizer().save_pretrained(tmp_path)
-    edit_json(tmp_path / "config.json", vocab_size=100, is_encoder_decoder=False)
-    assert refusal(tmp_path).startswith(
-        f"model.name={tmp_path} (encoder-decoder) has no body that transformers can build ("
+def test_an_architecture_without_a_body_is_refused(saved, monkeypatch):
+    monkeypatch.setattr(AutoModel, "_model_mapping", {})
+    assert refusal(saved) == (
+        f"model.name={saved} (bert) is of an architecture that transformers has no base model "
+        "for: choose another model family"
     )
+
+
+def test_a_body_that_names_no_prefix_is_refused(saved, monkeypatch):
+    monkeypatch.setattr(BertModel, "base_model_prefix", "")
+    assert refusal(saved) == (
+        f"model.name={saved} (bert) names no body in its models with a head: choose another "
+        "model family"
+    )
+
+
+def test_a_configuration_that_describes_no_body_is_refused(saved):
+    edit_json(saved / "config.json", num_attention_heads=3)
+    text = refusal(saved)
+    assert text.startswith(f"model.name={saved} (bert) has no body that can be built from its")
 
 
 def test_a_checkpoint_without_weights_is_refused(saved):
     (saved / "model.safetensors").unlink()
+    with pytest.raises(ModelError) as caught:
+        load(saved).body()
+    assert str(caught.value).startswith(f"model.name={saved}: its weights cannot be loaded (")
+
+
+def test_a_broken_checkpoint_is_refused(saved):
+    (saved / "model.safetensors").write_bytes(b"broken")
     with pytest.raises(ModelError) as caught:
         load(saved).body()
     assert str(caught.value).startswith(f"model.name={saved}: its weights cannot be loaded (")
@@ -341,6 +361,7 @@ def test_the_source_keeps_its_configuration(packed):
 )
 def test_the_configuration_files_are_the_options(file, options, pytestconfig):
     written = OmegaConf.load(pytestconfig.rootpath / "configs" / "model" / f"{file}.yaml")
+    written = written.get("model", written)
     typed = OmegaConf.merge(OmegaConf.structured(type(options)), written)
     assert OmegaConf.to_object(typed) == options
     assert set(written) == set(typed)

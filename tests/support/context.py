@@ -1,0 +1,40 @@
+"""What an objective is built from, in tests: a tiny body, and rows for everything."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from tartan import Row
+from tartan.body import Body, ModelSource
+from tartan.testing import tiny_source
+
+ROWS = [
+    {"input_ids": [0, *range(5, 5 + length), 2], "label": n % 3}
+    for n, length in enumerate((3, 9, 1, 6, 12, 4, 7, 2))
+]
+
+
+@dataclass
+class TinyContext:
+    """A context with a tiny body, and rows for everything."""
+
+    source: ModelSource = field(default_factory=tiny_source)
+    name: str = "mine"
+    labels: tuple[str, ...] = ("a", "b", "c")
+
+    def __post_init__(self) -> None:
+        torch.manual_seed(0)
+        self.body: Body = self.source.body()
+        self.tokenizer = self.source.tokenizer
+        self.hidden_size = self.body.hidden_size
+
+    def labelled(self) -> Sequence[Row]:
+        return ROWS
+
+    def corpus(self, name: str) -> Sequence[Row]:
+        return ROWS
+
+    def head(self, kind: str) -> nn.Module:
+        return self.source.head(kind, self.body, self.labels)

@@ -1,0 +1,127 @@
+"""Packed sequences: every layout holds the same tokens."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tartan.packed import Packed
+
+LENGTHS = st.lists(st.integers(1, 70), min_size=1, max_size=12)
+
+
+def packed_of(lengths):
+    return Packed(torch.arange(sum(lengths)), tuple(lengths))
+
+
+def test_sequences_lie_end_to_end():
+    packed = Packed.of([[5, 6, 7], [8], [9, 10]])
+    assert packed.input_ids.tolist() == [5, 6, 7, 8, 9, 10]
+    assert packed.lengths == (3, 1, 2)
+    assert packed.starts.tolist() == [0, 3, 4]
+    assert packed.positions.tolist() == [0, 1, 2, 0, 0, 1]
+    assert packed.mask.tolist() == [[True] * 3, [True, False, False], [True, True, False]]
+    assert packed.places.tolist() == [0, 1, 2, 3, 6, 7]
+    assert packed.pad(packed.input_ids, -1).tolist() == [[5, 6, 7], [8, -1, -1], [9, 10, -1]]
+
+
+@given(LENGTHS)
+@settings(deadline=None, max_examples=50)
+def test_unpad_undoes_pad(lengths):
+    packed = packed_of(lengths)
+    values = torch.randn(sum(lengths), 2, 3)
+    padded = packed.pad(values)
+    assert padded.shape == (len(lengths), max(lengths), 2, 3)
+    assert torch.equal(packed.unpad(padded), values)
+    assert torch.equal(padded[packed.mask], values)
+    assert not padded[~packed.mask].any()
+
+
+@given(LENGTHS)
+@settings(deadline=None, max_examples=50)
+def test_every_token_has_one_place_in_a_bucket(lengths):
+    packed = packed_of(lengths)
+    buckets = packed.buckets
+    assert torch.equal(packed.input_ids[buckets.index][buckets.places], packed.input_ids)
+    assert buckets.mask.sum() == sum(lengths)
+    assert buckets.mask[buckets.places].all()
+    assert sum(bucket.sequences for bucket in buckets.groups) == len(lengths)
+
+
+@given(LENGTHS)
+@settings(deadline=None, max_examples=50)
+def test_a_row_of_a_bucket_is_one_sequence(lengths):
+    packed = packed_of(lengths)
+    owner = torch.arange(len(lengths)).repeat_interleave(torch.tensor(lengths))
+    buckets = packed.buckets
+    for rows, real in zip(buckets.split(buckets.index), buckets.split(buckets.mask), strict=True):
+        for row, mask in zip(rows, real, strict=True):
+            tokens = row[mask]
+            assert (owner[row] == owner[tokens[0]]).all()
+            assert len(tokens) == lengths[owner[tokens[0]]]
+            assert torch.equal(tokens, torch.arange(int(tokens[0]), int(tokens[0]) + len(tokens)))
+
+
+@given(LENGTHS)
+@settings(deadline=None, max_examples=50)
+def test_a_bucket_pads_by_less_than_its_width(lengths):
+    for bucket, real in zip(
+        packed_of(lengths).buckets.groups,
+        packed_of(lengths).buckets.split(packed_of(lengths).buckets.mask),
+        strict=True,
+    ):
+        shortest = int(real.sum(1).min())
+        assert bucket.longest - shortest < max(16, shortest // 4 + 1)
+        assert bucket.even == (shortest == bucket.longest)
+
+
+def test_long_texts_fall_into_few_buckets():
+    assert len(packed_of(range(1, 513)).buckets.groups) <= 16
+
+
+def test_nothing_is_masked_where_nothing_is_padded():
+    buckets = packed_of([4, 4, 30]).buckets
+    assert buckets.masks() == (None, None)
+    near, far = buckets.masks(window=5)
+    assert near is None
+    assert far.shape == (1, 1, 30, 30)
+    assert far[0, 0, 10].nonzero().squeeze(1).tolist() == list(range(5, 16))
+
+
+def test_every_query_sees_a_token_so_that_gradients_are_finite():
+    packed = packed_of([2, 16])
+    (mask,) = packed.buckets.masks(window=3)
+    assert mask.any(-1).all()
+    assert not mask[0, 0, :2, 2:].any()
+
+
+def test_masks_are_worked_out_once():
+    buckets = packed_of([2, 9]).buckets
+    assert buckets.masks(3) is buckets.masks(3)
+    assert buckets.masks() is not buckets.masks(3)
+
+
+def test_gradients_pass_through_both_layouts():
+    packed = packed_of([3, 1])
+    values = torch.randn(4, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: packed.unpad(packed.pad(x) * 3.0), values)
+
+
+def test_other_tokens_keep_the_layout():
+    packed = Packed(torch.arange(4), (3, 1), torch.ones(4, dtype=torch.int64))
+    other = packed.with_input_ids(torch.arange(4) + 10)
+    assert other.input_ids.tolist() == [10, 11, 12, 13]
+    assert other.lengths == (3, 1)
+    assert other.token_type_ids is packed.token_type_ids
+    assert other.to(torch.device("cpu")).lengths == (3, 1)
+
+
+@pytest.mark.parametrize("lengths", [(2, 1), (4, 0), (5,), ()])
+def test_lengths_that_do_not_lay_out_the_tokens_are_refused(lengths):
+    with pytest.raises(ValueError, match="do not lay out 4 tokens; give each sequence's length"):
+        Packed(torch.arange(4), lengths)
+
+
+def test_segments_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match=r"token_type_ids \(3,\) do not match input_ids \(4,\)"):
+        Packed(torch.arange(4), (4,), torch.zeros(3, dtype=torch.int64))

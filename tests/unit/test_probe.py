@@ -1,0 +1,124 @@
+"""The probe: features once, fitted on some dev rows, the dev gradient on others."""
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from support.context import ROWS, TinyContext
+from tartan import ConfigError, ProbeOptions, Row
+from tartan.train.model import JointModel
+from tartan.train.probe import DevGradient, fit
+from tartan.train.runtime import Runtime
+from tartan_objectives.classification import Classification, ClassificationOptions
+
+CPU = Runtime(torch.device("cpu"), "fp32")
+
+
+@pytest.fixture
+def model() -> JointModel:
+    with torch.random.fork_rng():
+        given = TinyContext()
+        task = Classification(ClassificationOptions(), given)
+    return JointModel(given.body, "task", {"task": task})
+
+
+def dev_gradient(model: JointModel, rows: Sequence[Row] = ROWS, **options: float) -> DevGradient:
+    return DevGradient(model, rows, ProbeOptions(**options), CPU, seed=0)
+
+
+class Counting(nn.Module):
+    """Counts the passes of a body."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body, self.passes, self.rows = body, 0, []
+
+    def forward(self, packed):
+        self.passes += 1
+        self.rows.append({tuple(s.tolist()) for s in packed.input_ids.split(packed.lengths)})
+        return self.body(packed)
+
+
+def test_a_fit_reads_the_body_once_and_the_gradient_other_rows(model: JointModel):
+    counting = Counting(model.body)
+    model.body = counting
+    term = dev_gradient(model, steps=10, tolerance=0.0).term(step=5)
+    assert counting.passes == 1
+    for piece in term.pieces:
+        piece().backward()
+    assert counting.passes == 2
+    fitted, graded = counting.rows
+    assert fitted
+    assert graded
+    assert not fitted & graded
+
+
+def test_the_body_gets_the_gradient_and_nothing_else_does(model: JointModel):
+    term = dev_gradient(model).term(step=0)
+    assert term.private == ()
+    term.pieces[0]().backward()
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.body.parameters())
+    assert all(p.grad is None for p in model.private("task"))
+
+
+def test_the_dev_term_is_a_function_of_the_step_alone(model: JointModel):
+    before = torch.get_rng_state()
+    again = [dev_gradient(model).term(step=4).pieces[0]() for _ in range(2)]
+    other = dev_gradient(model).term(step=5).pieces[0]()
+    assert torch.equal(*again)
+    assert not torch.equal(again[0], other)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_body_runs_without_dropout_and_is_put_back(model: JointModel):
+    model.train()
+    term = dev_gradient(model).term(step=0)
+    assert torch.equal(term.pieces[0](), term.pieces[0]())
+    assert model.body.training
+
+
+def test_fitting_lowers_the_loss_and_stops_where_it_stands_still(model: JointModel):
+    torch.manual_seed(0)
+    features, labels = torch.randn(32, 16), torch.randint(3, (32,))
+    steps: list[float] = []
+
+    def loss(head: nn.Module) -> torch.Tensor:
+        value = nn.functional.cross_entropy(head(features), labels)
+        steps.append(value.item())
+        return value
+
+    probe = fit(model.end_task.probe(0.0), loss, ProbeOptions(steps=10, tolerance=0.0, lr=1e-2))
+    assert len(steps) == 10
+    assert steps[-1] < steps[0]
+    assert not any(p.requires_grad for p in probe.parameters())
+    steps.clear()
+    fit(model.end_task.probe(0.0), loss, ProbeOptions(steps=10, tolerance=1e9))
+    assert len(steps) == 2
+
+
+def test_few_rows_are_shared_between_fit_and_gradient(model: JointModel):
+    counting = Counting(model.body)
+    model.body = counting
+    term = dev_gradient(model, ROWS[:2]).term(step=0)
+    term.pieces[0]()
+    assert [len(rows) for rows in counting.rows] == [1, 1]
+    assert term.items == 1
+
+
+def test_one_row_cannot_be_shared(model: JointModel):
+    with pytest.raises(ConfigError, match="has 1 rows: the dev gradient needs at least 2"):
+        dev_gradient(model, ROWS[:1])
+
+
+def test_the_gradient_is_that_of_the_mean_dev_loss(model: JointModel):
+    """Against plain autograd through the same probe and the same rows."""
+    term = dev_gradient(model, steps=1).term(step=0)
+    parameters = list(model.body.parameters())
+    loss = term.pieces[0]() / term.items
+    found = torch.autograd.grad(loss, parameters)
+    term.pieces[0]().backward()
+    for parameter, gradient in zip(parameters, found, strict=True):
+        assert_close(parameter.grad / term.items, gradient)
