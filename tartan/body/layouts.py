@@ -115,7 +115,9 @@ def trial_tokens(config: PretrainedConfig, count: int) -> Tensor:
     # A few families weigh a row by the masks in it.
     tokens[1::11] = min(getattr(config, "mask_token_id", None) or 1, config.vocab_size - 1)
     padding = config.pad_token_id
-    return tokens if padding is None else tokens + (tokens == padding)
+    if padding is None:
+        return tokens
+    return tokens.where(tokens != padding, padding - 1 if padding else 1)
 
 
 def agree(expected: Tensor, found: Tensor) -> bool:

@@ -146,7 +146,7 @@ def _finish(
         "best_step": progress.best_step,
         "steps": progress.step,
         "seconds": progress.seconds,
-        "seconds_per_step": progress.seconds / max(progress.step, 1),
+        "seconds_per_step": progress.step_seconds / max(progress.step, 1),
         "peak_memory_bytes": setup.runtime.peak_memory(),
         "weights": progress.weights,
         "device": str(setup.runtime.device),

@@ -35,7 +35,8 @@ class Progress:
         best: the best value of the chosen metric so far; None before the first evaluation.
         best_step: the step it was reached at.
         waited: evaluations of this stage since the best value rose.
-        seconds: time spent on steps, in seconds.
+        seconds: time spent training, evaluations and checkpoints included.
+        step_seconds: time spent on steps alone, in seconds.
         weights: the objectives' weights at the end of the last stage that weighed several.
         finished: whether training is over.
     """
@@ -47,6 +48,7 @@ class Progress:
     best_step: int = 0
     waited: int = 0
     seconds: float = 0.0
+    step_seconds: float = 0.0
     weights: dict[str, float] = field(default_factory=dict)
     finished: bool = False
 

@@ -66,6 +66,7 @@ class Trainer:
             began = time.perf_counter()
             stage.take(progress.step)
             progress.step += 1
+            progress.step_seconds += time.perf_counter() - began
             self._observer.step()
             self._milestone(stage, progress)
             progress.seconds += time.perf_counter() - began

@@ -34,7 +34,7 @@ def test_the_summary_says_what_came_out(tartan: Tartan, tmp_path: Path):
         assert set(found[split]) == {"macro_f1", "accuracy"}
         assert all(0 <= value <= 1 for value in found[split].values())
     assert 0 < found["best_step"] <= found["steps"]
-    assert found["seconds_per_step"] == pytest.approx(found["seconds"] / found["steps"])
+    assert 0 < found["seconds_per_step"] * found["steps"] < found["seconds"]
     assert found["peak_memory_bytes"] > 2**20
     assert sum(found["weights"].values()) == pytest.approx(1)
     assert set(found["weights"]) == {"classification", "mlm"}

@@ -5,6 +5,7 @@ import torch
 from transformers import AutoConfig, AutoModel
 
 from tartan.body import Body
+from tartan.body.layouts import trial_tokens
 from tartan.body.quiet import quiet
 from tartan.errors import ModelError
 from tartan.packed import Packed
@@ -61,13 +62,40 @@ def test_families_without_it_read_padded_and_say_so(family):
 )
 def test_a_family_that_looks_beyond_a_sequence_is_found_out(family, trait):
     """They claim to support the interface, and reading them packed would be silently wrong."""
-    options = {"embedding_size": 16, "intra_bottleneck_size": 16, "mask_token_id": 4}
+    options = {
+        "mobilebert": {"embedding_size": 16, "intra_bottleneck_size": 16},
+        "esm": {"token_dropout": True, "mask_token_id": 4, "position_embedding_type": "rotary"},
+    }
     with quiet():
-        model = AutoModel.from_config(tiny_config(family, token_dropout=True, **options))
+        model = AutoModel.from_config(tiny_config(family, **options[family]))
     assert model._supports_attention_backend
     body = Body(model)
     assert body.padded_because == "hidden states of packed and padded sequences differ"
     assert body.model.config._attn_implementation != "tartan_packed"
+
+
+def test_a_family_whose_tables_are_as_long_as_a_sequence_is_found_out():
+    class Embeddings(type(AutoModel.from_config(tiny_config()).embeddings)):
+        def forward(self, input_ids=None, **inputs):
+            return super().forward(input_ids, **inputs) + self.table[:, : input_ids.shape[1]]
+
+    config = tiny_config()
+    model = AutoModel.from_config(config)
+    model.embeddings = Embeddings(config)
+    model.embeddings.table = torch.zeros(1, config.max_position_embeddings, 1)
+    body = Body(model)
+    assert body.padded_because.startswith("RuntimeError: The size of tensor")
+
+
+def test_a_trial_has_masks_and_no_padding_however_large_the_vocabulary():
+    config = tiny_config(vocab_size=50000, mask_token_id=4)
+    tokens = trial_tokens(config, 100)
+    assert (tokens == 4).sum() >= 9
+    assert not (tokens == config.pad_token_id).any()
+    for padding in (0, 1, 6):
+        few = trial_tokens(tiny_config(vocab_size=7, pad_token_id=padding), 100)
+        assert not (few == padding).any()
+        assert few.max() < 7
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -102,6 +102,13 @@ def test_weights_are_float32_whatever_the_checkpoint(tmp_path):
     assert {p.dtype for p in [*body.parameters(), *head.parameters()]} == {torch.float32}
 
 
+def test_what_is_loaded_is_in_training_mode(saved):
+    source = load(saved)
+    body = source.body()
+    head = source.head("MaskedLM", body)
+    assert all(module.training for module in [*body.modules(), *head.modules()])
+
+
 def test_loading_says_nothing(saved, capfd):
     bars = transformers_logging.is_progress_bar_enabled()
     verbosity = transformers_logging.get_verbosity()
