@@ -24,11 +24,13 @@ class Batch:
         items: how many items the loss sums over, known before the loss is computed, so that
             micro-batches of an accumulated step add up to exactly the whole batch's mean.
         targets: what the loss compares with, by name; tensors of any shape.
+        seed: for random choices that are made on the device, in `prepare`; drawn in `collate`.
     """
 
     inputs: Packed
     items: int
     targets: Mapping[str, Tensor] = field(default_factory=dict)
+    seed: int = 0
 
     def to(self, device: torch.device) -> Self:
         """The same batch on a device."""
@@ -111,13 +113,17 @@ class Objective(nn.Module, ABC):
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:
         """Rows to a batch on the CPU. All random choices (masks, say) are drawn from `rng`."""
 
-    def inputs(self, batch: Batch) -> Packed:
-        """What the body reads; the batch's sequences unless overridden."""
-        return batch.inputs
+    def prepare(self, batch: Batch) -> Batch:
+        """The batch as body and `loss` are to see it, on the body's device; as it is by default.
+
+        What takes a pass of a network to know belongs here: a generator's replaced tokens, say.
+        Random choices here follow from `batch.seed`.
+        """
+        return batch
 
     @abstractmethod
     def loss(self, hidden: Tensor, batch: Batch) -> Loss:
-        """Score hidden states [tokens, hidden] of `inputs(batch)`: a sum over `batch.items`."""
+        """Score the body's hidden states [tokens, hidden] of a prepared batch's inputs."""
 
 
 class PrimaryObjective(Objective):

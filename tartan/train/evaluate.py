@@ -25,7 +25,8 @@ def predict(model: JointModel, rows: Sequence[Row], batch_size: int, runtime: Ru
         chosen = [rows[index] for index in order[start : start + batch_size]]
         batch = task.collate(chosen, generator(0, "evaluate", start)).to(runtime.device)
         with runtime.autocast():
-            outputs.append(task.predict(model.body(task.inputs(batch)), batch).float())
+            batch = task.prepare(batch)
+            outputs.append(task.predict(model.body(batch.inputs), batch).float())
     model.train(training)
     return torch.cat(outputs).cpu()[torch.tensor(order).argsort()]
 

@@ -75,7 +75,8 @@ class DevGradient:
         body.eval()
         try:
             with torch.set_grad_enabled(gradient), self._runtime.autocast():
-                return task.features(body(task.inputs(batch)), batch).float()
+                batch = task.prepare(batch)
+                return task.features(body(batch.inputs), batch).float()
         finally:
             body.train(training)
 

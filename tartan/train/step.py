@@ -77,9 +77,9 @@ class Step:
         """A micro-batch's summed loss, [], with dropout that depends on its number alone."""
         torch.manual_seed(derive(self._seed, "dropout", name, number))
         objective = self._model.objective(name)
-        batch = batch.to(self._runtime.device)
         with self._runtime.autocast():
-            loss = objective.loss(self._model.body(objective.inputs(batch)), batch)
+            batch = objective.prepare(batch.to(self._runtime.device))
+            loss = objective.loss(self._model.body(batch.inputs), batch)
         for metric, value in loss.metrics.items():
             self._sums[f"{metric}/{name}"] += value.detach()
         return loss.total

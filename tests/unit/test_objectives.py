@@ -30,7 +30,7 @@ def make(cls: type[Objective], given: TinyContext, **options: Any) -> Objective:
 
 def mean_loss(objective: Objective, body: Body, rows: Sequence[Row]) -> torch.Tensor:
     batch = objective.collate(rows, rng())
-    return objective.loss(body(objective.inputs(batch)), batch).total / batch.items
+    return objective.loss(body(batch.inputs), batch).total / batch.items
 
 
 @pytest.mark.parametrize("cls", [MLM, Classification])
