@@ -1,11 +1,12 @@
 """What META learns: text that helps the end task counts for more than noise."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 
 import pytest
 import torch
 from hydra import compose, initialize_config_module
-from tartan_objectives.mlm import MLM, MLMOptions
+from hydra.core.config_store import ConfigStore
 
 from tartan import Context, Row
 from tartan.config.build import build
@@ -13,6 +14,7 @@ from tartan.config.parse import parse
 from tartan.config.store import register
 from tartan.plugins import Plugin, Plugins, discover
 from tartan.train.stage import Stage
+from tartan_objectives.mlm import MLM, MLMOptions
 
 
 class NoiseMLM(MLM):
@@ -22,10 +24,11 @@ class NoiseMLM(MLM):
         super().__init__(options, context)
         rng = torch.Generator().manual_seed(0)
         special, size = len(context.tokenizer.all_special_ids), len(context.tokenizer)
+        lengths = [len(row["input_ids"]) for row in context.corpus(options.corpus)]
         self._noise = [
-            {"input_ids": torch.randint(special, size, (len(r["input_ids"]),), generator=rng).tolist()}
-            for r in context.corpus(options.corpus)
-        ]  # fmt: skip
+            {"input_ids": torch.randint(special, size, (length,), generator=rng).tolist()}
+            for length in lengths
+        ]
 
     def examples(self) -> Sequence[Row]:
         return self._noise
@@ -37,21 +40,24 @@ def with_noise() -> Plugins:
     return Plugins([*found.objectives.values(), noise], found.weightings.values(), [])
 
 
+@pytest.fixture(autouse=True)
+def own_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is registered here is not there for other tests."""
+    monkeypatch.setattr(ConfigStore.instance(), "repo", deepcopy(ConfigStore.instance().repo))
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_noise_ends_with_a_lower_weight_than_the_tasks_own_text(seed: int):
+    """On the demo, in the 200 steps in which MLM begins to tell the topics' words apart."""
     plugins = with_noise()
     register(plugins)
-    overrides = [
-        "objectives=[mlm,noise]", "weighting=meta", "weighting.lr=0.05", f"seed={seed}",
-        "precision=fp32", "device=cpu", "model.hidden_size=32", "model.intermediate_size=64",
-    ]  # fmt: skip
+    overrides = ["objectives=[mlm,noise]", "weighting=meta", "weighting.lr=0.05", f"seed={seed}"]
     with initialize_config_module("tartan.configs", version_base="1.3"):
-        config = parse(compose("config", overrides))
-    config.steps = 150
+        config = parse(compose("config", [*overrides, "precision=fp32", "device=cpu"]))
     experiment = build(config, plugins)
     stage = Stage(experiment.setup, experiment.stages["joint"])
-    for step in range(config.steps):
+    for step in range(200):
         stage.take(step)
     weights = stage.weights()
-    assert weights["noise"] < weights["mlm"], weights
+    assert weights["noise"] < 0.9 * weights["mlm"], weights
     assert sum(weights.values()) == pytest.approx(1)
