@@ -103,8 +103,7 @@ def backward(
     needs = weighting.needs if needs is None else needs
     if Needs.DEV in needs and dev is None:
         raise ValueError("the weighting needs the dev gradient: pass dev=Term(...)")
-    for parameter in {p for term in terms for p in term.private}:
-        parameter.grad = None
+    _clear(terms)
     dev = dev if Needs.DEV in needs else None
     if Needs.GRADIENTS in needs:
         return _gramian(terms, weighting, shared, dev)
@@ -136,7 +135,7 @@ def _sum(terms: Sequence[Term], weighting: Weighting, shared: Shared) -> Signals
 def _stream(terms: Sequence[Term], weighting: Weighting, shared: Shared, dev: Term) -> Signals:
     """One gradient at a time: dev gradient, accumulator and scratch are all that is held."""
     weights = weighting.weights().to(shared.device)
-    _, dev_gradient = _gradient(dev, shared, shared.buffer("dev"))
+    dev_gradient = _dev_gradient(dev, terms, shared)
     total = shared.buffer("total")
     losses, products, norms, heads = [], [], [], []
     for term, weight in zip(terms, weights, strict=True):
@@ -161,9 +160,7 @@ def _gramian(
     terms: Sequence[Term], weighting: Weighting, shared: Shared, dev: Term | None
 ) -> Signals:
     """All gradients at once, [objectives, size], so that weights may come from their Gramian."""
-    dev_gradient = None
-    if dev is not None:
-        _, dev_gradient = _gradient(dev, shared, shared.buffer("dev"))
+    dev_gradient = None if dev is None else _dev_gradient(dev, terms, shared)
     gradients = shared.buffer("gradients", rows=len(terms))
     losses, heads = [], []
     for term, row in zip(terms, gradients, strict=True):
@@ -184,6 +181,13 @@ def _gramian(
     return replace(signals, weights=weights)
 
 
+def _dev_gradient(dev: Term, terms: Sequence[Term], shared: Shared) -> Tensor:
+    """The dev gradient, [size]. A dev loss may run through heads that train: theirs is dropped."""
+    _, gradient = _gradient(dev, shared, shared.buffer("dev"))
+    _clear(terms)
+    return gradient
+
+
 def _gradient(term: Term, shared: Shared, flat: Tensor) -> tuple[Tensor, Tensor]:
     """A term's mean loss, and its gradient on the shared parameters written into zeroed `flat`."""
     shared.point(flat)
@@ -193,6 +197,13 @@ def _gradient(term: Term, shared: Shared, flat: Tensor) -> tuple[Tensor, Tensor]
         value.backward()
         loss += value.detach()
     return loss, flat
+
+
+def _clear(terms: Sequence[Term]) -> None:
+    """Drop the terms' private gradients."""
+    for term in terms:
+        for parameter in term.private:
+            parameter.grad = None
 
 
 def _take(term: Term) -> list[Tensor | None]:

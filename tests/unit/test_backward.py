@@ -208,6 +208,14 @@ def test_the_dev_gradient_stays_out_of_the_update(needs: Needs):
 
 
 @pytest.mark.parametrize("needs", WAYS)
+def test_a_dev_loss_through_a_head_that_trains_stays_out_of_its_gradient(needs: Needs):
+    problem = Problem()
+    dev = Term([lambda: 1e6 * problem.loss(0, problem.dev)])
+    backward(problem.terms(), Fixed(WEIGHTS, needs), problem.shared(), dev=dev)
+    assert_close(problem.gradients(), plain(problem, WEIGHTS), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("needs", WAYS)
 def test_a_zero_weight_still_has_signals_and_adds_nothing(needs: Needs):
     problem, weights = Problem(), torch.tensor([1.0, 0.0, 0.0])
     signals = backward(

@@ -1,0 +1,54 @@
+"""What the README shows works as it stands."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tartan.config.overrides import accept
+from tartan.config.store import register
+from tartan.plugins import discover
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+COMMANDS = [
+    line.replace("\\\n", " ").split("python -m tartan run ", 1)[1]
+    for line in re.findall(r"^    .*python -m tartan run (?:.*\\\n)*.*$", README, re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_runs(program: str):
+    exec(compile(program, "README.md", "exec"), {})
+
+
+def test_there_are_commands_to_check():
+    assert len(COMMANDS) >= 2
+    assert len(PROGRAMS) >= 2
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_is_accepted(command: str):
+    register(discover())
+    accept([word for word in shlex.split(command) if not word.startswith("-")])
+
+
+@pytest.mark.parametrize("line", re.findall(r"^\| (`.*?) \|", README, re.MULTILINE))
+def test_a_name_of_the_table_is_a_name_of_the_configuration(line: str):
+    """Each with the value it is shown with, or its own."""
+    from hydra import compose, initialize_config_module  # noqa: PLC0415
+    from omegaconf import OmegaConf  # noqa: PLC0415
+
+    register(discover())
+    with initialize_config_module("tartan.configs", version_base="1.3"):
+        whole = compose("config", ["objectives=[mlm]", "weighting=meta"])
+    for shown in re.findall(r"`(.*?)`", line):
+        for override in shlex.split(shown):
+            key, _, value = override.partition("=")
+            if not value:
+                assert OmegaConf.select(whole, key, throw_on_missing=False) is not None, key
+            elif value != "...":
+                accept(list(dict.fromkeys(["objectives=[mlm]", "weighting=meta", override]))
+                       if "objectives=" not in override and not override.startswith("weighting=")
+                       else [override])  # fmt: skip
