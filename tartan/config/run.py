@@ -13,6 +13,7 @@ from tartan.body import LiftedHead, export
 from tartan.config.build import Experiment, build
 from tartan.config.parse import parse, resolved
 from tartan.config.schema import Config
+from tartan.data import Task
 from tartan.errors import CheckpointError, ConfigError
 from tartan.plugins import Plugins
 from tartan.report.console import RunConsole, outcome
@@ -135,11 +136,14 @@ def _finish(
     head = model.end_task.head
     assert isinstance(head, LiftedHead)  # `build` has seen to it
     export(model.body, head, experiment.texts.source.tokenizer, directory / "model")
-    sizes = {"train": task.train, "dev": task.dev, "test": task.test, **task.corpora}
+    data = _data(task) | {
+        f"objectives.{name}": _data(texts.task)["train"]
+        for name, texts in experiment.auxiliary.items()
+    }
     return {
         "seed": config.seed,
         "primary": model.primary,
-        "objectives": list(config.objectives),
+        "objectives": [name for name in model.names if name != model.primary],
         "weighting": config.weighting["plugin"],
         "dev": dev,
         "test": test,
@@ -152,9 +156,15 @@ def _finish(
         "device": str(setup.runtime.device),
         "precision": setup.runtime.precision,
         "versions": _versions(),
-        "data": {
-            name: {"rows": len(split), "sha256": task.hashes[name]} for name, split in sizes.items()
-        },
+        "data": data,
+    }
+
+
+def _data(task: Task) -> dict[str, dict[str, Any]]:
+    """The size and hash of each split and corpus of a task."""
+    splits = {"train": task.train, "dev": task.dev, "test": task.test, **task.corpora}
+    return {
+        name: {"rows": len(splits[name]), "sha256": sha256} for name, sha256 in task.hashes.items()
     }
 
 

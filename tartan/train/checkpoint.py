@@ -118,7 +118,8 @@ def _step(checkpoint: Path) -> int:
 def write_whole(directory: Path, write: Callable[[Path], None]) -> None:
     """Write a directory beside its final name, flush it to disk, and rename it into place.
 
-    What had the name before is replaced; a process that dies here leaves it as it was.
+    What had the name before is replaced at the end. A process that dies between the two renames
+    leaves neither under that name: training goes on from an older checkpoint to the same state.
     """
     beside = directory.with_name(f".{directory.name}.partial")
     shutil.rmtree(beside, ignore_errors=True)
@@ -126,12 +127,13 @@ def write_whole(directory: Path, write: Callable[[Path], None]) -> None:
     write(beside)
     for path in (*beside.iterdir(), beside):
         _flush(path)
+    replaced = directory.with_name(f".{directory.name}.replaced")
+    shutil.rmtree(replaced, ignore_errors=True)
     if directory.exists():
-        # A full directory cannot be renamed over another; the gap is healed by `load`'s caller,
-        # which takes the newest checkpoint that is there.
-        shutil.rmtree(directory)
+        directory.rename(replaced)  # a full directory cannot be renamed over another
     beside.rename(directory)
     _flush(directory.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
 
 
 def _flush(path: Path) -> None:

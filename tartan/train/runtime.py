@@ -1,5 +1,7 @@
 """Where a run computes, and in what precision."""
 
+import resource
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -46,10 +48,8 @@ class Runtime:
         """Bytes at the peak so far: of the device where it counts them, else of the process."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device)
-        # Only POSIX has the module, and only there is the figure known.
-        import resource  # noqa: PLC0415
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024  # elsewhere it counts KiB
 
 
 def computes_bf16(device: torch.device) -> bool:
