@@ -9,11 +9,14 @@ import importlib.metadata
 import inspect
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
+from importlib.resources import files
 from typing import Generic, TypeVar
 
 import pluggy
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from tartan.errors import PluginError, suggest
 from tartan.objective import Objective
@@ -21,6 +24,8 @@ from tartan.weighting import Weighting
 
 T = TypeVar("T")
 GROUP = "tartan"
+RESERVED = ("plugin", "batch_size", "data")
+"""Keys of a plugin's part of a configuration that are not its options."""
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
 
@@ -35,6 +40,10 @@ class Hooks:
     @hookspec
     def tartan_weightings(self) -> Mapping[str, type[Weighting]]:  # type: ignore[empty-body]
         """Weightings by name; a name is lower-case letters, digits and underscores."""
+
+    @hookspec
+    def tartan_configs(self) -> str:  # type: ignore[empty-body]
+        """A package of Hydra configurations: named variants of the plugins, in their groups."""
 
 
 @dataclass(frozen=True)
@@ -112,17 +121,23 @@ class Shelf(Generic[T]):
 
 
 class Plugins:
-    """Every installed objective and weighting, and what is wrong with the rest."""
+    """Every installed objective and weighting, and what is wrong with the rest.
+
+    Attributes:
+        configs: packages of Hydra configurations that plugins bring.
+    """
 
     def __init__(
         self,
         objectives: Iterable[Plugin[Objective]],
         weightings: Iterable[Plugin[Weighting]],
         problems: Iterable[Problem],
+        configs: Iterable[str] = (),
     ) -> None:
         self._objectives = Shelf("objective", objectives)
         self._weightings = Shelf("weighting", weightings)
         self._broken = tuple(problems)
+        self.configs = tuple(configs)
 
     @property
     def objectives(self) -> dict[str, Plugin[Objective]]:
@@ -168,7 +183,8 @@ def discover() -> Plugins:
     weightings: list[Plugin[Weighting]] = _collect(
         manager.hook.tartan_weightings, Weighting, distributions, problems
     )
-    return Plugins(objectives, weightings, problems)
+    configs = _collect_configs(manager.hook.tartan_configs, distributions, problems)
+    return Plugins(objectives, weightings, problems, configs)
 
 
 def _register(manager: pluggy.PluginManager, point: importlib.metadata.EntryPoint) -> object:
@@ -202,6 +218,22 @@ def _collect(
     return found
 
 
+def _collect_configs(
+    hook: pluggy.HookCaller, distributions: Mapping[object, str], problems: list[Problem]
+) -> list[str]:
+    """The packages of configurations that can be found; another is a problem."""
+    found: list[str] = []
+    for implementation in hook.get_hookimpls():
+        try:
+            package = str(implementation.function())
+            files(package)
+            found.append(package)
+        except Exception as error:
+            distribution = distributions[implementation.plugin]
+            problems.append(Problem(distribution, f"hook 'tartan_configs' {_reason(error)}"))
+    return found
+
+
 def _check(name: str, cls: object, base: type) -> None:
     """TypeError unless a name and class can serve as a plugin of the base's kind."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
@@ -211,11 +243,24 @@ def _check(name: str, cls: object, base: type) -> None:
     if inspect.isabstract(cls):
         missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
         raise TypeError(f"gives '{name}', which lacks {missing}")
-    options = getattr(cls, "Options", None)
+    _check_options(name, getattr(cls, "Options", None))
+
+
+def _check_options(name: str, options: object) -> None:
+    """TypeError unless a class can be read as a plugin's part of a configuration."""
     if not (isinstance(options, type) and is_dataclass(options)):
         raise TypeError(f"gives '{name}', whose Options is not a dataclass")
     if options.__dataclass_params__.frozen:  # type: ignore[attr-defined]
         raise TypeError(f"gives '{name}', whose Options is frozen, so that no option can be set")
+    for option in fields(options):
+        if option.name in RESERVED:
+            raise TypeError(f"gives '{name}', whose option {option.name} is tartan's own name")
+        if option.default is MISSING and option.default_factory is MISSING:
+            raise TypeError(f"gives '{name}', whose option {option.name} has no default")
+    try:
+        OmegaConf.structured(options)
+    except OmegaConfBaseException as error:
+        raise TypeError(f"gives '{name}', whose Options Hydra cannot read: {error}") from error
 
 
 def _reason(error: Exception) -> str:

@@ -10,7 +10,9 @@ from tartan.errors import TartanError, suggest
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "run": "train: run 'objectives=[mlm]' weighting=meta; run --help says more",
+        "new": "write a plugin to start from: new objective NAME, or new weighting NAME",
         "list": "show every objective and weighting, and what it costs",
+        "check": "try plugins against their contracts: check mlm static; all without a name",
     }
 )
 """What each command does. Its file has the function `main`, and is read when it is called."""

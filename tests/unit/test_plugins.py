@@ -86,6 +86,12 @@ def test_an_installed_plugin_is_found_and_names_its_distribution(install: Callab
         (GOOD.replace("NAME", "x").replace("@dataclass\n", ""), "whose Options is not a dataclass"),
         (GOOD.replace("NAME", "x").replace("@dataclass\n", "@dataclass(frozen=True)\n"),
          "whose Options is frozen"),
+        (GOOD.replace("NAME", "x").replace("strength: float", "batch_size: float"),
+         "whose option batch_size is tartan's own name"),
+        (GOOD.replace("NAME", "x").replace("float = 1.0", "float"), "option strength has no default"),
+        (GOOD.replace("NAME", "x").replace("float = 1.0", "object = object()"), "Hydra cannot read"),
+        (GOOD.replace("NAME", "x") + "@hookimpl\ndef tartan_configs(): return 'nowhere.at.all'\n",
+         "hook 'tartan_configs' failed: ModuleNotFoundError"),
         (GOOD.replace("NAME", "x").replace('return {"x": Uniform}', "1 / 0"), "ZeroDivisionError"),
     ],
 )  # fmt: skip
@@ -95,7 +101,7 @@ def test_a_broken_plugin_is_blamed_and_the_others_work(
     install("tartan-broken", source)
     install("tartan-uniform", GOOD.replace("NAME", "uniform"))
     found = discover()
-    assert {"static", "meta", "uniform"} == set(found.weightings)
+    assert {"static", "meta", "uniform"} <= set(found.weightings)
     (problem,) = found.problems
     assert problem.distribution == "tartan-broken 2.0"
     assert reason in str(problem)

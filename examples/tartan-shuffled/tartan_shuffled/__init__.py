@@ -1,0 +1,86 @@
+"""The objective `shuffled`: find the words that changed places with their neighbours.
+
+In the spirit of the word-structural objective of StructBERT (Wang et al., ICLR 2020), asked as a
+question about each token, with a head of the plugin's own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tartan import Batch, ConfigError, Context, Loss, Objective, Packed, Row, hookimpl
+
+
+@dataclass
+class ShuffledOptions:
+    """Options of `shuffled`.
+
+    Attributes:
+        corpus: what it reads: `task`, the end task's own texts, or `domain`.
+        swap_prob: share of neighbouring pairs that change places.
+    """
+
+    corpus: str = "task"
+    swap_prob: float = 0.15
+
+
+class Shuffled(Objective):
+    """Tell for each token whether it stands where it stood. Items: the tokens of a batch."""
+
+    Options = ShuffledOptions
+
+    def __init__(self, options: ShuffledOptions, context: Context) -> None:
+        super().__init__(options, context)
+        if not 0 < options.swap_prob <= 1:
+            raise ConfigError(
+                f"objectives.{context.name}.swap_prob is {options.swap_prob}: "
+                "give more than 0 and at most 1"
+            )
+        self._swap_prob = options.swap_prob
+        self._examples = context.corpus(options.corpus)
+        self.head = nn.Linear(context.hidden_size, 1)
+
+    def examples(self) -> Sequence[Row]:
+        """The corpus's rows."""
+        return self._examples
+
+    def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:
+        """Let neighbours change places. Targets: `moved` [tokens] float, 1 or 0."""
+        tokens = [torch.tensor(row["input_ids"]) for row in rows]
+        orders = [swapped(len(row), self._swap_prob, rng) for row in tokens]
+        seen = [row[order] for row, order in zip(tokens, orders, strict=True)]
+        moved = torch.cat([a != b for a, b in zip(tokens, seen, strict=True)]).float()
+        inputs = Packed.of([row.tolist() for row in seen])
+        return Batch(inputs, len(moved), {"moved": moved})
+
+    def loss(self, hidden: Tensor, batch: Batch) -> Loss:
+        """Binary cross-entropy summed over the tokens."""
+        scores, moved = self.head(hidden).squeeze(1).float(), batch.targets["moved"]
+        right = ((scores > 0) == moved.bool()).sum()
+        total = functional.binary_cross_entropy_with_logits(scores, moved, reduction="sum")
+        return Loss(total, {"accuracy": right})
+
+
+def swapped(length: int, share: float, rng: torch.Generator) -> Tensor:
+    """An order of `length` tokens, [length] int64, in which some neighbours changed places.
+
+    The first and the last token, special in every family, stay.
+    """
+    order = torch.arange(length)
+    chosen = torch.rand(length, generator=rng) < share
+    place = 1
+    while place + 2 < length:
+        if chosen[place]:
+            order[place], order[place + 1] = place + 1, place
+            place += 1
+        place += 1
+    return order
+
+
+@hookimpl
+def tartan_objectives() -> dict[str, type[Objective]]:
+    """Offer `shuffled`."""
+    return {"shuffled": Shuffled}

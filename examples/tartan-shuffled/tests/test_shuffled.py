@@ -1,0 +1,22 @@
+"""What every objective promises, and what this one does."""
+
+import torch
+from tartan_shuffled import swapped
+
+from tartan.testing import ObjectiveContract
+
+
+class TestShuffled(ObjectiveContract):
+    """The contract."""
+
+    plugin = "shuffled"
+
+
+def test_neighbours_change_places_and_the_ends_stay() -> None:
+    order = swapped(1000, 0.5, torch.Generator().manual_seed(0))
+    places = torch.arange(1000)
+    assert sorted(order.tolist()) == places.tolist()
+    assert (order - places).abs().max() == 1
+    assert order[0] == 0
+    assert order[-1] == 999
+    assert (order != places).float().mean() > 0.4

@@ -1,0 +1,48 @@
+"""`python -m tartan check NAME ...`: whether installed plugins keep their contracts."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tartan.errors import ConfigError
+from tartan.plugins import discover
+from tartan.testing.contract import Contract
+from tartan.testing.examine import Outcome, Verdict, contracts, examine
+
+STYLES = {Outcome.KEPT: "green", Outcome.BROKEN: "bold red", Outcome.NOT_APPLICABLE: "dim"}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Check plugins by name, all of them without one; 1 if one breaks a promise, or else 0.
+
+    Raises:
+        ConfigError: an argument is an option.
+        PluginError: a name is not that of an installed plugin.
+    """
+    for argument in arguments:
+        if argument.startswith("-"):
+            raise ConfigError(f"check takes names of plugins, found '{argument}'")
+    console = Console(highlight=False)
+    outcomes: Counter[Outcome] = Counter()
+    for contract in contracts(discover(), arguments):
+        with console.status(f"checking {contract.plugin}"):
+            verdicts = list(examine(contract))
+        console.print(table(contract, verdicts))
+        outcomes.update(verdict.outcome for verdict in verdicts)
+    console.print(", ".join(f"{outcomes[outcome]} {outcome.value}" for outcome in Outcome))
+    return int(outcomes[Outcome.BROKEN] > 0)
+
+
+def table(contract: type[Contract], verdicts: Sequence[Verdict]) -> Table:
+    """One plugin's promises, what came of each, and below it what the plugin did."""
+    rows = Table("promise", "", title=f"{contract.kind()} {contract.plugin}", box=SIMPLE_HEAD)
+    rows.title_justify = "left"
+    for verdict in verdicts:
+        style = STYLES[verdict.outcome]
+        found = (f"\n  {verdict.found}", style) if verdict.found else ""
+        rows.add_row(Text.assemble(verdict.rule.promise, found), Text(verdict.outcome.value, style))
+    return rows

@@ -1,0 +1,81 @@
+"""`python -m tartan new`: a small installable plugin distribution to start from."""
+
+import re
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from tartan.errors import ConfigError, suggest
+from tartan.plugins import discover
+
+KINDS: Mapping[str, tuple[str, str]] = {
+    "objective": (
+        "objectives/{name}_domain.yaml",
+        "    python -m tartan run 'objectives=[{name}]' weighting=meta",
+    ),
+    "weighting": (
+        "weighting/{name}_slow.yaml",
+        "    python -m tartan run 'objectives=[mlm]' weighting={name}",
+    ),
+}
+"""Each kind's configuration file, and how the plugin is used."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write `tartan-<name>/` here. ConfigError if the arguments name no new plugin."""
+    if len(arguments) != 2 or arguments[0] not in KINDS:
+        kind = suggest(arguments[0], KINDS) if arguments else "choose from: objective, weighting"
+        raise ConfigError(f"say: python -m tartan new objective NAME, or weighting NAME ({kind})")
+    kind, name = arguments
+    _check_name(kind, name)
+    directory = Path(f"tartan-{name.replace('_', '-')}")
+    if directory.exists():
+        raise ConfigError(f"{directory} is there already: choose another name, or move it away")
+    for path, text in distribution(kind, name).items():
+        (directory / path).parent.mkdir(parents=True, exist_ok=True)
+        (directory / path).write_text(text, encoding="utf-8")
+    print(f"{directory}/ is a plugin that works. To make it yours:")
+    print(f"    pip install -e '{directory}[dev]' && python -m tartan check {name}")
+    return 0
+
+
+def distribution(kind: str, name: str) -> dict[str, str]:
+    """The files of a new plugin distribution: path to text."""
+    module = f"tartan_{name}"
+    config, use = (text.format(name=name) for text in KINDS[kind])
+    values = {
+        "kind": kind,
+        "name": name,
+        "distribution": f"tartan-{name.replace('_', '-')}",
+        "module": module,
+        "class_name": "".join(part.capitalize() for part in name.split("_")),
+        "use": use,
+    }
+    templates = {
+        "pyproject.toml": "common/pyproject.toml",
+        "README.md": "common/README.md",
+        f"{module}/__init__.py": f"{kind}/module.py",
+        f"{module}/configs/__init__.py": "common/configs_init.py",
+        f"{module}/configs/{config}": f"{kind}/config.yaml",
+        f"tests/test_{name}.py": f"{kind}/test.py",
+    }
+    return {path: _fill(template, values) for path, template in templates.items()}
+
+
+def _check_name(kind: str, name: str) -> None:
+    """ConfigError unless the name can be a plugin's, and is free."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ConfigError(f"'{name}' cannot be a plugin's name: use a-z, 0-9 and _, a letter first")
+    plugins = discover()
+    taken = {**plugins.objectives, **plugins.weightings}
+    if name in taken:
+        raise ConfigError(
+            f"the {kind} '{name}' cannot be new: {taken[name].distribution} offers that name"
+        )
+
+
+def _fill(template: str, values: Mapping[str, str]) -> str:
+    """A template's text with its values."""
+    text = (files("tartan.cli") / "templates" / f"{template}.template").read_text(encoding="utf-8")
+    return Template(text).substitute(values)
