@@ -13,9 +13,20 @@ from tartan.errors import (
     TartanError,
     suggest,
 )
-from tartan.objective import Batch, Context, Head, Loss, Objective, PrimaryObjective, Row
+from tartan.objective import (
+    Batch,
+    Context,
+    Head,
+    LabelKind,
+    Loss,
+    MaskedLM,
+    Objective,
+    PrimaryObjective,
+    Row,
+)
 from tartan.packed import Packed
 from tartan.plugins import hookimpl
+from tartan.sequence import SequenceObjective
 from tartan.weighting import Cost, Needs, ProbeOptions, Signals, Weighting, cost
 
 __all__ = [
@@ -26,7 +37,9 @@ __all__ = [
     "Cost",
     "DataError",
     "Head",
+    "LabelKind",
     "Loss",
+    "MaskedLM",
     "ModelError",
     "Needs",
     "Objective",
@@ -35,6 +48,7 @@ __all__ = [
     "PrimaryObjective",
     "ProbeOptions",
     "Row",
+    "SequenceObjective",
     "Shared",
     "Signals",
     "TartanError",

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Any, ClassVar, Protocol, Self
 
 import torch
@@ -12,7 +13,20 @@ from transformers import PreTrainedTokenizerBase
 from tartan.packed import Packed
 
 Row = Mapping[str, Any]
-"""One tokenised example: `input_ids` (list of int), and `label` (int) where it is labelled."""
+"""One tokenised example: `input_ids` (list of int); `token_type_ids` (list of int) where it is a
+pair of texts and the body tells them apart; where it is labelled, `label`, as `LabelKind` says."""
+
+
+class LabelKind(Enum):
+    """What a labelled row's `label` is."""
+
+    CLASS = "classes"
+    """int, the id of a class."""
+    NUMBER = "numbers"
+    """float."""
+    TAGS = "tags"
+    """list of int, the id of each word's tag; the row's `positions` (list of int) say where among
+    its tokens each of these words begins. Words that a cut leaves no token of are in neither."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +37,9 @@ class Batch:
         inputs: the sequences.
         items: how many items the loss sums over, known before the loss is computed, so that
             micro-batches of an accumulated step add up to exactly the whole batch's mean.
-        targets: what the loss compares with, by name; tensors of any shape.
+        targets: what the loss compares with, by name. Batches are laid end to end by their targets'
+            first dimensions, over tokens, sequences or items; `positions` are places among the
+            batch's tokens, and move along; targets without a dimension are sums, and add up.
         seed: for random choices that are made on the device, in `prepare`; drawn in `collate`.
     """
 
@@ -45,6 +61,13 @@ class Head(Protocol):
         """Logits from hidden states [rows, tokens, hidden] and their mask [rows, tokens]."""
 
 
+class MaskedLM(Protocol):
+    """A masked language model apart from the body."""
+
+    def __call__(self, packed: Packed, positions: Tensor) -> Tensor:
+        """Logits [positions, vocabulary] at positions [positions] int64 among the tokens."""
+
+
 class Context(Protocol):
     """What an objective is built from. It reaches training data only: never dev, never test."""
 
@@ -62,10 +85,13 @@ class Context(Protocol):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The end task's classes, in the order of their ids."""
+        """What `label` stands for: the names of classes or tags by id; for numbers, one name."""
 
     def labelled(self) -> Sequence[Row]:
-        """The end task's training rows, tokenised: `input_ids` and `label`."""
+        """The task's training rows, tokenised and with their `label`.
+
+        The task is the end task, or for an auxiliary objective on labels, the one it was given.
+        """
 
     def corpus(self, name: str) -> Sequence[Row]:
         """An unlabelled corpus, tokenised: `input_ids`. DataError if the data has none of it."""
@@ -75,10 +101,31 @@ class Context(Protocol):
 
         Args:
             kind: as in the names of Hugging Face's classes: `MaskedLM`, `SequenceClassification`.
+                A head for classes, tags or a number has one output for each of `labels`.
 
         Returns:
             A module called as `Head` says. ModelError if the family has no such head.
         """
+
+    def masked_lm(
+        self, *, width: float = 1.0, name: str | None = None, tied: bool = False
+    ) -> nn.Module:
+        """A masked language model of the objective's own, over the body's vocabulary.
+
+        Args:
+            width: hidden width as a share of the body's, of a model of its family with random
+                weights.
+            name: a pretrained model instead: a directory, or an id on the Hugging Face hub.
+            tied: whether its token embeddings are the body's very own; ConfigError if their shapes
+                differ.
+
+        Returns:
+            A module called as `MaskedLM` says. ModelError if there is no such model, or its
+            vocabulary is not the body's.
+        """
+
+    def check_causal(self) -> None:
+        """ModelError unless the body can read sequences that are `causal`."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +146,8 @@ class Objective(nn.Module, ABC):
 
     Options: ClassVar[type]
     """A dataclass of the objective's options with their defaults; unknown options are refused."""
+    separable: ClassVar[bool] = True
+    """Whether a batch's loss is the sum of its rows' losses; False where rows meet in the loss."""
 
     @abstractmethod
     def __init__(self, options: Any, context: Context) -> None:
@@ -127,20 +176,25 @@ class Objective(nn.Module, ABC):
 
 
 class PrimaryObjective(Objective):
-    """An objective that can be the end task: it predicts, is scored, and can be probed."""
+    """An objective on labels, which can be the end task: it predicts, is scored, can be probed.
 
+    Its items are what it predicts: sequences, or words of them, in the order of a batch's rows.
+    """
+
+    reads: ClassVar[LabelKind] = LabelKind.CLASS
+    """The kind of its labels."""
     metrics: ClassVar[tuple[str, ...]]
-    """The names that `score` gives; of each, more is better."""
+    """The names that `score` gives, the one to go by first; of each, more is better."""
     head: nn.Module
     """The head that is exported with the body as a Hugging Face model."""
 
     @abstractmethod
     def predict(self, hidden: Tensor, batch: Batch) -> Tensor:
-        """The head's outputs [rows, ...] from hidden states [tokens, hidden]."""
+        """The head's outputs [items, ...] from hidden states [tokens, hidden]."""
 
     @abstractmethod
     def features(self, hidden: Tensor, batch: Batch) -> Tensor:
-        """What a probe reads, [rows, hidden], from hidden states [tokens, hidden]."""
+        """What a probe reads, [items, hidden], from hidden states [tokens, hidden]."""
 
     @abstractmethod
     def probe(self, dropout: float) -> nn.Module:
@@ -148,11 +202,11 @@ class PrimaryObjective(Objective):
 
     @abstractmethod
     def criterion(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """[] float: the loss of outputs [rows, ...] summed over the batch's items."""
+        """[] float: the loss of outputs [items, ...] summed over the batch's items."""
 
     @abstractmethod
     def score(self, outputs: Tensor, rows: Sequence[Row]) -> dict[str, float]:
-        """The task's metrics, from the outputs [rows, ...] for labelled rows."""
+        """The task's metrics, all finite, from the outputs [items, ...] for labelled rows."""
 
     def loss(self, hidden: Tensor, batch: Batch) -> Loss:
         """The criterion of the head's own outputs."""

@@ -1,10 +1,10 @@
 """Packed: the sequences of a batch laid end to end, the one layout the text body reads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ class Packed:
         input_ids: [tokens] int64, the sequences one after the other.
         lengths: tokens of each sequence, on the host.
         token_type_ids: [tokens] int64 segment of each token, or None for a single segment.
+        causal: whether a token attends to itself and to earlier tokens of its sequence alone.
 
     Raises:
         ValueError: when the lengths do not lay out the tokens.
@@ -29,6 +30,7 @@ class Packed:
     input_ids: Tensor
     lengths: tuple[int, ...]
     token_type_ids: Tensor | None = None
+    causal: bool = False
 
     def __post_init__(self) -> None:
         if sum(self.lengths) != self.input_ids.numel() or min(self.lengths, default=0) < 1:
@@ -43,10 +45,20 @@ class Packed:
             )
 
     @classmethod
-    def of(cls, sequences: Sequence[Sequence[int]]) -> Self:
+    def of(cls, sequences: Sequence[Sequence[int]], *, causal: bool = False) -> Self:
         """Lay sequences of token ids end to end."""
         flat = [token for sequence in sequences for token in sequence]
-        return cls(torch.tensor(flat, dtype=torch.int64), tuple(len(s) for s in sequences))
+        tokens = torch.tensor(flat, dtype=torch.int64)
+        return cls(tokens, tuple(len(sequence) for sequence in sequences), causal=causal)
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[Mapping[str, Any]]) -> Self:
+        """Lay rows' `input_ids` end to end, and their `token_type_ids` where they have them."""
+        packed = cls.of([row["input_ids"] for row in rows])
+        if "token_type_ids" not in rows[0]:
+            return packed
+        segments = cls.of([row["token_type_ids"] for row in rows])
+        return replace(packed, token_type_ids=segments.input_ids)
 
     def with_input_ids(self, input_ids: Tensor) -> Self:
         """The same layout over other token ids, [tokens] int64."""
@@ -149,7 +161,7 @@ class Buckets:
     index: Tensor
     mask: Tensor
     places: Tensor
-    _masks: dict[int | None, tuple[Tensor | None, ...]] = field(
+    _masks: dict[tuple[int | None, bool], tuple[Tensor | None, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -180,20 +192,26 @@ class Buckets:
             for group, part in zip(self.groups, parts, strict=True)
         )
 
-    def masks(self, window: int | None = None) -> tuple[Tensor | None, ...]:
+    def masks(
+        self, window: int | None = None, *, causal: bool = False
+    ) -> tuple[Tensor | None, ...]:
         """Which tokens attend to which, for each group; worked out once for all layers.
 
         Args:
             window: the largest distance at which a token is seen; None for any distance.
+            causal: whether later tokens are hidden.
 
         Returns:
             For each group, bool that broadcasts to [sequences, heads, longest, longest], True where
-            the row's token sees the column's; None where every token sees every other.
+            the row's token sees the column's; None where every token sees every other or, if
+            causal, every earlier one.
         """
-        if window not in self._masks:
+        key = window, causal
+        if key not in self._masks:
+            attended = _earlier if causal else _attended
             pairs = zip(self.groups, self.split(self.mask), strict=True)
-            self._masks[window] = tuple(_attended(group, real, window) for group, real in pairs)
-        return self._masks[window]
+            self._masks[key] = tuple(attended(group, real, window) for group, real in pairs)
+        return self._masks[key]
 
 
 def _ceiling(length: int) -> int:
@@ -215,3 +233,13 @@ def _attended(group: Bucket, real: Tensor, window: int | None) -> Tensor | None:
     near = ((steps[:, None] - steps).abs() <= window)[None, None]
     # A query at padding sees every token: one that saw none would turn gradients into NaN.
     return near if keys is None else keys & (near | ~real[:, None, :, None])
+
+
+def _earlier(group: Bucket, real: Tensor, window: int | None) -> Tensor | None:
+    """One group's part of `Buckets.masks` if causal; real is as in `_attended`."""
+    # Padding comes after a row's tokens, so that hiding what is later hides padding too.
+    if window is None or window >= group.longest - 1:
+        return None
+    steps = torch.arange(group.longest, device=real.device)
+    distance = steps[:, None] - steps
+    return ((distance >= 0) & (distance <= window))[None, None]

@@ -1,4 +1,4 @@
-"""Text classification: the end task, scored by macro-F1 and accuracy."""
+"""Classification of a text or a pair of texts: the end task, scored by macro-F1 and accuracy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import torch
 from sklearn.metrics import accuracy_score, f1_score
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from tartan import Batch, Context, Objective, Packed, PrimaryObjective, Row, hookimpl
+from tartan import Batch, Context, Objective, Packed, Row, SequenceObjective, hookimpl
 
 
 @dataclass
@@ -23,7 +23,7 @@ class ClassificationOptions:
     label_smoothing: float = 0.0
 
 
-class Classification(PrimaryObjective):
+class Classification(SequenceObjective):
     """Cross-entropy over the classes. Items: the sequences of a batch."""
 
     Options = ClassificationOptions
@@ -32,39 +32,11 @@ class Classification(PrimaryObjective):
     def __init__(self, options: ClassificationOptions, context: Context) -> None:
         super().__init__(options, context)
         self._label_smoothing = options.label_smoothing
-        self._classes = len(context.labels)
-        self._hidden_size = context.hidden_size
-        self._examples = context.labelled()
-        self.head = context.head("SequenceClassification")
-
-    def examples(self) -> Sequence[Row]:
-        """The labelled training rows."""
-        return self._examples
 
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:  # noqa: ARG002
         """Rows as they are. Targets: `labels` [rows] int64."""
         labels = torch.tensor([row["label"] for row in rows])
-        return Batch(Packed.of([row["input_ids"] for row in rows]), len(rows), {"labels": labels})
-
-    def predict(self, hidden: Tensor, batch: Batch) -> Tensor:
-        """Logits [rows, classes] of the family's own head."""
-        logits: Tensor = self.head(batch.inputs.pad(hidden), batch.inputs.mask)
-        return logits
-
-    def features(self, hidden: Tensor, batch: Batch) -> Tensor:
-        """Each sequence's first hidden state, [rows, hidden]."""
-        return hidden[batch.inputs.starts]
-
-    def probe(self, dropout: float) -> nn.Module:
-        """The paper's meta-dev head (RoBERTa's classification head) over first hidden states."""
-        size = self._hidden_size
-        return nn.Sequential(
-            nn.Dropout(dropout),
-            nn.Linear(size, size),
-            nn.Tanh(),
-            nn.Dropout(dropout),
-            nn.Linear(size, self._classes),
-        )
+        return Batch(Packed.of_rows(rows), len(rows), {"labels": labels})
 
     def criterion(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Summed cross-entropy of logits [rows, classes]."""

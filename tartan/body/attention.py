@@ -26,7 +26,7 @@ def packed_attention(
     scaling: float | None = None,
     window: int | None = None,
 ) -> Tensor:
-    """Attend within each sequence.
+    """Attend within each sequence; to the token itself and earlier ones if `packed` is causal.
 
     Args:
         query: [tokens, heads, head_dim] float.
@@ -44,6 +44,7 @@ def packed_attention(
     queries, keys, values = (
         buckets.split(states.index_select(0, buckets.index)) for states in (query, key, value)
     )
+    masks = buckets.masks(window, causal=packed.causal)
     attended = [
         scaled_dot_product_attention(
             q.transpose(1, 2),
@@ -51,10 +52,11 @@ def packed_attention(
             v.transpose(1, 2),
             attn_mask=mask,
             dropout_p=dropout,
+            is_causal=packed.causal and mask is None,
             scale=scaling,
             enable_gqa=query.shape[1] != key.shape[1],
         )
-        for q, k, v, mask in zip(queries, keys, values, buckets.masks(window), strict=True)
+        for q, k, v, mask in zip(queries, keys, values, masks, strict=True)
     ]
     rows = torch.cat([states.transpose(1, 2).flatten(0, 1) for states in attended])
     return rows.index_select(0, buckets.places)

@@ -1,5 +1,7 @@
 """The shared encoder."""
 
+from functools import cached_property
+
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -12,6 +14,7 @@ from tartan.body.layouts import (
     read_packed,
     read_padded,
     trial,
+    why_not_causal,
     why_padded,
 )
 from tartan.errors import ModelError
@@ -54,6 +57,21 @@ class Body(nn.Module):
         """Whether sequences are read without padding."""
         return self.padded_because is None
 
+    @cached_property
+    def not_causal_because(self) -> str | None:
+        """Why it cannot read left to right; None if it can. Tried once, where it is asked for."""
+        device = self.model.device
+        with evaluating(self.model), torch.autocast(device.type, enabled=False):
+            return why_not_causal(self._read, trial(self.model))
+
+    def check_causal(self) -> None:
+        """ModelError unless it can read left to right."""
+        if self.not_causal_because is not None:
+            raise ModelError(
+                f"{self.model.config.model_type} cannot read left to right "
+                f"({self.not_causal_because}): choose another model family"
+            )
+
     def forward(self, packed: Packed) -> Tensor:
         """Encode sequences.
 
@@ -61,7 +79,8 @@ class Body(nn.Module):
             [tokens, hidden] float hidden states, in the order of the packed tokens.
 
         Raises:
-            ModelError: when a sequence is longer than `max_length`; a GPU would stop the program.
+            ModelError: when a sequence is longer than `max_length` (a GPU would stop the program),
+                or causal and the family cannot read left to right.
         """
         longest = max(packed.lengths)
         if self.max_length is not None and longest > self.max_length:
@@ -69,6 +88,12 @@ class Body(nn.Module):
                 f"a sequence of {longest} tokens: {self.model.config.model_type} reads at most "
                 f"{self.max_length}; cut texts to model.max_length"
             )
+        if packed.causal:
+            self.check_causal()
+        return self._read(packed)
+
+    def _read(self, packed: Packed) -> Tensor:
+        """Hidden states [tokens, hidden], in the layout that the family can read."""
         if self.packed:
             return read_packed(self.model, packed, self._first_position)
         return read_padded(self.model, packed)

@@ -1,7 +1,8 @@
 """The two ways a Hugging Face model can read packed sequences, and the proof that they agree."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import cycle
 from typing import Any
 
@@ -24,7 +25,7 @@ def read_padded(model: PreTrainedModel, packed: Packed) -> Tensor:
     """Hidden states [tokens, hidden] by way of [sequences, longest] tokens and their mask."""
     inputs: dict[str, Any] = {
         "input_ids": packed.pad(packed.input_ids, model.config.pad_token_id or 0),
-        "attention_mask": packed.mask.long(),
+        "attention_mask": _earlier(packed) if packed.causal else packed.mask.long(),
     }
     if packed.token_type_ids is not None:
         inputs["token_type_ids"] = packed.pad(packed.token_type_ids)
@@ -42,6 +43,20 @@ def read_packed(model: PreTrainedModel, packed: Packed, first_position: int) -> 
         inputs["token_type_ids"] = packed.token_type_ids[None]
     hidden: Tensor = model(**inputs, return_dict=True).last_hidden_state[0]
     return hidden
+
+
+def _earlier(packed: Packed) -> Tensor:
+    """What to add to attention scores, [sequences, 1, longest, longest]: 0, or -inf nearly.
+
+    A mask of four dimensions is final: families that build theirs by transformers' own functions
+    take it as it is.
+    """
+    longest = max(packed.lengths)
+    later = torch.ones(longest, longest, dtype=torch.bool, device=packed.mask.device).triu(1)
+    hidden = (later | ~packed.mask[:, None, :])[:, None]
+    return torch.zeros_like(hidden, dtype=torch.float32).masked_fill(
+        hidden, torch.finfo(torch.float32).min
+    )
 
 
 def first_position(model: nn.Module) -> int:
@@ -88,6 +103,31 @@ def why_padded(model: PreTrainedModel, packed: Packed, expected: Tensor) -> str 
             reason = f"{type(error).__name__}: {error}"
         model.set_attn_implementation(own)
     return reason
+
+
+def why_not_causal(read: Callable[[Packed], Tensor], packed: Packed) -> str | None:
+    """Say why a model cannot read left to right, if it cannot.
+
+    The first half of a sequence must be read as though nothing followed it.
+
+    Args:
+        read: from sequences to hidden states [tokens, hidden], of a model in eval mode.
+        packed: what to read, as `trial` gives it.
+
+    Returns:
+        The reason; None if it can.
+    """
+    lengths = torch.tensor(packed.lengths, device=packed.input_ids.device)
+    halves = (lengths + 1) // 2
+    kept = packed.positions < halves.repeat_interleave(lengths)
+    cut = Packed(packed.input_ids[kept], tuple(halves.tolist()), causal=True)
+    with torch.no_grad(), quiet():
+        try:
+            if agree(read(cut), read(replace(packed, causal=True))[kept]):
+                return None
+        except FAILURES as error:
+            return f"{type(error).__name__}: {error}"
+    return "its hidden states depend on later tokens"
 
 
 def trial(model: PreTrainedModel) -> Packed:

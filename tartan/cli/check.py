@@ -1,5 +1,6 @@
 """`python -m tartan check NAME ...`: whether installed plugins keep their contracts."""
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 
@@ -26,14 +27,16 @@ def main(arguments: Sequence[str]) -> int:
     for argument in arguments:
         if argument.startswith("-"):
             raise ConfigError(f"check takes names of plugins, found '{argument}'")
-    console = Console(highlight=False)
+    plugins, console = discover(), Console(highlight=False)
     outcomes: Counter[Outcome] = Counter()
-    for contract in contracts(discover(), arguments):
+    for contract in contracts(plugins, arguments):
         with console.status(f"checking {contract.plugin}"):
             verdicts = list(examine(contract))
         console.print(table(contract, verdicts))
         outcomes.update(verdict.outcome for verdict in verdicts)
     console.print(", ".join(f"{outcomes[outcome]} {outcome.value}" for outcome in Outcome))
+    for problem in () if arguments else plugins.problems:
+        print(f"tartan: cannot be used: {problem}", file=sys.stderr)
     return int(outcomes[Outcome.BROKEN] > 0)
 
 

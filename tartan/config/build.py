@@ -5,27 +5,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from datasets import Dataset
-
 from tartan.body import AutoOptions, LiftedHead, ModelSource, TinyOptions
+from tartan.config.notices import auxiliary_notices, end_task_notices
 from tartan.config.parse import options
 from tartan.config.schema import Config, StageConfig
+from tartan.config.tasks import Section, end_task_class, load_auxiliary, load_section
 from tartan.config.weightings import Weightings
-from tartan.data import Stream, Task, find_source, train_tokenizer
+from tartan.data import Stream, Task, train_tokenizer
 from tartan.data.hold_out import hold_out
 from tartan.errors import ConfigError, suggest
-from tartan.objective import Objective, PrimaryObjective
-from tartan.plugins import Plugins
+from tartan.objective import Objective
+from tartan.plugins import RESERVED, Plugins
 from tartan.seeding import seeded
-from tartan.train.context import TaskContext, Texts
+from tartan.train.context import TaskContext, Texts, Training
 from tartan.train.model import JointModel
 from tartan.train.optimiser import OptimiserOptions
 from tartan.train.runtime import Runtime
 from tartan.train.stage import Setup, Stage, StageOptions
 from tartan.train.trainer import Milestones
-
-Section = Mapping[str, Any]
-"""One objective's part of the configuration: `plugin`, `batch_size` and the plugin's options."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +32,7 @@ class Experiment:
     Attributes:
         task: the end task.
         texts: its texts, tokenised.
+        auxiliary: by name of an auxiliary objective on labels, the texts it is trained on.
         setup: what is trained, on what, with what.
         stages: the schedule.
         milestones: when a run does more than step.
@@ -43,6 +41,7 @@ class Experiment:
 
     task: Task
     texts: Texts
+    auxiliary: Mapping[str, Texts]
     setup: Setup
     stages: Mapping[str, StageOptions]
     milestones: Milestones
@@ -56,12 +55,22 @@ def build(config: Config, plugins: Plugins) -> Experiment:
     primary, *_ = sections
     weightings = Weightings(config.weighting, plugins, runtime.device)
     probe = weightings.probe(tuple(sections))
-    task = _load_task(config.data)
+    end_task = end_task_class(config.primary["plugin"], plugins)
+    task = load_section(config.data, end_task.reads)
     texts = Texts(task, _load_model(config.model, task))
+    lent = {
+        name: found
+        for name, section in sections.items()
+        if name != primary and (found := load_auxiliary(name, section, plugins, task))
+    }
+    auxiliary = {name: Texts(part, texts.source) for name, (part, _) in lent.items()}
     train, held_out = hold_out(
         texts.split("train"), probe.held_out if probe and probe.split == "train" else 0, config.seed
     )
-    model = _load_joint_model(sections, texts, train, plugins, config.seed).to(runtime.device)
+    training = {name: other.training(other.split("train")) for name, other in auxiliary.items()}
+    training = dict.fromkeys(sections, texts.training(train)) | training
+    model = _load_joint_model(sections, training, texts.source, plugins, config.seed)
+    model.to(runtime.device)
     setup = Setup(
         model,
         {
@@ -82,9 +91,13 @@ def build(config: Config, plugins: Plugins) -> Experiment:
     }
     for stage in stages.values():
         Stage(setup, stage)  # what a stage refuses, it refuses before anything is written
-    return Experiment(
-        task, texts, setup, stages, _milestones(config, model), _notices(config, task, texts)
-    )
+    notices = [
+        *end_task_notices(texts),
+        *auxiliary_notices({name: dropped for name, (_, dropped) in lent.items()}, auxiliary),
+    ]
+    if config.objectives and not _trains_auxiliary(config):
+        notices.append(f"no stage trains {', '.join(config.objectives)}: left out")
+    return Experiment(task, texts, auxiliary, setup, stages, _milestones(config, model), notices)
 
 
 def _sections(config: Config) -> dict[str, Section]:
@@ -114,14 +127,6 @@ def _trains_auxiliary(config: Config) -> bool:
     return any(stage.objectives != "primary" for stage in config.schedule.stages.values())
 
 
-def _load_task(section: Mapping[str, Any]) -> Task:
-    """The end task of the section `data`."""
-    source = find_source(section["source"])
-    values = {key: value for key, value in section.items() if key not in ("source", "metric")}
-    task: Task = source.load(options(source.options, values, "data"))
-    return task
-
-
 def _load_model(section: Mapping[str, Any], task: Task) -> ModelSource:
     """Where the section `model` takes body and heads from."""
     kinds: dict[str, type[TinyOptions | AutoOptions]] = {"tiny": TinyOptions, "auto": AutoOptions}
@@ -135,26 +140,29 @@ def _load_model(section: Mapping[str, Any], task: Task) -> ModelSource:
 
 
 def _load_joint_model(
-    sections: Mapping[str, Section], texts: Texts, train: Dataset, plugins: Plugins, seed: int
+    sections: Mapping[str, Section],
+    training: Mapping[str, Training],
+    source: ModelSource,
+    plugins: Plugins,
+    seed: int,
 ) -> JointModel:
     """The body and every objective on it."""
     with seeded(seed, "body"):
-        body = texts.source.body()
+        body = source.body()
     objectives: dict[str, Objective] = {}
     for name, section in sections.items():
         cls = plugins.objective(section["plugin"])
-        values = {k: v for k, v in section.items() if k not in ("plugin", "batch_size")}
+        values = {key: value for key, value in section.items() if key not in RESERVED}
         where = f"objectives.{name}" if objectives else "primary"
-        context = TaskContext(name, texts, train, body, seed)
+        context = TaskContext(name, training[name], body, seed)
         with seeded(seed, "objective", name):
             objectives[name] = cls(options(cls.Options, values, where), context)
-    primary = next(iter(objectives))
-    end_task = objectives[primary]
-    if not isinstance(end_task, PrimaryObjective):
-        raise ConfigError(f"primary={primary} cannot be the end task: it predicts nothing")
-    if not isinstance(end_task.head, LiftedHead):
-        raise ConfigError(f"primary={primary} has a head of its own, which cannot be exported")
-    return JointModel(body, primary, objectives)
+    model = JointModel(body, next(iter(objectives)), objectives)
+    if not isinstance(model.end_task.head, LiftedHead):
+        raise ConfigError(
+            f"primary={model.primary} has a head of its own, which cannot be exported"
+        )
+    return model
 
 
 def _stage_options(
@@ -170,7 +178,7 @@ def _stage_options(
 
 def _milestones(config: Config, model: JointModel) -> Milestones:
     """When a run evaluates, logs and writes checkpoints."""
-    metric = config.eval.metric
+    metric = config.eval.metric or model.end_task.metrics[0]
     if metric not in model.end_task.metrics:
         raise ConfigError(f"eval.metric={metric}: {suggest(metric, model.end_task.metrics)}")
     return Milestones(
@@ -180,19 +188,3 @@ def _milestones(config: Config, model: JointModel) -> Milestones:
         log=config.log.every,
         checkpoint=config.checkpoint.every,
     )
-
-
-def _notices(config: Config, task: Task, texts: Texts) -> list[str]:
-    """What the user should know of the run."""
-    notices = [
-        f"{count} texts of the {corpus} corpus stand in dev or test and are left out"
-        for corpus, count in task.dropped.items()
-        if count
-    ]
-    notices += [
-        f"{count} texts of {name} are longer than {texts.source.max_length} tokens and are cut"
-        for name, count in texts.truncated.items()
-    ]
-    if config.objectives and not _trains_auxiliary(config):
-        notices.append(f"no stage trains {', '.join(config.objectives)}: left out")
-    return notices

@@ -21,13 +21,14 @@ class EvalOptions:
     Attributes:
         every: steps between evaluations.
         patience: evaluations without a better value after which a stage ends; 0 for never.
-        metric: what early stopping and the best model go by; the data's own metric by default.
+        metric: what early stopping and the best model go by; by default the data's customary
+            metric, or the end task's first where the data names none.
         batch_size: rows an evaluation reads at once.
     """
 
     every: int = 30
     patience: int = 20
-    metric: str = "${data.metric}"
+    metric: str | None = "${data.metric}"
     batch_size: int = 64
 
     def __post_init__(self) -> None:
@@ -106,9 +107,10 @@ class Config:
 
     Attributes:
         primary: the end task: `plugin`, `batch_size` and the plugin's options.
-        objectives: auxiliary objectives by name, each like `primary`.
+        objectives: auxiliary objectives by name, each like `primary`; one on labels has `data` of
+            its own besides.
         weighting: `plugin` and the plugin's options.
-        data: `source`, `metric` and the source's options.
+        data: `source`, the source's options and `metric`, the customary one; null for none.
         model: `kind` and its options.
         schedule: the stages.
         optimizer: how parameters move, where a stage does not say otherwise.

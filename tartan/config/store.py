@@ -8,47 +8,47 @@ from dataclasses import field, make_dataclass
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from hydra.core.plugins import Plugins as HydraPlugins
 
 from tartan.config.schema import Config
-from tartan.errors import PluginError
+from tartan.config.search import PluginConfigs
 from tartan.objective import PrimaryObjective
 from tartan.plugins import Plugins
 
-OBJECTIVE_KEYS = ("plugin", "batch_size")
-"""Keys of an objective's configuration that are not its plugin's options."""
+AUXILIARY = "{}_aux"
+"""What the command line calls an objective on labels that is not the end task."""
 
 
 def register(plugins: Plugins) -> None:
-    """Make the schema and every usable plugin known to Hydra."""
+    """Make the schema, every usable plugin and what plugins bring known to Hydra."""
+    HydraPlugins.instance().register(PluginConfigs)
     store = ConfigStore.instance()
     store.store(name="schema", node=Config, provider="tartan")
     for name, objective in plugins.objectives.items():
-        node = objective_node(name, objective.cls.Options)
-        primary = issubclass(objective.cls, PrimaryObjective)
-        group, package = ("primary",) * 2 if primary else ("objectives", f"objectives.{name}")
-        store.store(name, node, group, package, objective.distribution)
+        on_labels = issubclass(objective.cls, PrimaryObjective)
+        if on_labels:
+            node = objective_node(name, objective.cls.Options)
+            store.store(name, node, "primary", "primary", objective.distribution)
+        auxiliary = AUXILIARY.format(name) if on_labels else name
+        node = objective_node(name, objective.cls.Options, data=on_labels)
+        place = "objectives", f"objectives.{auxiliary}"
+        store.store(auxiliary, node, *place, objective.distribution)
     for name, weighting in plugins.weightings.items():
         node = _node(name, weighting.cls.Options, [("plugin", str, name)])
         store.store(name, node, "weighting", "weighting", weighting.distribution)
 
 
-def objective_node(name: str, options: type) -> type:
-    """An objective's options with the keys every objective has."""
-    batch_size = field(default="${batch_size}")
-    return _node(name, options, [("plugin", str, name), ("batch_size", int, batch_size)])
+def objective_node(name: str, options: type, data: bool = False) -> type:
+    """An objective's options with the keys every objective has, and `data` if it has its own."""
+    keys: list[tuple[str, Any, Any]] = [
+        ("plugin", str, name),
+        ("batch_size", int, field(default="${batch_size}")),
+    ]
+    if data:
+        keys.append(("data", dict[str, Any], field(default_factory=dict)))
+    return _node(name, options, keys)
 
 
-def _node(name: str, options: type, keys: list[tuple[str, type, Any]]) -> type:
-    """A dataclass of keys and options; PluginError if the options cannot be a configuration."""
-    taken = {key for key, _, _ in keys} & set(getattr(options, "__dataclass_fields__", {}))
-    if taken:
-        raise PluginError(f"plugin '{name}' has an option named {taken.pop()}, which is tartan's")
-    node = make_dataclass(f"{name}_config", keys, bases=(options,))
-    try:
-        OmegaConf.structured(node)
-    except OmegaConfBaseException as error:
-        reason = str(error).splitlines()[0]
-        raise PluginError(f"plugin '{name}' has options that Hydra cannot read: {reason}") from None
-    return node
+def _node(name: str, options: type, keys: list[tuple[str, Any, Any]]) -> type:
+    """A dataclass of keys, which come first, and options."""
+    return make_dataclass(f"{name}_config", [], bases=(options, make_dataclass("Keys", keys)))

@@ -4,6 +4,7 @@ from tartan.data.demo import DemoOptions
 from tartan.data.hold_out import hold_out
 from tartan.data.hub import HubOptions, HubSplits
 from tartan.data.jsonl import JsonlOptions
+from tartan.data.lend import training_part
 from tartan.data.sources import SOURCES, Source, find_source, load_task
 from tartan.data.stream import Stream
 from tartan.data.task import Task, build_task
@@ -26,4 +27,5 @@ __all__ = [
     "load_task",
     "tokenize",
     "train_tokenizer",
+    "training_part",
 ]

@@ -11,8 +11,9 @@ from itertools import product
 from random import Random
 
 from tartan.data.rows import Example
-from tartan.data.task import Task, build_task
+from tartan.data.task import SPLITS, Task, build_task
 from tartan.errors import ConfigError
+from tartan.objective import LabelKind
 from tartan.seeding import derive
 
 CONSONANTS, VOWELS = "bdfgklmnprstvz", "aeiou"
@@ -69,18 +70,30 @@ class Lexicon:
     fillers: Sequence[str]
 
 
-def load_demo(options: DemoOptions) -> Task:
-    """Generate the task. ConfigError if no task can be made with the options."""
+def load_demo(
+    options: DemoOptions, labels: LabelKind = LabelKind.CLASS, splits: Sequence[str] = SPLITS
+) -> Task:
+    """Generate the task; its arguments are those of `load_task`.
+
+    Raises:
+        ConfigError: no task can be made with the options, or with labels of the kind.
+    """
+    if labels is not LabelKind.CLASS:
+        raise ConfigError(
+            f"data.source=demo has sentences with classes, and {labels.value} are asked for: "
+            "choose data=jsonl or data=hub"
+        )
     check_options(options)
     lexicon = make_lexicon(options)
     narrow = Lexicon([words[: options.labelled_words] for words in lexicon.topics], lexicon.fillers)
-    splits = {
-        "train": _examples("train", options.train, narrow, options),
-        "dev": _examples("dev", options.dev, lexicon, options),
-        "test": _examples("test", options.test, lexicon, options),
+    rows = {
+        split: _examples(
+            split, getattr(options, split), narrow if split == "train" else lexicon, options
+        )
+        for split in splits
     }
     unlabelled = _examples("unlabelled", options.unlabelled, lexicon, options)
-    return build_task("demo", splits, unlabelled=(example.text for example in unlabelled))
+    return build_task("demo", rows, unlabelled=(example.text for example in unlabelled))
 
 
 def check_options(options: DemoOptions) -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 from textwrap import shorten
 
 import datasets
-from datasets import ClassLabel, Dataset, DatasetDict
+from datasets import ClassLabel, Dataset, DatasetDict, List
 
 from tartan.data.lines import read_passages
 from tartan.data.quiet import quiet
-from tartan.data.rows import Example, Label, check_label, check_text
+from tartan.data.rows import PAIR, ROLES, Example, check_row
 from tartan.data.task import SPLITS, Task, build_task
 from tartan.errors import ConfigError, DataError, suggest
+from tartan.objective import LabelKind
 
 
 @dataclass
@@ -40,7 +41,11 @@ class HubOptions:
             `save_to_disk` wrote.
         config_name: which of the dataset's configurations; None for its only one.
         text_column: the column that holds the text.
-        label_column: the column that holds the label: class ids, strings, integers or booleans.
+        label_column: the column that holds the label: class ids, strings, integers or booleans, or
+            the number that a regression predicts.
+        pair_column: the column that holds the second text; `text_pair` need not be there.
+        tokens_column: where words are tagged, the column that holds each row's list of words.
+        tags_column: where words are tagged, the column that holds its list of tags: ids or strings.
         splits: which splits serve as train, dev and test.
         domain: a text file of other text of the task's domain, one passage a line.
     """
@@ -49,12 +54,17 @@ class HubOptions:
     config_name: str | None = None
     text_column: str = "text"
     label_column: str = "label"
+    pair_column: str = PAIR
+    tokens_column: str = "tokens"
+    tags_column: str = "tags"
     splits: HubSplits = field(default_factory=HubSplits)
     domain: str | None = None
 
 
-def load_hub(options: HubOptions) -> Task:
-    """Read a task. Code that a dataset brings along is never run.
+def load_hub(
+    options: HubOptions, labels: LabelKind = LabelKind.CLASS, splits: Sequence[str] = SPLITS
+) -> Task:
+    """Read a task; its arguments are those of `load_task`. Code of a dataset's own is never run.
 
     Raises:
         ConfigError: no name is given, or a split or column is not in the dataset.
@@ -66,17 +76,21 @@ def load_hub(options: HubOptions) -> Task:
         )
     with quiet():
         found = load_splits(options.name, options.config_name)
-        wanted = {split: getattr(options.splits, split) for split in SPLITS}
+        wanted = {split: getattr(options.splits, split) for split in splits}
         parts = {s: select(found, spec, f"data.splits.{s}") for s, spec in wanted.items()}
-        for part in parts.values():
-            check_columns(part, options)
-        order = class_order(parts["train"], options.label_column)
-        examples = {s: list(read_examples(part, wanted[s], options)) for s, part in parts.items()}
+        columns = {s: find_columns(part, options, labels) for s, part in parts.items()}
+        examples = {
+            split: list(
+                read_examples(part, columns[split], f"{options.name} {wanted[split]}", labels)
+            )
+            for split, part in parts.items()
+        }
         return build_task(
             options.name.rstrip("/").rpartition("/")[2],
             examples,
             domain=read_passages(Path(options.domain).expanduser()) if options.domain else None,
-            order=order,
+            order=declared_names(parts["train"], columns["train"][ROLES[labels][-1]]),
+            kind=labels,
         )
 
 
@@ -126,38 +140,65 @@ def select(found: Mapping[str, Dataset], spec: str, option: str) -> Dataset:
     return datasets.concatenate_datasets(rows)
 
 
-def check_columns(rows: Dataset, options: HubOptions) -> None:
-    """ConfigError unless the rows have a column of texts and one of labels."""
-    for option in ("text_column", "label_column"):
-        column = getattr(options, option)
+def find_columns(rows: Dataset, options: HubOptions, labels: LabelKind) -> dict[str, str]:
+    """The column of each role that rows with labels of a kind have. ConfigError if one is missing.
+
+    Returns:
+        Names of columns by role; the label's, or the tags', is `ROLES[labels][-1]`.
+    """
+    roles = ROLES[labels]
+    if "text" in roles and (
+        options.pair_column in rows.column_names or options.pair_column != PAIR
+    ):
+        roles = ("pair", *roles)
+    columns = {role: getattr(options, f"{role}_column") for role in roles}
+    for role, column in columns.items():
         if column not in rows.column_names:
             raise ConfigError(
-                f"data.{option}={column}: no such column in {options.name}: "
+                f"data.{role}_column={column}: no such column in {options.name}: "
                 f"{suggest(column, rows.column_names)}"
             )
+    return columns
 
 
-def class_order(rows: Dataset, column: str) -> Sequence[str] | None:
-    """The class names that the labels' column declares, in the order of their ids, if it does."""
+def declared_names(rows: Dataset, column: str) -> Sequence[str] | None:
+    """The class or tag names that a column declares, in the order of their ids, if it does."""
     feature = rows.features[column]
+    feature = feature.feature if isinstance(feature, List) else feature
     return list(feature.names) if isinstance(feature, ClassLabel) else None
 
 
-def read_examples(rows: Dataset, spec: str, options: HubOptions) -> Iterator[Example]:
-    """Checked rows; class ids become names. DataError at the first row that cannot be used."""
-    text, label = options.text_column, options.label_column
-    names = class_order(rows, label)
-    for number, row in enumerate(rows.select_columns([text, label])):
-        place = f"{options.name} {spec} row {number}"
-        value = row[label] if names is None else class_name(row[label], names, place)
-        yield Example(check_text(row[text], place), check_label(value, place), place)
+def read_examples(
+    rows: Dataset, columns: Mapping[str, str], place: str, labels: LabelKind
+) -> Iterator[Example]:
+    """Checked rows; ids become names. DataError at the first row that cannot be used."""
+    target = ROLES[labels][-1]
+    names = declared_names(rows, columns[target])
+    for number, row in enumerate(rows.select_columns(list(columns.values()))):
+        here = f"{place} row {number}"
+        values = {role: row[column] for role, column in columns.items()}
+        if names is not None:
+            values[target] = named(values[target], names, here)
+        elif values[target] is None:
+            raise _unlabelled(None, here)
+        yield check_row(values, labels, here)
 
 
-def class_name(label: int | None, names: Sequence[str], place: str) -> Label:
-    """The name of a class id. DataError if the row is unlabelled: -1, or no id at all."""
+def named(ids: int | list[int] | None, names: Sequence[str], place: str) -> str | list[str]:
+    """The names of ids. DataError if the row is unlabelled: -1, or no id at all."""
+    if isinstance(ids, list):
+        return [_name(each, names, place) for each in ids]
+    return _name(ids, names, place)
+
+
+def _name(label: int | None, names: Sequence[str], place: str) -> str:
+    """The name of an id. DataError if there is none."""
     if label is None or label < 0:
-        raise DataError(
-            f"{place}: the row is unlabelled (label {label}): choose splits with labels in "
-            "data.splits"
-        )
+        raise _unlabelled(label, place)
     return names[label]
+
+
+def _unlabelled(label: int | None, place: str) -> DataError:
+    return DataError(
+        f"{place}: the row is unlabelled (label {label}): choose splits with labels in data.splits"
+    )

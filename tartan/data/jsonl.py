@@ -1,15 +1,16 @@
 """A task from a directory of JSON lines: train.jsonl, dev.jsonl and test.jsonl."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tartan.data.lines import read_lines, read_passages
-from tartan.data.rows import Example, check_label, check_text, kind
+from tartan.data.rows import PAIR, ROLES, Example, check_row, kind
 from tartan.data.task import SPLITS, Task, build_task
 from tartan.errors import ConfigError, DataError, suggest
+from tartan.objective import LabelKind
 
 
 @dataclass
@@ -21,16 +22,25 @@ class JsonlOptions:
             unlabelled.txt (more text of the task) and domain.txt (other text of its domain), one
             passage a line.
         text_field: the field of a row that holds its text.
-        label_field: the field of a row that holds its label: a string, integer or boolean.
+        label_field: the field of a row that holds its label: a string, integer or boolean, or the
+            number that a regression predicts.
+        pair_field: the field of a row that holds its second text; `text_pair` need not be there.
+        tokens_field: where words are tagged, the field of a row that holds its list of words.
+        tags_field: where words are tagged, the field of a row that holds its list of tags.
     """
 
     dir: str | None = None
     text_field: str = "text"
     label_field: str = "label"
+    pair_field: str = PAIR
+    tokens_field: str = "tokens"
+    tags_field: str = "tags"
 
 
-def load_jsonl(options: JsonlOptions) -> Task:
-    """Read a task.
+def load_jsonl(
+    options: JsonlOptions, labels: LabelKind = LabelKind.CLASS, splits: Sequence[str] = SPLITS
+) -> Task:
+    """Read a task; its arguments are those of `load_task`.
 
     Raises:
         ConfigError: no directory is given.
@@ -42,14 +52,15 @@ def load_jsonl(options: JsonlOptions) -> Task:
             "with data.dir=..."
         )
     directory = Path(options.dir).expanduser()
-    paths = {split: directory / f"{split}.jsonl" for split in SPLITS}
+    paths = {split: directory / f"{split}.jsonl" for split in splits}
     check_layout(directory, paths.values())
     unlabelled, domain = directory / "unlabelled.txt", directory / "domain.txt"
     return build_task(
         directory.resolve().name,
-        {split: list(read_examples(path, options)) for split, path in paths.items()},
+        {split: list(read_examples(path, options, labels)) for split, path in paths.items()},
         unlabelled=read_passages(unlabelled) if unlabelled.exists() else (),
         domain=read_passages(domain) if domain.exists() else None,
+        kind=labels,
     )
 
 
@@ -66,13 +77,15 @@ def check_layout(directory: Path, paths: Iterable[Path]) -> None:
             )
 
 
-def read_examples(path: Path, options: JsonlOptions) -> Iterator[Example]:
+def read_examples(path: Path, options: JsonlOptions, labels: LabelKind) -> Iterator[Example]:
     """The rows of one file. DataError at the first line that cannot be used."""
     for place, line in read_lines(path):
         row = parse(line, place)
-        text = _field(row, options.text_field, "text_field", place)
-        label = _field(row, options.label_field, "label_field", place)
-        yield Example(check_text(text, place), check_label(label, place), place)
+        roles = ROLES[labels]
+        if "text" in roles and (options.pair_field in row or options.pair_field != PAIR):
+            roles = (*roles, "pair")
+        values = {role: _field(row, role, options, place) for role in roles}
+        yield check_row(values, labels, place)
 
 
 def parse(line: str, place: str) -> dict[str, Any]:
@@ -91,10 +104,12 @@ def parse(line: str, place: str) -> dict[str, Any]:
     return row
 
 
-def _field(row: dict[str, Any], field: str, option: str, place: str) -> object:
+def _field(row: dict[str, Any], role: str, options: JsonlOptions, place: str) -> object:
+    """What a row holds in a role: `text`, say, which the option `text_field` names."""
+    field = getattr(options, f"{role}_field")
     if field not in row:
         raise DataError(
             f"{place}: the row has no field '{field}' ({suggest(field, row)}): "
-            f"add it, or set data.{option}=..."
+            f"add it, or set data.{role}_field=..."
         )
     return row[field]

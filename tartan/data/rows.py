@@ -1,25 +1,50 @@
 """Raw rows: what a source reads, and the checks that every source shares."""
 
+import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from tartan.errors import DataError
+from tartan.objective import LabelKind
 
-Label = str | int | bool
-"""A label as the source writes it; a task uses one of these types throughout."""
+Class = str | int | bool
+"""A class as the source writes it; a task uses one of these types throughout."""
+
+Label = Class | float | tuple[str, ...]
+"""A class, a number, or one tag for each word."""
+
+ROLES: Mapping[LabelKind, tuple[str, ...]] = {
+    LabelKind.CLASS: ("text", "label"),
+    LabelKind.NUMBER: ("text", "label"),
+    LabelKind.TAGS: ("tokens", "tags"),
+}
+"""What a row must hold, by the kind of its label; `text` may have a `pair` beside it."""
+
+PAIR = "text_pair"
+"""What sources call a row's second text if they are not told otherwise."""
 
 
 class Example(NamedTuple):
     """One labelled row as it was read.
 
     Attributes:
-        text: what is classified; never empty.
-        label: its class.
+        text: what is read; never empty. Where words are tagged, the words with a space between.
+        label: what is to be predicted.
         place: where it stands, for error lines: `train.jsonl:12`, say.
+        pair: the second text of a pair; None for a single text.
+        words: the words that are tagged; empty where the text as a whole is labelled.
     """
 
     text: str
     label: Label
     place: str
+    pair: str | None = None
+    words: tuple[str, ...] = ()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The text, and the second one of a pair."""
+        return (self.text,) if self.pair is None else (self.text, self.pair)
 
 
 KINDS: dict[type, str] = {
@@ -42,16 +67,42 @@ def kind(value: object) -> str:
     return KINDS.get(type(value), type(value).__name__)
 
 
-def check_text(value: object, place: str) -> str:
+def check_row(values: Mapping[str, object], labels: LabelKind, place: str) -> Example:
+    """A row from its values.
+
+    Args:
+        values: by role: those of `ROLES`, and `pair` where the row has a second text.
+        labels: the kind of its label.
+        place: where it stands.
+
+    Raises:
+        DataError: a value cannot be used.
+    """
+    if labels is LabelKind.TAGS:
+        words = check_words(values["tokens"], "tokens", place)
+        tags = check_words(values["tags"], "tags", place)
+        if len(words) != len(tags):
+            raise DataError(
+                f"{place}: tokens has {len(words)} entries and tags has {len(tags)}: "
+                "give each token one tag"
+            )
+        return Example(" ".join(words), tags, place, words=words)
+    text = check_text(values["text"], place)
+    pair = check_text(values["pair"], place, "the second text") if "pair" in values else None
+    check = check_number if labels is LabelKind.NUMBER else check_label
+    return Example(text, check(values["label"], place), place, pair)
+
+
+def check_text(value: object, place: str, what: str = "text") -> str:
     """A row's text. DataError if it is no string, or one that cannot be used."""
     if not isinstance(value, str):
-        raise DataError(f"{place}: text is {kind(value)}: make it a string")
-    check_characters(value, "text", place)
+        raise DataError(f"{place}: {what} is {kind(value)}: make it a string")
+    check_characters(value, what, place)
     return value
 
 
-def check_label(value: object, place: str) -> Label:
-    """A row's label. DataError if it is no string, integer or boolean, or an unusable string."""
+def check_label(value: object, place: str) -> Class:
+    """A row's class. DataError if it is no string, integer or boolean, or an unusable string."""
     if not isinstance(value, str | int):
         raise DataError(
             f"{place}: label is {kind(value)}: make it a string, an integer or a boolean"
@@ -59,6 +110,31 @@ def check_label(value: object, place: str) -> Label:
     if isinstance(value, str):
         check_characters(value, "label", place)
     return value
+
+
+def check_number(value: object, place: str) -> float:
+    """A row's number. DataError if it is none, or not finite."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise DataError(f"{place}: label is {kind(value)}: make it a number")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise DataError(f"{place}: label is {number}: make it a finite number")
+    return number
+
+
+def check_words(value: object, what: str, place: str) -> tuple[str, ...]:
+    """A row's words or tags. DataError if it is no list of strings that can be used."""
+    if not isinstance(value, list):
+        raise DataError(f"{place}: {what} is {kind(value)}: make it a list of strings")
+    if not value:
+        raise DataError(f"{place}: {what} is empty: fill it or remove the row")
+    return tuple(
+        check_text(each, place, f"entry {number} of {what}")
+        for number, each in enumerate(value, start=1)
+    )
 
 
 def check_characters(value: str, what: str, place: str) -> None:

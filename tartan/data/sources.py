@@ -1,17 +1,26 @@
 """Where a task can come from: each source's options, and the function that reads it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from tartan.data.demo import DemoOptions, load_demo
 from tartan.data.hub import HubOptions, load_hub
 from tartan.data.jsonl import JsonlOptions, load_jsonl
-from tartan.data.task import Task
+from tartan.data.task import SPLITS, Task
 from tartan.errors import ConfigError, suggest
+from tartan.objective import LabelKind
 
 T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
+
+
+class Load(Protocol[T_contra]):
+    """Reads a task."""
+
+    def __call__(self, options: T_contra, labels: LabelKind, splits: Sequence[str], /) -> Task:
+        """The task that options describe, with labels of a kind and the given splits alone."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +33,7 @@ class Source(Generic[T]):
     """
 
     options: type[T]
-    load: Callable[[T], Task]
+    load: Load[T]
 
 
 SOURCES: Mapping[str, Source[Any]] = MappingProxyType(
@@ -44,16 +53,23 @@ def find_source(name: str) -> Source[Any]:
     return SOURCES[name]
 
 
-def load_task(source: str, options: object) -> Task:
+def load_task(
+    source: str,
+    options: object,
+    labels: LabelKind = LabelKind.CLASS,
+    splits: Sequence[str] = SPLITS,
+) -> Task:
     """Read a task.
 
     Args:
         source: the name of its source.
         options: an instance of that source's options.
+        labels: what they are to be.
+        splits: which of train, dev and test to read; train is always among them.
 
     Raises:
         ConfigError: there is no such source, or an option cannot be used.
         DataError: the data cannot be used; names the file and line, or the split and row.
     """
-    task: Task = find_source(source).load(options)
+    task: Task = find_source(source).load(options, labels, splits)
     return task

@@ -1,37 +1,45 @@
-"""The end task: its labelled splits, and the corpora that auxiliary objectives read."""
+"""A task: its labelled splits, and the corpora that auxiliary objectives read."""
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 from datasets import Dataset
 
-from tartan.data.rows import Example, Label, kind
-from tartan.errors import DataError, suggest
+from tartan.data.labels import label_name, label_names, label_value
+from tartan.data.rows import Example
+from tartan.errors import DataError
+from tartan.objective import LabelKind
 
 SPLITS = ("train", "dev", "test")
 
 
 @dataclass(frozen=True)
 class Task:
-    """A text classification task and its unlabelled text.
+    """Labelled texts, pairs of texts or words, and the task's unlabelled text.
 
     Attributes:
         name: what reports call it.
-        labels: the classes that occur in train; a class's id is its position.
-        train: columns `text` (str) and `label` (int, an id).
-        dev: as `train`.
-        test: as `train`.
+        kind: what its labels are.
+        labels: the classes or tags that occur in train, a label's id is its position; one name
+            where labels are numbers.
+        train: columns `text` (str); `text_pair` (str) in a task of pairs; `words` (list of str)
+            where words are tagged; `label` (int, float or list of int, as `LabelKind` says).
+        dev: as `train`; without rows where it was not asked for.
+        test: as `dev`.
         corpora: unlabelled text by corpus name, column `text` (str). `task`, the training texts
             and any unlabelled text of the task, is always there; `domain` where the source has it.
+            Each text of a pair is a text of its own.
         hashes: SHA-256, in hexadecimal, of the content of each split and corpus.
         dropped: corpus name to how many of its texts were left out because they stand in dev
             or test.
     """
 
     name: str
+    kind: LabelKind
     labels: tuple[str, ...]
     train: Dataset
     dev: Dataset
@@ -47,6 +55,7 @@ def build_task(
     unlabelled: Iterable[str] = (),
     domain: Iterable[str] | None = None,
     order: Sequence[str] | None = None,
+    kind: LabelKind = LabelKind.CLASS,
 ) -> Task:
     """A task from what a source has read.
 
@@ -55,31 +64,43 @@ def build_task(
 
     Args:
         name: the task's name.
-        splits: the rows of `train`, `dev` and `test`.
+        splits: the rows of `train`, `dev` and `test`, or of those that were asked for.
         unlabelled: the task's texts without labels.
         domain: other texts of the task's domain, if there are any.
-        order: class names in the order of their ids, where the source declares one.
+        order: class or tag names in the order of their ids, where the source declares one.
+        kind: what the labels are.
 
     Raises:
-        DataError: a split is empty, labels mix types, train has fewer than two classes, dev or
-            test has a class that train lacks, or a corpus has no text outside dev and test.
+        DataError: a split is empty, some rows alone are pairs, labels mix types, train has fewer
+            than two classes, dev or test has a class that train lacks, or a corpus has no text
+            outside dev and test.
     """
-    for split in SPLITS:
-        if not splits[split]:
+    for split, rows in splits.items():
+        if not rows:
             raise DataError(f"{name}: {split} has no rows: give it some")
-    check_label_types(list(chain.from_iterable(splits[split] for split in SPLITS)))
-    labels = class_names(name, splits["train"], order)
-    for split in ("dev", "test"):
-        check_known(splits[split], labels)
-
-    texts = {"task": chain((example.text for example in splits["train"]), unlabelled)}
+    check_pairs(list(chain.from_iterable(splits.values())))
+    train, held_out = splits["train"], [*splits.get("dev", ()), *splits.get("test", ())]
+    labels = label_names(name, kind, train, held_out, order)
+    texts = {"task": chain(chain.from_iterable(row.texts for row in train), unlabelled)}
     if domain is not None:
         texts["domain"] = chain(domain)
-    corpora, dropped = build_corpora(name, texts, [*splits["dev"], *splits["test"]])
-    parts = {split: labelled(splits[split], labels) for split in SPLITS}
-    hashes = {s: content_hash((e.text, label_name(e.label)) for e in splits[s]) for s in SPLITS}
+    corpora, dropped = build_corpora(name, texts, held_out)
+    parts = {split: labelled(splits.get(split, ()), labels) for split in SPLITS}
+    hashes = {split: content_hash(map(content, rows)) for split, rows in splits.items()}
     hashes |= {corpus: content_hash((t,) for t in rows["text"]) for corpus, rows in corpora.items()}
-    return Task(name, labels, **parts, corpora=corpora, hashes=hashes, dropped=dropped)
+    return Task(name, kind, labels, **parts, corpora=corpora, hashes=hashes, dropped=dropped)
+
+
+def check_pairs(examples: Sequence[Example]) -> None:
+    """DataError at the first row that has a second text though the first row has none, or not."""
+    first = examples[0]
+    for example in examples:
+        if (example.pair is None) != (first.pair is None):
+            has, other = ("no", "one") if example.pair is None else ("a", "none")
+            raise DataError(
+                f"{example.place}: the row has {has} second text, and {first.place} has {other}: "
+                "give every row one, or none"
+            )
 
 
 def build_corpora(
@@ -89,7 +110,7 @@ def build_corpora(
 
     DataError if nothing is left of one.
     """
-    unwanted = {normalise(example.text) for example in held_out}
+    unwanted = {normalise(text) for example in held_out for text in example.texts}
     corpora: dict[str, Dataset] = {}
     dropped: dict[str, int] = {}
     for corpus, read in texts.items():
@@ -101,15 +122,6 @@ def build_corpora(
             )
         corpora[corpus] = Dataset.from_dict({"text": kept})
     return corpora, dropped
-
-
-def label_name(label: Label) -> str:
-    """A label as a class name.
-
-    >>> label_name(True), label_name(3), label_name("Uses")
-    ('true', '3', 'Uses')
-    """
-    return str(label).lower() if isinstance(label, bool) else str(label)
 
 
 def normalise(text: str) -> str:
@@ -138,7 +150,15 @@ def without(held_out: set[str], texts: Iterable[str]) -> tuple[list[str], int]:
     return kept, dropped
 
 
-def content_hash(rows: Iterable[Sequence[str]]) -> str:
+def content(example: Example) -> list[Any]:
+    """What a row's hash depends on."""
+    label = example.label
+    if isinstance(label, tuple):
+        return [example.words, label]
+    return [*example.texts, label if isinstance(label, float) else label_name(label)]
+
+
+def content_hash(rows: Iterable[Sequence[Any]]) -> str:
     """The SHA-256 of rows, in hexadecimal; it changes with any field and with the order."""
     digest = hashlib.sha256()
     for row in rows:
@@ -146,49 +166,13 @@ def content_hash(rows: Iterable[Sequence[str]]) -> str:
     return digest.hexdigest()
 
 
-def check_label_types(examples: Sequence[Example]) -> None:
-    """DataError at the first row whose label is of another type than the first row's."""
-    first = examples[0]
-    for example in examples:
-        if type(example.label) is not type(first.label):
-            raise DataError(
-                f"{example.place}: label is {kind(example.label)}, but {kind(first.label)} "
-                f"at {first.place}: use one type throughout"
-            )
-
-
-def class_names(
-    name: str, train: Sequence[Example], order: Sequence[str] | None
-) -> tuple[str, ...]:
-    """The classes that occur in train: in the declared order, else sorted by label.
-
-    DataError if there are fewer than two.
-    """
-    # Sorted before they are named: integers keep the order of numbers.
-    found = [label_name(label) for label in sorted({example.label for example in train})]
-    if len(found) < 2:
-        raise DataError(f"{name}: train has the one class '{found[0]}': give it at least two")
-    return tuple(found) if order is None else tuple(sorted(found, key=order.index))
-
-
-def check_known(examples: Sequence[Example], labels: Sequence[str]) -> None:
-    """DataError at the first row whose class train lacks."""
-    classes = frozenset(labels)
-    for example in examples:
-        label = label_name(example.label)
-        if label not in classes:
-            hint = suggest(label, labels)
-            known = ", ".join(sorted(labels))
-            listed = hint if known in hint else f"{hint} (train has {known})"
-            raise DataError(f"{example.place}: label '{label}' does not occur in train: {listed}")
-
-
 def labelled(examples: Sequence[Example], labels: Sequence[str]) -> Dataset:
-    """Rows with their class ids: columns `text` and `label`."""
+    """Rows as `Task.train` has them."""
     ids = {label: position for position, label in enumerate(labels)}
-    return Dataset.from_dict(
-        {
-            "text": [example.text for example in examples],
-            "label": [ids[label_name(example.label)] for example in examples],
-        }
-    )
+    columns: dict[str, list[Any]] = {"text": [example.text for example in examples]}
+    if examples and examples[0].pair is not None:
+        columns["text_pair"] = [example.pair for example in examples]
+    if examples and examples[0].words:
+        columns["words"] = [list(example.words) for example in examples]
+    columns["label"] = [label_value(example.label, ids) for example in examples]
+    return Dataset.from_dict(columns)

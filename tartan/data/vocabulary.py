@@ -70,6 +70,8 @@ def train_tokenizer(
         cls_token=CLS,
         sep_token=SEP,
         mask_token=MASK,
+        # As BERT's own: whoever loads it gives the body the segments of a pair.
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
     )
 
 

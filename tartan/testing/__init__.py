@@ -1,5 +1,6 @@
-"""Shipped to plugin authors: tiny models."""
+"""Shipped to plugin authors: contracts for plugins, and tiny models to try them on."""
 
+from tartan.testing.contract import Broken, Contract, NotApplicable
 from tartan.testing.models import (
     FAMILIES,
     PACKED_FAMILIES,
@@ -9,11 +10,18 @@ from tartan.testing.models import (
     tiny_source,
     tiny_tokenizer,
 )
+from tartan.testing.objective_contract import ObjectiveContract
+from tartan.testing.weighting_contract import WeightingContract
 
 __all__ = [
     "FAMILIES",
     "PACKED_FAMILIES",
     "PADDED_FAMILIES",
+    "Broken",
+    "Contract",
+    "NotApplicable",
+    "ObjectiveContract",
+    "WeightingContract",
     "save_tiny",
     "tiny_config",
     "tiny_source",

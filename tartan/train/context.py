@@ -1,53 +1,113 @@
 """What an objective is built from: the end task's training data and heads on the body."""
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from datasets import Dataset
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from tartan.body import Body, ModelSource
+from tartan.body import Body, ModelSource, masked_lm
 from tartan.data import Task, tokenize
+from tartan.data.task import SPLITS
 from tartan.errors import DataError
-from tartan.objective import Row
+from tartan.objective import LabelKind, Row
 from tartan.seeding import seeded
+
+PROBLEMS: Mapping[LabelKind, Literal["single_label_classification", "regression"]] = {
+    LabelKind.CLASS: "single_label_classification",
+    LabelKind.NUMBER: "regression",
+}
+"""What Hugging Face calls the problem that a head on sequences solves."""
+
+
+class Tokenizer:
+    """Texts by name as the body's tokenizer reads them, each tokenised once.
+
+    Attributes:
+        source: whose tokenizer it is.
+        truncated: rows that lost tokens at the body's maximum length, by name.
+        lost_words: tagged words that have no token, by name.
+    """
+
+    def __init__(self, texts: Mapping[str, Dataset], source: ModelSource) -> None:
+        self.source = source
+        self.truncated: dict[str, int] = {}
+        self.lost_words: dict[str, int] = {}
+        self._texts = texts
+        self._rows: dict[str, Dataset] = {}
+
+    def __contains__(self, name: str) -> bool:
+        """Whether there are texts of a name."""
+        return name in self._texts
+
+    def rows(self, name: str) -> Dataset:
+        """The tokenised rows of a name."""
+        if name not in self._rows:
+            source, texts = self.source, self._texts[name]
+            tokenized = tokenize(texts, source.tokenizer, source.max_length, reads_segments(source))
+            if tokenized.truncated:
+                self.truncated[name] = tokenized.truncated
+            if tokenized.lost_words:
+                self.lost_words[name] = tokenized.lost_words
+            self._rows[name] = tokenized.rows
+        return self._rows[name]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What objectives are trained on. Nothing in it leads to a row of dev or test.
+
+    Attributes:
+        task: the task's name.
+        kind: what its labels are.
+        labels: its labels, as `Task.labels`.
+        labelled: its training rows, tokenised.
+        corpora: the unlabelled texts.
+    """
+
+    task: str
+    kind: LabelKind
+    labels: tuple[str, ...]
+    labelled: Dataset
+    corpora: Tokenizer
 
 
 class Texts:
-    """A task's texts as the body's tokenizer reads them, each tokenised once.
-
-    Attributes:
-        truncated: rows that lost tokens at the body's maximum length, by split or corpus.
-    """
+    """A task's texts as the body's tokenizer reads them."""
 
     def __init__(self, task: Task, source: ModelSource) -> None:
         self.task, self.source = task, source
-        self.truncated: dict[str, int] = {}
-        self.split = cache(self._split)
-        self.corpus = cache(self._corpus)
+        self._splits = Tokenizer({s: getattr(task, s) for s in SPLITS}, source)
+        self._corpora = Tokenizer(task.corpora, source)
 
-    def _split(self, name: str) -> Dataset:
+    @property
+    def truncated(self) -> dict[str, int]:
+        """Rows that lost tokens at the body's maximum length, by split or corpus."""
+        corpora = {f"{name} corpus": rows for name, rows in self._corpora.truncated.items()}
+        return self._splits.truncated | corpora
+
+    @property
+    def lost_words(self) -> dict[str, int]:
+        """Tagged words that have no token, by split."""
+        return self._splits.lost_words
+
+    def split(self, name: str) -> Dataset:
         """A labelled split: `train`, `dev` or `test`."""
-        splits = {"train": self.task.train, "dev": self.task.dev, "test": self.task.test}
-        return self._tokenize(name, splits[name])
+        return self._splits.rows(name)
 
-    def _corpus(self, name: str) -> Dataset:
-        """An unlabelled corpus."""
-        return self._tokenize(f"{name} corpus", self.task.corpora[name])
-
-    def _tokenize(self, name: str, texts: Dataset) -> Dataset:
-        tokenized = tokenize(texts, self.source.tokenizer, self.source.max_length)
-        if tokenized.truncated:
-            self.truncated[name] = tokenized.truncated
-        return tokenized.rows
+    def training(self, labelled: Dataset) -> Training:
+        """What objectives are trained on, where `labelled` are the training rows left to them."""
+        task = self.task
+        return Training(task.name, task.kind, task.labels, labelled, self._corpora)
 
 
 class TaskContext:
     """The `tartan.Context` of one objective."""
 
-    def __init__(self, name: str, texts: Texts, labelled: Dataset, body: Body, seed: int) -> None:
-        self._name, self._texts, self._labelled = name, texts, labelled
+    def __init__(self, name: str, training: Training, body: Body, seed: int) -> None:
+        self._name, self._training, self._source = name, training, training.corpora.source
         self._body, self._seed = body, seed
 
     @property
@@ -58,7 +118,7 @@ class TaskContext:
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The body's tokenizer."""
-        return self._texts.source.tokenizer
+        return self._source.tokenizer
 
     @property
     def hidden_size(self) -> int:
@@ -67,28 +127,54 @@ class TaskContext:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The end task's classes."""
-        return self._texts.task.labels
+        """The names of classes or tags; of numbers, one name."""
+        return self._training.labels
 
     def labelled(self) -> Sequence[Row]:
         """The training rows, without those that are held out."""
-        rows: Sequence[Row] = self._labelled
+        rows: Sequence[Row] = self._training.labelled
         return rows
 
     def corpus(self, name: str) -> Sequence[Row]:
         """A corpus's rows. DataError if the task has none of that name."""
-        if name not in self._texts.task.corpora:
+        if name not in self._training.corpora:
             raise DataError(
-                f"objective {self._name} reads the {name} corpus, which {self._texts.task.name} "
-                f"lacks: {_remedy(name)}"
+                f"objective {self._name} reads the {name} corpus, which "
+                f"{self._training.task} lacks: {_remedy(name)}"
             )
-        rows: Sequence[Row] = self._texts.corpus(name)
+        rows: Sequence[Row] = self._training.corpora.rows(name)
         return rows
 
     def head(self, kind: str) -> nn.Module:
         """A head of the body's family; new parameters depend on the objective's name alone."""
         with seeded(self._seed, "head", self._name):
-            return self._texts.source.head(kind, self._body, self.labels)
+            head = self._source.head(kind, self._body, self.labels)
+        if kind == "SequenceClassification":
+            # A checkpoint may say otherwise, and what is exported is read by it.
+            head.model.config.problem_type = PROBLEMS.get(self._training.kind)
+        return head
+
+    def masked_lm(
+        self, *, width: float = 1.0, name: str | None = None, tied: bool = False
+    ) -> nn.Module:
+        """Another masked language model; new parameters depend on the objective's name alone."""
+        with seeded(self._seed, "masked_lm", self._name):
+            return masked_lm(self._source, self._body, width=width, name=name, tied=tied)
+
+    def check_causal(self) -> None:
+        """ModelError unless the body can read left to right."""
+        self._body.check_causal()
+
+
+def reads_segments(source: ModelSource) -> bool:
+    """Whether a body is told which text of a pair a token is of: it embeds more than one segment.
+
+    Its tokenizer has to agree, as plain transformers goes by that when the model is exported.
+    """
+    return (
+        "token_type_ids" in source.tokenizer.model_input_names
+        and getattr(source.config, "type_vocab_size", 0) > 1
+    )
 
 
 def _remedy(corpus: str) -> str:

@@ -69,7 +69,7 @@ class DevGradient:
         return fit_batch, grad_batch
 
     def _features(self, batch: Batch, gradient: bool = False) -> Tensor:
-        """The probe's input, [rows, hidden] float32, from the body without dropout."""
+        """The probe's input, [items, hidden] float32, from the body without dropout."""
         task, body = self._model.end_task, self._model.body
         training = body.training
         body.eval()
@@ -82,7 +82,7 @@ class DevGradient:
 
     def _loss(self, probe: nn.Module, features: Tensor, batch: Batch) -> Tensor:
         """The probe's mean loss, []."""
-        return self._model.end_task.criterion(probe(features), batch) / batch.items
+        return self._model.end_task.criterion(probe(features), batch) / max(batch.items, 1)
 
 
 def fit(probe: nn.Module, loss: Callable[[nn.Module], Tensor], options: ProbeOptions) -> nn.Module:

@@ -24,7 +24,8 @@ def refused(answer: Answer, line: str, directory: Path) -> None:
     ("arguments", "line"),
     [
         (["objectives=[mln]"], "objectives=mln: no such option; did you mean 'mlm'?"),
-        (["objectives=[qqqq]"], "objectives=qqqq: no such option; choose from: dapt, mlm, tapt"),
+        (["objectives=[qqqq]"], "objectives=qqqq: no such option; choose from: classification_aux, "
+         "clm, dapt, "),
         (["weighting=mta"], "weighting=mta: no such option; did you mean 'meta'?"),
         (["weightng=meta"], "weightng: no such option; did you mean 'weighting'?"),
         (["+weightng=meta"], "weightng: no such option; did you mean 'weighting'?"),

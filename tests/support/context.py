@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tartan import Row
-from tartan.body import Body, ModelSource
+from tartan.body import Body, ModelSource, masked_lm
 from tartan.testing import tiny_source
 
 ROWS = [
@@ -38,3 +38,11 @@ class TinyContext:
 
     def head(self, kind: str) -> nn.Module:
         return self.source.head(kind, self.body, self.labels)
+
+    def masked_lm(
+        self, *, width: float = 1.0, name: str | None = None, tied: bool = False
+    ) -> nn.Module:
+        return masked_lm(self.source, self.body, width=width, name=name, tied=tied)
+
+    def check_causal(self) -> None:
+        self.body.check_causal()

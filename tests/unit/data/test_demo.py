@@ -1,5 +1,6 @@
 import pytest
 
+from tartan import LabelKind
 from tartan.data import DemoOptions, load_task
 from tartan.data.demo import make_lexicon
 from tartan.errors import ConfigError
@@ -83,3 +84,12 @@ def test_options_that_make_no_task_are_refused(options, message):
     with pytest.raises(ConfigError) as caught:
         load(**options)
     assert str(caught.value) == message
+
+
+def test_labels_of_another_kind_are_refused():
+    with pytest.raises(ConfigError) as caught:
+        load_task("demo", DemoOptions(), LabelKind.TAGS)
+    assert str(caught.value) == (
+        "data.source=demo has sentences with classes, and tags are asked for: "
+        "choose data=jsonl or data=hub"
+    )

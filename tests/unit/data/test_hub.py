@@ -3,13 +3,14 @@ from pathlib import Path
 import datasets
 import pytest
 
+from tartan import LabelKind
 from tartan.data import HubOptions, HubSplits, load_task
 from tartan.data.hub import load_splits
 from tartan.errors import ConfigError, DataError
 
 
-def load(name, **options):
-    return load_task("hub", HubOptions(name=str(name), **options))
+def load(name, labels=LabelKind.CLASS, **options):
+    return load_task("hub", HubOptions(name=str(name), **options), labels)
 
 
 def error(kind, name, **options) -> str:
@@ -191,6 +192,78 @@ def test_labels_that_are_fractions_are_refused(tmp_path, dictionary):
     assert error(DataError, tmp_path / "pets") == (
         f"{tmp_path}/pets train row 0: label is a float: make it a string, an integer or a boolean"
     )
+
+
+def tagged(ids, dev_ids=(0, 0)):
+    """A dataset of two words a row; tag ids in an order that is not alphabetical."""
+    names = datasets.ClassLabel(names=["O", "I-PER", "B-PER"])
+    features = datasets.Features(
+        tokens=datasets.List(datasets.Value("string")), ner_tags=datasets.List(names)
+    )
+    rows = {"train": ids, "validation": [dev_ids], "test": [(0, 2)]}
+    return datasets.DatasetDict(
+        {
+            split: datasets.Dataset.from_dict(
+                {"tokens": [[split, f"w{n}"] for n in range(len(tags))], "ner_tags": tags},
+                features=features,
+            )
+            for split, tags in rows.items()
+        }
+    )
+
+
+def test_tag_ids_become_names_in_their_declared_order(tmp_path):
+    save(tagged([(2, 1), (0, 0)]), tmp_path / "ner")
+    task = load(tmp_path / "ner", LabelKind.TAGS, tags_column="ner_tags")
+    assert task.labels == ("O", "I-PER", "B-PER")
+    assert task.train[0] == {"text": "train w0", "words": ["train", "w0"], "label": [2, 1]}
+
+
+def test_an_unlabelled_word_is_refused(tmp_path):
+    save(tagged([(2, 1), (0, 0)], dev_ids=(0, -1)), tmp_path / "ner")
+    assert error(DataError, tmp_path / "ner", labels=LabelKind.TAGS, tags_column="ner_tags") == (
+        f"{tmp_path}/ner validation row 0: the row is unlabelled (label -1): choose splits with "
+        "labels in data.splits"
+    )
+
+
+def test_an_unknown_tags_column_is_answered_with_the_nearest(tmp_path):
+    save(tagged([(2, 1), (0, 0)]), tmp_path / "ner")
+    assert error(ConfigError, tmp_path / "ner", labels=LabelKind.TAGS) == (
+        f"data.tags_column=tags: no such column in {tmp_path}/ner: did you mean 'ner_tags'?"
+    )
+
+
+def test_numbers_of_any_type_are_read_as_floats(tmp_path, dictionary):
+    for name, kind in {
+        "float32": datasets.Value("float32"),
+        "int8": datasets.Value("int8"),
+    }.items():
+        save(dictionary.cast_column("label", kind), tmp_path / name)
+        task = load(tmp_path / name, LabelKind.NUMBER)
+        assert task.train["label"][:] == [1.0, 1.0, 0.0]
+
+
+def test_a_row_without_its_number_is_refused(tmp_path, dictionary):
+    floats = dictionary.cast_column("label", datasets.Value("float32"))
+    save(replaced(floats, "test", [{"text": "a", "label": None}]), tmp_path / "pets")
+    assert error(DataError, tmp_path / "pets", labels=LabelKind.NUMBER).startswith(
+        f"{tmp_path}/pets test row 0: the row is unlabelled (label None)"
+    )
+
+
+def test_pairs_are_read_from_two_columns(tmp_path, dictionary):
+    both = datasets.DatasetDict(
+        {s: rows.add_column("text_pair", [f"{s} {n}" for n in range(len(rows))])
+         for s, rows in dictionary.items()}
+    )  # fmt: skip
+    save(both, tmp_path / "default")
+    save(both.rename_column("text_pair", "hypothesis"), tmp_path / "named")
+    expected = {"text": "a cat sat", "text_pair": "train 0", "label": 1}
+    assert load(tmp_path / "default").train[0] == expected
+    assert load(tmp_path / "named", pair_column="hypothesis").train[0] == expected
+    assert "text_pair" not in load(tmp_path / "named").train.column_names
+    assert "no such column" in error(ConfigError, tmp_path / "named", pair_column="hypo")
 
 
 def test_nothing_is_written_to_the_terminal(saved, tmp_path, dictionary, capfd):

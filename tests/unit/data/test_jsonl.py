@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from tartan import LabelKind
 from tartan.data import JsonlOptions, load_task
+from tartan.data.task import SPLITS
 from tartan.errors import ConfigError, DataError
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "data"
@@ -11,8 +13,11 @@ SHARED = Path(__file__).parents[3].parent / "shared" / "data"
 GOOD = b'{"text": "a", "label": "animal"}\n'
 
 
-def load(directory, **options):
-    return load_task("jsonl", JsonlOptions(dir=str(directory), **options))
+TAGS = LabelKind.TAGS
+
+
+def load(directory, labels=LabelKind.CLASS, splits=SPLITS, **options):
+    return load_task("jsonl", JsonlOptions(dir=str(directory), **options), labels, splits)
 
 
 def error(directory, **options) -> str:
@@ -157,6 +162,122 @@ def test_a_bad_line_of_a_text_file_is_named(jsonl):
     assert error(directory) == (
         f"{directory}/domain.txt:2: byte 1 of the line is not UTF-8: save the file as UTF-8 text"
     )
+
+
+def lines(*rows):
+    return "\n".join(json.dumps(row) for row in rows)
+
+
+def test_pairs_have_a_second_text(jsonl):
+    rows = [
+        {"text": "a", "text_pair": "b", "label": "x"},
+        {"text": "c", "text_pair": "d", "label": "y"},
+    ]
+    task = load(jsonl(train=lines(*rows), dev=lines(rows[0]), test=lines(rows[1]), unlabelled="z"))
+    assert task.train[0] == {"text": "a", "text_pair": "b", "label": 0}
+
+
+def test_the_second_text_can_have_another_name_and_must_then_be_there(jsonl):
+    rows = [{"text": "a", "b": "b", "label": "x"}, {"text": "c", "b": "d", "label": "y"}]
+    directory = jsonl(train=lines(*rows), dev=lines(rows[0]), test=lines(rows[1]), unlabelled="z")
+    assert load(directory, pair_field="b").train["text_pair"][:] == ["b", "d"]
+    assert "text_pair" not in load(directory).train.column_names
+    assert error(directory, pair_field="c") == (
+        f"{directory}/train.jsonl:1: the row has no field 'c' (choose from: b, label, text): "
+        "add it, or set data.pair_field=..."
+    )
+
+
+def test_numbers_are_read_as_floats(jsonl):
+    rows = [{"text": "a", "label": 1}, {"text": "b", "label": -2.5}]
+    directory = jsonl(train=lines(*rows), dev=lines(rows[0]), test=lines(rows[1]), unlabelled="z")
+    task = load(directory, labels=LabelKind.NUMBER)
+    assert task.labels == ("score",)
+    assert task.train["label"][:] == [1.0, -2.5]
+
+
+def test_words_are_read_with_their_tags(jsonl):
+    rows = [
+        {"tokens": ["Ann", "left"], "tags": ["B-PER", "O"], "text": 3},
+        {"tokens": ["No"], "tags": ["O"]},
+    ]
+    task = load(jsonl(train=lines(*rows), dev=lines(rows[1]), test=lines(rows[1])), labels=TAGS)
+    assert task.labels == ("B-PER", "O")
+    assert task.train[0] == {"text": "Ann left", "words": ["Ann", "left"], "label": [0, 1]}
+    assert task.corpora["task"]["text"][:] == ["Ann left"], "'No' stands in dev"
+
+
+def test_words_and_tags_can_have_other_names(jsonl):
+    row = lines({"words": ["a", "b"], "ner": ["O", "B-X"]})
+    directory = jsonl(train=row, dev=row, test=row, unlabelled="c")
+    options = {"tokens_field": "words", "tags_field": "ner"}
+    assert load(directory, labels=TAGS, **options).labels == ("B-X", "O")
+
+
+TAGGED = {"tokens": ["a", "b"], "tags": ["O", "B-PER"]}
+BAD_ROWS = [
+    (TAGS, {"tokens": ["a", "b"], "tags": ["O"]},
+     "tokens has 2 entries and tags has 1: give each token one tag"),
+    (TAGS, {"tokens": "a b", "tags": ["O"]}, "tokens is a string: make it a list of strings"),
+    (TAGS, {"tokens": [], "tags": []}, "tokens is empty: fill it or remove the row"),
+    (TAGS, {"tokens": ["a", 3], "tags": ["O", "O"]},
+     "entry 2 of tokens is an integer: make it a string"),
+    (TAGS, {"tokens": ["a", " "], "tags": ["O", "O"]},
+     "entry 2 of tokens is empty: fill it or remove the row"),
+    (TAGS, {"tokens": ["a"], "tags": [None]}, "entry 1 of tags is null: make it a string"),
+    (TAGS, {"tokens": ["a"], "tags": ["B-PRE"]},
+     "tag 'B-PRE' does not occur in train: did you mean 'B-PER'? (train has B-PER, O)"),
+    (TAGS, {"tokens": ["a"]},
+     "the row has no field 'tags' (choose from: tokens): add it, or set data.tags_field=..."),
+    (LabelKind.NUMBER, {"text": "a", "label": "1.5"}, "label is a string: make it a number"),
+    (LabelKind.NUMBER, {"text": "a", "label": True}, "label is a boolean: make it a number"),
+    (LabelKind.NUMBER, {"text": "a", "label": None}, "label is null: make it a number"),
+    (LabelKind.NUMBER, {"text": "a", "label": float("nan")},
+     "label is nan: make it a finite number"),
+    (LabelKind.NUMBER, {"text": "a", "label": 10**400}, "label is inf: make it a finite number"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("labels", "row", "message"), BAD_ROWS)
+def test_a_bad_row_of_another_kind_is_named_with_what_to_do(jsonl, labels, row, message):
+    good = lines(TAGGED if labels is TAGS else {"text": "b", "label": 0.5})
+    directory = jsonl(train=good, dev=f"{good}\n{lines(row)}", test=good)
+    assert error(directory, labels=labels) == f"{directory}/dev.jsonl:2: {message}"
+
+
+@pytest.mark.parametrize(
+    ("pair", "message"),
+    [
+        (
+            {},
+            "the row has no second text, and {}/train.jsonl:1 has one: give every row one, or none",
+        ),
+        ({"text_pair": None}, "the second text is null: make it a string"),
+        ({"text_pair": ""}, "the second text is empty: fill it or remove the row"),
+    ],
+)
+def test_a_row_without_the_second_text_of_the_others_is_named(jsonl, pair, message):
+    rows = [{"text": "a", "text_pair": "b", "label": label} for label in "xy"]
+    bad = {"text": "c", "label": "x", **pair}
+    directory = jsonl(train=lines(*rows), dev=lines(rows[0]), test=lines(rows[1], bad))
+    assert error(directory) == f"{directory}/test.jsonl:2: {message.format(directory)}"
+
+
+def test_a_second_text_that_the_others_lack_is_named(jsonl):
+    bad = lines({"text": "c", "text_pair": "d", "label": "plant"})
+    directory = jsonl(dev=bad)
+    assert error(directory) == (
+        f"{directory}/dev.jsonl:1: the row has a second text, and {directory}/train.jsonl:1 has "
+        "none: give every row one, or none"
+    )
+
+
+def test_train_can_be_read_alone(jsonl):
+    directory = jsonl()
+    for name in ("dev", "test"):
+        (directory / f"{name}.jsonl").unlink()
+    task = load(directory, splits=("train",))
+    assert (len(task.train), len(task.dev), len(task.test)) == (3, 0, 0)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the published tasks are not beside the checkout")

@@ -1,5 +1,7 @@
 import pytest
 
+from tartan import LabelKind
+from tartan.data import training_part
 from tartan.data.rows import Example
 from tartan.data.task import Task, build_task, content_hash, without
 from tartan.errors import DataError
@@ -144,3 +146,72 @@ def test_a_task_cannot_be_changed():
     assert isinstance(task, Task)
     with pytest.raises(AttributeError):
         task.name = "other"
+
+
+def pairs(name, *rows):
+    return [Example(text, label, f"{name}:{n}", pair) for n, (text, pair, label) in enumerate(rows)]
+
+
+def test_each_text_of_a_pair_is_a_text_of_the_corpus_unless_dev_or_test_has_it():
+    rows = {
+        "train": pairs("train", ("a", "b", "x"), ("c", "d", "y")),
+        "dev": pairs("dev", ("e", "a ", "x")),
+        "test": pairs("test", ("d", "f", "y")),
+    }
+    task = build_task("t", rows, unlabelled=["f", "g"])
+    assert task.corpora["task"]["text"][:] == ["b", "c", "g"]
+    assert task.dropped == {"task": 3}
+
+
+def lent(train, **end_task):
+    """What is lent of a task with the given training rows."""
+    other = build_task("other", {"train": train})
+    return training_part(other, build_task("t", splits(**end_task)))
+
+
+def test_rows_with_a_text_of_the_end_tasks_dev_or_test_are_not_lent():
+    train = split("o", ("a", "u"), ("c ", "v"), ("d", "u"), ("f", "v"))
+    part, dropped = lent(train)
+    assert part.train[:] == {"text": ["a", "f"], "label": [0, 1]}
+    assert dropped == 2
+
+
+def test_neither_text_of_a_pair_may_be_one_of_the_end_tasks():
+    train = pairs("o", ("a", "c", "u"), ("d", "b", "v"), ("a", "b", "u"))
+    part, dropped = lent(train)
+    assert part.train["text_pair"][:] == ["b"]
+    assert dropped == 2
+
+
+def test_nothing_but_training_rows_is_lent():
+    whole = build_task("other", splits([("g", "x"), ("h", "y")]), domain=["k"])
+    part, dropped = training_part(whole, build_task("t", splits()))
+    assert (len(part.train), len(part.dev), len(part.test)) == (2, 0, 0)
+    assert dict(part.corpora) == {}
+    assert set(part.hashes) == {"train"}
+    assert dropped == 0
+
+
+def test_a_task_that_lends_nothing_is_refused():
+    with pytest.raises(DataError) as caught:
+        lent(split("o", ("c", "u"), ("d", "v")))
+    assert str(caught.value) == (
+        "other: all 2 rows of train stand in the end task's dev or test: give it other data"
+    )
+
+
+def test_a_hash_changes_with_words_tags_and_numbers():
+    def digest(kind, label, words=()):
+        text = " ".join(words) or "a"
+        rows = [Example(text, label, "p", words=words), Example("z", label, "p", words=words)]
+        return build_task("t", {"train": rows}, kind=kind).hashes["train"]
+
+    tags, number = LabelKind.TAGS, LabelKind.NUMBER
+    digests = {
+        digest(tags, ("O", "B"), ("a", "b")),
+        digest(tags, ("B", "O"), ("a", "b")),
+        digest(tags, ("O", "B"), ("a b", "c")),
+        digest(number, 1.0),
+        digest(number, 1.5),
+    }
+    assert len(digests) == 5

@@ -1,5 +1,8 @@
+import re
+
 import datasets
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 from tartan.data import Stream, tokenize, train_tokenizer
@@ -62,6 +65,108 @@ def test_a_maximum_without_room_for_text_is_refused(tokenizer):
     assert str(caught.value) == (
         "a maximum length of 2 leaves no room for text beside 2 special tokens: make it at least 3"
     )
+
+
+def test_pairs_are_one_row_and_say_which_text_a_token_is_of(tokenizer):
+    given = dataset("one two", "three", text_pair=["four", "five one"], label=[0, 1])
+    rows = tokenize(given, tokenizer, 16, segments=True).rows
+    one, two, four = tokenizer.convert_tokens_to_ids(["one", "two", "four"])
+    assert set(rows.column_names) == {"input_ids", "token_type_ids", "label"}
+    assert rows["input_ids"][0] == [CLS, one, two, SEP, four, SEP]
+    assert rows["token_type_ids"][0] == [0, 0, 0, 0, 1, 1]
+
+
+def test_segments_are_left_out_where_they_are_not_read_or_there_is_one(tokenizer):
+    pair = dataset("one", text_pair=["two"])
+    assert tokenize(pair, tokenizer, 16).rows.column_names == ["input_ids"]
+    assert tokenize(dataset("one"), tokenizer, 16, segments=True).rows.column_names == ["input_ids"]
+
+
+def test_the_longer_text_of_a_pair_is_cut(tokenizer):
+    pair = dataset("one two three four", "one", text_pair=["five", "two"])
+    tokenized = tokenize(pair, tokenizer, 6, segments=True)
+    words = tokenizer.convert_ids_to_tokens(tokenized.rows["input_ids"][0])
+    assert words == ["[CLS]", "one", "two", "[SEP]", "five", "[SEP]"]
+    assert tokenized.rows["token_type_ids"][0] == [0, 0, 0, 0, 1, 1]
+    assert tokenized.truncated == 1
+
+
+def test_a_maximum_without_room_for_a_pair_is_refused(tokenizer):
+    with pytest.raises(ConfigError, match="beside 3 special tokens: make it at least 4"):
+        tokenize(dataset("one", text_pair=["two"]), tokenizer, 3)
+
+
+def tagged(*rows):
+    """Words that are tagged by their number in the row."""
+    texts = [" ".join(words) for words in rows]
+    return dataset(*texts, words=rows, label=[list(range(len(words))) for words in rows])
+
+
+def byte_level(trim_offsets: bool) -> PreTrainedTokenizerFast:
+    """As RoBERTa reads text: a word is another token at the start than after a space."""
+    made = Tokenizer(models.BPE(unk_token="<unk>"))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        special_tokens=["<s>", "</s>", "<unk>"], vocab_size=290, show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )  # fmt: skip
+    made.train_from_iterator(["red green red green blue", "red, red"], trainer)
+    made.post_processor = processors.RobertaProcessing(
+        ("</s>", 1), ("<s>", 0), trim_offsets=trim_offsets, add_prefix_space=False
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=made, unk_token="<unk>")
+
+
+def pieces() -> PreTrainedTokenizerFast:
+    """As XLM-R and DeBERTa read text: a mark stands for the space before a word."""
+    made = Tokenizer(models.Unigram())
+    made.pre_tokenizer = pre_tokenizers.Metaspace()
+    special = ["<s>", "</s>", "<unk>"]
+    trainer = trainers.UnigramTrainer(
+        special_tokens=special, unk_token="<unk>", vocab_size=40, show_progress=False
+    )
+    made.train_from_iterator(["red green red green blue", "red, red"] * 20, trainer)
+    made.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)]
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=made, unk_token="<unk>")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: train_tokenizer(["red green blue", "red, red"], 40), lambda: byte_level(True),
+     lambda: byte_level(False), pieces],
+    ids=["wordpiece", "bytes", "untrimmed bytes", "unigram"],
+)  # fmt: skip
+def test_a_words_label_stands_at_its_first_token(make):
+    """Whatever marks the start of a word; words of several tokens, punctuation, a space inside."""
+    tokenizer = make()
+    words = ["Red", "green", ",", "bluered", "é", "red green", "blue"]
+    row = tokenize(tagged(words), tokenizer, 64).rows[0]
+    assert row["label"] == list(range(7))
+    bounds = [*row["positions"], len(row["input_ids"]) - 1]
+    for word, start, end in zip(words, bounds, bounds[1:], strict=False):
+        alone = tokenizer(word, add_special_tokens=False)["input_ids"]
+        assert spelt(tokenizer, row["input_ids"][start:end]) == spelt(tokenizer, alone)
+
+
+def spelt(tokenizer, ids):
+    """Tokens end to end, without what marks the start of a word or its continuation."""
+    return re.sub("Ġ|▁|##", "", "".join(tokenizer.convert_ids_to_tokens(ids)))
+
+
+def test_words_beyond_a_cut_are_left_out_with_their_labels_and_counted(tokenizer):
+    tokenized = tokenize(tagged(["one", "two", "three", "four"], ["five"]), tokenizer, 4)
+    assert tokenized.rows["label"][:] == [[0, 1], [0]]
+    assert tokenized.rows["positions"][:] == [[1, 2], [1]]
+    assert (tokenized.truncated, tokenized.lost_words) == (1, 2)
+
+
+def test_a_word_that_no_token_stands_for_is_left_out_with_its_label(tokenizer):
+    tokenized = tokenize(tagged(["one", "\u200b", "two"]), tokenizer, 8)
+    assert tokenized.rows[0]["label"] == [0, 2]
+    assert tokenized.rows[0]["positions"] == [1, 2]
+    assert (tokenized.truncated, tokenized.lost_words) == (0, 1)
 
 
 def test_nothing_is_written_to_the_terminal(tokenizer, capfd):

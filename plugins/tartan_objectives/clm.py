@@ -1,0 +1,72 @@
+"""Causal language modelling (Radford et al., 2018): predict each token from those before it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tartan import Batch, Context, Loss, Objective, Packed, Row, hookimpl
+
+
+@dataclass
+class CLMOptions:
+    """Options of `clm`.
+
+    Attributes:
+        corpus: what it reads: `task`, the end task's own texts, or `domain`.
+    """
+
+    corpus: str = "task"
+
+
+class CLM(Objective):
+    """Predict each token but a sequence's first, left to right. Items: the predicted tokens.
+
+    The body attends to earlier tokens of the same sequence alone here, and both ways in the other
+    objectives of the run. The head is the family's MaskedLM head, pre-trained where the checkpoint
+    has one. There are logits for every token, [items, vocabulary]: of all objectives this one needs
+    the most memory for a batch.
+    """
+
+    Options = CLMOptions
+
+    def __init__(self, options: CLMOptions, context: Context) -> None:
+        super().__init__(options, context)
+        context.check_causal()
+        self._examples = context.corpus(options.corpus)
+        self.head = context.head("MaskedLM")
+
+    def examples(self) -> Sequence[Row]:
+        """The corpus's rows."""
+        return self._examples
+
+    def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:  # noqa: ARG002
+        """Rows as they are, causal. Targets: `positions` [items], of what precedes `tokens`."""
+        packed = Packed.of([row["input_ids"] for row in rows], causal=True)
+        positions = predicting(packed)
+        targets = {"positions": positions, "tokens": packed.input_ids[positions + 1]}
+        return Batch(packed, len(positions), targets)
+
+    def loss(self, hidden: Tensor, batch: Batch) -> Loss:
+        """Cross-entropy of each next token."""
+        tokens = batch.targets["tokens"]
+        logits = self.head(hidden[batch.targets["positions"]][None])[0].float()
+        right = (logits.argmax(1) == tokens).sum()
+        total = functional.cross_entropy(logits, tokens, reduction="sum")
+        return Loss(total, {"accuracy": right})
+
+
+def predicting(packed: Packed) -> Tensor:
+    """Positions [items] int64 of the tokens that another one of their sequence follows."""
+    followed = torch.ones(len(packed.input_ids), dtype=torch.bool)
+    followed[packed.starts[1:] - 1] = False
+    followed[-1] = False
+    return followed.nonzero().squeeze(1)
+
+
+@hookimpl
+def tartan_objectives() -> dict[str, type[Objective]]:
+    """Offer `clm`."""
+    return {"clm": CLM}

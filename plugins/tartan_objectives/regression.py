@@ -1,0 +1,74 @@
+"""Regression of a number on a text or a pair of texts, scored by the variance it explains."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from scipy.stats import pearsonr, rankdata
+from sklearn.metrics import r2_score
+from torch import Tensor
+from torch.nn import functional
+
+from tartan import (
+    Batch,
+    LabelKind,
+    Objective,
+    Packed,
+    Row,
+    SequenceObjective,
+    hookimpl,
+)
+
+
+@dataclass
+class RegressionOptions:
+    """`regression` has no options."""
+
+
+class Regression(SequenceObjective):
+    """Squared error of one output. Items: the sequences of a batch."""
+
+    Options = RegressionOptions
+    reads: ClassVar[LabelKind] = LabelKind.NUMBER
+    metrics: ClassVar[tuple[str, ...]] = ("r2", "pearson", "spearman")
+
+    def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:  # noqa: ARG002
+        """Rows as they are. Targets: `labels` [rows] float32."""
+        labels = torch.tensor([row["label"] for row in rows], dtype=torch.float32)
+        return Batch(Packed.of_rows(rows), len(rows), {"labels": labels})
+
+    def criterion(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Summed squared error of outputs [rows, 1], in the labels' own unit."""
+        return functional.mse_loss(
+            outputs.float().squeeze(1), batch.targets["labels"], reduction="sum"
+        )
+
+    def score(self, outputs: Tensor, rows: Sequence[Row]) -> dict[str, float]:
+        """`r2`, the share of variance explained, up to 1; `pearson` and `spearman`, -1 to 1.
+
+        A correlation with what does not vary is taken as 0, and so is the `r2` of a single row.
+        """
+        # A model that has diverged is to score badly, not to be without a score.
+        predicted = outputs.squeeze(1).nan_to_num().double().numpy()
+        labels = np.array([row["label"] for row in rows], dtype=np.float64)
+        return {
+            # First: a model can correlate perfectly and be far from right in the labels' own unit.
+            "r2": float(r2_score(labels, predicted)) if len(labels) > 1 else 0.0,
+            "pearson": correlation(labels, predicted),
+            "spearman": correlation(rankdata(labels), rankdata(predicted)),
+        }
+
+
+def correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Pearson's correlation of two float arrays [rows]; 0 where one of them does not vary."""
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return 0.0
+    return float(pearsonr(one, other).statistic)
+
+
+@hookimpl
+def tartan_objectives() -> dict[str, type[Objective]]:
+    """Offer `regression`."""
+    return {"regression": Regression}

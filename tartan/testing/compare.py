@@ -1,0 +1,80 @@
+"""Whether a plugin's tensors are those they should be, and what to say where they are not."""
+
+import random
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tartan.objective import Batch
+from tartan.testing.contract import require
+
+
+def tensors(batch: Batch) -> dict[str, Tensor]:
+    """A batch's tensors by name."""
+    return {"input_ids": batch.inputs.input_ids, **batch.targets}
+
+
+def copies(named: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors as they are now."""
+    return {name: value.clone() for name, value in named.items()}
+
+
+def changes(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> list[str]:
+    """The names whose tensors differ, came or went."""
+    names = sorted({*before, *after})
+    return [
+        name
+        for name in names
+        if not (name in before and name in after and torch.equal(before[name], after[name]))
+    ]
+
+
+def same(one: Batch, other: Batch) -> bool:
+    """Whether two batches hold the same."""
+    if changes(tensors(one), tensors(other)):
+        return False
+    return (one.inputs.lengths, one.items, one.seed) == (
+        other.inputs.lengths,
+        other.items,
+        other.seed,
+    )
+
+
+def farthest(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> tuple[str, float]:
+    """The tensor in which two sets differ most, and by what share of the largest entry of all."""
+    largest = max(float(value.abs().max()) for value in one.values())
+    apart = {
+        name: float((value - other[name].to(value)).abs().max()) / max(largest, 1e-12)
+        for name, value in one.items()
+    }
+    return max(apart.items(), key=lambda pair: (pair[1] != pair[1], pair[1]))
+
+
+def require_close(
+    what: str, one: Mapping[str, Tensor], other: Mapping[str, Tensor], bound: float
+) -> None:
+    """Broken unless two sets of gradients agree, up to a share of their largest entry.
+
+    Args:
+        what: what was done for the other gradients.
+        one: gradients by parameter.
+        other: those they are compared with.
+        bound: the share.
+    """
+    name, distance = farthest(one, other)
+    require(
+        distance <= bound,
+        f"{what}, the gradient of {name} is another: by {distance:.1e} of the largest entry, and "
+        f"at most {bound:.0e} is rounding",
+    )
+
+
+def random_states() -> dict[str, object]:
+    """The state of every global generator, by library."""
+    return {
+        "Python": random.getstate(),
+        "NumPy": repr(np.random.get_state()),
+        "torch": torch.get_rng_state().tolist(),
+    }

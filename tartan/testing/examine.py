@@ -1,0 +1,81 @@
+"""Run a contract without pytest, and say what came of each rule."""
+
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from tartan.errors import PluginError, suggest
+from tartan.plugins import Plugin, Plugins
+from tartan.testing.contract import Broken, Contract, NotApplicable, Rule
+from tartan.testing.objective_contract import ObjectiveContract
+from tartan.testing.weighting_contract import WeightingContract
+
+
+class Outcome(Enum):
+    """What came of a rule."""
+
+    KEPT = "kept"
+    BROKEN = "broken"
+    NOT_APPLICABLE = "not applicable"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a rule, and why.
+
+    Attributes:
+        rule: the rule.
+        outcome: what came of it.
+        found: what the plugin did, or why the rule does not apply; empty where it was kept.
+    """
+
+    rule: Rule
+    outcome: Outcome
+    found: str = ""
+
+
+def contracts(plugins: Plugins, names: Sequence[str] = ()) -> list[type[Contract]]:
+    """The contracts of installed plugins by name, of all without a name.
+
+    PluginError if no objective and no weighting has a name.
+    """
+    shelves: list[tuple[type[Contract], Mapping[str, Plugin[Any]]]] = [
+        (ObjectiveContract, plugins.objectives),
+        (WeightingContract, plugins.weightings),
+    ]
+    known = [name for _, shelf in shelves for name in shelf]
+    for name in names:
+        if name not in known:
+            broken = "".join(f" (broken plugin: {problem})" for problem in plugins.problems)
+            raise PluginError(f"no plugin '{name}' is installed: {suggest(name, known)}{broken}")
+    return [
+        type(base.__name__, (base,), {"plugin": name, base.kind(): plugin.cls})
+        for base, shelf in shelves
+        for name, plugin in shelf.items()
+        if name in names or not names
+    ]
+
+
+def examine(contract: type[Contract]) -> Iterator[Verdict]:
+    """Try a plugin by each rule of a contract."""
+    for rule in contract.rules():
+        yield judge(contract, rule)
+
+
+def judge(contract: type[Contract], rule: Rule) -> Verdict:
+    """Try a plugin by one rule."""
+    try:
+        getattr(contract(), rule.name)()
+    except NotApplicable as reason:
+        return Verdict(rule, Outcome.NOT_APPLICABLE, str(reason))
+    except Broken as error:
+        return Verdict(rule, Outcome.BROKEN, str(error))
+    except Exception as error:
+        # Anything may go wrong in foreign code; the other rules must still be tried.
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        text = " ".join(str(error).split())
+        place = f"{frame.filename}:{frame.lineno}"
+        return Verdict(rule, Outcome.BROKEN, f"{type(error).__name__}: {text} ({place})")
+    return Verdict(rule, Outcome.KEPT)

@@ -1,0 +1,240 @@
+"""What every objective promises."""
+
+import pickle
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar
+
+import torch
+from safetensors.torch import load_model, save_model
+
+from tartan.errors import TartanError
+from tartan.objective import Objective
+from tartan.plugins import discover
+from tartan.seeding import seeded
+from tartan.testing.compare import (
+    changes,
+    copies,
+    random_states,
+    require_close,
+    same,
+    tensors,
+)
+from tartan.testing.contract import Broken, Contract, NotApplicable, require
+from tartan.testing.reach import HeldOut, reachable
+from tartan.testing.trial import Trial, join
+
+CLOSE, CLOSE_ON_DEVICE = 1e-5, 1e-3
+"""How far gradients may be apart, as a share of their largest entry."""
+
+
+def accelerator() -> torch.device | None:
+    """Where gradients are compared with the CPU's; None where there is no other device."""
+    return torch.accelerator.current_accelerator(check_available=True)
+
+
+class ObjectiveContract(Contract):
+    """The rules for an objective, by its plugin's name or by its class.
+
+    >>> class TestMine(ObjectiveContract):
+    ...     plugin = "mine"
+    ...     options = {"mask_prob": 0.3}
+
+    Attributes:
+        objective: the class, where it is not that of an installed plugin.
+    """
+
+    objective: ClassVar[type[Objective] | None] = None
+
+    @classmethod
+    def kind(cls) -> str:
+        """`objective`."""
+        return "objective"
+
+    @classmethod
+    def plugin_class(cls) -> type[Objective]:
+        """The objective under contract. PluginError if no plugin has the name."""
+        return cls.objective or discover().objective(cls.plugin)
+
+    def trial(self, seed: int = 0) -> Trial:
+        """The objective in the tiny world; Broken where it refuses to be built there."""
+        try:
+            return Trial.of(self.plugin_class(), self.parsed(), seed)
+        except TartanError as error:
+            raise Broken(
+                f"it cannot be built in the tiny world of tartan.testing ({error}): subclass "
+                "ObjectiveContract and give it `options` that can"
+            ) from error
+
+    def test_the_same_seed_gives_the_same_batch_and_loss(self) -> None:
+        """What is drawn follows from the generator and the seed alone: same seed, same loss."""
+        trial = self.trial()
+        trial.objective.train()
+        trial.body.train()
+        one, other = trial.collate(), trial.collate()
+        require(same(one, other), "it collates two batches from one seed that differ")
+        losses = []
+        for batch in (one, other):
+            with seeded(0, "dropout"):
+                losses.append(trial.loss(trial.prepare(batch)).total.item())
+        require(losses[0] == losses[1], f"the losses of one seed are {losses[0]} and {losses[1]}")
+
+    def test_the_global_random_state_is_left_alone(self) -> None:
+        """Dropout apart, nothing is drawn from the global generators of Python, NumPy and torch."""
+        trial = self.trial()
+        passes: dict[str, Callable[[Any], Any]] = {
+            "collate": lambda _: trial.collate(),
+            "prepare": trial.prepare,
+            "loss": trial.loss,
+        }
+        made: Any = None
+        for name, take in passes.items():
+            before = random_states()
+            made = take(made)
+            after = random_states()
+            moved = [library for library in before if before[library] != after[library]]
+            require(not moved, f"{name} draws from the global generator of {', '.join(moved)}")
+
+    def test_the_gradient_reaches_the_body(self) -> None:
+        """Training moves the body."""
+        trial = self.trial()
+        gradients = trial.gradients([trial.prepare(trial.collate())])
+        reached = [n for n, g in gradients.items() if n.startswith("body.") and g.any()]
+        require(bool(reached), "no parameter of the body has a gradient other than zero")
+
+    def test_the_gradient_reaches_every_parameter_of_the_head(self) -> None:
+        """Training moves every parameter of the objective's own."""
+        trial = self.trial()
+        batches = [trial.prepare(trial.collate(number=number)) for number in range(3)]
+        gradients = trial.gradients(batches)
+        missed = [n for n, g in gradients.items() if not n.startswith("body.") and not g.any()]
+        require(not missed, f"no gradient other than zero reaches {', '.join(missed)}")
+
+    def test_inputs_are_left_as_they_were(self) -> None:
+        """Rows, batches and hidden states that it is given are not changed."""
+        trial = self.trial()
+        given = deepcopy(trial.rows)
+        batch = trial.collate(given)
+        require(given == trial.rows, "collate changes the rows it is given")
+        with torch.no_grad():
+            before = copies(tensors(batch))
+            prepared = trial.prepare(batch)
+            changed = changes(before, tensors(batch))
+            require(not changed, f"prepare changes {', '.join(changed)} of its batch")
+            hidden = trial.body(prepared.inputs)
+            before = copies({"hidden": hidden, **tensors(prepared)})
+            trial.objective.loss(hidden, prepared)
+            changed = changes(before, {"hidden": hidden, **tensors(prepared)})
+        require(not changed, f"loss changes {', '.join(changed)}")
+
+    def test_a_batch_is_the_sum_of_its_micro_batches(self) -> None:
+        """A loss is a sum over items: split into micro-batches, a batch has the same gradient."""
+        if not self.plugin_class().separable:
+            raise NotApplicable("its rows meet in the loss: it declares separable = False")
+        trial = self.trial()
+        parts = [
+            trial.prepare(trial.collate(trial.rows[start : start + 3], start))
+            for start in range(0, len(trial.rows), 3)
+        ]
+        whole = join(parts) if trial.draws() else trial.prepare(trial.collate())
+        items = sum(part.items for part in parts)
+        require(whole.items == items, f"a batch has {whole.items} items, and its parts {items}")
+        require_close(
+            "split into micro-batches, `positions` moved along",
+            trial.gradients([whole]),
+            trial.gradients(parts),
+            CLOSE,
+        )
+
+    def test_the_order_of_sequences_does_not_matter(self) -> None:
+        """A batch has the same gradient in whatever order its sequences are."""
+        trial = self.trial()
+        rows = trial.rows
+        if not trial.draws():
+            one, other = (trial.prepare(trial.collate(order)) for order in (rows, rows[::-1]))
+        elif self.plugin_class().separable:
+            parts = [trial.prepare(trial.collate([row], n)) for n, row in enumerate(rows)]
+            one, other = join(parts), join(parts[::-1])
+        else:
+            raise NotApplicable("its rows meet in the loss, and each batch draws its own masks")
+        require_close(
+            "its sequences in reverse order",
+            trial.gradients([one]),
+            trial.gradients([other]),
+            CLOSE,
+        )
+
+    def test_packed_and_padded_bodies_agree(self) -> None:
+        """Whether the body reads its sequences packed or padded makes no difference."""
+        trial = self.trial()
+        batch = trial.prepare(trial.collate())
+        packed = trial.gradients([batch])
+        trial.pad()
+        require_close("with a body that pads", packed, trial.gradients([batch]), CLOSE)
+
+    def test_it_is_finite_under_bf16_autocast(self) -> None:
+        """Under bfloat16 autocast loss and gradients are finite."""
+        trial = self.trial()
+        with torch.autocast(trial.body.model.device.type, torch.bfloat16):
+            batch = trial.prepare(trial.collate())
+            total = trial.loss(batch).total
+            gradients = trial.gradients([batch])
+        require(bool(total.isfinite()), f"the loss is {total.item()}")
+        bad = [name for name, gradient in gradients.items() if not gradient.isfinite().all()]
+        require(not bad, f"the gradient of {', '.join(bad)} is not finite")
+
+    def test_state_round_trips_through_safetensors(self) -> None:
+        """Its parameters and buffers, saved and loaded, are all that a trained objective is."""
+        trained, fresh = self.trial(seed=0), self.trial(seed=1)
+        trained.train()
+        with TemporaryDirectory() as directory:
+            file = Path(directory, "model.safetensors")
+            save_model(trained.objective, str(file))
+            load_model(fresh.objective, file)
+        # A head may compute with weights of the body, and training has moved these too.
+        fresh.body.load_state_dict(trained.body.state_dict())
+        losses = [
+            trial.loss(trial.prepare(trial.collate())).total.item() for trial in (trained, fresh)
+        ]
+        require(losses[0] == losses[1], f"the loss was {losses[0]} and is {losses[1]} once loaded")
+
+    def test_dev_and_test_rows_are_out_of_reach(self) -> None:
+        """No attribute, item or closure of it or its context leads to a row of dev or test."""
+        trial = self.trial()
+        held_out = HeldOut(trial.world)
+        for name, root in (("objective", trial.objective), ("context", trial.context)):
+            for way, found in reachable(root, name):
+                row = held_out.row(found)
+                require(row is None, f"{way} holds {row}")
+
+    def test_it_can_be_sent_to_worker_processes(self) -> None:
+        """It can be pickled, and collates the same batches where it arrives."""
+        trial = self.trial()
+        try:
+            sent = pickle.loads(pickle.dumps(trial.objective))
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise Broken(f"it cannot be pickled: {error}") from error
+        expected = trial.collate()
+        trial.objective = sent
+        require(same(expected, trial.collate()), "it collates other batches once pickled")
+
+    def test_it_computes_where_the_body_is(self) -> None:
+        """On an accelerator it has the gradients that it has on the CPU."""
+        device = accelerator()
+        if device is None:
+            raise NotApplicable("there is no accelerator here; every other rule ran on the CPU")
+        trial = self.trial()
+        # Samples drawn on a device are its own: those of the CPU are used on both.
+        with torch.no_grad():
+            batch = trial.prepare(trial.collate())
+        here = trial.gradients([batch])
+        trial.body.to(device)
+        trial.objective.to(device)
+        try:
+            there = trial.gradients([batch.to(device)])
+            trial.loss(trial.prepare(trial.collate()))
+        except RuntimeError as error:
+            raise Broken(f"on {device}: {str(error).splitlines()[0]}") from error
+        require_close(f"on {device}", here, there, CLOSE_ON_DEVICE)

@@ -1,0 +1,79 @@
+"""What an object leads to, by attributes, items and closures; whether held-out rows are there."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+from types import FunctionType, MemberDescriptorType, MethodType, ModuleType
+from typing import Any
+
+from datasets import Dataset
+from torch import Tensor
+
+from tartan.data.task import SPLITS
+from tartan.testing.world import World
+
+_LEAVES = (str, bytes, int, float, complex, type, ModuleType, Tensor, Dataset)
+
+
+def reachable(root: object, name: str) -> Iterator[tuple[str, object]]:
+    """Every object that a root leads to, each once, with the way there."""
+    seen: dict[int, object] = {}  # holds what it has seen, so that no id is used again
+    waiting = [(name, root)]
+    while waiting:
+        way, found = waiting.pop()
+        if id(found) in seen:
+            continue
+        seen[id(found)] = found
+        yield way, found
+        if not isinstance(found, _LEAVES):
+            waiting += [(f"{way}{step}", child) for step, child in _children(found)]
+
+
+def _children(parent: Any) -> Iterator[tuple[str, object]]:
+    """What one object leads to, with the step to it; of functions not the module, which has all."""
+    if isinstance(parent, Mapping):
+        yield from ((f"[{key!r}]", value) for key, value in parent.items())
+    elif isinstance(parent, list | tuple | set | frozenset):
+        yield from ((f"[{number}]", value) for number, value in enumerate(parent))
+    elif isinstance(parent, partial):
+        yield from ((".func", parent.func), (".args", parent.args), (".keywords", parent.keywords))
+    elif isinstance(parent, MethodType):
+        yield from ((".__self__", parent.__self__), (".__func__", parent.__func__))
+    elif isinstance(parent, FunctionType):
+        yield ".__defaults__", parent.__defaults__
+        yield ".__kwdefaults__", parent.__kwdefaults__
+        for number, cell in enumerate(parent.__closure__ or ()):
+            with suppress(ValueError):  # an empty cell
+                yield f".__closure__[{number}]", cell.cell_contents
+    else:
+        slots = [name for name in dir(type(parent)) if _is_slot(type(parent), name)]
+        yield from ((f".{slot}", getattr(parent, slot)) for slot in slots if hasattr(parent, slot))
+    yield from ((f".{key}", value) for key, value in getattr(parent, "__dict__", {}).items())
+
+
+def _is_slot(cls: type, name: str) -> bool:
+    """Whether a name of a class is that of a slot."""
+    return isinstance(getattr(cls, name, None), MemberDescriptorType)
+
+
+class HeldOut:
+    """The rows of dev and test, to be recognised by text or tokens wherever they turn up."""
+
+    def __init__(self, world: World) -> None:
+        self._rows: dict[object, str] = {}
+        for split in set(SPLITS) - {"train"}:
+            texts, rows = getattr(world.task, split), world.texts.split(split)
+            for number, (text, row) in enumerate(zip(texts, rows, strict=True)):
+                place = f"row {number} of {split} ({text['text']!r})"
+                self._rows |= {text["text"]: place, tuple(row["input_ids"]): place}
+
+    def row(self, found: object) -> str | None:
+        """Which held-out row an object is or has; None for none."""
+        if isinstance(found, Dataset):
+            values = [value for row in found for value in row.values()]
+            return next((row for row in map(self.row, values) if row), None)
+        if isinstance(found, Tensor):
+            return self._rows.get(tuple(found.tolist())) if found.ndim == 1 else None
+        if isinstance(found, list | tuple) and all(type(item) is int for item in found):
+            return self._rows.get(tuple(found))
+        return self._rows.get(found) if isinstance(found, str) else None

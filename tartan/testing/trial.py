@@ -1,0 +1,148 @@
+"""An objective on a body, taken through a step's passes in the engine's order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tartan.body import Body
+from tartan.objective import Batch, Context, Loss, Objective, PrimaryObjective, Row
+from tartan.seeding import generator, seeded
+from tartan.testing.contract import Broken
+from tartan.testing.world import World, world
+
+TRIED = 12
+"""Rows that a rule tries an objective on."""
+
+
+@dataclass
+class Trial:
+    """An objective, its body, and rows of its own, on one device.
+
+    Attributes:
+        objective: in evaluation mode, so that dropout leaves losses comparable.
+        body: likewise.
+        context: what the objective was built from.
+        world: where.
+        rows: the first of its examples.
+    """
+
+    objective: Objective
+    body: Body
+    context: Context
+    world: World
+    rows: Sequence[Row]
+
+    @classmethod
+    def of(cls, objective: type[Objective], options: Any, seed: int = 0) -> "Trial":
+        """Build an objective as a run of a seed would; the body is the same for every seed."""
+        place = world(objective.reads) if issubclass(objective, PrimaryObjective) else world()
+        body = place.body().eval()
+        context = place.context(body, seed)
+        with seeded(seed, "objective"):
+            built = objective(options, context).eval()
+        examples = built.examples()
+        rows = [dict(examples[number]) for number in range(min(TRIED, len(examples)))]
+        return cls(built, body, context, place, rows)
+
+    def collate(self, rows: Sequence[Row] | None = None, number: int = 0) -> Batch:
+        """A batch of some rows, or of all; its random choices are those of a number."""
+        rng = generator(0, "collate", number)
+        return self.objective.collate(self.rows if rows is None else rows, rng)
+
+    def prepare(self, batch: Batch) -> Batch:
+        """A collated batch, prepared on the body's device."""
+        return self.objective.prepare(batch.to(self.body.model.device))
+
+    def loss(self, prepared: Batch) -> Loss:
+        """The loss of a prepared batch."""
+        return self.objective.loss(self.body(prepared.inputs), prepared)
+
+    def gradients(self, prepared: Sequence[Batch]) -> dict[str, Tensor]:
+        """The gradients of prepared batches' summed losses, by parameter; zeros where none came."""
+        named = self.parameters()
+        losses = [self.loss(batch).total for batch in prepared]
+        found = torch.autograd.grad(
+            torch.stack(losses).sum(),
+            list(named.values()),
+            allow_unused=True,
+            retain_graph=True,  # `prepare` may have made a part of it, for another call
+        )
+        return {
+            name: torch.zeros_like(parameter) if gradient is None else gradient
+            for (name, parameter), gradient in zip(named.items(), found, strict=True)
+        }
+
+    def pad(self) -> None:
+        """Have the body read padded sequences from now on, as some families must."""
+        self.body.model.set_attn_implementation("eager")
+        self.body.padded_because = "the contract wants it to"
+
+    def draws(self) -> bool:
+        """Whether collating takes random choices."""
+        rng = generator(0, "collate", 0)
+        before = rng.get_state()
+        self.objective.collate(self.rows, rng)
+        return not torch.equal(before, rng.get_state())
+
+    def train(self) -> None:
+        """Take a few steps, so that whatever training changes has changed."""
+        self.objective.train()
+        self.body.train()
+        optimiser = torch.optim.SGD(self.parameters().values(), lr=1e-3)
+        for number in range(2):
+            optimiser.zero_grad()
+            with seeded(0, "dropout", number):
+                self.loss(self.prepare(self.collate(number=number))).total.backward()
+            optimiser.step()
+        self.objective.eval()
+        self.body.eval()
+
+    def parameters(self) -> dict[str, Tensor]:
+        """The body's parameters, and the objective's own, by name."""
+        body = {f"body.{name}": p for name, p in self.body.named_parameters()}
+        shared = {id(parameter) for parameter in body.values()}
+        own = {n: p for n, p in self.objective.named_parameters() if id(p) not in shared}
+        return {n: p for n, p in (body | own).items() if p.requires_grad}
+
+
+def join(batches: Sequence[Batch]) -> Batch:
+    """Prepared batches as one, laid end to end as `Batch.targets` says.
+
+    A batch's random choices are made when it is collated and prepared: a whole batch and its
+    micro-batches, each collated by itself, would have other masks. Joined, they have the same.
+    """
+    first = batches[0]
+    inputs = [batch.inputs for batch in batches]
+    types = [each.token_type_ids for each in inputs if each.token_type_ids is not None]
+    joined = replace(
+        first.inputs,
+        input_ids=torch.cat([each.input_ids for each in inputs]),
+        lengths=tuple(length for each in inputs for length in each.lengths),
+        token_type_ids=torch.cat(types) if types else None,
+    )
+    sizes = torch.tensor([0, *(each.input_ids.numel() for each in inputs)])
+    offsets = sizes.cumsum(0).tolist()
+    targets = {
+        name: _joined(name, [batch.targets[name] for batch in batches], offsets)
+        for name in first.targets
+    }
+    return replace(
+        first, inputs=joined, items=sum(batch.items for batch in batches), targets=targets
+    )
+
+
+def _joined(name: str, parts: Sequence[Tensor], offsets: Sequence[int]) -> Tensor:
+    """A target of joined batches, each part's first token at an offset."""
+    if parts[0].ndim == 0:
+        return torch.stack(list(parts)).sum(0)
+    if name == "positions":
+        parts = [part + offset for part, offset in zip(parts, offsets, strict=False)]
+    try:
+        return torch.cat(list(parts))
+    except RuntimeError as error:
+        raise Broken(
+            f"its batches cannot be laid end to end as Batch.targets says: {name}: {error}"
+        ) from error

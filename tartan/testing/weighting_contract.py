@@ -1,0 +1,130 @@
+"""What every weighting promises."""
+
+from functools import partial
+from typing import ClassVar
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from tartan.errors import TartanError
+from tartan.plugins import discover
+from tartan.testing.contract import Broken, Contract, require
+from tartan.testing.host import no_host_sync
+from tartan.testing.weighting_trial import Measured, Undeclared, extremes, spent, take
+from tartan.weighting import Weighting, cost
+
+NAMES = ("task", "tapt", "dapt", "rtd")
+STEPS = range(9)
+
+
+class WeightingContract(Contract):
+    """The rules for a weighting, by its plugin's name or by its class.
+
+    Attributes:
+        weighting: the class, where it is not that of an installed plugin.
+    """
+
+    weighting: ClassVar[type[Weighting] | None] = None
+
+    @classmethod
+    def kind(cls) -> str:
+        """`weighting`."""
+        return "weighting"
+
+    @classmethod
+    def plugin_class(cls) -> type[Weighting]:
+        """The weighting under contract. PluginError if no plugin has the name."""
+        return cls.weighting or discover().weighting(cls.plugin)
+
+    def make(self, names: tuple[str, ...] = NAMES) -> Weighting:
+        """The weighting of some objectives; Broken where it refuses to be built."""
+        try:
+            return self.plugin_class()(self.parsed(), names, torch.device("cpu"))
+        except TartanError as error:
+            raise Broken(
+                f"it cannot be built for the objectives {', '.join(names)} ({error}): subclass "
+                "WeightingContract and give it `options` that can"
+            ) from error
+
+    def test_weights_are_finite_and_not_negative(self) -> None:
+        """Whatever finite signals it sees, zero gradients included, weights are finite and >= 0."""
+        steps = list(extremes(len(NAMES)).items())
+        for first in range(len(steps)):
+            weighting = self.make()
+            order = [*steps[first:], *steps[:first]]
+            for number, (name, measured) in enumerate(order):
+                used = take(weighting, number, measured)
+                self._require_weights(used, f"in a step with {name}")
+                self._require_weights(weighting.weights(), f"after a step with {name}")
+
+    def _require_weights(self, weights: Tensor, when: str) -> None:
+        shape = tuple(weights.shape)
+        require(shape == (len(NAMES),), f"{when} its weights have shape {shape}")
+        good = bool((weights.isfinite() & (weights >= 0)).all())
+        require(good, f"{when} its weights are {weights.tolist()}")
+
+    def test_permuting_the_auxiliaries_permutes_their_weights(self) -> None:
+        """In whatever order auxiliary objectives are named, each has the same weight."""
+        order = torch.tensor([0, 2, 3, 1])
+        one, other = self.make(), self.make(tuple(NAMES[place] for place in order))
+        for step in STEPS:
+            measured = Measured.of(len(NAMES), step)
+            expected = take(one, step, measured)[order]
+            found = take(other, step, measured.ordered(order))
+            require(
+                torch.allclose(expected, found, rtol=1e-4, atol=1e-6),
+                f"at step {step} the weights are {found.tolist()}, and in the other order "
+                f"{expected.tolist()}",
+            )
+
+    def test_it_resumes_exactly_from_its_state(self) -> None:
+        """Its state passes through safetensors, and what takes it up goes on exactly as it was."""
+        one, other = self.make(), self.make()
+        half = len(STEPS) // 2
+        for step in STEPS[:half]:
+            take(one, step, Measured.of(len(NAMES), step))
+        other.load_state_dict(load(save(dict(one.state_dict()))))
+        for step in STEPS[half:]:
+            measured = Measured.of(len(NAMES), step)
+            expected, found = take(one, step, measured), take(other, step, measured)
+            require(
+                torch.equal(expected, found),
+                f"resumed at step {half}, at step {step} its weights are {found.tolist()}, and "
+                f"without a break {expected.tolist()}",
+            )
+
+    def test_declared_needs_are_enough(self) -> None:
+        """It reads no signal beyond those that its `needs` ask for."""
+        weighting = self.make()
+        for step in STEPS:
+            guard = partial(Undeclared.guard, weighting.needs)
+            take(weighting, step, Measured.of(len(NAMES), step), guard)
+
+    def test_the_cost_declared_is_the_cost_measured(self) -> None:
+        """No step costs more passes or copies than its `needs` say, and each what `due` says."""
+        for objectives in range(2, len(NAMES) + 1):
+            weighting = self.make(NAMES[:objectives])
+            most = cost(weighting.needs, objectives)
+            for step in STEPS:
+                due = weighting.due(step)
+                require(
+                    due in weighting.needs,
+                    f"at step {step} it asks for {due}, and its `needs` are {weighting.needs}",
+                )
+                found = spent(weighting, objectives, step)
+                require(
+                    found == cost(due, objectives)
+                    and found.backwards <= most.backwards
+                    and found.copies <= most.copies,
+                    f"step {step} of {objectives} objectives costs {found}, and {due} is declared "
+                    f"to cost {cost(due, objectives)}, {most} at the most",
+                )
+
+    def test_nothing_waits_for_the_device(self) -> None:
+        """Giving weights and learning from signals, it never asks for a tensor's values."""
+        weighting = self.make()
+        for step in STEPS:
+            measured = Measured.of(len(NAMES), step)
+            with no_host_sync():
+                take(weighting, step, measured)

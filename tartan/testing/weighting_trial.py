@@ -1,0 +1,139 @@
+"""Signals to try a weighting with, and a step with a model of seven parameters."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from tartan.backward import Shared, Term, backward
+from tartan.seeding import generator
+from tartan.testing.contract import Broken
+from tartan.weighting import Cost, Needs, Signals, Weighting
+
+SIZE = 7
+"""Parameters of the model whose gradients are weighed."""
+
+NEEDED: dict[str, Needs] = {
+    "norms": Needs.GRADIENTS | Needs.DEV,
+    "gramian": Needs.GRADIENTS,
+    "dev": Needs.DEV,
+    "dev_norm": Needs.DEV,
+}
+"""The signals that are not always there, and what measures them: any one of it."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What there is to measure in a step.
+
+    Attributes:
+        losses: [objectives] float.
+        gradients: [objectives, parameters] float.
+        dev: [parameters] float, the dev gradient.
+    """
+
+    losses: Tensor
+    gradients: Tensor
+    dev: Tensor
+
+    @classmethod
+    def of(cls, objectives: int, step: int) -> "Measured":
+        """An ordinary step, drawn."""
+        rng = generator(0, "signals", step)
+        gradients = torch.randn(objectives, SIZE, generator=rng)
+        losses = torch.rand(objectives, generator=rng) * 2 + 0.1
+        return cls(losses, gradients, torch.randn(SIZE, generator=rng))
+
+    def ordered(self, order: Tensor) -> "Measured":
+        """The same step with its objectives in another order, [objectives] int64."""
+        return replace(self, losses=self.losses[order], gradients=self.gradients[order])
+
+    def signals(self, needs: Needs, weights: Tensor) -> Signals:
+        """What the engine hands to a weighting that asked for `needs`."""
+        gramian = self.gradients @ self.gradients.T
+        values = {
+            "norms": gramian.diagonal().sqrt(),
+            "gramian": gramian,
+            "dev": self.gradients @ self.dev,
+            "dev_norm": self.dev.norm(),
+        }
+        asked = {name: value for name, value in values.items() if NEEDED[name] & needs}
+        return Signals(self.losses, weights, **asked)
+
+
+def extremes(objectives: int) -> dict[str, Measured]:
+    """Steps such as occur, if rarely, by name; all finite."""
+    usual = Measured.of(objectives, 0)
+    first = torch.arange(objectives)[:, None] == 0
+    return {
+        "an ordinary step": usual,
+        "all gradients zero": replace(usual, gradients=torch.zeros_like(usual.gradients)),
+        "the primary's gradient zero": replace(
+            usual, gradients=usual.gradients.masked_fill(first, 0)
+        ),
+        "the dev gradient zero": replace(usual, dev=torch.zeros_like(usual.dev)),
+        "all losses zero": replace(usual, losses=torch.zeros_like(usual.losses)),
+        "all losses negative": replace(usual, losses=-usual.losses),
+        "losses of a million": replace(usual, losses=usual.losses * 1e6),
+        "equal gradients": replace(usual, gradients=usual.gradients[:1].expand(objectives, -1)),
+        "opposite gradients": replace(
+            usual, gradients=torch.where(first, usual.gradients[:1], -usual.gradients[:1])
+        ),
+        "gradients of ten thousand": replace(usual, gradients=usual.gradients * 1e4),
+        "gradients of a hundred-millionth": replace(usual, gradients=usual.gradients * 1e-8),
+        "against the dev gradient": replace(
+            usual, gradients=-usual.dev.expand(objectives, -1).clone()
+        ),
+    }
+
+
+def take(
+    weighting: Weighting,
+    step: int,
+    measured: Measured,
+    guard: Callable[[Signals], Signals] = lambda signals: signals,
+) -> Tensor:
+    """A step as the engine takes it; the weights it was taken with, [objectives]."""
+    needs = weighting.due(step)
+    signals = guard(measured.signals(needs, weighting.weights()))
+    if Needs.GRADIENTS in needs:
+        signals = guard(measured.signals(needs, weighting.combine(signals)))
+    weighting.update(signals)
+    return signals.weights.clone()
+
+
+class Undeclared(Signals):
+    """Signals of which those that nobody declared a need for break the contract if read."""
+
+    def __getattribute__(self, name: str) -> object:
+        """A signal; Broken if it was not asked for."""
+        if name in NEEDED and not NEEDED[name] & object.__getattribute__(self, "_declared"):
+            raise Broken(f"it reads signals.{name}, which its `needs` do not ask for")
+        return object.__getattribute__(self, name)
+
+    @classmethod
+    def guard(cls, declared: Needs, signals: Signals) -> Signals:
+        """The same signals, guarded."""
+        guarded = object.__new__(cls)
+        values = {field.name: getattr(signals, field.name) for field in fields(signals)}
+        vars(guarded).update(values, _declared=declared)
+        return guarded
+
+
+def spent(weighting: Weighting, objectives: int, step: int) -> Cost:
+    """What a step of the real `backward` costs, counted at a model of seven parameters."""
+    body = nn.Parameter(torch.ones(SIZE))
+    passes: list[Tensor] = []
+    body.register_hook(passes.append)
+    shared = Shared([body])
+    measured = Measured.of(objectives, step)
+    terms = [Term([partial(torch.dot, gradient, body)]) for gradient in measured.gradients]
+    dev = Term([partial(torch.dot, measured.dev, body)])
+    signals = backward(terms, weighting, shared, dev=dev, needs=weighting.due(step))
+    weighting.update(signals)
+    assert body.grad is not None
+    held = {buffer.data_ptr(): buffer.numel() for buffer in shared.buffers.values()}
+    held.setdefault(body.grad.untyped_storage().data_ptr(), SIZE)
+    return Cost(len(passes), sum(held.values()) // SIZE)

@@ -1,0 +1,77 @@
+"""The tiny world a plugin is tried in: a task of each kind, its corpora, and a body."""
+
+from dataclasses import dataclass
+from functools import cache
+from random import Random
+
+from tartan.body import Body, ModelSource
+from tartan.data.rows import Example, Label
+from tartan.data.task import Task, build_task
+from tartan.objective import LabelKind
+from tartan.seeding import seeded
+from tartan.testing.models import tiny_source, tiny_tokenizer
+from tartan.train.context import TaskContext, Texts
+
+CLASSES = ("method", "result", "use")
+ROWS = {"train": 24, "dev": 6, "test": 6, "unlabelled": 12, "domain": 24}
+
+
+@dataclass(frozen=True)
+class World:
+    """A task, tokenised, and what bodies and heads are made of.
+
+    Attributes:
+        task: the end task; it has a task corpus and a domain corpus.
+        texts: its texts as the tokenizer reads them.
+        source: a tiny BERT with random weights.
+    """
+
+    task: Task
+    texts: Texts
+    source: ModelSource
+
+    def body(self) -> Body:
+        """The body; every one has the same weights."""
+        with seeded(0, "body"):
+            return self.source.body()
+
+    def context(self, body: Body, seed: int) -> TaskContext:
+        """What an objective of a run is built from."""
+        training = self.texts.training(self.texts.split("train"))
+        return TaskContext("mine", training, body, seed)
+
+
+@cache
+def world(kind: LabelKind = LabelKind.CLASS) -> World:
+    """The world whose task has labels of a kind; made once."""
+    random, source = Random(0), tiny_source()
+    words = sorted(w for w in tiny_tokenizer().get_vocab() if w.isalpha())
+    splits = {
+        split: [_example(random, words, kind, f"{split}:{row}") for row in range(ROWS[split])]
+        for split in ("train", "dev", "test")
+    }
+    corpora = {
+        corpus: [" ".join(_words(random, words)) for _ in range(ROWS[corpus])]
+        for corpus in ("unlabelled", "domain")
+    }
+    task = build_task("the tiny world", splits, **corpora, kind=kind)
+    return World(task, Texts(task, source), source)
+
+
+def _words(random: Random, words: list[str]) -> list[str]:
+    """A text of 3 to 12 words."""
+    return random.choices(words, k=random.randint(3, 12))
+
+
+def _example(random: Random, words: list[str], kind: LabelKind, place: str) -> Example:
+    """A labelled row; classes and tags go round, so that train has them all."""
+    text = _words(random, words)
+    number = int(place.rpartition(":")[2])
+    classes = [CLASSES[(number + word) % len(CLASSES)] for word in range(len(text))]
+    labels: dict[LabelKind, Label] = {
+        LabelKind.CLASS: classes[0],
+        LabelKind.NUMBER: float(number),
+        LabelKind.TAGS: tuple(classes),
+    }
+    tagged = tuple(text) if kind is LabelKind.TAGS else ()
+    return Example(" ".join(text), labels[kind], place, words=tagged)

@@ -1,0 +1,117 @@
+"""`python -m tartan check`: a table for each plugin, and an exit status."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from support.breakers import Faithful, Learning, Options, TakesTheMean, Waits
+from tartan import ModelError, Objective, Weighting
+from tartan.cli import main
+from tartan.plugins import Plugin, Plugins, Problem
+from tartan.testing import ObjectiveContract, WeightingContract
+
+
+@pytest.fixture
+def check(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Check plugins where those given are all that is installed."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*names: str, problems: tuple[Problem, ...] = (), **classes: type):
+        objectives, weightings = (
+            [
+                Plugin(name, cls, "tartan-test 1.0")
+                for name, cls in classes.items()
+                if issubclass(cls, base)
+            ]
+            for base in (Objective, Weighting)
+        )
+        installed = Plugins(objectives, weightings, problems)
+        monkeypatch.setattr("tartan.cli.check.discover", lambda: installed)
+        status = main(["check", *names])
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def test_a_plugin_that_keeps_its_contract_is_shown_promise_by_promise(check: Callable):
+    status, out, _ = check("good", good=Learning)
+    assert status == 0
+    for rule in WeightingContract.rules():
+        assert next(line for line in out.splitlines() if rule.promise in line).endswith("kept  ")
+    assert out.endswith("7 kept, 0 broken, 0 not applicable\n")
+
+
+def test_a_broken_promise_is_shown_with_what_the_plugin_did(check: Callable):
+    status, out, _ = check("bad", bad=Waits)
+    assert status == 1
+    assert "it waits for the device: Tensor.tolist" in out
+    assert out.endswith("6 kept, 1 broken, 0 not applicable\n")
+
+
+def test_without_a_name_all_are_checked_and_what_cannot_be_is_named(check: Callable):
+    problem = Problem("tartan-ill 1.0", "plugin 'ill' failed: ImportError: no licence")
+    status, out, err = check(mine=Faithful, bad=TakesTheMean, good=Learning, problems=(problem,))
+    assert status == 1
+    for title in ("objective mine", "objective bad", "weighting good"):
+        assert title in out
+    assert "split into micro-batches, `positions` moved along, the gradient of" in out
+    assert err == f"tartan: cannot be used: {problem}\n"
+
+
+@pytest.mark.parametrize(
+    ("argument", "line"),
+    [
+        ("goood", "no plugin 'goood' is installed: did you mean 'good'?"),
+        ("--all", "check takes names of plugins, found '--all'"),
+    ],
+)
+def test_what_is_no_plugin_is_refused(check: Callable, argument: str, line: str):
+    status, out, err = check(argument, good=Learning)
+    assert (status, out, err) == (2, "", f"tartan: {line}\n")
+
+
+class WantsTheMoon(Faithful):
+    def __init__(self, options, context):
+        raise ModelError("objectives.mine needs the moon")
+
+
+class Stumbles(Learning):
+    Options = Options
+
+    def update(self, signals):
+        raise KeyError("[left]")
+
+
+def test_a_plugin_that_the_tiny_world_cannot_serve_says_so(check: Callable):
+    status, out, _ = check("far", far=WantsTheMoon)
+    assert status == 1
+    assert (
+        "it cannot be built in the tiny world of tartan.testing (objectives.mine needs the" in out
+    )
+    assert "1 kept, " in out
+
+
+def test_a_plugin_that_raises_is_shown_where_it_did(check: Callable):
+    status, out, _ = check("ill", ill=Stumbles)
+    assert status == 1
+    assert "KeyError: '[left]' (" in out
+    assert "test_check.py:" in out
+
+
+def test_the_command_as_a_user_types_it():
+    done = subprocess.run(
+        [sys.executable, "-m", "tartan", "check", "static"],
+        env={**os.environ, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "weighting static" in done.stdout
+    assert done.stdout.endswith("7 kept, 0 broken, 0 not applicable\n")
+    assert len(ObjectiveContract.rules()) == 14

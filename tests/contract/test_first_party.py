@@ -1,0 +1,34 @@
+"""Every plugin that tartan brings keeps its contract, with its defaults and with others."""
+
+from typing import Any
+
+import pytest
+
+from tartan.plugins import discover
+from tartan.testing import Contract
+from tartan.testing.examine import contracts
+
+VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    ("mlm", {"corpus": "domain", "mask_prob": 0.5}),
+    ("rtd", {"generator_size": 1.0, "tied": True, "sampling": "multinomial"}),
+    ("meta", {"every": 3, "similarity": "dot"}),
+]
+
+
+def cases() -> list[Any]:
+    found = discover()
+    chosen = [(contract, {}) for contract in contracts(found)]
+    chosen += [(contracts(found, [name])[0], options) for name, options in VARIANTS]
+    return [
+        pytest.param(
+            contract, options, rule.name, id=f"{contract.plugin}{options or ''}-{rule.name}"
+        )
+        for contract, options in chosen
+        for rule in contract.rules()
+    ]
+
+
+@pytest.mark.parametrize(("contract", "options", "rule"), cases())
+def test_keeps(contract: type[Contract], options: dict[str, Any], rule: str):
+    given = type("Given", (contract,), {"options": options})
+    getattr(given(), rule)()
