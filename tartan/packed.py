@@ -116,7 +116,8 @@ class Packed:
     def _send(self, host: Tensor) -> Tensor:
         """A host tensor on the tokens' device; pinned first, as an unpinned copy would wait."""
         device = self.input_ids.device
-        return host.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else host
+        pinned = host.pin_memory() if device.type == "cuda" else host
+        return pinned.to(device, non_blocking=True)
 
 
 def _starts(lengths: Sequence[int]) -> Tensor:

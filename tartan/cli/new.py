@@ -68,10 +68,10 @@ def _check_name(kind: str, name: str) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ConfigError(f"'{name}' cannot be a plugin's name: use a-z, 0-9 and _, a letter first")
     plugins = discover()
-    taken = {**plugins.objectives, **plugins.weightings}
-    if name in taken:
+    taken = plugins.objectives.get(name) or plugins.weightings.get(name)
+    if taken:
         raise ConfigError(
-            f"the {kind} '{name}' cannot be new: {taken[name].distribution} offers that name"
+            f"the {kind} '{name}' cannot be new: {taken.distribution} offers that name"
         )
 
 

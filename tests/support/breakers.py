@@ -159,7 +159,7 @@ OBJECTIVES: Mapping[str, tuple[type[Objective], str]] = {
     "options_are_strict": (WantsAnOption, "Demanding cannot be made without values: options.share"),
     "the_same_seed_gives_the_same_batch_and_loss": (Remembers, "two batches from one seed"),
     "the_global_random_state_is_left_alone": (DrawsGlobally, "collate draws from the global gener"),
-    "the_gradient_reaches_the_body": (SparesTheBody, "no parameter of the body has a gradient"),
+    "the_gradient_reaches_the_body": (SparesTheBody, "no gradient other than zero reaches"),
     "the_gradient_reaches_every_parameter_of_the_head": (HasASpareLayer, "spare.weight, spare.b"),
     "inputs_are_left_as_they_were": (MarksRows, "collate changes the rows"),
     "a_batch_is_the_sum_of_its_micro_batches": (TakesTheMean, "split into micro-batches"),

@@ -1,18 +1,20 @@
-"""Regression: squared error in the labels' own unit, and scores that are always numbers."""
+"""Regression: outputs in the labels' own unit, a loss in none, scores that are always numbers."""
 
 from collections.abc import Iterator, Sequence
 
 import pytest
 import torch
+from torch import nn
 from torch.testing import assert_close
 
 from support.context import ROWS as SEQUENCES
 from support.context import TinyContext
 from tartan import ProbeOptions, Row
+from tartan.testing import FAMILIES, tiny_source
 from tartan.train.model import JointModel
 from tartan.train.probe import DevGradient
 from tartan.train.runtime import Runtime
-from tartan_objectives.regression import Regression, RegressionOptions
+from tartan_objectives.regression import Regression, RegressionOptions, centre
 
 ROWS: Sequence[Row] = [
     {**row, "label": value}
@@ -21,8 +23,12 @@ ROWS: Sequence[Row] = [
 
 
 class NumberContext(TinyContext):
+    """Its labels are multiplied by `unit`."""
+
+    unit = 1.0
+
     def labelled(self) -> Sequence[Row]:
-        return ROWS
+        return [{**row, "label": self.unit * row["label"]} for row in ROWS]
 
 
 @pytest.fixture
@@ -42,11 +48,51 @@ def test_the_head_has_one_output(objective: Regression, given: NumberContext):
     assert objective.probe(0.1)(torch.randn(5, given.hidden_size)).shape == (5, 1)
 
 
-def test_the_criterion_is_the_summed_squared_error(objective: Regression):
+def test_the_criterion_is_the_summed_squared_error_over_the_variance(objective: Regression):
     batch = objective.collate(ROWS[:3], torch.Generator())
     outputs = torch.tensor([[1.0], [3.0], [-2.0]])
-    assert objective.criterion(outputs, batch) == 0.25 + 1
+    variance = torch.tensor([row["label"] for row in ROWS]).var(correction=0)
+    assert_close(objective.criterion(outputs, batch), (0.25 + 1) / variance)
     assert batch.items == 3
+
+
+@pytest.mark.parametrize("unit", [1.0, 1000.0])
+def test_the_loss_begins_near_1_in_any_unit(given: NumberContext, unit: float):
+    given.unit = unit
+    objective = Regression(RegressionOptions(), given).eval()
+    batch = objective.collate(given.labelled(), torch.Generator())
+    found = objective.loss(given.body.eval()(batch.inputs), batch).total / batch.items
+    assert 0.5 < found.item() < 2
+    probe = objective.probe(0.0)(torch.zeros(8, given.hidden_size))
+    assert objective.criterion(probe, batch).item() / batch.items < 2
+
+
+def test_labels_that_do_not_vary_have_a_loss(given: NumberContext):
+    given.unit = 0.0
+    objective = Regression(RegressionOptions(), given)
+    batch = objective.collate(given.labelled(), torch.Generator())
+    assert objective.criterion(torch.ones(8, 1), batch) == 8
+
+
+def test_a_new_head_begins_at_the_mean_and_a_trained_one_where_it_is():
+    layers = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 1))
+    nn.init.zeros_(layers[1].bias)
+    before = layers[0].bias.clone()
+    assert centre(layers, 2.5)[1].bias.item() == 2.5
+    assert centre(layers, 7.0)[1].bias.item() == 2.5
+    assert torch.equal(layers[0].bias, before)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_familys_own_head_begins_at_the_mean(family: str):
+    with torch.random.fork_rng():
+        given = NumberContext(source=tiny_source(family), labels=("score",))
+        objective = Regression(RegressionOptions(), given).eval()
+    batch = objective.collate(ROWS, torch.Generator())
+    outputs = objective.predict(0 * given.body(batch.inputs), batch)
+    biases = [p for n, p in objective.head.named_parameters() if n.endswith("bias") and len(p) == 1]
+    assert [bias.item() for bias in biases] == [pytest.approx(1.0625)]
+    assert outputs.shape == (8, 1)
 
 
 def test_a_few_steps_bring_the_outputs_to_the_labels(objective: Regression, given: NumberContext):
