@@ -87,12 +87,9 @@ def test_a_new_head_begins_at_the_mean_and_a_trained_one_where_it_is():
 def test_every_familys_own_head_begins_at_the_mean(family: str):
     with torch.random.fork_rng():
         given = NumberContext(source=tiny_source(family), labels=("score",))
-        objective = Regression(RegressionOptions(), given).eval()
-    batch = objective.collate(ROWS, torch.Generator())
-    outputs = objective.predict(0 * given.body(batch.inputs), batch)
+        objective = Regression(RegressionOptions(), given)
     biases = [p for n, p in objective.head.named_parameters() if n.endswith("bias") and len(p) == 1]
     assert [bias.item() for bias in biases] == [pytest.approx(1.0625)]
-    assert outputs.shape == (8, 1)
 
 
 def test_a_few_steps_bring_the_outputs_to_the_labels(objective: Regression, given: NumberContext):
