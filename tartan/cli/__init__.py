@@ -26,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, text in COMMANDS.items():
             print(f"  {name:6} {text}")
         return 0
+    if command in ("-sc", "--shell_completion"):
+        command, rest = "run", [command, *rest]  # what a shell asks, once it was told to
     try:
         if command not in COMMANDS:
             raise TartanError(f"'{command}' is no command: {suggest(command, COMMANDS)}")

@@ -1,5 +1,6 @@
 """`python -m tartan run`: compose a configuration with Hydra, and run it."""
 
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -30,9 +31,21 @@ def main(arguments: Sequence[str]) -> int:
     overrides = typed.overrides
     if not (typed.help or typed.hydra_help or typed.shell_completion):
         overrides = accept(overrides, typed.config_name or "config", typed.config_dir)
-    sys.argv = ["tartan run", *flags, *overrides]
+    if typed.shell_completion:
+        hide_command()
+    sys.argv = ["tartan", *flags, *overrides]
     hydra.main(version_base="1.3", config_path="pkg://tartan.configs", config_name="config")(job)()
     return 0
+
+
+def hide_command() -> None:
+    """Take `run` out of the line that a shell wants completed: Hydra knows of no commands."""
+    line = os.environ.get("COMP_LINE", "")
+    words = line.split(" ")
+    if words[1:2] == ["run"]:
+        os.environ["COMP_LINE"] = " ".join([words[0], *words[2:]])
+        point = int(os.environ.get("COMP_POINT", len(line)))
+        os.environ["COMP_POINT"] = str(point - len("run "))
 
 
 def job(composed: DictConfig) -> None:

@@ -87,6 +87,9 @@ def test_they_run_by_configuration_their_variants_too(python: Python):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert all(f"{name} 0." in done.stdout for name in ("swapped", "length", "shuffled"))
+    helped = python("-m", "tartan", "run", "--help").stdout
+    assert "swapped, swapped_domain" in helped
+    assert "inverse_loss, inverse_loss_slow" in helped
     asked = python("-m", "tartan", "run", "--cfg", "job", "objectives=[swapped_domain]")
     assert "swapped_domain:" in asked.stdout
     assert "corpus: domain" in asked.stdout

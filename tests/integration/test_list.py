@@ -1,7 +1,12 @@
-"""`python -m tartan list`, in a process of its own."""
+"""What is installed is listed, and completed by a shell."""
 
+import os
 import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 
 
 def test_list_shows_every_plugin_its_distribution_and_its_cost(
@@ -17,3 +22,22 @@ def test_list_shows_every_plugin_its_distribution_and_its_cost(
     assert shown["static"][1:] == ["1", "1"]
     assert shown["meta"][1:] == ["n + 1", "3"]
     assert all("tartan 0." in " ".join(row) for row in shown.values())
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("tartan run weighting=me", "weighting=meta"),
+        ("tartan run objectives=", "objectives=mlm"),
+        ("tartan run objectives=[mlm] model=ro", "model=roberta-base"),
+        ("tartan run optimizer.body", "optimizer.body_lr="),
+    ],
+)
+def test_a_shell_completes_what_can_follow(typed: str, completed: str, tmp_path: Path):
+    """As bash asks after `eval "$(tartan -sc install=bash)"`."""
+    asked = {**os.environ, "COMP_LINE": typed, "COMP_POINT": str(len(typed))}
+    done = subprocess.run(
+        [sys.executable, "-m", "tartan", "-sc", "query=bash"],
+        cwd=tmp_path, env=asked, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert completed in done.stdout.split()
