@@ -25,16 +25,18 @@ class Term:
             losses of its items, [] float.
         items: items over all pieces: the mean loss is the pieces' sum divided by it.
         private: parameters that this term trains and that are not shared (its head's).
+        retain: keep the graph, since other terms' losses were computed through it.
     """
 
     pieces: Sequence[Callable[[], Tensor]]
     items: int = 1
     private: Sequence[nn.Parameter] = ()
+    retain: bool = False
 
     @classmethod
     def of(cls, loss: Tensor, private: Iterable[nn.Parameter] = ()) -> Self:
         """A term from a mean loss that is already computed, [] float."""
-        return cls([lambda: loss], 1, tuple(private))
+        return cls([lambda: loss], 1, tuple(private), retain=True)
 
     @property
     def scale(self) -> float:
@@ -194,7 +196,7 @@ def _gradient(term: Term, shared: Shared, flat: Tensor) -> tuple[Tensor, Tensor]
     loss = torch.zeros((), device=shared.device)
     for piece in term.pieces:
         value = piece() * term.scale
-        value.backward()
+        value.backward(retain_graph=term.retain)
         loss += value.detach()
     return loss, flat
 

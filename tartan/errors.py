@@ -28,6 +28,10 @@ class CheckpointError(TartanError):
     """A checkpoint that cannot be read, or does not belong to this run."""
 
 
+class DivergenceError(TartanError):
+    """Training whose losses are no longer finite."""
+
+
 def suggest(word: str, choices: Iterable[str]) -> str:
     """The end of an error line: the nearest valid name, or all of them when none is near.
 

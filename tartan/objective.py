@@ -144,6 +144,8 @@ class Loss:
 class Objective(nn.Module, ABC):
     """One training signal. Its parameters are its head; the body belongs to the run."""
 
+    cost: ClassVar[str] = "one pass of the body over its batch"
+    """What a step of it computes, in words, for `python -m tartan list`."""
     Options: ClassVar[type]
     """A dataclass of the objective's options with their defaults; unknown options are refused."""
     separable: ClassVar[bool] = True

@@ -212,6 +212,7 @@ def _collect(
         try:
             for name, cls in implementation.function().items():  # type: ignore[attr-defined]
                 _check(name, cls, base)
+                _check_free(name, hook.name)
                 found.append(Plugin(name, cls, distribution))
         except Exception as error:
             problems.append(Problem(distribution, f"hook '{hook.name}' {_reason(error)}"))
@@ -244,6 +245,13 @@ def _check(name: str, cls: object, base: type) -> None:
         missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
         raise TypeError(f"gives '{name}', which lacks {missing}")
     _check_options(name, getattr(cls, "Options", None))
+
+
+def _check_free(name: str, hook: str) -> None:
+    """TypeError where tartan's own configurations use a name for something else."""
+    group = hook.removeprefix("tartan_")
+    if name.endswith("_aux") or (files("tartan.configs") / group / f"{name}.yaml").is_file():
+        raise TypeError(f"gives '{name}', which names a configuration of tartan's own")
 
 
 def _check_options(name: str, options: object) -> None:

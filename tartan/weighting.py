@@ -1,5 +1,6 @@
 """What a weighting is: how much each objective counts in an update, from small signals alone."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +9,8 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+
+from tartan.errors import ConfigError, suggest
 
 
 class Needs(Flag):
@@ -99,6 +102,23 @@ class ProbeOptions:
     split: str = "dev"
     held_out: float = 0.1
 
+    def __post_init__(self) -> None:
+        """ConfigError where a value has no meaning."""
+        shares = {"lr": math.inf, "weight_decay": math.inf, "tolerance": math.inf, "dropout": 1.0}
+        for name, bound in shares.items():
+            if not 0 <= (value := getattr(self, name)) < bound:
+                limit = "finite" if bound == math.inf else f"below {bound:g}"
+                raise ConfigError(f"weighting.probe.{name}={value}: give at least 0, and {limit}")
+        for name in ("steps", "fit_batch_size", "grad_batch_size"):
+            if (value := getattr(self, name)) < 1:
+                raise ConfigError(f"weighting.probe.{name}={value}: give at least 1")
+        if self.split not in (splits := ("dev", "train")):
+            raise ConfigError(f"weighting.probe.split={self.split}: {suggest(self.split, splits)}")
+        if not 0 < self.held_out < 1:
+            raise ConfigError(
+                f"weighting.probe.held_out={self.held_out}: give a share between 0 and 1"
+            )
+
 
 class Weighting(ABC):
     """Decides how much each objective counts. It sees `Signals`, never the model."""
@@ -110,7 +130,7 @@ class Weighting(ABC):
 
     @abstractmethod
     def __init__(self, options: Any, objectives: tuple[str, ...], device: torch.device) -> None:
-        """`options` is an instance of `Options`; `objectives` are names, the primary first."""
+        """`options` is an instance of `Options`; `objectives` are names, a primary first."""
 
     @property
     def probe(self) -> ProbeOptions:

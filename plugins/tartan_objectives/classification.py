@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from torch import Tensor
 from torch.nn import functional
 
-from tartan import Batch, Context, Objective, Packed, Row, SequenceObjective, hookimpl
+from tartan import Batch, ConfigError, Context, Objective, Packed, Row, SequenceObjective, hookimpl
 
 
 @dataclass
@@ -31,6 +31,11 @@ class Classification(SequenceObjective):
 
     def __init__(self, options: ClassificationOptions, context: Context) -> None:
         super().__init__(options, context)
+        if not 0 <= options.label_smoothing < 1:
+            raise ConfigError(
+                f"{context.name}: label_smoothing is {options.label_smoothing}: "
+                "give at least 0 and below 1"
+            )
         self._label_smoothing = options.label_smoothing
 
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:  # noqa: ARG002

@@ -6,6 +6,7 @@ tells for every token whether it is the text's own.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -71,6 +72,7 @@ class RTD(Objective):
     an ELECTRA's. As in the paper every chosen token becomes a mask; no gradient passes the samples.
     """
 
+    cost: ClassVar[str] = "one pass of the body over its batch, one of the generator"
     Options = RTDOptions
 
     def __init__(self, options: RTDOptions, context: Context) -> None:

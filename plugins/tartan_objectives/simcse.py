@@ -34,6 +34,7 @@ class SimCSE(Objective):
     their joint size, and a single sequence has loss 0.
     """
 
+    cost: ClassVar[str] = "one pass of the body over its batch, each sequence twice"
     Options = SimCSEOptions
     separable: ClassVar[bool] = False
 

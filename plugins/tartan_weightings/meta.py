@@ -40,6 +40,8 @@ class Meta(Weighting):
             raise ConfigError(
                 f"weighting.similarity is '{options.similarity}': choose from cosine, dot"
             )
+        if not 0 <= options.lr < float("inf"):
+            raise ConfigError(f"weighting.lr is {options.lr}: give at least 0, and finite")
         if options.every < 1:
             raise ConfigError(f"weighting.every is {options.every}: give at least 1")
         self._options = options

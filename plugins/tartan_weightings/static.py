@@ -31,9 +31,13 @@ class Static(Weighting):
         self, options: StaticOptions, objectives: tuple[str, ...], device: torch.device
     ) -> None:
         given = options.weights or dict.fromkeys(objectives, 1 / len(objectives))
-        for name in given.keys() - set(objectives):
+        missing = [name for name in objectives if name not in given]
+        unknown = sorted(given.keys() - set(objectives))
+        # What a stage does not train may have a weight; a name that is nobody's leaves one missing.
+        if missing and unknown:
             raise ConfigError(
-                f"weighting.weights.{name}: no such objective; {suggest(name, objectives)}"
+                f"weighting.weights.{unknown[0]}: no such objective; "
+                f"{suggest(unknown[0], objectives)}"
             )
         for name in objectives:
             if not 0 <= given.get(name, -1) < float("inf"):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from tartan.config.store import AUXILIARY
 from tartan.errors import ConfigError
 from tartan.objective import PrimaryObjective
 from tartan.plugins import Plugins, discover
@@ -27,10 +28,11 @@ def main(arguments: Sequence[str]) -> int:
 
 def objectives(plugins: Plugins) -> Table:
     """The table of objectives; each is one of the n that a weighting's cost counts."""
-    table = Table("objective", "role", "distribution", "adds to a step")
+    table = Table("objective", "role", "distribution", "a step computes", "adds to n")
     for name, plugin in plugins.objectives.items():
-        role = "primary" if issubclass(plugin.cls, PrimaryObjective) else "auxiliary"
-        table.add_row(name, role, plugin.distribution, "1 to n")
+        primary = issubclass(plugin.cls, PrimaryObjective)
+        role = f"primary; auxiliary as {AUXILIARY.format(name)}" if primary else "auxiliary"
+        table.add_row(name, role, plugin.distribution, plugin.cls.cost, "1")
     return table
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
@@ -49,7 +50,7 @@ def distribution(kind: str, name: str) -> dict[str, str]:
         "name": name,
         "distribution": f"tartan-{name.replace('_', '-')}",
         "module": module,
-        "class_name": "".join(part.capitalize() for part in name.split("_")),
+        "class_name": "".join(p.capitalize() for p in (*name.split("_"), kind)),
         "use": use,
     }
     templates = {
@@ -65,8 +66,12 @@ def distribution(kind: str, name: str) -> dict[str, str]:
 
 def _check_name(kind: str, name: str) -> None:
     """ConfigError unless the name can be a plugin's, and is free."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise ConfigError(f"'{name}' cannot be a plugin's name: use a-z, 0-9 and _, a letter first")
+    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
+        raise ConfigError(
+            f"'{name}' cannot be a plugin's name: use a-z, 0-9 and single _, a letter first"
+        )
+    if find_spec(f"tartan_{name}") or (files("tartan.configs") / f"{kind}s/{name}.yaml").is_file():
+        raise ConfigError(f"the {kind} '{name}' cannot be new: tartan uses that name")
     plugins = discover()
     taken = plugins.objectives.get(name) or plugins.weightings.get(name)
     if taken:

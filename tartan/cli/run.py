@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,12 +30,46 @@ def main(arguments: Sequence[str]) -> int:
     flags = [argument for argument in arguments if argument not in typed.overrides]
     overrides = typed.overrides
     if not (typed.help or typed.hydra_help or typed.shell_completion):
-        overrides = accept(overrides, typed.config_name or "config", typed.config_dir)
+        overrides = accept(
+            overrides, typed.config_name or "config", typed.config_dir, typed.multirun
+        )
     if typed.shell_completion:
         hide_command()
     sys.argv = ["tartan", *flags, *overrides]
+    here_before = standing(overrides)
+
+    def job(composed: DictConfig) -> None:
+        directory = Path(HydraConfig.get().runtime.output_dir)
+        try:
+            run(composed, directory, hydra_files(), discover())
+        except TartanError as error:
+            # Inside Hydra an exception would become a traceback and exit status 1.
+            print(f"tartan: {error}", file=sys.stderr)
+            sys.exit(2)
+        finally:
+            remove_empty(directory, here_before)
+
     hydra.main(version_base="1.3", config_path="pkg://tartan.configs", config_name="config")(job)()
     return 0
+
+
+def standing(overrides: Sequence[str]) -> frozenset[Path]:
+    """The directories that are there already, of the run directory that is given and its parents.
+
+    Raises:
+        ConfigError: what is given is, or is in, a file.
+    """
+    given = [text.split("=", 1)[1] for text in overrides if text.startswith("run_dir=")]
+    paths = [Path.cwd(), *(path for name in given for path in parents(Path(name.strip("'\""))))]
+    for path in paths:
+        if path.exists() and not path.is_dir():
+            raise ConfigError(f"run_dir={given[-1]}: {path} is a file; give a directory")
+    return frozenset(path for path in paths if path.is_dir())
+
+
+def parents(path: Path) -> list[Path]:
+    """A path and all above it, absolute."""
+    return [path.absolute(), *path.absolute().parents]
 
 
 def hide_command() -> None:
@@ -48,19 +82,6 @@ def hide_command() -> None:
         os.environ["COMP_POINT"] = str(point - len("run "))
 
 
-def job(composed: DictConfig) -> None:
-    """One run, where Hydra says. SystemExit with status 2 if it is refused."""
-    directory = Path(HydraConfig.get().runtime.output_dir)
-    try:
-        run(composed, directory, hydra_files(), discover())
-    except TartanError as error:
-        # Inside Hydra an exception would become a traceback and exit status 1.
-        print(f"tartan: {error}", file=sys.stderr)
-        sys.exit(2)
-    finally:
-        remove_empty(directory)
-
-
 def hydra_files() -> dict[str, DictConfig | list[str]]:
     """What Hydra would write to .hydra/ beside the configuration."""
     settings = HydraConfig.get()
@@ -70,11 +91,15 @@ def hydra_files() -> dict[str, DictConfig | list[str]]:
     }
 
 
-def remove_empty(directory: Path) -> None:
-    """Take away what Hydra made for a run that was refused, or goes on elsewhere."""
-    here = Path.cwd()
+def remove_empty(directory: Path, before: Collection[Path]) -> None:
+    """Take away what Hydra made for a run that was refused, or goes on elsewhere.
+
+    Args:
+        directory: the run's.
+        before: directories that stood before Hydra began, and stay.
+    """
     with suppress(OSError):  # raised at the first that has something in it
-        for path in (directory, *directory.parents):
-            if path != directory and here not in path.parents:
+        for path in parents(directory):
+            if path in before:
                 return
             path.rmdir()

@@ -51,6 +51,7 @@ class Experiment:
 def build(config: Config, plugins: Plugins) -> Experiment:
     """Build a run. TartanError where anything of it cannot be used."""
     runtime = Runtime.choose(config.device, config.precision)
+    runtime.reset_peak_memory()
     sections = _sections(config)
     primary, *_ = sections
     weightings = Weightings(config.weighting, plugins, runtime.device)
@@ -79,7 +80,7 @@ def build(config: Config, plugins: Plugins) -> Experiment:
         },
         weightings.make,
         texts.split("dev"),
-        held_out if len(held_out) else texts.split("dev"),
+        held_out if probe and probe.split == "train" else texts.split("dev"),
         runtime,
         config.seed,
         config.accumulate,

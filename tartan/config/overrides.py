@@ -22,7 +22,10 @@ from tartan.errors import ConfigError, suggest
 
 
 def accept(
-    overrides: Sequence[str], config_name: str = "config", search: str | None = None
+    overrides: Sequence[str],
+    config_name: str = "config",
+    search: str | None = None,
+    multirun: bool = False,
 ) -> list[str]:
     """Refuse overrides that cannot be composed into a run's configuration.
 
@@ -30,18 +33,21 @@ def accept(
         overrides: as typed: `weighting=meta`, `objectives.mlm.mask_prob=0.2`, also sweeps.
         config_name: the configuration they change.
         search: a further directory of configurations, as `--config-dir` names it.
+        multirun: whether several runs are asked for.
 
     Returns:
         The overrides as Hydra takes them: an entry of a map such as `weighting.weights` is new to
         it, and has to be forced.
 
     Raises:
-        ConfigError: an unknown group option, an unknown key, or a value of the wrong type.
+        ConfigError: an unknown group option, an unknown key, a value of the wrong type, or what
+            goes with several runs where there is one, or the other way round.
     """
     with initialize_config_module("tartan.configs", job_name="tartan", version_base="1.3"):
         further = [] if search is None else [f"hydra.searchpath=[file://{search}]"]
         loader = GlobalHydra.instance().config_loader()
         parsed = [_parse(text, loader) for text in overrides]
+        _check_mode(parsed, multirun)
         groups = [override for override in parsed if override.key_or_group in _groups(loader)]
         for override in groups:
             _check_group(override, loader, searched=search is not None)
@@ -51,6 +57,10 @@ def accept(
             if ours and _in_map(override.key_or_group, tree):
                 override.type = OverrideType.FORCE_ADD
         _compose(config_name, [*further, *map(_single, parsed)])
+        for swept in filter(Override.is_sweep_override, parsed):
+            rest = [_single(override) for override in parsed if override is not swept]
+            for value in _singles(swept)[1:]:
+                _compose(config_name, [*further, *rest, value])
         return [_as_typed(override) for override in parsed]
 
 
@@ -86,11 +96,26 @@ def _choices(override: Override) -> Iterable[Any]:
         yield from value if isinstance(value, list) else [value]
 
 
+def _check_mode(overrides: Sequence[Override], multirun: bool) -> None:
+    """ConfigError where an override belongs to the other of one run and several."""
+    for override in overrides:
+        if override.is_sweep_override() and not multirun:
+            raise ConfigError(f"'{override.input_line}' is several runs: say run -m for them")
+        if override.key_or_group == "run_dir" and multirun:
+            raise ConfigError("run_dir is of one run: with -m, say hydra.sweep.dir")
+
+
 def _single(override: Override) -> str:
     """The override, or the first of a sweep."""
+    return _singles(override)[0]
+
+
+def _singles(override: Override) -> list[str]:
+    """The override, or all of a sweep."""
     if override.is_sweep_override():
-        return f"{override.get_key_element()}={next(override.sweep_string_iterator())}"
-    return _as_typed(override)
+        key = override.get_key_element()
+        return [f"{key}={value}" for value in override.sweep_string_iterator()]
+    return [_as_typed(override)]
 
 
 def _as_typed(override: Override) -> str:

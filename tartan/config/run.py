@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
 from tartan.body import LiftedHead, export
 from tartan.config.build import Experiment, build
@@ -20,12 +21,14 @@ from tartan.report.console import RunConsole, outcome
 from tartan.report.figures import draw
 from tartan.report.record import (
     CONFIG,
+    DATA,
     METRICS,
+    SUMMARY,
     MetricsFile,
+    read_json,
     read_metrics,
-    read_summary,
     write_config,
-    write_summary,
+    write_json,
 )
 from tartan.train.checkpoint import Checkpoints, Progress
 from tartan.train.evaluate import evaluate
@@ -59,14 +62,15 @@ def run(
     directory = _directory(config, directory)
     checkpoints = Checkpoints(directory / "checkpoints", config.checkpoint.keep)
     _check_resume(config, resolved(composed), directory)
-    summary = read_summary(directory)
+    summary = read_json(directory / SUMMARY)
     if summary is None:
         experiment = build(config, plugins)
+        _check_data(experiment.task, directory)
         write_config(directory, {"config.yaml": composed, **hydra})
         progress = _train(experiment, checkpoints, directory)
         summary = _finish(config, experiment, progress, directory)
         draw(read_metrics(directory / METRICS), directory / "figures")
-        write_summary(directory, summary)
+        write_json(directory / SUMMARY, summary)
     print(outcome(summary, directory))
     return summary
 
@@ -104,13 +108,31 @@ def _check_resume(config: Config, values: Mapping[str, Any], directory: Path) ->
         raise CheckpointError(
             f"{directory} already has a run: choose another run_dir, or resume=auto to go on"
         )
-    before = resolved(DictConfig(OmegaConf.load(directory / CONFIG)))
+    try:
+        before = resolved(DictConfig(OmegaConf.load(directory / CONFIG)))
+    except (OSError, ValueError, YAMLError) as error:
+        raise CheckpointError(
+            f"{directory / CONFIG} cannot be read: choose another run_dir"
+        ) from error
     differing = sorted(set(_differing(before, values)) - set(PLACE))
     if differing:
         raise CheckpointError(
             f"{directory} has a run of another configuration ({', '.join(differing)} differ): "
             "give the same one to go on with it, or choose another run_dir"
         )
+
+
+def _check_data(task: Task, directory: Path) -> None:
+    """CheckpointError if the data changed since the run began; else note what it is."""
+    hashes = dict(task.hashes)
+    before = read_json(directory / DATA) or hashes
+    changed = sorted(name for name in {*before, *hashes} if before.get(name) != hashes.get(name))
+    if changed:
+        raise CheckpointError(
+            f"the data of {directory} changed since the run began ({', '.join(changed)}): "
+            "put it back to go on, or choose another run_dir"
+        )
+    write_json(directory / DATA, hashes)
 
 
 def _differing(one: Any, other: Any, key: str = "") -> list[str]:

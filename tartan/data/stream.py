@@ -64,10 +64,6 @@ class Stream:
         self._orders = {last: used[last]}
         return chosen
 
-    def epoch(self, index: int) -> float:
-        """How many epochs the batches before an index make up."""
-        return index * self._batch_size / len(self._examples)
-
     def _order(self, epoch: int) -> Tensor:
         """[examples] int64: the permutation of one epoch."""
         if epoch in self._orders:

@@ -7,7 +7,11 @@ from typing import Any, Self
 
 from omegaconf import DictConfig, OmegaConf
 
+from tartan.errors import CheckpointError
+
 METRICS, SUMMARY, CONFIG = "metrics.jsonl", "summary.json", ".hydra/config.yaml"
+DATA = "checkpoints/data.json"
+"""The hashes of the data that a run began with."""
 
 
 class MetricsFile:
@@ -15,13 +19,16 @@ class MetricsFile:
 
     def __init__(self, path: Path, step: int) -> None:
         """Go on after a step: what an interrupted run wrote beyond its checkpoint is dropped."""
-        kept = [line for line in _whole_lines(path) if json.loads(line)["step"] <= step]
+        try:
+            kept = [line for line in _whole_lines(path) if json.loads(line)["step"] <= step]
+        except (ValueError, KeyError) as error:
+            raise CheckpointError(f"{path} is damaged ({error}): choose another run_dir") from error
         write_text(path, "".join(kept))
         self._file = path.open("a", encoding="utf-8", buffering=1)
 
     def write(self, record: Mapping[str, float | int | str]) -> None:
         """Write one line."""
-        self._file.write(json.dumps(record) + "\n")
+        self._file.write(json.dumps(record, allow_nan=False) + "\n")
 
     def __enter__(self) -> Self:
         """The file, open."""
@@ -37,18 +44,21 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in _whole_lines(path)]
 
 
-def write_summary(directory: Path, summary: Mapping[str, Any]) -> None:
-    """Write summary.json."""
-    write_text(directory / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file, and its directory if it has to be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_summary(directory: Path) -> dict[str, Any] | None:
-    """What summary.json holds; None where the run is not over."""
-    path = directory / SUMMARY
+def read_json(path: Path) -> dict[str, Any] | None:
+    """What a JSON file holds; None where there is none. CheckpointError if it is damaged."""
     if not path.exists():
         return None
-    summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return summary
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}): choose another run_dir") from error
+    return content
 
 
 def write_config(directory: Path, files: Mapping[str, DictConfig | list[str]]) -> None:

@@ -1,10 +1,12 @@
 """Training through a schedule: stages in turn, evaluation, early stopping, checkpoints."""
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tartan.errors import DivergenceError
 from tartan.train.checkpoint import Checkpoints, Progress
 from tartan.train.evaluate import evaluate
 from tartan.train.observer import Observer
@@ -66,22 +68,42 @@ class Trainer:
             began = time.perf_counter()
             stage.take(progress.step)
             progress.step += 1
-            progress.step_seconds += time.perf_counter() - began
             self._observer.step()
-            self._milestone(stage, progress)
+            means = self._means(stage, progress)  # waits for the device, so time it with the steps
+            progress.step_seconds += time.perf_counter() - began
+            self._milestone(stage, progress, means)
             progress.seconds += time.perf_counter() - began
         self._end(stage, progress)
 
-    def _milestone(self, stage: Stage, progress: Progress) -> None:
+    def _evaluates(self, progress: Progress) -> bool:
+        """Whether an evaluation is due."""
+        _, options = self._stages[progress.stage]
+        taken = progress.step - progress.first
+        return options.evaluates and (
+            taken == options.steps or taken % self._milestones.evaluate == 0
+        )
+
+    def _means(self, stage: Stage, progress: Progress) -> dict[str, float]:
+        """The training metrics since the last line, where one is due; DivergenceError if not finite."""
+        _, options = self._stages[progress.stage]
+        taken = progress.step - progress.first
+        logs = taken == options.steps or taken % self._milestones.log == 0
+        means = stage.window.take() if logs or self._evaluates(progress) else {}
+        for key, value in means.items():
+            if not math.isfinite(value):
+                raise DivergenceError(
+                    f"{key} is {value} at step {progress.step}: lower optimizer.body_lr and "
+                    "optimizer.head_lr, or clip harder; what was written stays"
+                )
+        return means
+
+    def _milestone(self, stage: Stage, progress: Progress, means: Mapping[str, float]) -> None:
         """What is due after a step: a line, an evaluation, a checkpoint."""
         name, options = self._stages[progress.stage]
         due, taken = self._milestones, progress.step - progress.first
         last = taken == options.steps
-        evaluates = options.evaluates and (last or taken % due.evaluate == 0)
-        record: dict[str, float | int | str] = {"step": progress.step, "stage": name}
-        if evaluates or last or taken % due.log == 0:
-            record |= stage.window.take()
-        if evaluates:
+        record: dict[str, float | int | str] = {"step": progress.step, "stage": name, **means}
+        if self._evaluates(progress):
             record |= self._evaluate(progress)
         if len(record) > 2:
             self._observer.record(record)

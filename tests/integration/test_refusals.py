@@ -57,6 +57,16 @@ def refused(answer: Answer, line: str, directory: Path) -> None:
         (["device=warp"], "device=warp cannot be used here"),
         (["model=auto"], "model.name is empty"),
         (["model=auto", "model.name=./nowhere"], "./nowhere: there is no such directory"),
+        (["weighting=meta", "weighting.lr=nan"], "weighting.lr is nan: give at least 0"),
+        (["weighting=meta", "weighting.probe.lr=-1"], "weighting.probe.lr=-1.0: give at least 0"),
+        (["weighting=meta", "weighting.probe.dropout=1.5"], "weighting.probe.dropout=1.5: "),
+        (["weighting=meta", "weighting.probe.split=train", "weighting.probe.held_out=.005"],
+         "weighting.probe.split=train has 0 rows: the dev gradient needs at least 2"),
+        (["primary.label_smoothing=2"], "label_smoothing is 2.0: give at least 0 and below 1"),
+        (["optimizer.beta1=2"], "beta1 is 2.0: give at least 0 and below 1"),
+        (["seed=0,1"], "'seed=0,1' is several runs: say run -m for them"),
+        (["-m", "seed=0,abc"], "seed: Value 'abc' of type 'str' could not be converted"),
+        (["-m", "seed=0,1", "run_dir=x"], "run_dir is of one run: with -m, say hydra.sweep.dir"),
         (["optimizer.body_lr=-1"], "body_lr is -1.0: give at least 0"),
         (["resume=nowhere"], "resume=nowhere: no run is there"),
         (["data=jsonl"], "data.dir"),
@@ -89,6 +99,31 @@ def test_a_bad_row_is_named_by_file_and_line(
 ):
     write_task(tmp_path / "data", **files)  # type: ignore[arg-type]
     refused(tartan("run", "data=jsonl", "data.dir=data", *SMALL[:9]), line, tmp_path)
+
+
+def test_a_directory_that_was_there_stays(tartan: Tartan, tmp_path: Path):
+    (tmp_path / "mine").mkdir()
+    assert tartan("run", "run_dir=mine", "steps=0").status == 2
+    assert tartan("run", "run_dir=mine/deeper/still", "data=jsonl", "data.dir=no").status == 2
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine"]
+
+
+def test_a_run_directory_that_is_a_file_is_one_line(tartan: Tartan, tmp_path: Path):
+    (tmp_path / "file").write_text("something")
+    answer = tartan("run", "run_dir=file/below")
+    assert answer.status == 2
+    assert "file is a file; give a directory" in answer.err
+    assert (tmp_path / "file").read_text() == "something"
+
+
+def test_losses_that_are_no_longer_finite_are_one_line(tartan: Tartan, tmp_path: Path):
+    """What was written stays, and is JSON."""
+    wild = ["optimizer.body_lr=1e30", "optimizer.head_lr=1e30", "optimizer.clip=0"]
+    answer = tartan("run", "run_dir=out", "schedule=finetune", *SMALL, *wild)
+    assert answer.status == 2
+    assert "train/loss/classification is nan at step" in answer.err
+    assert "NaN" not in (tmp_path / "out/metrics.jsonl").read_text()
+    assert not (tmp_path / "out/summary.json").exists()
 
 
 def test_a_missing_file_is_named(tartan: Tartan, tmp_path: Path):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from support.command import SMALL, Answer, records, summary
+from support.command import SMALL, Answer, records, summary, write_task
 
 Tartan = Callable[..., Answer]
 COMMON = ["objectives=[mlm]", "weighting=meta", *SMALL, "steps=40", "checkpoint.every=5"]
@@ -86,6 +86,32 @@ def test_another_configuration_is_refused_and_nothing_lost(
     assert answer.status == 2
     assert line in answer.err
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+def test_data_that_changed_since_is_refused(tartan: Tartan, tmp_path: Path):
+    data = write_task(tmp_path / "data")
+    command = ["run", "data=jsonl", "data.dir=data", "run_dir=out", *SMALL[:9]]
+    assert tartan(*command).status == 0
+    (tmp_path / "out/summary.json").unlink()
+    with (data / "train.jsonl").open("a") as file:
+        file.write('{"text": "red and late", "label": "warm"}\n')
+    answer = tartan(*command)
+    assert answer.status == 2
+    assert "the data of out changed since the run began (task, train)" in answer.err.replace(
+        str(tmp_path) + "/", ""
+    )
+
+
+@pytest.mark.parametrize("name", [".hydra/config.yaml", "summary.json", "metrics.jsonl"])
+def test_a_damaged_file_is_one_line(tartan: Tartan, tmp_path: Path, name: str):
+    tartan("run", "run_dir=out", *SMALL)
+    if name == "metrics.jsonl":
+        (tmp_path / "out/summary.json").unlink()
+    (tmp_path / "out" / name).write_text("{ no\n")
+    answer = tartan("run", "run_dir=out", *SMALL)
+    assert answer.status == 2
+    assert Path(name).name in answer.err
+    assert answer.err.count("\n") == 1
 
 
 def test_a_damaged_checkpoint_is_named(tartan: Tartan, tmp_path: Path):

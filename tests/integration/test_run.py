@@ -8,8 +8,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose, initialize_config_module
 
 from support.command import SMALL, Answer, records, summary, write_task
+from tartan import Needs
+from tartan.config.build import Experiment, build
+from tartan.config.parse import parse
+from tartan.config.store import register
+from tartan.plugins import discover
+from tartan.train.checkpoint import Checkpoints
+from tartan.train.evaluate import (
+    evaluate,  # noqa: F401
+    predict,
+)
 
 Tartan = Callable[..., Answer]
 
@@ -71,7 +82,7 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(tartan: Tarta
 def test_accumulation_gives_the_run_of_the_whole_batch(
     tartan: Tartan, tmp_path: Path, weighting: str
 ):
-    common = [*SMALL, f"weighting={weighting}", "model.dropout=0"]
+    common = [*SMALL, f"weighting={weighting}", "model.dropout=0", "objectives=[clm]"]
     tartan("run", "run_dir=whole", *common, "batch_size=8", "accumulate=1")
     tartan("run", "run_dir=parts", *common, "batch_size=2", "accumulate=4")
     compared = set()
@@ -79,7 +90,7 @@ def test_accumulation_gives_the_run_of_the_whole_batch(
         for key in whole.keys() - {"stage"}:
             compared.add(key)
             assert parts[key] == pytest.approx(whole[key], rel=1e-4, abs=1e-6), key
-    assert {"train/loss/classification", "eval/macro_f1"} <= compared
+    assert {"train/loss/classification", "train/loss/clm", "eval/macro_f1"} <= compared
     assert ("train/alignment/classification" in compared) is (weighting == "meta")
 
 
@@ -96,18 +107,9 @@ def test_an_objective_leaves_the_batches_of_another_as_they_were(tartan: Tartan,
 
 def test_the_model_is_a_hugging_face_model_with_the_same_logits(tartan: Tartan, tmp_path: Path):
     """Loaded where tartan cannot be imported, against tartan's own logits of the best model."""
-    from hydra import compose, initialize_config_module  # noqa: PLC0415
-
-    from tartan.config.build import build  # noqa: PLC0415
-    from tartan.config.parse import parse  # noqa: PLC0415
-    from tartan.plugins import discover  # noqa: PLC0415
-    from tartan.train.checkpoint import Checkpoints  # noqa: PLC0415
-    from tartan.train.evaluate import predict  # noqa: PLC0415
-
     overrides = ["objectives=[mlm]", "weighting=meta", "run_dir=out", *SMALL]
     assert tartan("run", *overrides).status == 0
-    with initialize_config_module("tartan.configs", version_base="1.3"):
-        experiment = build(parse(compose("config", overrides)), discover())
+    experiment = built("objectives=[mlm]", "weighting=meta", "run_dir=out")
     model = experiment.setup.model
     Checkpoints(tmp_path / "out/checkpoints", 1).load_best(model)
     rows = experiment.texts.split("test")
@@ -180,22 +182,41 @@ def test_ties_do_not_reset_patience(tartan: Tartan, tmp_path: Path):
     assert summary(tmp_path / "out")["best_step"] == 3
 
 
-def test_the_dev_gradient_may_come_from_a_held_out_share_of_train(tartan: Tartan, tmp_path: Path):
-    answer = tartan("run", "objectives=[mlm]", "weighting=meta", "weighting.probe.split=train",
-                    "weighting.probe.held_out=0.25", "run_dir=out", *SMALL)  # fmt: skip
-    assert answer.status == 0, answer.err
-    weights = summary(tmp_path / "out")["weights"]
-    assert weights["mlm"] != pytest.approx(0.5, abs=1e-6)
+def built(*overrides: str) -> Experiment:
+    """What a command would train."""
+    register(discover())
+    with initialize_config_module("tartan.configs", version_base="1.3"):
+        return build(parse(compose("config", [*overrides, *SMALL])), discover())
 
 
-def test_options_of_a_plugin_stand_below_its_own_key(tartan: Tartan, tmp_path: Path):
-    options = ["objectives.mlm.mask_prob=0.4", "objectives.mlm.batch_size=3", "weighting.lr=0.5",
-               "weighting.probe.steps=2"]  # fmt: skip
-    answer = tartan("run", "objectives=[mlm]", "weighting=meta", "run_dir=out", *SMALL, *options)
-    assert answer.status == 0, answer.err
-    written = (tmp_path / "out/.hydra/config.yaml").read_text()
-    assert "mask_prob: 0.4" in written
-    assert "lr: 0.5" in written
+@pytest.mark.parametrize(("share", "held"), [(0.25, 6), (0.1, 2)])
+def test_the_dev_gradient_may_come_from_a_held_out_share_of_train(share: float, held: int):
+    """On whose rows the end task then does not train."""
+    split = ["weighting=meta", "weighting.probe.split=train", f"weighting.probe.held_out={share}"]
+    whole, experiment = built(), built(*split)
+    probed = [row["input_ids"] for row in experiment.setup.probed]
+    task = experiment.setup.model.end_task
+    trained = [row["input_ids"] for row in task.examples()]
+    everything = [row["input_ids"] for row in whole.setup.model.end_task.examples()]
+    assert len(probed) == held
+    assert sorted(probed + trained) == sorted(everything)
+    assert whole.setup.probed is whole.setup.dev
+
+
+def test_options_of_a_plugin_stand_below_its_own_key():
+    """Each reaches what it is an option of."""
+    experiment = built(
+        "objectives=[mlm]", "weighting=meta", "objectives.mlm.mask_prob=1.0",
+        "objectives.mlm.batch_size=3", "weighting.every=4", "weighting.probe.fit_batch_size=5",
+    )  # fmt: skip
+    setup = experiment.setup
+    rows = setup.streams["mlm"].rows(0)
+    assert len(rows) == 3
+    batch = setup.model.objective("mlm").collate(rows, torch.Generator())
+    assert batch.items == sum(len(row["input_ids"]) - 2 for row in rows)
+    weighting = setup.weighting(None, setup.model.names)
+    assert weighting.probe.fit_batch_size == 5
+    assert [Needs.DEV in weighting.due(step) for step in range(4)] == [True, False, False, False]
 
 
 @pytest.mark.parametrize(

@@ -286,6 +286,21 @@ def test_it_serves_a_training_loop_of_ones_own():
         assert_close(weighting.weights().sum(), torch.tensor(1.0))
 
 
+@pytest.mark.parametrize("needs", WAYS)
+def test_losses_may_share_a_forward_pass(needs: Needs):
+    problem = Problem()
+    hidden = problem.body(problem.rows[0])
+    losses = [head(hidden).pow(2).mean() for head in problem.heads]
+    heads = [list(head.parameters()) for head in problem.heads]
+    modules = [p for m in (problem.body, *problem.heads) for p in m.parameters()]
+    weighted = sum(w * v for w, v in zip(WEIGHTS, losses, strict=True))
+    expected = list(torch.autograd.grad(weighted, modules, retain_graph=True))
+    terms = [Term.of(v, h) for v, h in zip(losses, heads, strict=True)]
+    dev = Term.of(problem.body(problem.dev).pow(2).mean())
+    backward(terms, Fixed(WEIGHTS, needs), problem.shared(), dev=dev)
+    assert_close(problem.gradients(), expected, rtol=1e-5, atol=1e-6)
+
+
 def test_the_dev_gradient_is_asked_for_where_it_is_missing():
     problem = Problem()
     with pytest.raises(ValueError, match="needs the dev gradient: pass dev="):

@@ -22,7 +22,7 @@ def test_every_package_is_declared():
         for name, folder in folders.items()
         for init in folder.rglob("__init__.py")
     }
-    assert found == set(PROJECT["tool"]["setuptools"]["packages"])
+    assert sorted(found) == PROJECT["tool"]["setuptools"]["packages"]
 
 
 def test_every_first_party_plugin_has_an_entry_point():

@@ -135,6 +135,11 @@ def test_static_refuses_weights_that_are_none(weights: dict[str, float], line: s
     assert line in str(caught.value)
 
 
+def test_static_takes_a_map_that_names_what_a_stage_does_not_train():
+    options = StaticOptions({"task": 1.0, "mlm": 0.5, "rtd": 2.0})
+    assert_close(Static(options, ("mlm", "rtd"), CPU).weights(), torch.tensor([0.5, 2.0]))
+
+
 def test_meta_raises_what_helps_dev_and_lowers_what_hurts_it():
     meta = Meta(MetaOptions(lr=0.5), NAMES, CPU)
     meta.update(signals([0.0, 2.0, -2.0]))

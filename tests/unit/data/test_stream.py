@@ -61,11 +61,6 @@ def test_a_batch_larger_than_the_data_repeats_its_rows():
     assert set(counts.values()) == {2, 3}
 
 
-def test_progress_is_counted_in_epochs():
-    stream = Stream(numbers(10), 4, 0, "mlm")
-    assert [stream.epoch(index) for index in (0, 1, 5)] == [0.0, 0.4, 2.0]
-
-
 def test_a_dataset_gives_the_same_rows_as_a_list():
     rows = numbers(20)
     listed, stored = (Stream(data, 6, 0, "mlm") for data in (rows, Dataset.from_list(rows)))
