@@ -84,7 +84,10 @@ class Trainer:
         )
 
     def _means(self, stage: Stage, progress: Progress) -> dict[str, float]:
-        """The training metrics since the last line, where one is due; DivergenceError if not finite."""
+        """The training metrics since the last line, where one is due.
+
+        DivergenceError if one is not finite.
+        """
         _, options = self._stages[progress.stage]
         taken = progress.step - progress.first
         logs = taken == options.steps or taken % self._milestones.log == 0
