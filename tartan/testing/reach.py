@@ -1,18 +1,20 @@
 """What an object leads to, by attributes, items and closures; whether held-out rows are there."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from types import FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
+import numpy as np
 from datasets import Dataset
 from torch import Tensor
 
 from tartan.data.task import SPLITS
 from tartan.testing.world import World
 
-_LEAVES = (str, bytes, int, float, complex, type, ModuleType, Tensor, Dataset)
+_LEAVES = (str, bytes, int, float, complex, type, ModuleType, Tensor, np.ndarray, Dataset)
 
 
 def reachable(root: object, name: str) -> Iterator[tuple[str, object]]:
@@ -33,7 +35,7 @@ def _children(parent: Any) -> Iterator[tuple[str, object]]:
     """What one object leads to, with the step to it; of functions not the module, which has all."""
     if isinstance(parent, Mapping):
         yield from ((f"[{key!r}]", value) for key, value in parent.items())
-    elif isinstance(parent, list | tuple | set | frozenset):
+    elif isinstance(parent, list | tuple | set | frozenset | deque):
         yield from ((f"[{number}]", value) for number, value in enumerate(parent))
     elif isinstance(parent, partial):
         yield from ((".func", parent.func), (".args", parent.args), (".keywords", parent.keywords))
@@ -61,19 +63,26 @@ class HeldOut:
 
     def __init__(self, world: World) -> None:
         self._rows: dict[object, str] = {}
-        for split in set(SPLITS) - {"train"}:
+        for split in (name for name in SPLITS if name != "train"):
             texts, rows = getattr(world.task, split), world.texts.split(split)
             for number, (text, row) in enumerate(zip(texts, rows, strict=True)):
-                place = f"row {number} of {split} ({text['text']!r})"
-                self._rows |= {text["text"]: place, tuple(row["input_ids"]): place}
+                place = f"row {number} of {split} ({next(iter(text.values()))!r})"
+                held = [value for value in text.values() if isinstance(value, str)]
+                self._rows |= dict.fromkeys([*held, tuple(row["input_ids"])], place)
+            for column in set(rows.column_names) - {"input_ids"}:
+                if all(isinstance(value, int | float) for value in rows[column]):
+                    self._rows[tuple(rows[column])] = f"the column {column} of {split}"
 
     def row(self, found: object) -> str | None:
-        """Which held-out row an object is or has; None for none."""
+        """Which held-out row, or column of labels, an object is or has; None for none."""
         if isinstance(found, Dataset):
             values = [value for row in found for value in row.values()]
-            return next((row for row in map(self.row, values) if row), None)
-        if isinstance(found, Tensor):
+            columns = [list(found[name]) for name in found.column_names]
+            return next((row for row in map(self.row, [*values, *columns]) if row), None)
+        if isinstance(found, Tensor | np.ndarray):
+            if found.ndim == 2:
+                return next((row for row in map(self.row, found) if row), None)
             return self._rows.get(tuple(found.tolist())) if found.ndim == 1 else None
-        if isinstance(found, list | tuple) and all(type(item) is int for item in found):
+        if isinstance(found, list | tuple) and all(type(item) in (int, float) for item in found):
             return self._rows.get(tuple(found))
         return self._rows.get(found) if isinstance(found, str) else None

@@ -1,9 +1,11 @@
 """A held-out row is found wherever an attribute, an item or a closure leads to it."""
 
+from collections import deque
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -48,6 +50,7 @@ def by_default(value: Any) -> Any:
         (closing_over, "it.__closure__[0]"),
         (by_default, "it.__kwdefaults__['rows']"),
         (lambda value: partial(print, value), "it.args[0]"),
+        (lambda value: deque([value]), "it[0]"),
         (lambda value: Holder(value).method, "it.__self__.value"),
     ],
 )
@@ -63,6 +66,14 @@ def test_as_text_as_tokens_as_a_tensor_or_in_a_dataset():
     assert found(torch.tensor(tokens))["it"].startswith("row 3 of test")
     assert found(given.texts.split("test"))["it"].startswith("row 0 of test")
     assert found(given.task.dev)["it"].startswith("row 0 of dev")
+
+
+def test_a_column_of_labels_is_held_out_too():
+    labels = list(world().texts.split("dev")["label"])
+    forms = (labels, tuple(labels), torch.tensor(labels), np.array(labels))
+    for form in forms:
+        assert found(Holder(form))["it.value"].startswith("the column label of")
+    assert found(Holder(labels[:2])) == {}
 
 
 def test_training_rows_and_corpora_are_nobodys_secret():
