@@ -13,6 +13,7 @@ from tartan.errors import (
     TartanError,
     suggest,
 )
+from tartan.masking import choose_tokens, mask_token, special_tokens
 from tartan.objective import (
     Batch,
     Context,
@@ -55,7 +56,10 @@ __all__ = [
     "Term",
     "Weighting",
     "backward",
+    "choose_tokens",
     "cost",
     "hookimpl",
+    "mask_token",
+    "special_tokens",
     "suggest",
 ]

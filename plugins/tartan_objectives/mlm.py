@@ -12,11 +12,13 @@ from tartan import (
     ConfigError,
     Context,
     Loss,
-    ModelError,
     Objective,
     Packed,
     Row,
+    choose_tokens,
     hookimpl,
+    mask_token,
+    special_tokens,
 )
 
 
@@ -45,16 +47,10 @@ class MLM(Objective):
     def __init__(self, options: MLMOptions, context: Context) -> None:
         super().__init__(options, context)
         _check(options, context.name)
-        tokenizer = context.tokenizer
-        if tokenizer.mask_token_id is None:
-            raise ModelError(
-                f"objectives.{context.name} needs a mask token and the tokenizer has none: "
-                "choose a model that was trained with one"
-            )
         self._options = options
-        self._mask_id = int(tokenizer.mask_token_id)
-        self._vocabulary = len(tokenizer)
-        self._special = torch.tensor(tokenizer.all_special_ids)
+        self._mask_id = mask_token(context)
+        self._vocabulary = len(context.tokenizer)
+        self._special = special_tokens(context)
         self._examples = context.corpus(options.corpus)
         self.head = context.head("MaskedLM")
 
@@ -81,8 +77,7 @@ class MLM(Objective):
     def _mask(self, tokens: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """Which tokens are to be predicted, [tokens] bool, and what the body sees, [tokens]."""
         options = self._options
-        chosen = torch.rand(tokens.shape, generator=rng) < options.mask_prob
-        chosen &= ~torch.isin(tokens, self._special)
+        chosen = choose_tokens(tokens, self._special, options.mask_prob, rng)
         fate = torch.rand(tokens.shape, generator=rng)
         random = torch.randint(self._vocabulary, tokens.shape, generator=rng)
         seen = torch.where(chosen & (fate < options.mask_share), self._mask_id, tokens)

@@ -21,7 +21,10 @@ from tartan import (
     Objective,
     Packed,
     Row,
+    choose_tokens,
     hookimpl,
+    mask_token,
+    special_tokens,
     suggest,
 )
 
@@ -78,16 +81,10 @@ class RTD(Objective):
     def __init__(self, options: RTDOptions, context: Context) -> None:
         super().__init__(options, context)
         _check(options, context.name)
-        tokenizer = context.tokenizer
-        if tokenizer.mask_token_id is None:
-            raise ModelError(
-                f"objectives.{context.name} needs a mask token and the tokenizer has none: "
-                "choose a model that was trained with one"
-            )
         self._options = options
-        self._mask_id = int(tokenizer.mask_token_id)
-        self._vocabulary = len(tokenizer)
-        self._special = torch.tensor(tokenizer.all_special_ids)
+        self._mask_id = mask_token(context)
+        self._vocabulary = len(context.tokenizer)
+        self._special = special_tokens(context)
         self._examples = context.corpus(options.corpus)
         self.generator = _generator(options, context)
         size = context.hidden_size
@@ -104,8 +101,7 @@ class RTD(Objective):
         """
         packed = Packed.of([row["input_ids"] for row in rows])
         original = packed.input_ids
-        masked = torch.rand(original.shape, generator=rng) < self._options.mask_prob
-        masked &= ~torch.isin(original, self._special)
+        masked = choose_tokens(original, self._special, self._options.mask_prob, rng)
         return Batch(
             packed.with_input_ids(original.masked_fill(masked, self._mask_id)),
             len(original),
