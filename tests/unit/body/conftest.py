@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from tartan.packed import Packed
-from tartan.testing import tiny_source
+from tartan.testing import save_tiny, tiny_source
 
 LENGTHS = (7, 1, 23, 7, 40, 12, 16, 17)
 
@@ -28,3 +28,8 @@ def source():
 @pytest.fixture
 def body(source):
     return source.body()
+
+
+@pytest.fixture
+def saved(tmp_path):
+    return save_tiny(tmp_path / "saved")

@@ -1,15 +1,15 @@
 """A model is loaded whole, or one line says why not."""
 
-import json
 import logging
 import shutil
 
 import pytest
 import torch
 from omegaconf import OmegaConf
-from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer, BertModel
+from transformers import AutoModel, AutoModelForMaskedLM
 from transformers.utils import logging as transformers_logging
 
+from support.checkpoints import edit_json, load, refusal
 from tartan.body import AutoOptions, Body, ModelSource, TinyOptions
 from tartan.body.quiet import quiet
 from tartan.errors import ModelError
@@ -18,29 +18,6 @@ from tartan.seeding import seeded
 from tartan.testing import FAMILIES, save_tiny, tiny_config, tiny_tokenizer
 
 LABELS = ("no", "perhaps", "yes")
-
-
-def load(name, **options):
-    return ModelSource.pretrained(AutoOptions(name=str(name), **options))
-
-
-def refusal(name, **options):
-    with pytest.raises(ModelError) as caught:
-        load(name, **options)
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
-
-
-def edit_json(path, **values):
-    content = json.loads(path.read_text())
-    content.update(values)
-    path.write_text(json.dumps({k: v for k, v in content.items() if v is not None}))
-
-
-@pytest.fixture
-def saved(tmp_path):
-    return save_tiny(tmp_path / "saved")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -195,130 +172,6 @@ def test_a_model_without_any_limit_needs_a_length(tmp_path):
     )
     assert refusal(directory, max_length=0).endswith("reads 1 or more tokens")
     assert load(directory, max_length=99).max_length == 99
-
-
-def test_no_name_is_refused():
-    with pytest.raises(ModelError) as caught:
-        ModelSource.pretrained(AutoOptions())
-    expected = "model.name is empty: give a directory or an id on the Hugging Face hub"
-    assert str(caught.value) == expected
-
-
-@pytest.mark.parametrize("name", ["./missing", "/no/such/place", "~/no-such-place", "a/b/c"])
-def test_a_missing_directory_is_named(name):
-    assert refusal(name) == f"model.name={name}: there is no such directory"
-
-
-def test_a_file_is_refused(saved):
-    name = saved / "config.json"
-    assert refusal(name) == f"model.name={name} is a file: give the directory it is in"
-
-
-def test_a_directory_without_a_model_is_refused(tmp_path):
-    assert refusal(tmp_path) == f"model.name={tmp_path}: the directory has no config.json"
-
-
-def test_a_hub_id_that_cannot_be_had_is_one_line(monkeypatch):
-    def offline(*args, **kwargs):
-        raise OSError("We couldn't connect to 'https://huggingface.co'.\nCheck your connection.")
-
-    monkeypatch.setattr(AutoConfig, "from_pretrained", offline)
-    assert refusal("someone/something") == (
-        "model.name=someone/something is no directory here, and cannot be had from the Hugging "
-        "Face hub or its local cache (We couldn't connect to 'https://huggingface.co'.)"
-    )
-
-
-def test_an_unknown_architecture_is_refused(saved):
-    edit_json(saved / "config.json", model_type="nonesuch")
-    text = refusal(saved)
-    assert text.startswith(f"model.name={saved}: its configuration cannot be used (")
-    assert "nonesuch" in text
-
-
-def test_a_model_without_a_tokenizer_is_refused(saved):
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        (saved / name).unlink()
-    assert refusal(saved) == f"model.name={saved} has no tokenizer: its vocabulary is empty"
-
-
-def test_a_tokenizer_that_does_not_load_is_refused(saved):
-    (saved / "tokenizer.json").write_text("not json")
-    assert refusal(saved).startswith(f"model.name={saved}: its tokenizer cannot be loaded (")
-
-
-def test_a_tokenizer_larger_than_the_body_is_refused(tmp_path):
-    directory = save_tiny(tmp_path / "saved", vocab_size=40)
-    assert refusal(directory) == (
-        f"model.name={directory}: its tokenizer has 69 tokens and its body embeds 40; they do not "
-        "belong together"
-    )
-
-
-def test_a_tokenizer_without_a_mask_is_no_error(saved):
-    tokenizer = AutoTokenizer.from_pretrained(saved)
-    tokenizer.mask_token = None
-    tokenizer.save_pretrained(saved)
-    assert load(saved).tokenizer.mask_token is None
-
-
-def test_an_encoder_decoder_is_refused(tmp_path):
-    AutoConfig.for_model("bart", vocab_size=100).save_pretrained(tmp_path)
-    tiny_tokenizer().save_pretrained(tmp_path)
-    text = refusal(tmp_path)
-    assert text == f"model.name={tmp_path} (bart) is an encoder-decoder: choose an encoder"
-
-
-def test_an_architecture_without_a_body_is_refused(saved, monkeypatch):
-    monkeypatch.setattr(AutoModel, "_model_mapping", {})
-    assert refusal(saved) == (
-        f"model.name={saved} (bert) is of an architecture that transformers has no base model "
-        "for: choose another model family"
-    )
-
-
-def test_a_body_that_names_no_prefix_is_refused(saved, monkeypatch):
-    monkeypatch.setattr(BertModel, "base_model_prefix", "")
-    assert refusal(saved) == (
-        f"model.name={saved} (bert) names no body in its models with a head: choose another "
-        "model family"
-    )
-
-
-def test_a_configuration_that_describes_no_body_is_refused(saved):
-    edit_json(saved / "config.json", num_attention_heads=3)
-    text = refusal(saved)
-    assert text.startswith(f"model.name={saved} (bert) has no body that can be built from its")
-
-
-def test_a_checkpoint_without_weights_is_refused(saved):
-    (saved / "model.safetensors").unlink()
-    with pytest.raises(ModelError) as caught:
-        load(saved).body()
-    assert str(caught.value).startswith(f"model.name={saved}: its weights cannot be loaded (")
-
-
-def test_a_broken_checkpoint_is_refused(saved):
-    (saved / "model.safetensors").write_bytes(b"broken")
-    with pytest.raises(ModelError) as caught:
-        load(saved).body()
-    assert str(caught.value).startswith(f"model.name={saved}: its weights cannot be loaded (")
-
-
-def test_a_checkpoint_without_all_of_the_body_is_refused(saved):
-    edit_json(saved / "config.json", num_hidden_layers=3)
-    with pytest.raises(ModelError) as caught:
-        load(saved).body()
-    assert str(caught.value) == (
-        f"model.name={saved} holds no weights of the right shape for 16 parts of its body, "
-        "encoder.layer.2.attention.output.LayerNorm.bias among them"
-    )
-
-
-def test_a_checkpoint_of_another_shape_is_refused(saved):
-    edit_json(saved / "config.json", intermediate_size=48)
-    with pytest.raises(ModelError, match="holds no weights of the right shape for 6 parts"):
-        load(saved).body()
 
 
 def test_pickled_weights_are_read_as_weights_only(tmp_path, saved, packed):
