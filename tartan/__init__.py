@@ -13,7 +13,7 @@ from tartan.errors import (
     TartanError,
     suggest,
 )
-from tartan.masking import choose_tokens, mask_token, special_tokens
+from tartan.masking import choose_tokens, mask_token, special_tokens, token_loss
 from tartan.objective import (
     Batch,
     Context,
@@ -62,4 +62,5 @@ __all__ = [
     "mask_token",
     "special_tokens",
     "suggest",
+    "token_loss",
 ]

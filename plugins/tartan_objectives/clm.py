@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from tartan import Batch, Context, Loss, Objective, Packed, Row, hookimpl
+from tartan import Batch, Context, Loss, Objective, Packed, Row, hookimpl, token_loss
 
 
 @dataclass
@@ -51,11 +50,7 @@ class CLM(Objective):
 
     def loss(self, hidden: Tensor, batch: Batch) -> Loss:
         """Cross-entropy of each next token."""
-        tokens = batch.targets["tokens"]
-        logits = self.head(hidden[batch.targets["positions"]][None])[0].float()
-        right = (logits.argmax(1) == tokens).sum()
-        total = functional.cross_entropy(logits, tokens, reduction="sum")
-        return Loss(total, {"accuracy": right})
+        return token_loss(self.head, hidden, batch)
 
 
 def predicting(packed: Packed) -> Tensor:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from tartan import (
     Batch,
@@ -19,6 +18,7 @@ from tartan import (
     hookimpl,
     mask_token,
     special_tokens,
+    token_loss,
 )
 
 
@@ -68,11 +68,7 @@ class MLM(Objective):
 
     def loss(self, hidden: Tensor, batch: Batch) -> Loss:
         """Cross-entropy over the masked tokens; logits exist for these alone."""
-        tokens = batch.targets["tokens"]
-        logits = self.head(hidden[batch.targets["positions"]][None])[0].float()
-        right = (logits.argmax(1) == tokens).sum()
-        total = functional.cross_entropy(logits, tokens, reduction="sum")
-        return Loss(total, {"accuracy": right})
+        return token_loss(self.head, hidden, batch)
 
     def _mask(self, tokens: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """Which tokens are to be predicted, [tokens] bool, and what the body sees, [tokens]."""
