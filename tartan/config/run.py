@@ -65,7 +65,7 @@ def run(
     summary = read_json(directory / SUMMARY)
     if summary is None:
         experiment = build(config, plugins)
-        _check_data(experiment.task, directory)
+        _check_data(experiment, directory)
         write_config(directory, {"config.yaml": composed, **hydra})
         progress = _train(experiment, checkpoints, directory)
         summary = _finish(config, experiment, progress, directory)
@@ -122,9 +122,11 @@ def _check_resume(config: Config, values: Mapping[str, Any], directory: Path) ->
         )
 
 
-def _check_data(task: Task, directory: Path) -> None:
+def _check_data(experiment: Experiment, directory: Path) -> None:
     """CheckpointError if the data changed since the run began; else note what it is."""
-    hashes = dict(task.hashes)
+    auxiliary = experiment.auxiliary.items()
+    hashes = {f"objectives.{name}": texts.task.hashes["train"] for name, texts in auxiliary}
+    hashes |= experiment.task.hashes
     before = read_json(directory / DATA) or hashes
     changed = sorted(name for name in {*before, *hashes} if before.get(name) != hashes.get(name))
     if changed:
