@@ -13,7 +13,7 @@ from tartan.train.probe import DevGradient
 from tartan.train.runtime import Runtime
 from tartan.train.step import Step
 from tartan.train.window import Window
-from tartan.weighting import Cost, Needs, Weighting, cost
+from tartan.weighting import Cost, Needs, Signals, Weighting, cost
 
 SELECTIONS = ("all", "primary", "auxiliary")
 
@@ -114,6 +114,10 @@ class Stage:
     def take(self, step: int) -> None:
         """Take the step of a number, counted from the start of the run."""
         self.window.add(*self._step(step))
+
+    def measure(self, step: int) -> Signals:
+        """Set every `.grad` as the step of a number would, and leave all else as it is."""
+        return self._step.measure(step)[0]
 
     def weights(self) -> dict[str, float]:
         """Each objective's current weight."""

@@ -41,6 +41,13 @@ class Step:
 
     def __call__(self, step: int) -> tuple[Signals, dict[str, Tensor]]:
         """Take one step; its signals, and the mean of each objective's metrics by name."""
+        signals, metrics = self.measure(step)
+        self._optimiser.step()
+        self._weighting.update(signals)
+        return signals, metrics
+
+    def measure(self, step: int) -> tuple[Signals, dict[str, Tensor]]:
+        """What a step of a number starts from: every `.grad` is set, nothing has moved yet."""
         self._model.train()
         self._sums = defaultdict(partial(torch.zeros, (), device=self._runtime.device))
         needs = self._weighting.due(step)
@@ -49,8 +56,6 @@ class Step:
         signals = backward(
             list(terms.values()), self._weighting, self._shared, dev=dev, needs=needs
         )
-        self._optimiser.step()
-        self._weighting.update(signals)
         return signals, {
             name: value / max(terms[name.rpartition("/")[2]].items, 1)
             for name, value in self._sums.items()
