@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from signal import Signals
 
 
 class TartanError(Exception):
@@ -29,7 +30,41 @@ class CheckpointError(TartanError):
 
 
 class DivergenceError(TartanError):
-    """Training whose losses are no longer finite."""
+    """Training whose losses or gradients are no longer finite."""
+
+
+class StorageError(TartanError):
+    """A file of a run that cannot be written: the disk is full, say."""
+
+
+class OutOfMemoryError(TartanError):
+    """A batch or model for which there is not enough memory."""
+
+
+class BusyError(TartanError):
+    """A run directory that another process is using."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal that ends a run, and what is left of it: not an error, so none catches it as such.
+
+    Attributes:
+        number: the signal's.
+    """
+
+    def __init__(self, number: int, saved: str = "what was saved before stays") -> None:
+        super().__init__(f"stopped by {Signals(number).name}; {saved}")
+        self.number = number
+
+    @property
+    def status(self) -> int:
+        """The exit status that shells give a process ended by this signal."""
+        return 128 + self.number
+
+
+def told(error: BaseException) -> str:
+    """What a person is told of an error: itself and its notes, in one line."""
+    return "; ".join([str(error), *getattr(error, "__notes__", ())])
 
 
 def suggest(word: str, choices: Iterable[str]) -> str:

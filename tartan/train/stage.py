@@ -85,13 +85,21 @@ class Setup:
 
 
 class Stage:
-    """A stage under way: what it trains with, and all of its state but the parameters."""
+    """A stage under way: what it trains with, and all of its state but the parameters.
+
+    Attributes:
+        names: the objectives that train, the primary first.
+        weighting: weighs them.
+        window: their metrics since the last line.
+        whole: whether parameters and states are those after a step, not in the middle of one.
+    """
 
     def __init__(self, setup: Setup, options: StageOptions) -> None:
         model = setup.model
         self.names = options.select(model)
         self.weighting = setup.weighting(options.weighting, self.names)
         self.window = Window(self.names)
+        self.whole = True
         self._optimiser = Optimiser(
             model.shared(), model.heads(self.names), options.optimizer, options.steps
         )
