@@ -154,7 +154,7 @@ class Weighting(ABC):
 
     @abstractmethod
     def update(self, signals: Signals) -> None:
-        """Learn from a step's signals, after the optimiser has taken it."""
+        """Learn from a step's signals. Where it raises, it is set back to before the step."""
 
     @abstractmethod
     def state_dict(self) -> Mapping[str, Tensor]:

@@ -35,16 +35,20 @@ def _explain(error: Exception, plugins: Plugins) -> TartanError | None:
     """What to tell instead of an exception; None where it is nobody's fault but tartan's."""
     if memory.is_out_of_memory(error):
         return memory.out_of_memory(error, None, "the run", "choose a smaller model or batch_size")
-    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
-    found = [(plugin, frame) for frame in frames if (plugin := _owner(frame, plugins))]
-    if not found:
+    owned = [
+        (plugin, frame, line)
+        for frame, line in walk_tb(error.__traceback__)
+        if (plugin := _owner(frame, plugins))
+    ]
+    if not owned:
         return None
-    plugin, frame = found[-1]
+    plugin, called, _ = owned[0]
+    _, frame, line = owned[-1]
     reason = " ".join(str(error).split())
     return PluginError(
-        f"{plugin.distribution}: '{plugin.name}' failed in {frame.f_code.co_qualname} "
-        f"({Path(frame.f_code.co_filename).name}:{_line(error, frame)}): "
-        f"{type(error).__name__}: {reason} (HYDRA_FULL_ERROR=1 shows where)"
+        f"{plugin.distribution}: '{plugin.name}' failed in {called.f_code.co_qualname} "
+        f"({Path(frame.f_code.co_filename).name}:{line}): {type(error).__name__}: {reason} "
+        "(HYDRA_FULL_ERROR=1 shows where)"
     )
 
 
@@ -54,8 +58,3 @@ def _owner(frame: FrameType, plugins: Plugins) -> Plugin[Any] | None:
     every: list[Plugin[Any]] = [*plugins.objectives.values(), *plugins.weightings.values()]
     owners = [plugin for plugin in every if plugin.cls.__module__ == module]
     return next((plugin for plugin in owners if plugin.cls is called), next(iter(owners), None))
-
-
-def _line(error: Exception, frame: FrameType) -> int:
-    """The line that a frame of an exception's traceback was at."""
-    return next(line for found, line in walk_tb(error.__traceback__) if found is frame)

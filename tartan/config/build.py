@@ -84,6 +84,7 @@ def build(config: Config, plugins: Plugins) -> Experiment:
         runtime,
         config.seed,
         config.accumulate,
+        late=config.on_nonfinite == "stop" and runtime.device.type == "cuda",
     )
     steps_an_epoch = len(train) / (sections[primary]["batch_size"] * config.accumulate)
     stages = {
@@ -188,4 +189,5 @@ def _milestones(config: Config, model: JointModel) -> Milestones:
         batch_size=config.eval.batch_size,
         log=config.log.every,
         checkpoint=config.checkpoint.every,
+        max_skipped=config.max_skipped if config.on_nonfinite == "skip" else None,
     )

@@ -76,4 +76,4 @@ def amount(count: int) -> str:
         if size < 1024 or unit == UNITS[-1]:
             break
         size /= 1024
-    return f"{size:.3g} {unit}"
+    return f"{size:.4g} {unit}"

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import get_linear_schedule_with_warmup
@@ -60,21 +61,36 @@ class Optimiser:
         heads: Sequence[nn.Parameter],
         options: OptimiserOptions,
         steps: int,
+        fused: bool = False,
     ) -> None:
         self._body, self._heads, self._clip = body, heads, options.clip
         groups = [
             *_groups(body, options.body_lr, options.body_weight_decay),
             *_groups(heads, options.head_lr, options.head_weight_decay),
         ]
-        self._adamw = AdamW(groups, betas=(options.beta1, options.beta2), eps=options.eps)
+        betas = (options.beta1, options.beta2)
+        self._adamw = AdamW(groups, betas=betas, eps=options.eps, fused=fused or None)
         warmup = round(options.warmup * steps)
         self._schedule: LambdaLR = get_linear_schedule_with_warmup(self._adamw, warmup, steps)
 
-    def step(self) -> None:
-        """Clip, move, and go on to the next learning rate."""
-        for parameters in (self._body, self._heads):
-            if self._clip and parameters:
-                nn.utils.clip_grad_norm_(parameters, self._clip)
+    def norms(self) -> Tensor:
+        """[2]: the Euclidean norms of the body's gradient and of the heads'."""
+        device = self._body[0].device
+        parts = (_gradients(part) for part in (self._body, self._heads))
+        return torch.stack([nn.utils.get_total_norm(part).to(device) for part in parts])
+
+    def step(self, norms: Tensor, held: Tensor | None = None) -> None:
+        """Clip, move, and go on to the next learning rate.
+
+        Args:
+            norms: what `norms` gave.
+            held: [] float; where it is 1, nothing moves. It takes a fused optimiser.
+        """
+        if self._clip:
+            for parameters, norm in zip((self._body, self._heads), norms, strict=True):
+                nn.utils.clip_grads_with_norm_(parameters, self._clip, norm)
+        if held is not None:
+            self._adamw.found_inf = held  # type: ignore[attr-defined]  # as torch's GradScaler does
         self._adamw.step()
         self._schedule.step()
 
@@ -86,6 +102,10 @@ class Optimiser:
         """Take up a `state_dict`."""
         self._adamw.load_state_dict(state["adamw"])
         self._schedule.load_state_dict(state["schedule"])
+
+
+def _gradients(parameters: Iterable[nn.Parameter]) -> list[Tensor]:
+    return [p.grad for p in parameters if p.grad is not None]
 
 
 def _groups(

@@ -4,9 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Tensor
+
 from tartan.data.stream import Stream
 from tartan.errors import ConfigError, suggest
 from tartan.objective import Row
+from tartan.train import memory
 from tartan.train.model import JointModel
 from tartan.train.optimiser import Optimiser, OptimiserOptions
 from tartan.train.probe import DevGradient
@@ -72,6 +75,7 @@ class Setup:
         runtime: device and precision.
         seed: all random choices follow from it.
         accumulate: micro-batches of each objective in a step.
+        late: whether a step that is not finite is told of by the step after it (see `Guard`).
     """
 
     model: JointModel
@@ -82,6 +86,7 @@ class Setup:
     runtime: Runtime
     seed: int
     accumulate: int
+    late: bool = False
 
 
 class Stage:
@@ -91,7 +96,6 @@ class Stage:
         names: the objectives that train, the primary first.
         weighting: weighs them.
         window: their metrics since the last line.
-        whole: whether parameters and states are those after a step, not in the middle of one.
     """
 
     def __init__(self, setup: Setup, options: StageOptions) -> None:
@@ -99,9 +103,9 @@ class Stage:
         self.names = options.select(model)
         self.weighting = setup.weighting(options.weighting, self.names)
         self.window = Window(self.names)
-        self.whole = True
+        self._setup = setup
         self._optimiser = Optimiser(
-            model.shared(), model.heads(self.names), options.optimizer, options.steps
+            model.shared(), model.heads(self.names), options.optimizer, options.steps, setup.late
         )
         self._step = Step(
             model,
@@ -112,6 +116,7 @@ class Stage:
             setup.runtime,
             accumulate=setup.accumulate,
             seed=setup.seed,
+            late=setup.late,
         )
 
     @property
@@ -119,9 +124,50 @@ class Stage:
         """What a step costs at the most."""
         return cost(self.weighting.needs, len(self.names))
 
+    @property
+    def whole(self) -> bool:
+        """Whether parameters and states are those after a step, not in the middle of one."""
+        return self._step.whole and self._step.guard.sound
+
     def take(self, step: int) -> None:
-        """Take the step of a number, counted from the start of the run."""
-        self.window.add(*self._step(step))
+        """Take the step of a number, counted from the start of the run.
+
+        Raises:
+            SpoiledError: it is not finite; late, the one before it.
+            OutOfMemoryError: it takes too much memory.
+        """
+        try:
+            self.window.add(*self._step(step))
+        except (RuntimeError, MemoryError) as error:
+            if not memory.is_out_of_memory(error):
+                raise
+            place, remedy = self._advice()
+            raise memory.out_of_memory(error, self._setup.runtime, place, remedy) from error
+
+    def settle(self) -> None:
+        """Make sure that every step taken is finite. SpoiledError if one is not."""
+        self._step.guard.settle()
+
+    def replay(self, name: str, number: int, rows: Sequence[int]) -> Tensor:
+        """The summed loss, [], of some of an objective's examples, as in its micro-batch."""
+        return self._step.replay(name, number, rows)
+
+    def replay_dev(self, step: int) -> Tensor | None:
+        """The dev loss, [], of a step; None where it takes no dev gradient."""
+        return self._step.replay_dev(step)
+
+    def _advice(self) -> tuple[str, str]:
+        """Where memory ran out, and which option to lower."""
+        name, lengths = self._step.at_work
+        if not lengths:
+            sizes = "weighting.probe.fit_batch_size and grad_batch_size"
+            probing = name == "the dev gradient"
+            return name, f"lower {sizes if probing else 'batch_size'}, or choose a smaller model"
+        section = "primary" if name == self._setup.model.primary else f"objectives.{name}"
+        return f"{name}, {memory.batch_shape(lengths)}", (
+            f"lower {section}.batch_size, which a higher accumulate makes up for, or "
+            "model.max_length"
+        )
 
     def measure(self, step: int) -> Signals:
         """Set every `.grad` as the step of a number would, and leave all else as it is."""

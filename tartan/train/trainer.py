@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,10 +12,12 @@ from typing import Any
 from tartan.errors import CheckpointError, DivergenceError, Interrupted, StorageError
 from tartan.train.checkpoint import Checkpoints, misfit
 from tartan.train.evaluate import evaluate
+from tartan.train.finite import SpoiledError
 from tartan.train.interrupt import Interrupts
 from tartan.train.observer import Observer, Record
 from tartan.train.progress import Progress
 from tartan.train.stage import Setup, Stage, StageOptions
+from tartan.train.trace import trace
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Milestones:
         batch_size: rows an evaluation reads at once.
         log: steps between lines of training metrics.
         checkpoint: steps between checkpoints.
+        max_skipped: how many steps that are not finite are skipped; None to stop at the first.
     """
 
     evaluate: int
@@ -35,6 +38,7 @@ class Milestones:
     batch_size: int
     log: int
     checkpoint: int
+    max_skipped: int | None = None
 
 
 class Trainer:
@@ -109,9 +113,28 @@ class Trainer:
             if taken >= options.steps or 0 < options.patience <= self._progress.waited:
                 return
             with self._timed("seconds", "step_seconds"):
-                stage.take(self._progress.step)
+                self._take(stage)
                 self._progress = replace(self._progress, step=self._progress.step + 1)
             self._observer.step()
+
+    def _take(self, stage: Stage) -> None:
+        """Take one step. DivergenceError if it is not finite and none may be skipped."""
+        try:
+            stage.take(self._progress.step)
+        except SpoiledError as spoiled:
+            where, skipped = trace(self._setup, stage, spoiled), self._progress.skipped
+            limit = self._milestones.max_skipped
+            if limit is None or skipped == limit:
+                raise _diverged(where, limit) from spoiled
+            self._progress = replace(self._progress, skipped=skipped + 1)
+            self._observer.notice(f"{where}: skipped, {skipped + 1} of at most {limit}")
+
+    def _check(self, stage: Stage) -> None:
+        """DivergenceError unless all steps taken are known to be finite."""
+        try:
+            stage.settle()
+        except SpoiledError as spoiled:
+            raise _diverged(trace(self._setup, stage, spoiled), None) from spoiled
 
     def _settle(self, stage: Stage) -> None:
         """What is due after a step: a line, an evaluation, a checkpoint."""
@@ -134,6 +157,7 @@ class Trainer:
 
     def _means(self, stage: Stage) -> dict[str, float]:
         """The training metrics since the last line. DivergenceError if one is not finite."""
+        self._check(stage)
         means = stage.window.means()
         for key, value in means.items():
             if not math.isfinite(value):
@@ -183,6 +207,7 @@ class Trainer:
 
     def _save(self, stage: Stage) -> None:
         """Write a checkpoint of the last step taken."""
+        self._check(stage)
         self._checkpoints.save(self._setup.model, stage.state_dict(), self._progress)
 
     def _stop_if_asked(self, stage: Stage) -> None:
@@ -206,12 +231,9 @@ class Trainer:
         """Save the last step taken if that can be done; what came of it."""
         step = self._progress.step
         if stage.whole:
-            try:
+            with suppress(Exception):  # the first failure is what has to be told
                 self._save(stage)
-            except Exception:  # the first failure is what has to be told
-                stage.whole = False
-        if stage.whole:
-            return f"step {step} is saved"
+                return f"step {step} is saved"
         return f"step {step} could not be saved, what was saved before stays"
 
     @contextmanager
@@ -222,3 +244,15 @@ class Trainer:
         spent = time.perf_counter() - began
         times = {name: getattr(self._progress, name) + spent for name in counters}
         self._progress = replace(self._progress, **times)
+
+
+def _diverged(where: str, skipped: int | None) -> DivergenceError:
+    """What to say of a step that is not finite, after as many were skipped as may be."""
+    if skipped is not None:
+        return DivergenceError(
+            f"{where}: {skipped} steps were skipped, as many as max_skipped says"
+        )
+    return DivergenceError(
+        f"{where}: lower optimizer.body_lr and optimizer.head_lr, mend the rows, or leave such "
+        "steps out with on_nonfinite=skip"
+    )
