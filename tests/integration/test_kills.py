@@ -1,15 +1,14 @@
-"""Real runs killed at random moments, again and again: they end as if nothing had happened.
+"""Processes killed at random moments, again and again: their runs end as if nothing had happened.
 
 A few kills in CI, a hundred with `python -m pytest -m soak -s tests/integration/test_kills.py`.
+Each process is forked from one that has read the libraries: a kill costs no start of Python.
 """
 
 import json
 import random
 import signal
-import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,6 @@ from support.command import summary
 from support.process import Forked
 from support.runs import GRADUAL, differences, write_gradual
 
-Start = Callable[..., "Forked | subprocess.Popen[str]"]
 COMMON = [*GRADUAL, "data.dir=data", "eval.every=4", "eval.patience=0", "checkpoint.every=10"]
 
 
@@ -40,12 +38,16 @@ def reached(run: Path) -> int:
     return int(json.loads(lines[-1])["step"]) if lines else 0
 
 
-def kill_at_random(
-    start: Start, run: Path, steps: int, rng: random.Random, span: float
-) -> str | None:
+def begin(run: Path, steps: int) -> Forked:
+    """Begin a run, or go on with it, in a process of its own."""
+    said = run.with_name(f"{run.name}.said")
+    return Forked("run", f"run_dir={run}", *COMMON, f"steps={steps}", said=said)
+
+
+def kill_at_random(run: Path, steps: int, rng: random.Random, span: float) -> str | None:
     """Go on with a run, and kill it at a random moment; None where it is complete before that."""
-    process = start("run", f"run_dir={run}", *COMMON, f"steps={steps}")
-    if rng.random() < 0.8:  # most of a short process is its start: wait until that is over
+    process = begin(run, steps)
+    if rng.random() < 0.8:  # else it may be building still
         before = (run / "metrics.jsonl").stat().st_mtime_ns if reached(run) else 0
         while process.poll() is None and not _went_on(run, before):
             time.sleep(0.001)
@@ -66,13 +68,10 @@ def _went_on(run: Path, before: int) -> bool:
     return path.exists() and path.stat().st_mtime_ns != before
 
 
-def endure(
-    start: Start, directory: Path, kills: int, steps: int, span: float
-) -> tuple[Counter[str], int, int]:
+def endure(directory: Path, kills: int, steps: int, span: float) -> tuple[Counter[str], int, int]:
     """Kill runs until there were enough kills; each is gone on with until it is complete.
 
     Args:
-        start: starts a command.
         directory: where the runs are.
         kills: how many there are to be.
         steps: of the first stage.
@@ -82,19 +81,16 @@ def endure(
         How many kills came at which moments, how many runs there were, and each one's steps.
     """
     write_gradual(directory / "data")
-    process = start("run", "run_dir=whole", *COMMON, f"steps={steps}")
-    assert process.wait() == 0
+    assert begin(directory / "whole", steps).wait() == 0
     rng, moments, runs = random.Random(kills), Counter[str](), 0
     while moments.total() < kills:
         run = directory / f"killed{runs}"
         while moments.total() < kills and not (run / "summary.json").exists():
             before = reached(run)
-            if killed := kill_at_random(start, run, steps, rng, span):
+            if killed := kill_at_random(run, steps, rng, span):
                 moments[killed] += 1
                 print(f"kill {moments.total()}: {run.name}, {killed}, {before} -> {reached(run)}")
-        assert (
-            start("run", f"run_dir={run}", *COMMON, f"steps={steps}").wait() == 0
-        )  # none, if it is complete
+        assert begin(run, steps).wait() == 0  # a complete run is not run again
         assert differences(directory / "whole", run) == [], run
         runs += 1
     return moments, runs, int(summary(directory / "whole")["steps"])
@@ -104,12 +100,15 @@ def test_a_run_killed_a_few_times_ends_as_an_undisturbed_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
-    moments, _, _ = endure(Forked, tmp_path, 3, 40, 1)
+    moments, _, _ = endure(tmp_path, 3, 40, 1)
     assert moments.total() == 3
 
 
 @pytest.mark.soak
-def test_runs_killed_a_hundred_times_end_as_an_undisturbed_one(spawn: Start, tmp_path: Path):
-    moments, runs, taken = endure(spawn, tmp_path, 100, 250, 3)
+def test_runs_killed_a_hundred_times_end_as_an_undisturbed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    moments, runs, taken = endure(tmp_path, 100, 250, 3)
     print(f"{moments.total()} kills in {runs} runs of {taken} steps: {dict(moments)}; all alike")
     assert moments.total() == 100

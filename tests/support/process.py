@@ -103,11 +103,11 @@ KILL = send(signal.SIGKILL)
 class Forked:
     """A command in a forked process, spoken to like a `subprocess.Popen`; it starts at once."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, said: Path | None = None) -> None:
         self.returncode: int | None = None
         self._process = os.fork()
         if self._process == 0:
-            _run(arguments)
+            _run(arguments, said=said)
 
     def poll(self) -> int | None:
         """How it ended; None while it lasts."""
