@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 
+from tartan.body.attend import attend
 from tartan.packed import Packed
 
 NAME = "tartan_packed"
@@ -45,19 +46,25 @@ def packed_attention(
         buckets.split(states.index_select(0, buckets.index)) for states in (query, key, value)
     )
     masks = buckets.masks(window, causal=packed.causal)
-    attended = [
-        scaled_dot_product_attention(
-            q.transpose(1, 2),
-            k.transpose(1, 2),
-            v.transpose(1, 2),
-            attn_mask=mask,
-            dropout_p=dropout,
-            is_causal=packed.causal and mask is None,
-            scale=scaling,
-            enable_gqa=query.shape[1] != key.shape[1],
-        )
-        for q, k, v, mask in zip(queries, keys, values, masks, strict=True)
-    ]
+    groups = zip(queries, keys, values, masks, strict=True)
+    if query.device.type == "cpu" and not packed.causal and query.shape == key.shape:
+        attended = [
+            attend(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), mask, dropout=dropout, scaling=scaling) for q, k, v, mask in groups
+        ]
+    else:
+        attended = [
+            scaled_dot_product_attention(
+                q.transpose(1, 2),
+                k.transpose(1, 2),
+                v.transpose(1, 2),
+                attn_mask=mask,
+                dropout_p=dropout,
+                is_causal=packed.causal and mask is None,
+                scale=scaling,
+                enable_gqa=query.shape[1] != key.shape[1],
+            )
+            for q, k, v, mask in groups
+        ]
     rows = torch.cat([states.transpose(1, 2).flatten(0, 1) for states in attended])
     return rows.index_select(0, buckets.places)
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from tartan.body.dropout import replace_dropout
 from tartan.body.layouts import (
     FAILURES,
     evaluating,
@@ -43,6 +44,7 @@ class Body(nn.Module):
         super().__init__()
         self.model = model
         remove_pooler(model)
+        replace_dropout(model)
         with evaluating(model):
             packed = trial(model)
             expected = _hidden_states(model, packed)
