@@ -1,7 +1,7 @@
 """Scaled dot-product attention on a CPU, forward and backward as batched matrix products.
 
-torch's own is slower there for short sequences: its fused kernel's backward several times, and its
-plain one draws dropout number by number.
+torch's fused kernel has no dropout there, and a slow backward in bf16 for short sequences; what it
+does instead draws dropout number by number (benchmarks: docs/performance.md).
 """
 
 from typing import Any
@@ -10,6 +10,16 @@ import torch
 from torch import Tensor
 
 from tartan.body.dropout import keep, scale
+
+LONG = 512
+"""From so many tokens on, torch's fused kernel is as fast in bf16, and holds no weights."""
+
+
+def prefers_products(query: Tensor, dropout: float) -> bool:
+    """Whether `attend` is the faster way for queries [sequences, heads, tokens, head_dim]."""
+    if query.device.type != "cpu":
+        return False
+    return dropout > 0 or (query.dtype == torch.bfloat16 and query.shape[2] < LONG)
 
 
 def attend(
@@ -36,7 +46,9 @@ def attend(
         [sequences, heads, tokens, head_dim] float.
     """
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    attended: Tensor = _Attend.apply(query, key, value, mask, dropout, scaling)
+    attended: Tensor = _Attend.apply(  # type: ignore[no-untyped-call]
+        query, key, value, mask, dropout, scaling
+    )
     return attended
 
 

@@ -74,6 +74,16 @@ class Body(nn.Module):
                 f"({self.not_causal_because}): choose another model family"
             )
 
+    def sparse_embeddings(self, sparse: bool) -> None:
+        """Whether the gradient of the token embeddings is sparse: a row for each token read.
+
+        A dense one has a row for each token of the vocabulary, which a CPU is slow to fill.
+        Accumulated into a `.grad` that is there already, both are the same.
+        """
+        embeddings = self.model.get_input_embeddings()
+        if isinstance(embeddings, nn.Embedding):
+            embeddings.sparse = sparse
+
     def forward(self, packed: Packed) -> Tensor:
         """Encode sequences.
 

@@ -61,14 +61,14 @@ def dropout(values: Tensor, p: float) -> Tensor:
     if p == 0 or values.device.type != "cpu":
         return functional.dropout(values, p)
     kept, factor = keep(tuple(values.shape), p)
-    dropped: Tensor = _Dropout.apply(values.contiguous(), kept, factor)
+    dropped: Tensor = _Dropout.apply(values.contiguous(), kept, factor)  # type: ignore[no-untyped-call]
     return dropped
 
 
 class Dropout(nn.Dropout):
     """`torch.nn.Dropout`, drawn by `dropout`."""
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+    def forward(self, input: Tensor) -> Tensor:
         """The input, in training mode with elements dropped."""
         return dropout(input, self.p) if self.training else input
 
