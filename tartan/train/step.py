@@ -51,7 +51,9 @@ class Step:
         self._model.train()
         self._losses.begin()
         needs = self._weighting.due(step)
-        terms = self._terms(step, together=needs == Needs.LOSSES)
+        # Separate gradients need separate passes; a body that pads would pad to the longest of all.
+        together = needs == Needs.LOSSES and self._model.body.packed
+        terms = self._terms(step, together=together)
         dev = self._dev.term(step) if self._dev and Needs.DEV in needs else None
         signals = backward(
             list(terms.values()), self._weighting, self._shared, dev=dev, needs=needs
