@@ -9,7 +9,7 @@ from typing import Any
 
 from tartan.errors import PluginError, TartanError
 from tartan.plugins import Plugin, Plugins
-from tartan.train import memory
+from tartan.train import out_of_memory
 
 
 @contextmanager
@@ -33,8 +33,8 @@ def blamed(plugins: Plugins) -> Iterator[None]:
 
 def _explain(error: Exception, plugins: Plugins) -> TartanError | None:
     """What to tell instead of an exception; None where it is nobody's fault but tartan's."""
-    if memory.is_out_of_memory(error):
-        return memory.out_of_memory(error, None, "the run", "choose a smaller model or batch_size")
+    if out_of_memory.recognised(error):
+        return out_of_memory.refusal(error, None, "the run", "choose a smaller model or batch_size")
     owned = [
         (plugin, frame, line)
         for frame, line in walk_tb(error.__traceback__)

@@ -18,6 +18,7 @@ from tartan.objective import Objective
 from tartan.plugins import RESERVED, Plugins
 from tartan.seeding import seeded
 from tartan.train.context import TaskContext, Texts, Training
+from tartan.train.memory import keep_freed_memory
 from tartan.train.model import JointModel
 from tartan.train.optimiser import OptimiserOptions
 from tartan.train.runtime import Runtime
@@ -50,6 +51,7 @@ class Experiment:
 
 def build(config: Config, plugins: Plugins) -> Experiment:
     """Build a run. TartanError where anything of it cannot be used."""
+    keep_freed_memory()
     runtime = Runtime.choose(config.device, config.precision)
     runtime.reset_peak_memory()
     sections = _sections(config)

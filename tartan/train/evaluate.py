@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tartan.objective import Row
 from tartan.seeding import generator
-from tartan.train import memory
+from tartan.train import out_of_memory
 from tartan.train.model import JointModel
 from tartan.train.runtime import Runtime
 
@@ -41,8 +41,8 @@ def predict(
         between()
         chosen = [rows[index] for index in range(start, min(start + batch_size, len(rows)))]
         batch = task.collate(chosen, generator(0, "evaluate", start))
-        place = f"evaluation, {memory.batch_shape(batch.inputs.lengths)}"
-        with memory.explained(runtime, place, "lower eval.batch_size or model.max_length"):
+        place = f"evaluation, {out_of_memory.batch_shape(batch.inputs.lengths)}"
+        with out_of_memory.explained(runtime, place, "lower eval.batch_size or model.max_length"):
             batch = batch.to(runtime.device)
             with runtime.autocast():
                 batch = task.prepare(batch)

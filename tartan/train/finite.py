@@ -11,12 +11,12 @@ class SpoiledError(Exception):
 
     Attributes:
         step: its number, counted from 0.
-        weights: [objectives], the weights it had.
+        signals: what was measured in it.
     """
 
-    def __init__(self, step: int, weights: Tensor) -> None:
+    def __init__(self, step: int, signals: Signals) -> None:
         super().__init__(f"step {step} is not finite")
-        self.step, self.weights = step, weights
+        self.step, self.signals = step, signals
 
 
 class Guard:
@@ -32,7 +32,7 @@ class Guard:
     def __init__(self, late: bool) -> None:
         self.late, self.sound = late, True
         self._flag: Tensor | None = None
-        self._seen: list[tuple[int, Tensor, Tensor]] = []
+        self._seen: list[tuple[int, Signals, Tensor]] = []
 
     def see(self, step: int, signals: Signals, norms: Tensor) -> Tensor | None:
         """Look at a step before it moves anything.
@@ -52,18 +52,18 @@ class Guard:
         if self.late and self._flag is not None:
             flag = flag | self._flag
         self._flag = flag
-        self._seen.append((step, signals.weights, flag))
+        self._seen.append((step, signals, flag))
         self.settle(keep=int(self.late))
         return flag.float() if self.late else None
 
     def settle(self, keep: int = 0) -> None:
         """Look at the flags of all steps but the last few. SpoiledError at the first set."""
         while len(self._seen) > keep:
-            step, weights, flag = self._seen.pop(0)
+            step, signals, flag = self._seen.pop(0)
             if flag:
                 self._seen, self._flag = [], None
                 self.sound = not self.late  # what came after it may have been learned from
-                raise SpoiledError(step, weights)
+                raise SpoiledError(step, signals)
 
 
 def spoiled(signals: Signals, norms: Tensor) -> Tensor:

@@ -61,15 +61,15 @@ class Optimiser:
         heads: Sequence[nn.Parameter],
         options: OptimiserOptions,
         steps: int,
-        fused: bool = False,
     ) -> None:
         self._body, self._heads, self._clip = body, heads, options.clip
         groups = [
             *_groups(body, options.body_lr, options.body_weight_decay),
             *_groups(heads, options.head_lr, options.head_weight_decay),
         ]
-        betas = (options.beta1, options.beta2)
-        self._adamw = AdamW(groups, betas=betas, eps=options.eps, fused=fused or None)
+        self._adamw = AdamW(
+            groups, betas=(options.beta1, options.beta2), eps=options.eps, fused=True
+        )
         warmup = round(options.warmup * steps)
         self._schedule: LambdaLR = get_linear_schedule_with_warmup(self._adamw, warmup, steps)
 
@@ -84,7 +84,7 @@ class Optimiser:
 
         Args:
             norms: what `norms` gave.
-            held: [] float; where it is 1, nothing moves. It takes a fused optimiser.
+            held: [] float; where it is 1, nothing moves.
         """
         if self._clip:
             for parameters, norm in zip((self._body, self._heads), norms, strict=True):

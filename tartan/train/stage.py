@@ -9,7 +9,7 @@ from torch import Tensor
 from tartan.data.stream import Stream
 from tartan.errors import ConfigError, suggest
 from tartan.objective import Row
-from tartan.train import memory
+from tartan.train import out_of_memory
 from tartan.train.model import JointModel
 from tartan.train.optimiser import Optimiser, OptimiserOptions
 from tartan.train.probe import DevGradient
@@ -105,7 +105,7 @@ class Stage:
         self.window = Window(self.names)
         self._setup = setup
         self._optimiser = Optimiser(
-            model.shared(), model.heads(self.names), options.optimizer, options.steps, setup.late
+            model.shared(), model.heads(self.names), options.optimizer, options.steps
         )
         self._step = Step(
             model,
@@ -139,10 +139,10 @@ class Stage:
         try:
             self.window.add(*self._step(step))
         except (RuntimeError, MemoryError) as error:
-            if not memory.is_out_of_memory(error):
+            if not out_of_memory.recognised(error):
                 raise
             place, remedy = self._advice()
-            raise memory.out_of_memory(error, self._setup.runtime, place, remedy) from error
+            raise out_of_memory.refusal(error, self._setup.runtime, place, remedy) from error
 
     def settle(self) -> None:
         """Make sure that every step taken is finite. SpoiledError if one is not."""
@@ -158,15 +158,17 @@ class Stage:
 
     def _advice(self) -> tuple[str, str]:
         """Where memory ran out, and which option to lower."""
-        name, lengths = self._step.at_work
+        names, lengths = self._step.at_work
+        place, primary = " and ".join(names), self._setup.model.primary
+        if names == ("the dev gradient",):
+            sizes = "weighting.probe.fit_batch_size and weighting.probe.grad_batch_size"
+            return place, f"lower {sizes}, or choose a smaller model"
         if not lengths:
-            sizes = "weighting.probe.fit_batch_size and grad_batch_size"
-            probing = name == "the dev gradient"
-            return name, f"lower {sizes if probing else 'batch_size'}, or choose a smaller model"
-        section = "primary" if name == self._setup.model.primary else f"objectives.{name}"
-        return f"{name}, {memory.batch_shape(lengths)}", (
-            f"lower {section}.batch_size, which a higher accumulate makes up for, or "
-            "model.max_length"
+            return place, "choose a smaller model"
+        sections = {name: f"objectives.{name}.batch_size" for name in names if name != primary}
+        size = sections.get(names[0], "primary.batch_size") if len(names) == 1 else "batch_size"
+        return f"{place}, {out_of_memory.batch_shape(lengths)}", (
+            f"lower {size}, which a higher accumulate makes up for, or model.max_length"
         )
 
     def measure(self, step: int) -> Signals:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from tartan.train.finite import SpoiledError
 from tartan.train.stage import Setup, Stage
+from tartan.weighting import Signals
 
 SHOWN = 8
 """How many rows a line names."""
@@ -22,18 +23,33 @@ def trace(setup: Setup, stage: Stage, spoiled: SpoiledError) -> str:
     """
     when = f"at step {spoiled.step + 1}"
     first = spoiled.step * setup.accumulate
-    for name in stage.names:
-        for number in range(first, first + setup.accumulate):
-            rows = setup.streams[name].indices(number)
-            if wrong := _wrong(setup, stage.replay(name, number, rows)):
-                return f"{name}: the {wrong} {when}, {_where(setup, stage, name, number)}"
+    numbers = range(first, first + setup.accumulate)
+    for position, name in enumerate(stage.names):
+        found = {number: _again(setup, stage, name, number) for number in numbers}
+        found = {number: wrong for number, wrong in found.items() if wrong}
+        if wrong := _measured(spoiled.signals, position) or next(iter(found.values()), ""):
+            where = _where(setup, stage, name, next(iter(found), first))
+            return f"{name}: the {wrong} {when}, {where}"
     dev = stage.replay_dev(spoiled.step)
     if dev is not None and (wrong := _wrong(setup, dev)):
         return f"the dev gradient: the {wrong} {when}"
-    if not spoiled.weights.isfinite().all():
-        weights = dict(zip(stage.names, spoiled.weights.tolist(), strict=True))
+    weights = dict(zip(stage.names, spoiled.signals.weights.tolist(), strict=True))
+    if not spoiled.signals.weights.isfinite().all():
         return f"the weighting gives weights that are not finite {when}: {weights}"
     return f"the weighted sum of the gradients is not finite {when}, though each of them is"
+
+
+def _measured(signals: Signals, position: int) -> str:
+    """What the step itself saw of an objective: `loss is nan`, or nothing."""
+    loss, norms = signals.losses[position], signals.norms
+    if not loss.isfinite():
+        return f"loss is {loss.item()}"
+    return "" if norms is None or norms[position].isfinite() else "gradient is not finite"
+
+
+def _again(setup: Setup, stage: Stage, name: str, number: int) -> str:
+    """What is wrong with a micro-batch that is computed again."""
+    return _wrong(setup, stage.replay(name, number, setup.streams[name].indices(number)))
 
 
 def _wrong(setup: Setup, loss: Tensor) -> str:
@@ -44,8 +60,8 @@ def _wrong(setup: Setup, loss: Tensor) -> str:
         return ""
     moved = [parameter for parameter in setup.model.parameters() if parameter.requires_grad]
     gradients = torch.autograd.grad(loss, moved, allow_unused=True)
-    finite = all(bool(g.isfinite().all()) for g in gradients if g is not None)
-    return "" if finite else "gradient is not finite"
+    dense = (g.coalesce().values() if g.is_sparse else g for g in gradients if g is not None)
+    return "" if all(bool(g.isfinite().all()) for g in dense) else "gradient is not finite"
 
 
 def _where(setup: Setup, stage: Stage, name: str, number: int) -> str:

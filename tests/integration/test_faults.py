@@ -154,7 +154,7 @@ def test_memory_that_is_not_there_is_told_with_objective_batch_and_option(
 @pytest.mark.parametrize(
     ("when", "place", "remedy"),
     [
-        ("train.step:Step._loss", "classification, 8 sequences of at most ",
+        ("train.losses:Losses._read", "classification, 8 sequences of at most ",
          "lower primary.batch_size, which a higher accumulate makes up for, or model.max_length"),
         ("train.evaluate:predict", "evaluation, 16 sequences of at most ",
          "lower eval.batch_size or model.max_length; step 3 is saved"),
