@@ -22,7 +22,7 @@ class Losses:
 
     Attributes:
         sums: sums of metrics since the step began, [], by `<metric>/<objective>`.
-        at_work: whose batch was read last, and the lengths of its sequences.
+        at_work: whose batch is being computed on, and the lengths of its sequences.
     """
 
     def __init__(self, model: JointModel, runtime: Runtime, seed: int) -> None:
@@ -84,8 +84,10 @@ class Losses:
 
     def _loss(self, name: str, batch: Batch, hidden: Tensor) -> Tensor:
         """A prepared batch's summed loss, []."""
+        read, self.at_work = self.at_work, ((name,), batch.inputs.lengths)
         with self._runtime.autocast():
             loss = self._model.objective(name).loss(hidden, batch)
+        self.at_work = read  # the backward pass goes through all that were read
         for metric, value in loss.metrics.items():
             self.sums[f"{metric}/{name}"] += value.detach()
         return loss.total

@@ -156,7 +156,7 @@ def test_memory_that_is_not_there_is_told_with_objective_batch_and_option(
     [
         ("train.losses:Losses._read", "classification, 8 sequences of at most ",
          "lower primary.batch_size, which a higher accumulate makes up for, or model.max_length"),
-        ("train.evaluate:predict", "evaluation, 16 sequences of at most ",
+        ("train.evaluate:predict", "evaluation, 400 sequences of at most ",
          "lower eval.batch_size or model.max_length; step 3 is saved"),
     ],
 )  # fmt: skip
@@ -165,7 +165,7 @@ def test_a_process_that_may_not_have_more_memory_says_so(
 ):
     """By the system's own limit, from a moment on."""
     monkeypatch.chdir(tmp_path)
-    wide = ["model.intermediate_size=40000", "model.hidden_size=64"]
+    wide = ["model.intermediate_size=40000", "data.dev=400", "eval.batch_size=400"]
     command = ["run", "run_dir=out", "schedule=finetune", *SMALL, *wide]
     prepare = partial(at_call, f"tartan.{when}", 1, partial(_limit, 1 << 20))
     said = line(answered(command, tmp_path / "said", prepare))
