@@ -1,7 +1,9 @@
 """The shared encoder."""
 
+import os
 from contextlib import AbstractContextManager
 from functools import cached_property
+from shutil import which
 
 import torch
 from torch import Tensor, nn
@@ -97,13 +99,19 @@ class Body(nn.Module):
         """Have torch.compile fuse what each layer does beside attention, for any batch's shape.
 
         Raises:
-            ModelError: when the family has no layers that can be compiled one by one, or pads.
+            ModelError: when the family has no layers that can be compiled one by one, or pads;
+                when there is no C++ compiler.
         """
         layers = [m for m in self.model.modules() if isinstance(m, GradientCheckpointingLayer)]
         why = self.padded_because if layers else "transformers does not mark its layers"
         if why is not None:
             family = self.model.config.model_type
             raise ModelError(f"compile=true: {family} cannot be compiled: {why}")
+        if not any(map(which, (os.environ.get("CXX", "g++"), "g++", "clang++"))):
+            raise ModelError(
+                "compile=true needs a C++ compiler (g++, clang++ or $CXX) and none is found: "
+                "install one, or leave compile off"
+            )
         keep_from_compiler()
         for layer in layers:
             layer.compile(dynamic=True)
