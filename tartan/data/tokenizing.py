@@ -20,8 +20,8 @@ class Tokenized:
 
     Attributes:
         rows: columns `input_ids` (list of int, special tokens included); `token_type_ids` (list of
-            int) of pairs, where they were asked for; `positions` (list of int) of tagged words;
-            `label` where the texts are labelled.
+            int) of pairs, where they were asked for; `positions` and `kept` (list of int) of tagged
+            words; `label` where the texts are labelled.
         truncated: how many rows lost tokens at the maximum length.
         lost_words: how many tagged words have no token left, nearly always because of that.
     """
@@ -37,7 +37,8 @@ def tokenize(
     """Tokenise `text`, with `text_pair` after it where there is one, and find the words in it.
 
     A word's label stands at its first token; `positions` says which one that is. A word without
-    a token is left out of `label` and `positions`. A row may hold nothing but special tokens.
+    a token is left out of `label` and `positions`; `kept` says which words are in them, counted
+    from 0. A row may hold nothing but special tokens.
 
     Args:
         dataset: columns `text` and, optionally, `text_pair`, `words` and `label`; others are left
@@ -105,12 +106,13 @@ def _read(
 def _place_words(
     rows: dict[str, list[Any]], batch: Mapping[str, Sequence[Any]]
 ) -> dict[str, list[Any]]:
-    """Rows with `positions` instead of offsets, the `label` of these words, and a count."""
+    """Rows with `positions` and `kept` instead of offsets, the `label` of these words, a count."""
     if "offset_mapping" not in rows:
         return rows | {"lost_words": [0] * len(rows["input_ids"])}
     offsets = rows.pop("offset_mapping")
     found = [first_tokens(*row) for row in zip(batch["words"], offsets, strict=True)]
     rows["positions"] = [list(first.values()) for first in found]
+    rows["kept"] = [list(first) for first in found]
     rows["label"] = [
         [tags[word] for word in first] for tags, first in zip(batch["label"], found, strict=True)
     ]

@@ -1,63 +1,179 @@
-"""figures/: losses, weights, alignment and dev metrics over steps, as PNG."""
+"""Plots, drawn once and shown three ways: as PNG, as SVG, and inside a page.
 
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
+Inside a page a plot has no background and takes its colours from the page, dark or light.
+"""
+
+import io
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-FIGURES: Mapping[str, tuple[str, str]] = {
-    "losses": ("train/loss/", "mean loss"),
-    "weights": ("train/weight/", "weight"),
-    "alignment": ("train/alignment/", "cosine with the dev gradient"),
-    "dev": ("eval/", "on dev"),
+from tartan.report.curves import Curve
+from tartan.report.text import visible
+
+INK = "#101214"
+"""Axes and text; a page has its own colour in its place."""
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#b05a8c", "#7a6a00", "#56799c")
+"""Of lines, in turn: told apart by most who see colours otherwise, as lines' dashes are by all."""
+DASHES = ("-", "--", "-.", ":")
+SIZE = (4.6, 3.0)
+"""Inches; the text of a plot this narrow can be read on a phone."""
+STYLE: Mapping[str, Any] = {
+    "font.size": 9,
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "tartan",  # the same plot is the same file
+    "text.parse_math": False,  # a name may hold a dollar sign
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": INK,
+    "grid.alpha": 0.15,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.facecolor": "none",
 }
-"""Each figure's name: the metrics it shows, by the beginning of their names, and its axis."""
+_NOTHING: Mapping[str, None] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+"""Metadata that an SVG is to have: none, so that it depends on what it shows alone."""
 
 
-def draw(records: Sequence[Mapping[str, Any]], directory: Path) -> None:
-    """Draw every figure for which there are records."""
-    directory.mkdir(exist_ok=True)
-    for name, (prefix, axis) in FIGURES.items():
-        curves = collect(records, prefix)
-        if curves:
-            _plot(curves, axis, _starts(records)).savefig(directory / f"{name}.png", dpi=120)
-
-
-def collect(
-    records: Sequence[Mapping[str, Any]], prefix: str
-) -> dict[str, tuple[list[int], list[float]]]:
-    """Steps and values of the metrics whose names begin with a prefix, by the rest of the name."""
-    curves: dict[str, tuple[list[int], list[float]]] = {}
-    for record in records:
-        for key, value in record.items():
-            if key.startswith(prefix):
-                steps, values = curves.setdefault(key.removeprefix(prefix), ([], []))
-                steps.append(record["step"])
-                values.append(value)
-    return curves
-
-
-def _starts(records: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """The last step before each stage but the first."""
-    ends = {record["stage"]: record["step"] for record in records}
-    names = list(ends)
-    return {name: ends[before] for before, name in pairwise(names)}
-
-
-def _plot(
-    curves: Mapping[str, tuple[list[int], list[float]]], axis: str, stages: Mapping[str, int]
+def lines(
+    curves: Mapping[str, Curve],
+    x: str,
+    y: str,
+    marks: Mapping[str, float] | None = None,
+    bands: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
 ) -> Figure:
-    """One set of curves over steps; a dotted line where a stage begins."""
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    for name, (steps, values) in curves.items():
-        axes.plot(steps, values, label=name)
-    for name, step in stages.items():
-        axes.axvline(step, color="grey", linestyle="dotted")
-        axes.annotate(name, (step, 1), xycoords=("data", "axes fraction"), va="top", rotation=90)
-    axes.set(xlabel="step", ylabel=axis)
-    axes.legend()
-    axes.grid(alpha=0.3)
+    """Curves with their names.
+
+    Args:
+        curves: by name.
+        x: what the horizontal axis shows.
+        y: what the vertical axis shows.
+        marks: names of places on the horizontal axis.
+        bands: lower and upper bounds around curves, by name.
+    """
+    with _drawing():
+        figure, axes = _axes(x, y)
+        for number, (name, curve) in enumerate(curves.items()):
+            colour = SERIES[number % len(SERIES)]
+            marker = "o" if len(curve.x) == 1 else ""
+            dash = DASHES[number % len(DASHES)]
+            axes.plot(curve.x, curve.y, color=colour, linestyle=dash, marker=marker)
+            if bands and name in bands:
+                axes.fill_between(curve.x, *bands[name], color=colour, alpha=0.18, linewidth=0)
+        for name, place in (marks or {}).items():
+            axes.axvline(place, color=INK, linestyle=":", linewidth=1)
+            at = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+            axes.annotate(visible(name), (place, 1), (3, 0), va="top", rotation=90, **at)
+        _legend(figure, list(axes.lines[: len(curves)]), list(curves))
     return figure
+
+
+def scatter(points: Curve, x: str, y: str) -> Figure:
+    """Points, with the line on which both coordinates are equal."""
+    with _drawing():
+        figure, axes = _axes(x, y)
+        ends = [min(*points.x, *points.y), max(*points.x, *points.y)]
+        axes.plot(ends, ends, color=INK, linestyle=":", linewidth=1)
+        axes.plot(points.x, points.y, color=SERIES[0], linestyle="", marker="o", alpha=0.5)
+    return figure
+
+
+def intervals(rows: Mapping[str, tuple[float, float, float]], x: str) -> Figure:
+    """A forest plot: for each row a point between its lower and upper bound; a line at zero."""
+    with _drawing():
+        figure, axes = _axes(x, "", height=0.9 + 0.42 * len(rows))
+        for place, (middle, low, high) in enumerate(rows.values()):
+            axes.plot([low, high], [place, place], color=SERIES[0], linewidth=2)
+            axes.plot([middle], [place], color=SERIES[0], marker="o")
+        axes.axvline(0, color=INK, linestyle=":", linewidth=1)
+        axes.set_yticks(range(len(rows)), list(map(visible, rows)))
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+    return figure
+
+
+def matrix(counts: Sequence[Sequence[int]], labels: Sequence[str], x: str, y: str) -> Figure:
+    """Counts in a square, each shaded by its share of its row."""
+    with _drawing():
+        side = max(SIZE[1], 1.4 + 0.42 * len(labels))
+        figure, axes = _axes(x, y, width=side + 0.6, height=side)
+        shares = [[count / max(sum(row), 1) for count in row] for row in counts]
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for place, row in enumerate(counts):
+            for column, count in enumerate(row):
+                ink = "white" if shares[place][column] > 0.6 else INK
+                axes.text(column, place, str(count), ha="center", va="center", color=ink)
+        names = list(map(visible, labels))
+        axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+        axes.set_yticks(range(len(names)), names)
+        axes.grid(visible=False)
+    return figure
+
+
+def save(figure: Figure, directory: Path, name: str) -> None:
+    """Write a plot as PNG and SVG, on white."""
+    directory.mkdir(exist_ok=True)
+    with _drawing():
+        figure.savefig(directory / f"{name}.png", dpi=150, facecolor="white")
+        figure.savefig(directory / f"{name}.svg", facecolor="white", metadata=dict(_NOTHING))
+
+
+def inline(figure: Figure, name: str, label: str) -> str:
+    """A plot as an SVG element for a page.
+
+    Args:
+        figure: the plot.
+        name: its name in the page, a word: its ids begin with it.
+        label: what a screen reader says in its place; text that is already escaped.
+    """
+    file = io.StringIO()
+    with _drawing():
+        figure.savefig(file, format="svg", facecolor="none", metadata=dict(_NOTHING))
+    svg = file.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"(\bid=\"|url\(#|href=\"#)", rf"\g<1>{name}-", svg)
+    svg = re.sub(r"<svg [^>]*?(viewBox=\"[^\"]*\")[^>]*>", rf"<svg \1 {_SPOKEN}>", svg, count=1)
+    svg = svg.replace("{label}", label, 1).replace(INK, "currentColor")
+    for number, colour in enumerate(SERIES, start=1):
+        svg = svg.replace(colour, f"var(--series-{number})")
+    return svg
+
+
+_SPOKEN = 'role="img" aria-label="{label}"'
+
+
+def _axes(
+    x: str, y: str, width: float = SIZE[0], height: float = SIZE[1]
+) -> tuple[Figure, Axes]:
+    """An empty plot."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlabel=visible(x), ylabel=visible(y))
+    axes.grid(visible=True)
+    return figure, axes
+
+
+def _legend(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:
+    """Names above the plot, where they hide nothing."""
+    shown = [visible(name)[:40] for name in names]
+    columns = 2 if max(map(len, shown), default=0) > 14 else 3
+    figure.legend(
+        handles, shown, loc="outside upper left", ncols=columns, frameon=False, handlelength=2.4
+    )
+
+
+@contextmanager
+def _drawing() -> Iterator[None]:
+    """The style; a name that the font has no letters for is drawn with boxes, and no warning."""
+    with mpl.rc_context(dict(STYLE)), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield

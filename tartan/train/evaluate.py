@@ -62,5 +62,22 @@ def evaluate(
 
     Args and errors are those of `predict`.
     """
-    ordered = sorted(rows, key=lambda row: len(row["input_ids"]))
-    return model.end_task.score(predict(model, ordered, batch_size, runtime, between), ordered)
+    scores, _ = evaluate_rows(model, rows, batch_size, runtime, between)
+    return scores
+
+
+def evaluate_rows(
+    model: JointModel,
+    rows: Sequence[Row],
+    batch_size: int,
+    runtime: Runtime,
+    between: Callable[[], None] = lambda: None,
+) -> tuple[dict[str, float], list[Tensor]]:
+    """As `evaluate`, with each row's outputs [items, ...], in the order of the rows."""
+    found = list(rows)
+    order = sorted(range(len(found)), key=lambda row: len(found[row]["input_ids"]))
+    ordered = [found[row] for row in order]
+    outputs = predict(model, ordered, batch_size, runtime, between)
+    items = [len(row["label"]) if isinstance(row["label"], list) else 1 for row in ordered]
+    of_row = dict(zip(order, outputs.split(items), strict=True))
+    return model.end_task.score(outputs, ordered), [of_row[row] for row in range(len(found))]

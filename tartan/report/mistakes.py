@@ -1,0 +1,104 @@
+"""What the end task gets wrong on dev: confusions of labels, and its worst mistakes."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tartan.report.text import cut
+
+Prediction = Mapping[str, Any]
+"""A line of predictions-dev.jsonl."""
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A row that is predicted wrongly.
+
+    Attributes:
+        row: which one, counted from 0.
+        text: what it reads, cut to a length that can be taken in.
+        given: its label, or the wrong words with theirs.
+        predicted: what is predicted.
+        size: what it is ranked by: a probability, how many words are wrong, or a distance.
+    """
+
+    row: int
+    text: str
+    given: str
+    predicted: str
+    size: float
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How often each label is predicted where each is given.
+
+    Attributes:
+        labels: the names.
+        counts: a row for each given label, a column for each predicted one.
+    """
+
+    labels: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+    def most(self, number: int) -> list[tuple[str, str, int]]:
+        """The pairs of unlike labels that are taken for each other most: given, predicted, count."""
+        pairs = [
+            (given, predicted, self.counts[row][column])
+            for row, given in enumerate(self.labels)
+            for column, predicted in enumerate(self.labels)
+            if row != column and self.counts[row][column]
+        ]
+        return sorted(pairs, key=lambda pair: -pair[2])[:number]
+
+
+def confusion(predictions: Sequence[Prediction], labels: Sequence[str]) -> Confusion:
+    """The confusion of classes, or of words' tags."""
+    counts = Counter(pair for prediction in predictions for pair in _pairs(prediction))
+    rows = tuple(tuple(counts[given, predicted] for predicted in labels) for given in labels)
+    return Confusion(tuple(labels), rows)
+
+
+def worst(predictions: Sequence[Prediction], number: int) -> list[Mistake]:
+    """The mistakes that the model is surest of; of words the rows with most, of numbers the widest.
+
+    Args:
+        predictions: of dev, never of test: what is looked at may be chosen by.
+        number: how many at most.
+    """
+    mistakes = [mistake for mistake in map(_mistake, predictions) if mistake.size > 0]
+    return sorted(mistakes, key=lambda mistake: (-mistake.size, mistake.row))[:number]
+
+
+def _pairs(prediction: Prediction) -> Iterator[tuple[str, str]]:
+    """Given and predicted labels."""
+    given, predicted = prediction["label"], prediction["predicted"]
+    if isinstance(given, str):
+        yield given, predicted
+    else:
+        yield from zip(given, predicted, strict=True)
+
+
+def _mistake(prediction: Prediction) -> Mistake:
+    """A row as a mistake, of size 0 where it is right."""
+    given, predicted, row = prediction["label"], prediction["predicted"], prediction["row"]
+    if isinstance(given, list):
+        words = zip(prediction["words"], given, predicted, strict=True)
+        wrong = [word for word in words if word[1] != word[2]]
+        return Mistake(
+            row,
+            cut(" ".join(prediction["words"])),
+            _listed(f"{word}: {tag}" for word, tag, _ in wrong),
+            _listed(f"{word}: {tag}" for word, _, tag in wrong),
+            len(wrong),
+        )
+    text = cut(" / ".join(prediction[key] for key in ("text", "text_pair") if key in prediction))
+    if isinstance(given, str):
+        size = prediction["probability"] if given != predicted else 0.0
+        return Mistake(row, text, given, predicted, size)
+    return Mistake(row, text, f"{given:g}", f"{predicted:.4g}", abs(given - predicted))
+
+
+def _listed(parts: Iterable[str]) -> str:
+    return cut(", ".join(parts), 160)

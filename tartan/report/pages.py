@@ -1,0 +1,106 @@
+"""Templates to pages: HTML and Markdown in which every text of others is escaped."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from tartan.files import write_text
+from tartan.report.text import markdown, visible
+
+
+def write_page(path: Path, template: str, context: Mapping[str, Any]) -> None:
+    """Write a page whole.
+
+    Args:
+        path: where.
+        template: the name of a template; one that ends in `.html` escapes for HTML, others for
+            Markdown.
+        context: what it shows.
+    """
+    write_text(path, environment(template.endswith(".html")).get_template(template).render(context))
+
+
+@cache
+def environment(html: bool) -> Environment:
+    """Where templates come from, and what escapes the texts in them."""
+    made = Environment(
+        loader=PackageLoader("tartan.report"),
+        autoescape=html,
+        finalize=_shown if html else _plain,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters |= {"figure": figure, "duration": duration, "size": size, "thousands": thousands}
+    return made
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a table as CSV (RFC 4180), whole."""
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, visible_lines(file.getvalue()))
+
+
+def visible_lines(text: str) -> str:
+    """A text whose control characters are replaced, line ends excepted."""
+    return "\r\n".join(map(visible, text.split("\r\n")))
+
+
+def figure(value: float, digits: int = 4) -> str:
+    """A figure with some digits behind the point.
+
+    >>> figure(0.98765)
+    '0.9877'
+    """
+    return f"{value:.{digits}f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person reads them.
+
+    >>> duration(42.31), duration(3725)
+    ('42.3 s', '1 h 2 min 5 s')
+    """
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min {rest} s" if hours else f"{minutes} min {rest} s"
+
+
+def size(count: float) -> str:
+    """Bytes as a person reads them.
+
+    >>> size(834_000_000)
+    '834 MB'
+    """
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def thousands(count: int) -> str:
+    """A count, its thousands apart.
+
+    >>> thousands(12345)
+    '12\u202f345'
+    """
+    return f"{count:,}".replace(",", "\u202f")
+
+
+def _shown(value: Any) -> Any:
+    """What an expression of an HTML template gives, before it is escaped."""
+    return value if isinstance(value, Markup) else visible(value)
+
+
+def _plain(value: Any) -> Any:
+    """What an expression of a Markdown template gives, escaped."""
+    return value if isinstance(value, Markup) else markdown(value)

@@ -1,0 +1,166 @@
+"""A run's page, and the same as Markdown, tables and plots: all made from the files it left."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup, escape
+from matplotlib.figure import Figure
+
+from tartan.errors import CheckpointError
+from tartan.files import writing
+from tartan.report.curves import Curve, collect, starts
+from tartan.report.figures import inline, lines, matrix, save, scatter
+from tartan.report.mistakes import Confusion, confusion, worst
+from tartan.report.pages import figure, write_csv, write_page
+from tartan.report.record import CONFIG, METRICS, PREDICTIONS, SUMMARY, read_json
+from tartan.report.text import visible
+
+REPORT = "report.html"
+SHOWN = 24
+"""Labels of a matrix at most; of more, the most frequent confusions alone are shown."""
+CURVES: Mapping[str, tuple[str, str, str]] = {
+    "dev": ("eval/", "on dev", "Dev metrics"),
+    "losses": ("train/loss/", "mean loss", "Losses"),
+    "weights": ("train/weight/", "weight", "Weights"),
+    "alignment": ("train/alignment/", "cosine", "Cosine with the dev gradient"),
+}
+"""Each figure's name: the metrics it shows, by the beginning of their names, its axis and title."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A plot on a page.
+
+    Attributes:
+        name: of its files in figures/.
+        title: what it shows.
+        drawn: the plot.
+        told: what it shows, in words, for those who do not see it.
+    """
+
+    name: str
+    title: str
+    drawn: Figure
+    told: str
+
+    @property
+    def svg(self) -> Markup:
+        """The plot for a page."""
+        return Markup(inline(self.drawn, self.name, str(escape(visible(self.told)))))  # noqa: S704
+
+
+def write_run_report(directory: Path, examples: int) -> None:
+    """Write figures/, metrics.csv, confusion.csv, report.md, and report.html last.
+
+    Args:
+        directory: a complete run's.
+        examples: how many of dev's texts a page shows at most.
+
+    Raises:
+        CheckpointError: a file of the run cannot be read.
+        StorageError: a file cannot be written.
+    """
+    summary, records = read_json(directory / SUMMARY), read_lines(directory / METRICS)
+    assert summary, "a run has a page when it is complete"
+    predictions = read_lines(directory / PREDICTIONS)
+    columns = list(dict.fromkeys(key for record in records for key in record))
+    write_csv(
+        directory / "metrics.csv",
+        columns,
+        ([record.get(column, "") for column in columns] for record in records),
+    )
+    errors = None
+    if predictions and not isinstance(predictions[0]["label"], float):
+        errors = confusion(predictions, summary["task"]["labels"])
+        rows = zip(errors.labels, errors.counts, strict=True)
+        write_csv(
+            directory / "confusion.csv",
+            ["given \\ predicted", *errors.labels],
+            ([label, *counts] for label, counts in rows),
+        )
+    plots = curve_plots(records)
+    plots_of_errors = error_plots(predictions, errors)
+    with writing(directory / "figures"):
+        for plot in [*plots, *plots_of_errors]:
+            save(plot.drawn, directory / "figures", plot.name)
+    context = {
+        "summary": summary,
+        "objectives": objective_rows(summary, records),
+        "plots": plots,
+        "errors": errors if errors and len(errors.labels) <= SHOWN else None,
+        "scatter": None if errors else next(iter(plots_of_errors), None),
+        "most": errors.most(10) if errors else [],
+        "rows": len(predictions),
+        "worst": worst(predictions, examples),
+        "config": (directory / CONFIG).read_text(encoding="utf-8"),
+        "directory": directory,
+    }
+    write_page(directory / "report.md", "run.md", context)
+    write_page(directory / REPORT, "run.html", context)
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a file of JSON objects; none where there is no file."""
+    if not path.exists():
+        return []
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}): choose another run_dir") from error
+
+
+def curve_plots(records: Sequence[Mapping[str, Any]]) -> list[Plot]:
+    """Dev metrics, losses, weights and alignment over steps, where there are any."""
+    plots = []
+    for name, (prefix, axis, title) in CURVES.items():
+        if curves := collect(records, prefix):
+            drawn = lines(curves, "step", axis, starts(records))
+            plots.append(Plot(name, title, drawn, told(title, curves)))
+    return plots
+
+
+def error_plots(predictions: Sequence[Mapping[str, Any]], errors: Confusion | None) -> list[Plot]:
+    """The confusion of labels; of numbers, what is predicted over what is given."""
+    if errors and len(errors.labels) <= SHOWN:
+        drawn = matrix(errors.counts, errors.labels, "predicted", "given")
+        return [Plot("confusion", "Confusion on dev", drawn, "the table shows the same")]
+    if errors or not predictions:
+        return []
+    pairs = [(line["label"], line["predicted"]) for line in predictions]
+    points = Curve(*zip(*pairs, strict=True))
+    said = f"{len(pairs)} points, what is predicted over what is given"
+    return [Plot("predicted", "Predicted over given", scatter(points, "given", "predicted"), said)]
+
+
+def objective_rows(
+    summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Each objective: its weight at the end, its first and last loss, its last alignment."""
+    kinds = {kind: collect(records, f"train/{kind}/") for kind in ("loss", "alignment")}
+    rows = []
+    for name in [summary["primary"], *summary["objectives"]]:
+        loss, alignment = (kinds[kind].get(name) for kind in ("loss", "alignment"))
+        rows.append({
+            "name": name,
+            "weight": figure(summary["weights"][name], 3) if name in summary["weights"] else "–",
+            "first": figure(loss.y[0], 3) if loss else "–",
+            "last": figure(loss.y[-1], 3) if loss else "–",
+            "alignment": figure(alignment.y[-1], 3) if alignment else "–",
+        })  # fmt: skip
+    return rows
+
+
+def told(title: str, curves: Mapping[str, Curve]) -> str:
+    """Curves in words.
+
+    >>> told("Losses", {"mlm": Curve((10, 20), (6.0, 3.5))})
+    'Losses over steps. mlm: 6.000 at step 10, 3.500 at step 20'
+    """
+    ends = (
+        f"{name}: {c.y[0]:.3f} at step {c.x[0]:g}, {c.y[-1]:.3f} at step {c.x[-1]:g}"
+        for name, c in curves.items()
+    )
+    return f"{title} over steps. {'; '.join(ends)}"

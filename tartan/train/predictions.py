@@ -1,0 +1,77 @@
+"""What the end task predicts of a split, row by row, beside what was given."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from datasets import Dataset
+from torch import Tensor
+
+from tartan.objective import LabelKind, Row
+
+Prediction = Mapping[str, Any]
+"""One row: `row`, counted from 0; `text`, also `text_pair` of pairs, or `words`; `label` and
+`predicted`, names or numbers; `probability` of what is predicted, except of numbers. Of words, the
+last three are lists."""
+
+
+def predictions(
+    texts: Dataset,
+    rows: Sequence[Row],
+    outputs: Sequence[Tensor],
+    kind: LabelKind,
+    labels: Sequence[str],
+) -> list[Prediction]:
+    """What is predicted of each row; nothing where a plugin's outputs are not one for each label.
+
+    Args:
+        texts: the split, as `Task.dev`.
+        rows: its rows, tokenised.
+        outputs: the head's outputs for each row, [items, outputs].
+        kind: what the labels are.
+        labels: what an output stands for.
+    """
+    if any(output.shape[1:] != (len(labels),) for output in outputs):
+        return []
+    read = {LabelKind.CLASS: _of_class, LabelKind.NUMBER: _of_number, LabelKind.TAGS: _of_tags}
+    return [
+        {"row": number, **read[kind](text, row, output.nan_to_num(), labels)}
+        for number, (text, row, output) in enumerate(zip(texts, rows, outputs, strict=True))
+    ]
+
+
+def _of_class(
+    text: Mapping[str, Any], row: Row, output: Tensor, labels: Sequence[str]
+) -> dict[str, Any]:
+    """The class of the greatest output, as those who load the exported model will take it."""
+    (predicted,), (probability,) = _greatest(output, labels)
+    label = labels[row["label"]]
+    return {**_text(text), "label": label, "predicted": predicted, "probability": probability}
+
+
+def _of_number(
+    text: Mapping[str, Any], row: Row, output: Tensor, _: Sequence[str]
+) -> dict[str, Any]:
+    return {**_text(text), "label": row["label"], "predicted": output.item()}
+
+
+def _of_tags(
+    text: Mapping[str, Any], row: Row, output: Tensor, labels: Sequence[str]
+) -> dict[str, Any]:
+    """The tags of the words that were read."""
+    predicted, probabilities = _greatest(output, labels)
+    return {
+        "words": [text["words"][word] for word in row["kept"]],
+        "label": [labels[tag] for tag in row["label"]],
+        "predicted": predicted,
+        "probability": probabilities,
+    }
+
+
+def _greatest(output: Tensor, labels: Sequence[str]) -> tuple[list[str], list[float]]:
+    """What is predicted of each item of outputs [items, labels], and how probable it seems."""
+    probabilities, ids = output.softmax(1).max(1)
+    return [labels[i] for i in ids.tolist()], [round(p, 6) for p in probabilities.tolist()]
+
+
+def _text(text: Mapping[str, Any]) -> dict[str, str]:
+    return {name: text[name] for name in ("text", "text_pair") if name in text}
