@@ -38,6 +38,7 @@ class Experiment:
         stages: the schedule.
         milestones: when a run does more than step.
         notices: what the user should know before it starts, a line each.
+        probe_split: the split that the dev gradient is taken from; None where there is none.
     """
 
     task: Task
@@ -47,6 +48,7 @@ class Experiment:
     stages: Mapping[str, StageOptions]
     milestones: Milestones
     notices: Sequence[str]
+    probe_split: str | None
 
 
 def build(config: Config, plugins: Plugins) -> Experiment:
@@ -103,7 +105,8 @@ def build(config: Config, plugins: Plugins) -> Experiment:
     ]
     if config.objectives and not _trains_auxiliary(config):
         notices.append(f"no stage trains {', '.join(config.objectives)}: left out")
-    return Experiment(task, texts, auxiliary, setup, stages, _milestones(config, model), notices)
+    milestones, split = _milestones(config, model), probe.split if probe else None
+    return Experiment(task, texts, auxiliary, setup, stages, milestones, notices, split)
 
 
 def _sections(config: Config) -> dict[str, Section]:

@@ -17,8 +17,8 @@ from tartan.config.schema import Config
 from tartan.errors import CheckpointError, ConfigError
 from tartan.report.record import CHANGES, CONFIG, ORIGIN, SUMMARY, read_json, write_json
 
-PLACE = ("run_dir", "resume", "resume_changed")
-"""Keys that say where a run is, not what it is; a resumed run may differ in them."""
+PLACE = ("run_dir", "resume", "resume_changed", "tracker", "report.examples")
+"""Keys that say where a run is and is shown, not what it is; a resumed run may differ in them."""
 
 
 def run_directory(config: Config, directory: Path) -> Path:

@@ -1,13 +1,10 @@
 """One run: build, train, read the test split once, leave the files."""
 
-import importlib.metadata
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig
 
 from tartan.body import LiftedHead, export
@@ -24,23 +21,25 @@ from tartan.config.resume import (
     run_directory,
 )
 from tartan.config.schema import Config
-from tartan.data import Task
-from tartan.files import writing
+from tartan.config.summary import summarise
 from tartan.plugins import Plugins
 from tartan.report.console import RunConsole, outcome
-from tartan.report.figures import draw
 from tartan.report.record import (
     METRICS,
     ORIGIN,
+    PREDICTIONS,
     SUMMARY,
     MetricsFile,
     read_json,
     write_config,
     write_json,
+    write_lines,
 )
+from tartan.report.run_page import REPORT, write_run_report
 from tartan.train.checkpoint import Checkpoints
-from tartan.train.evaluate import evaluate
+from tartan.train.evaluate import evaluate, evaluate_rows
 from tartan.train.interrupt import Interrupts
+from tartan.train.predictions import predictions
 from tartan.train.progress import Progress
 from tartan.train.trainer import Trainer
 
@@ -77,6 +76,8 @@ def run(
             progress = _train(config, experiment, changed, files, directory, interrupts)
             summary = _finish(config, experiment, progress, directory)
             write_json(directory / SUMMARY, summary)
+        if not (directory / REPORT).exists():
+            write_run_report(directory, config.report.examples)
     print(outcome(summary, directory))
     return summary
 
@@ -125,52 +126,15 @@ def _train(
 def _finish(
     config: Config, experiment: Experiment, progress: Progress, directory: Path
 ) -> dict[str, Any]:
-    """Read test once, export the model, and sum the run up."""
-    setup, task = experiment.setup, experiment.task
+    """Read test once, export the model, keep what it predicts of dev, and sum the run up."""
+    setup, task, texts = experiment.setup, experiment.task, experiment.texts
     model, rows = setup.model, config.eval.batch_size
-    dev = evaluate(model, setup.dev, rows, setup.runtime)
-    test = evaluate(model, experiment.texts.split("test"), rows, setup.runtime)
+    dev, outputs = evaluate_rows(model, setup.dev, rows, setup.runtime)
+    test = evaluate(model, texts.split("test"), rows, setup.runtime)
     head = model.end_task.head
     assert isinstance(head, LiftedHead)  # `build` has seen to it
-    export(model.body, head, experiment.texts.source.tokenizer, directory / "model")
-    with writing(directory / "figures"):
-        draw(progress.records, directory / "figures")
-    data = _data(task) | {
-        f"objectives.{name}": _data(texts.task)["train"]
-        for name, texts in experiment.auxiliary.items()
-    }
-    return {
-        "seed": config.seed,
-        "primary": model.primary,
-        "objectives": [name for name in model.names if name != model.primary],
-        "weighting": config.weighting["plugin"],
-        "dev": dev,
-        "test": test,
-        "best_step": progress.best_step,
-        "steps": progress.step,
-        "seconds": progress.seconds,
-        "seconds_per_step": progress.step_seconds / max(progress.step, 1),
-        "peak_memory_bytes": setup.runtime.peak_memory(),
-        "weights": progress.weights,
-        "skipped_steps": progress.skipped,
-        "changes": changes_of(directory),
-        "device": str(setup.runtime.device),
-        "precision": setup.runtime.precision,
-        "versions": _versions(),
-        "data": data,
-    }
-
-
-def _data(task: Task) -> dict[str, dict[str, Any]]:
-    """The size and hash of each split and corpus of a task."""
-    splits = {"train": task.train, "dev": task.dev, "test": task.test, **task.corpora}
-    return {
-        name: {"rows": len(splits[name]), "sha256": sha256} for name, sha256 in task.hashes.items()
-    }
-
-
-def _versions() -> dict[str, str]:
-    """The versions that a result depends on."""
-    packages = ("tartan", "transformers", "datasets")
-    found = {name: importlib.metadata.version(name) for name in packages}
-    return found | {"torch": torch.__version__, "python": platform.python_version()}
+    export(model.body, head, texts.source.tokenizer, directory / "model")
+    if config.report.examples:
+        predicted = predictions(task.dev, texts.split("dev"), outputs, task.kind, task.labels)
+        write_lines(directory / PREDICTIONS, predicted)
+    return summarise(config, experiment, progress, {"dev": dev, "test": test}, directory)

@@ -70,6 +70,22 @@ class LogOptions:
 
 
 @dataclass
+class ReportOptions:
+    """The page that a run leaves.
+
+    Attributes:
+        examples: how many texts of dev it shows at most, those that are predicted worst; 0 keeps
+            texts, and with them predictions, out of what the run leaves.
+    """
+
+    examples: int = 10
+
+    def __post_init__(self) -> None:
+        """ConfigError where a number has no meaning."""
+        at_least(0, **{"report.examples": self.examples})
+
+
+@dataclass
 class StageConfig:
     """One stage of a schedule, as far as it differs from the run.
 
@@ -132,6 +148,9 @@ class Config:
         eval: evaluation.
         checkpoint: resumable state.
         log: training metrics.
+        report: the page that the run leaves.
+        tracker: where metrics also go: `tensorboard`, `wandb`, `mlflow` or `trackio`; null for
+            nowhere.
     """
 
     primary: Any = None
@@ -156,6 +175,8 @@ class Config:
     eval: EvalOptions = field(default_factory=EvalOptions)
     checkpoint: CheckpointOptions = field(default_factory=CheckpointOptions)
     log: LogOptions = field(default_factory=LogOptions)
+    report: ReportOptions = field(default_factory=ReportOptions)
+    tracker: str | None = None
 
     def __post_init__(self) -> None:
         """ConfigError where a number has no meaning."""

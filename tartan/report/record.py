@@ -11,6 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from tartan.errors import CheckpointError
 from tartan.files import write_text, writing
 
+PREDICTIONS = "predictions-dev.jsonl"
+"""What the best model predicts of dev, a row a line."""
 METRICS, SUMMARY, CONFIG = "metrics.jsonl", "summary.json", ".hydra/config.yaml"
 ORIGIN = "checkpoints/origin.json"
 """What a run began with: its data's hashes, its device, what else its figures depend on."""
@@ -65,6 +67,11 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return content
 
 
+def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    """Write a file of JSON objects, one a line, whole."""
+    write_text(path, "".join(map(_line, lines)))
+
+
 def write_config(directory: Path, files: Mapping[str, DictConfig | list[str]]) -> None:
     """Write .hydra/: the composed configuration, Hydra's own, and the overrides, by file name."""
     with writing(directory):
@@ -73,5 +80,5 @@ def write_config(directory: Path, files: Mapping[str, DictConfig | list[str]]) -
         write_text(directory / ".hydra" / name, OmegaConf.to_yaml(OmegaConf.create(content)))
 
 
-def _line(record: Record) -> str:
+def _line(record: Mapping[str, Any]) -> str:
     return json.dumps(record, allow_nan=False) + "\n"

@@ -14,13 +14,21 @@ from tartan.files import writing
 from tartan.report.curves import Curve, collect, starts
 from tartan.report.figures import inline, lines, matrix, save, scatter
 from tartan.report.mistakes import Confusion, confusion, worst
-from tartan.report.pages import figure, write_csv, write_page
+from tartan.report.pages import duration, figure, size, write_csv, write_page
 from tartan.report.record import CONFIG, METRICS, PREDICTIONS, SUMMARY, read_json
 from tartan.report.text import visible
 
 REPORT = "report.html"
 SHOWN = 24
 """Labels of a matrix at most; of more, the most frequent confusions alone are shown."""
+NUMBERS = "numbers"
+"""What `task.kind` of summary.json is where there are no labels to confuse."""
+RANKINGS: Mapping[str, Mapping[str, Any]] = {
+    "classes": {"title": "The mistakes it is surest of", "size": "probability", "digits": 3},
+    "tags": {"title": "The texts with most wrong words", "size": "wrong words", "digits": 0},
+    NUMBERS: {"title": "The widest misses", "size": "off by", "digits": 3},
+}
+"""How the worst mistakes are ranked, by what labels are."""
 CURVES: Mapping[str, tuple[str, str, str]] = {
     "dev": ("eval/", "on dev", "Dev metrics"),
     "losses": ("train/loss/", "mean loss", "Losses"),
@@ -66,40 +74,42 @@ def write_run_report(directory: Path, examples: int) -> None:
     summary, records = read_json(directory / SUMMARY), read_lines(directory / METRICS)
     assert summary, "a run has a page when it is complete"
     predictions = read_lines(directory / PREDICTIONS)
-    columns = list(dict.fromkeys(key for record in records for key in record))
-    write_csv(
-        directory / "metrics.csv",
-        columns,
-        ([record.get(column, "") for column in columns] for record in records),
-    )
-    errors = None
-    if predictions and not isinstance(predictions[0]["label"], float):
-        errors = confusion(predictions, summary["task"]["labels"])
-        rows = zip(errors.labels, errors.counts, strict=True)
-        write_csv(
-            directory / "confusion.csv",
-            ["given \\ predicted", *errors.labels],
-            ([label, *counts] for label, counts in rows),
-        )
-    plots = curve_plots(records)
-    plots_of_errors = error_plots(predictions, errors)
+    labelled = bool(predictions) and summary["task"]["kind"] != NUMBERS
+    errors = confusion(predictions, summary["task"]["labels"]) if labelled else None
+    write_tables(directory, records, errors)
+    plots, mistakes = curve_plots(records), error_plots(predictions, errors)
     with writing(directory / "figures"):
-        for plot in [*plots, *plots_of_errors]:
+        for plot in [*plots, *mistakes]:
             save(plot.drawn, directory / "figures", plot.name)
     context = {
         "summary": summary,
+        "splits": split_uses(summary),
+        "facts": facts(summary, directory),
         "objectives": objective_rows(summary, records),
         "plots": plots,
-        "errors": errors if errors and len(errors.labels) <= SHOWN else None,
-        "scatter": None if errors else next(iter(plots_of_errors), None),
-        "most": errors.most(10) if errors else [],
         "rows": len(predictions),
+        "errors": errors if errors and len(errors.labels) <= SHOWN else None,
+        "most": errors.most(10) if errors else [],
+        "scatter": None if errors else next(iter(mistakes), None),
+        "ranking": RANKINGS[summary["task"]["kind"]],
         "worst": worst(predictions, examples),
         "config": (directory / CONFIG).read_text(encoding="utf-8"),
-        "directory": directory,
     }
     write_page(directory / "report.md", "run.md", context)
     write_page(directory / REPORT, "run.html", context)
+
+
+def write_tables(
+    directory: Path, records: Sequence[Mapping[str, Any]], errors: Confusion | None
+) -> None:
+    """Write metrics.csv, and confusion.csv where there are labels."""
+    columns = list(dict.fromkeys(key for record in records for key in record))
+    lines = ([record.get(column, "") for column in columns] for record in records)
+    write_csv(directory / "metrics.csv", columns, lines)
+    if errors:
+        counted = zip(errors.labels, errors.counts, strict=True)
+        header = ["given \\ predicted", *errors.labels]
+        write_csv(directory / "confusion.csv", header, ([label, *row] for label, row in counted))
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -133,6 +143,42 @@ def error_plots(predictions: Sequence[Mapping[str, Any]], errors: Confusion | No
     points = Curve(*zip(*pairs, strict=True))
     said = f"{len(pairs)} points, what is predicted over what is given"
     return [Plot("predicted", "Predicted over given", scatter(points, "given", "predicted"), said)]
+
+
+def split_uses(summary: Mapping[str, Any]) -> dict[str, str]:
+    """What each split was used for, in a sentence."""
+    probe, metric = summary["probe_split"], summary["metric"]
+    train = "The end task was trained on it."
+    dev = f"Evaluated while training: chose the model, and when to stop, by {metric}."
+    if probe == "train":
+        train += " A share that was held out gave the dev gradient."
+    elif probe == "dev":
+        dev += " It gave the dev gradient, too, by which the weights were learned."
+    return {"train": train, "dev": dev, "test": "Read once, at the end. It chose nothing."}
+
+
+def facts(summary: Mapping[str, Any], directory: Path) -> dict[str, str]:
+    """What was run, as names and values."""
+    stages = (f"{name} ({trains})" for name, trains in summary["stages"].items())
+    found = {
+        "End task": f"{summary['primary']} on {summary['task']['name']}",
+        "Auxiliary": ", ".join(summary["objectives"]) or "none",
+        "Weighting": summary["weighting"],
+        "Stages": ", ".join(stages),
+        "Model": summary["model"],
+        "Seed": str(summary["seed"]),
+        "Steps": f"{summary['steps']}, the best model is of step {summary['best_step']}",
+        "Time": f"{duration(summary['seconds'])}, {summary['seconds_per_step']:.3f} s a step",
+        "Peak memory": size(summary["peak_memory_bytes"]),
+        "Device": f"{summary['device']}, {summary['precision']}",
+        "Versions": ", ".join(f"{name} {found}" for name, found in summary["versions"].items()),
+        "Directory": str(directory),
+    }
+    if skipped := summary["skipped_steps"]:
+        found["Skipped"] = f"{skipped} steps whose losses or gradients were not finite"
+    for change in summary["changes"]:
+        found[f"Changed at step {change['step']}"] = ", ".join(change["changed"])
+    return found
 
 
 def objective_rows(
