@@ -1,6 +1,6 @@
 """One run: build, train, read the test split once, leave the files."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from tartan.report.record import (
     write_lines,
 )
 from tartan.report.run_page import REPORT, write_run_report
+from tartan.report.tracker import check_tracker, start_tracker
 from tartan.train.checkpoint import Checkpoints
 from tartan.train.evaluate import evaluate, evaluate_rows
 from tartan.train.interrupt import Interrupts
@@ -66,6 +67,7 @@ def run(
         Interrupted: a signal came.
     """
     config = parse(composed)
+    check_tracker(config.tracker)
     directory = run_directory(config, directory)
     with Interrupts() as interrupts, blamed(plugins), locked(directory):
         changed = changed_keys(config, resolved(composed), directory)
@@ -102,25 +104,34 @@ def _train(
         experiment.setup, experiment.stages, experiment.milestones, checkpoints, console, interrupts
     )
     checkpoint, damaged = checkpoints.newest()
-    step = trainer.resume(checkpoint).step if checkpoint else 0
+    reached = trainer.resume(checkpoint) if checkpoint else Progress()
+    step = reached.step
+    if config.tracker:
+        console.tracker = start_tracker(
+            config.tracker, directory, reached.records, asdict(config), console.notice
+        )
     checkpoints.rewind(checkpoint, damaged)
     note_changes([*changed, *moved], step, directory)
     write_json(directory / ORIGIN, asdict(origin))
     write_config(directory, files)
-    notices += [
-        f"{path.name}: {wrong}; it is now {path.name}.damaged, and the run goes on from step {step}"
-        for path, wrong in damaged.items()
-    ]
-    if changed or moved:
-        notices.append(
-            f"the run goes on from step {step} with another {', '.join(changed + moved)}"
-        )
+    notices += _going_on(step, damaged, [*changed, *moved])
     try:
         for notice in (*notices, *experiment.notices):
             console.notice(notice)
         return trainer.train()
     finally:
         console.close()
+
+
+def _going_on(step: int, damaged: Mapping[Path, str], changed: Sequence[str]) -> list[str]:
+    """What the user should know of a run that goes on, a line each."""
+    lines = [
+        f"{path.name}: {wrong}; it is now {path.name}.damaged, and the run goes on from step {step}"
+        for path, wrong in damaged.items()
+    ]
+    if changed:
+        lines.append(f"the run goes on from step {step} with another {', '.join(changed)}")
+    return lines
 
 
 def _finish(

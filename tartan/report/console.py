@@ -15,14 +15,20 @@ from rich.progress import (
 )
 
 from tartan.report.record import MetricsFile, Record
+from tartan.report.tracker import RunTracker
 from tartan.weighting import Cost
 
 
 class RunConsole:
-    """Shows a run's progress, and hands its records on to metrics.jsonl."""
+    """Shows a run's progress, and hands its records on to metrics.jsonl and a tracker.
+
+    Attributes:
+        tracker: where records also go, if anywhere.
+    """
 
     def __init__(self, metrics: MetricsFile, console: Console | None = None) -> None:
         self._metrics = metrics
+        self.tracker: RunTracker | None = None
         self._console = console or Console(soft_wrap=True, highlight=False)
         self._bar: Progress | None = None
         self._task = TaskID(0)
@@ -63,6 +69,8 @@ class RunConsole:
     def record(self, record: Record) -> None:
         """Write a record, and show it where it says how dev does."""
         self._metrics.write(record)
+        if self.tracker:
+            self.tracker.log(record)
         evaluated = any(key.startswith("eval/") for key in record)
         if self._bar:
             self._bar.update(self._task, latest=short(record, ("train/loss/",)))
@@ -75,9 +83,11 @@ class RunConsole:
         self._console.print(text, markup=False)
 
     def close(self) -> None:
-        """Take the bar away, and close metrics.jsonl."""
+        """Take the bar away, and close metrics.jsonl and the tracker."""
         self._hide()
         self._metrics.close()
+        if self.tracker:
+            self.tracker.close()
 
     def _hide(self) -> None:
         """Take the bar away."""
@@ -97,7 +107,7 @@ def outcome(summary: Mapping[str, Any], directory: Path) -> str:
     return (
         f"best model of step {summary['best_step']}: {', '.join(scores)}\n"
         f"weights: {', '.join(weights)}\n"
-        f"in {directory}: summary.json, metrics.jsonl, figures/, checkpoints/, model/"
+        f"in {directory}: report.html, summary.json, metrics.jsonl, checkpoints/, model/"
     )
 
 

@@ -21,6 +21,7 @@ from tartan.report.text import visible
 REPORT = "report.html"
 SHOWN = 24
 """Labels of a matrix at most; of more, the most frequent confusions alone are shown."""
+WEIGHT = "train/weight/"
 NUMBERS = "numbers"
 """What `task.kind` of summary.json is where there are no labels to confuse."""
 RANKINGS: Mapping[str, Mapping[str, Any]] = {
@@ -32,7 +33,7 @@ RANKINGS: Mapping[str, Mapping[str, Any]] = {
 CURVES: Mapping[str, tuple[str, str, str]] = {
     "dev": ("eval/", "on dev", "Dev metrics"),
     "losses": ("train/loss/", "mean loss", "Losses"),
-    "weights": ("train/weight/", "weight", "Weights"),
+    "weights": (WEIGHT, "weight", "Weights"),
     "alignment": ("train/alignment/", "cosine", "Cosine with the dev gradient"),
 }
 """Each figure's name: the metrics it shows, by the beginning of their names, its axis and title."""
@@ -123,10 +124,11 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def curve_plots(records: Sequence[Mapping[str, Any]]) -> list[Plot]:
-    """Dev metrics, losses, weights and alignment over steps, where there are any."""
+    """Dev metrics, losses, weights of several and alignment over steps, where there are any."""
+    several = [line for line in records if sum(key.startswith(WEIGHT) for key in line) > 1]
     plots = []
     for name, (prefix, axis, title) in CURVES.items():
-        if curves := collect(records, prefix):
+        if curves := collect(several if prefix == WEIGHT else records, prefix):
             drawn = lines(curves, "step", axis, starts(records))
             plots.append(Plot(name, title, drawn, told(title, curves)))
     return plots
