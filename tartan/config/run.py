@@ -15,7 +15,6 @@ from tartan.config.parse import parse, resolved
 from tartan.config.resume import (
     Origin,
     changed_keys,
-    changes_of,
     compare,
     note_changes,
     run_directory,

@@ -8,13 +8,16 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tartan.files import writing
 from tartan.report.curves import Curve
 from tartan.report.text import visible
 
@@ -41,8 +44,32 @@ STYLE: Mapping[str, Any] = {
     "axes.spines.right": False,
     "axes.facecolor": "none",
 }
+Band = tuple[Sequence[float], Sequence[float]]
+"""Lower and upper bounds around a curve."""
 _NOTHING: Mapping[str, None] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 """Metadata that an SVG is to have: none, so that it depends on what it shows alone."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A plot on a page.
+
+    Attributes:
+        name: of its files in figures/.
+        title: what it shows.
+        drawn: the plot.
+        told: what it shows, in words, for those who do not see it.
+    """
+
+    name: str
+    title: str
+    drawn: Figure
+    told: str
+
+    @property
+    def svg(self) -> Markup:
+        """The plot for a page."""
+        return Markup(inline(self.drawn, self.name, str(escape(visible(self.told)))))
 
 
 def lines(
@@ -50,7 +77,7 @@ def lines(
     x: str,
     y: str,
     marks: Mapping[str, float] | None = None,
-    bands: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
+    bands: Mapping[str, Band] | None = None,
 ) -> Figure:
     """Curves with their names.
 
@@ -59,7 +86,7 @@ def lines(
         x: what the horizontal axis shows.
         y: what the vertical axis shows.
         marks: names of places on the horizontal axis.
-        bands: lower and upper bounds around curves, by name.
+        bands: what is shaded around curves, by name.
     """
     with _drawing():
         figure, axes = _axes(x, y)
@@ -96,8 +123,21 @@ def intervals(rows: Mapping[str, tuple[float, float, float]], x: str) -> Figure:
             axes.plot([low, high], [place, place], color=SERIES[0], linewidth=2)
             axes.plot([middle], [place], color=SERIES[0], marker="o")
         axes.axvline(0, color=INK, linestyle=":", linewidth=1)
-        axes.set_yticks(range(len(rows)), list(map(visible, rows)))
-        axes.set_ylim(len(rows) - 0.5, -0.5)
+        _rows(axes, list(rows))
+    return figure
+
+
+def dots(rows: Mapping[str, Sequence[float]], x: str) -> Figure:
+    """For each row a point for each of its values, and a line at their mean."""
+    with _drawing():
+        figure, axes = _axes(x, "", height=0.9 + 0.42 * len(rows))
+        for place, values in enumerate(rows.values()):
+            axes.plot(
+                values, [place] * len(values), color=SERIES[0], linestyle="", marker="o", alpha=0.5
+            )
+            mean = sum(values) / len(values)
+            axes.plot([mean, mean], [place - 0.3, place + 0.3], color=SERIES[1], linewidth=2)
+        _rows(axes, list(rows))
     return figure
 
 
@@ -119,12 +159,14 @@ def matrix(counts: Sequence[Sequence[int]], labels: Sequence[str], x: str, y: st
     return figure
 
 
-def save(figure: Figure, directory: Path, name: str) -> None:
-    """Write a plot as PNG and SVG, on white."""
-    directory.mkdir(exist_ok=True)
-    with _drawing():
-        figure.savefig(directory / f"{name}.png", dpi=150, facecolor="white")
-        figure.savefig(directory / f"{name}.svg", facecolor="white", metadata=dict(_NOTHING))
+def save(plots: Sequence[Plot], directory: Path) -> None:
+    """Write plots as PNG and SVG, on white. StorageError where they cannot be written."""
+    with writing(directory), _drawing():
+        directory.mkdir(exist_ok=True)
+        for plot in plots:
+            whole, place = plot.drawn, directory / plot.name
+            whole.savefig(place.with_suffix(".png"), dpi=150, facecolor="white")
+            whole.savefig(place.with_suffix(".svg"), facecolor="white", metadata=dict(_NOTHING))
 
 
 def inline(figure: Figure, name: str, label: str) -> str:
@@ -151,15 +193,19 @@ def inline(figure: Figure, name: str, label: str) -> str:
 _SPOKEN = 'role="img" aria-label="{label}"'
 
 
-def _axes(
-    x: str, y: str, width: float = SIZE[0], height: float = SIZE[1]
-) -> tuple[Figure, Axes]:
+def _axes(x: str, y: str, width: float = SIZE[0], height: float = SIZE[1]) -> tuple[Figure, Axes]:
     """An empty plot."""
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     axes.set(xlabel=visible(x), ylabel=visible(y))
     axes.grid(visible=True)
     return figure, axes
+
+
+def _rows(axes: Axes, names: Sequence[str]) -> None:
+    """Names on the vertical axis, the first on top."""
+    axes.set_yticks(range(len(names)), [visible(name)[:40] for name in names])
+    axes.set_ylim(len(names) - 0.5, -0.5)
 
 
 def _legend(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:

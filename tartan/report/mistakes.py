@@ -43,7 +43,7 @@ class Confusion:
     counts: tuple[tuple[int, ...], ...]
 
     def most(self, number: int) -> list[tuple[str, str, int]]:
-        """The pairs of unlike labels that are taken for each other most: given, predicted, count."""
+        """The commonest confusions: what was given, what was predicted, how often."""
         pairs = [
             (given, predicted, self.counts[row][column])
             for row, given in enumerate(self.labels)

@@ -56,13 +56,13 @@ def visible_lines(text: str) -> str:
     return "\r\n".join(map(visible, text.split("\r\n")))
 
 
-def figure(value: float, digits: int = 4) -> str:
-    """A figure with some digits behind the point.
+def figure(value: float | None, digits: int = 4, sign: str = "") -> str:
+    """A figure with some digits behind the point; a dash for what is not known.
 
-    >>> figure(0.98765)
-    '0.9877'
+    >>> figure(0.98765), figure(0.5, 2, "+"), figure(None)
+    ('0.9877', '+0.50', '-')
     """
-    return f"{value:.{digits}f}"
+    return "-" if value is None else f"{value:{sign}.{digits}f}"
 
 
 def duration(seconds: float) -> str:

@@ -2,21 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup, escape
-from matplotlib.figure import Figure
-
 from tartan.errors import CheckpointError
-from tartan.files import writing
 from tartan.report.curves import Curve, collect, starts
-from tartan.report.figures import inline, lines, matrix, save, scatter
+from tartan.report.figures import Plot, lines, matrix, save, scatter
 from tartan.report.mistakes import Confusion, confusion, worst
-from tartan.report.pages import duration, figure, size, write_csv, write_page
+from tartan.report.pages import duration, size, write_csv, write_page
 from tartan.report.record import CONFIG, METRICS, PREDICTIONS, SUMMARY, read_json
-from tartan.report.text import visible
 
 REPORT = "report.html"
 SHOWN = 24
@@ -39,28 +33,6 @@ CURVES: Mapping[str, tuple[str, str, str]] = {
 """Each figure's name: the metrics it shows, by the beginning of their names, its axis and title."""
 
 
-@dataclass(frozen=True)
-class Plot:
-    """A plot on a page.
-
-    Attributes:
-        name: of its files in figures/.
-        title: what it shows.
-        drawn: the plot.
-        told: what it shows, in words, for those who do not see it.
-    """
-
-    name: str
-    title: str
-    drawn: Figure
-    told: str
-
-    @property
-    def svg(self) -> Markup:
-        """The plot for a page."""
-        return Markup(inline(self.drawn, self.name, str(escape(visible(self.told)))))  # noqa: S704
-
-
 def write_run_report(directory: Path, examples: int) -> None:
     """Write figures/, metrics.csv, confusion.csv, report.md, and report.html last.
 
@@ -79,9 +51,7 @@ def write_run_report(directory: Path, examples: int) -> None:
     errors = confusion(predictions, summary["task"]["labels"]) if labelled else None
     write_tables(directory, records, errors)
     plots, mistakes = curve_plots(records), error_plots(predictions, errors)
-    with writing(directory / "figures"):
-        for plot in [*plots, *mistakes]:
-            save(plot.drawn, directory / "figures", plot.name)
+    save([*plots, *mistakes], directory / "figures")
     context = {
         "summary": summary,
         "splits": split_uses(summary),
@@ -186,18 +156,15 @@ def facts(summary: Mapping[str, Any], directory: Path) -> dict[str, str]:
 def objective_rows(
     summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Each objective: its weight at the end, its first and last loss, its last alignment."""
+    """Each objective: weight at the end, first and last loss, last cosine; None where there is none."""
     kinds = {kind: collect(records, f"train/{kind}/") for kind in ("loss", "alignment")}
+    weights = summary["weights"]
     rows = []
     for name in [summary["primary"], *summary["objectives"]]:
         loss, alignment = (kinds[kind].get(name) for kind in ("loss", "alignment"))
-        rows.append({
-            "name": name,
-            "weight": figure(summary["weights"][name], 3) if name in summary["weights"] else "–",
-            "first": figure(loss.y[0], 3) if loss else "–",
-            "last": figure(loss.y[-1], 3) if loss else "–",
-            "alignment": figure(alignment.y[-1], 3) if alignment else "–",
-        })  # fmt: skip
+        ends = {"first": loss and loss.y[0], "last": loss and loss.y[-1]}
+        cosine = alignment and alignment.y[-1]
+        rows.append({"name": name, "weight": weights.get(name), **ends, "cosine": cosine})
     return rows
 
 

@@ -1,7 +1,7 @@
 """Experiment trackers: what metrics.jsonl holds, told to TensorBoard, W&B, MLflow or trackio too.
 
-They are reached through Accelerate, as everywhere in the Hugging Face ecosystem. A tracker's project
-is `tartan`, unless its own environment variable names another.
+They are reached through Accelerate, as everywhere in the Hugging Face ecosystem. The project is
+`tartan`, unless the tracker's environment variable names another.
 """
 
 import os
