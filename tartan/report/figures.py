@@ -26,10 +26,10 @@ INK = "#101214"
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#b05a8c", "#7a6a00", "#56799c")
 """Of lines, in turn: told apart by most who see colours otherwise, as lines' dashes are by all."""
 DASHES = ("-", "--", "-.", ":")
-SIZE = (4.6, 3.0)
+SIZE = (4.8, 3.2)
 """Inches; the text of a plot this narrow can be read on a phone."""
 STYLE: Mapping[str, Any] = {
-    "font.size": 9,
+    "font.size": 10,
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "tartan",  # the same plot is the same file
     "text.parse_math": False,  # a name may hold a dollar sign

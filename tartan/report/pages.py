@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tartan.files import write_text
-from tartan.report.text import markdown, visible
+from tartan.report.text import cut, markdown, visible
 
 
 def write_page(path: Path, template: str, context: Mapping[str, Any]) -> None:
@@ -38,7 +38,7 @@ def environment(html: bool) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {"figure": figure, "duration": duration, "size": size, "thousands": thousands}
+    made.filters |= {f.__name__: f for f in (cut, duration, figure, size, thousands)}
     return made
 
 

@@ -156,7 +156,7 @@ def facts(summary: Mapping[str, Any], directory: Path) -> dict[str, str]:
 def objective_rows(
     summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Each objective: weight at the end, first and last loss, last cosine; None where there is none."""
+    """Each objective: its weight at the end, its first and last loss, its last cosine, or None."""
     kinds = {kind: collect(records, f"train/{kind}/") for kind in ("loss", "alignment")}
     weights = summary["weights"]
     rows = []

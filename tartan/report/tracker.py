@@ -7,12 +7,12 @@ They are reached through Accelerate, as everywhere in the Hugging Face ecosystem
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
-from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker
+from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker, get_available_trackers
+from accelerate.utils import LoggerType
 
 from tartan.errors import ConfigError, suggest
 from tartan.report.record import Record, read_json, write_json
@@ -34,7 +34,7 @@ def check_tracker(name: str | None) -> None:
         return
     if name not in TRACKERS:
         raise ConfigError(f"tracker={name}: {suggest(name, TRACKERS)}")
-    if find_spec(name) is None:
+    if LoggerType(name) not in get_available_trackers():
         raise ConfigError(f"tracker={name}: it is not installed: pip install {name}")
 
 
