@@ -29,7 +29,10 @@ def test_the_command_of_the_readme_trains_and_leaves_its_files(tartan: Tartan, t
     answer = tartan("run", "objectives=[mlm]", "weighting=meta", "run_dir=out", *SMALL)
     assert answer.status == 0, answer.err
     left = {path.name for path in (tmp_path / "out").iterdir()}
-    assert left == {".hydra", "checkpoints", "metrics.jsonl", "model", "summary.json", "figures"}
+    assert left == {
+        ".hydra", "checkpoints", "metrics.jsonl", "model", "summary.json", "figures",
+        "predictions-dev.jsonl", "report.html", "report.md", "metrics.csv", "confusion.csv",
+    }  # fmt: skip
     assert {p.name for p in (tmp_path / "out/.hydra").iterdir()} == {
         "config.yaml", "hydra.yaml", "overrides.yaml",
     }  # fmt: skip

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from ast import literal_eval
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -41,4 +42,7 @@ def test_a_wheel_brings_plugins_and_configurations(tmp_path: Path):
     said = run(sys.executable, *asked, cwd=elsewhere, PYTHONPATH=str(site))
     assert "tapt:" in said
     assert "similarity: cosine" in said
+    program = "from tartan.report.pages import environment as e; print(e(True).list_templates())"
+    said = run(sys.executable, "-P", "-c", program, cwd=elsewhere, PYTHONPATH=str(site))
+    assert {"page.css", "page.html", "run.html", "run.md", "study.html"} <= set(literal_eval(said))
     assert list(elsewhere.iterdir()) == []

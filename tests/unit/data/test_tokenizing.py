@@ -166,6 +166,7 @@ def test_a_word_that_no_token_stands_for_is_left_out_with_its_label(tokenizer):
     tokenized = tokenize(tagged(["one", "\u200b", "two"]), tokenizer, 8)
     assert tokenized.rows[0]["label"] == [0, 2]
     assert tokenized.rows[0]["positions"] == [1, 2]
+    assert tokenized.rows[0]["kept"] == [0, 2]
     assert (tokenized.truncated, tokenized.lost_words) == (0, 1)
 
 
