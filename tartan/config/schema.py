@@ -75,7 +75,7 @@ class ReportOptions:
 
     Attributes:
         examples: how many texts of dev it shows at most, those that are predicted worst; 0 keeps
-            texts, and with them predictions, out of what the run leaves.
+            all texts out of what the run leaves.
     """
 
     examples: int = 10

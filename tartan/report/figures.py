@@ -182,15 +182,19 @@ def inline(figure: Figure, name: str, label: str) -> str:
         figure.savefig(file, format="svg", facecolor="none", metadata=dict(_NOTHING))
     svg = file.getvalue()
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"(\bid=\"|url\(#|href=\"#)", rf"\g<1>{name}-", svg)
-    svg = re.sub(r"<svg [^>]*?(viewBox=\"[^\"]*\")[^>]*>", rf"<svg \1 {_SPOKEN}>", svg, count=1)
-    svg = svg.replace("{label}", label, 1).replace(INK, "currentColor")
+    svg = re.sub(r"<[^>]*>", lambda tag: _at_home(tag[0], name), svg)
+    head, _, rest = svg.partition(">")
+    shape = re.search(r"viewBox=\"[^\"]*\"", head)
+    assert shape, "matplotlib says how large a plot is"
+    return f'<svg {shape[0]} role="img" aria-label="{label}">{rest}'
+
+
+def _at_home(tag: str, name: str) -> str:
+    """A tag of an SVG as it is in a page: ids of its own, the page's colours."""
+    tag = re.sub(r"(\bid=\"|url\(#|href=\"#)", rf"\g<1>{name}-", tag).replace(INK, "currentColor")
     for number, colour in enumerate(SERIES, start=1):
-        svg = svg.replace(colour, f"var(--series-{number})")
-    return svg
-
-
-_SPOKEN = 'role="img" aria-label="{label}"'
+        tag = tag.replace(colour, f"var(--series-{number})")
+    return tag
 
 
 def _axes(x: str, y: str, width: float = SIZE[0], height: float = SIZE[1]) -> tuple[Figure, Axes]:

@@ -60,6 +60,11 @@ def confusion(predictions: Sequence[Prediction], labels: Sequence[str]) -> Confu
     return Confusion(tuple(labels), rows)
 
 
+def shown(predictions: Sequence[Prediction]) -> list[Prediction]:
+    """The predictions whose texts were kept."""
+    return [prediction for prediction in predictions if {"text", "words"} & prediction.keys()]
+
+
 def worst(predictions: Sequence[Prediction], number: int) -> list[Mistake]:
     """The mistakes that the model is surest of; of words the rows with most, of numbers the widest.
 
@@ -67,7 +72,7 @@ def worst(predictions: Sequence[Prediction], number: int) -> list[Mistake]:
         predictions: of dev, never of test: what is looked at may be chosen by.
         number: how many at most.
     """
-    mistakes = [mistake for mistake in map(_mistake, predictions) if mistake.size > 0]
+    mistakes = [mistake for mistake in map(_mistake, shown(predictions)) if mistake.size > 0]
     return sorted(mistakes, key=lambda mistake: (-mistake.size, mistake.row))[:number]
 
 

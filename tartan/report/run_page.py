@@ -8,7 +8,7 @@ from typing import Any
 from tartan.errors import CheckpointError
 from tartan.report.curves import Curve, collect, starts
 from tartan.report.figures import Plot, lines, matrix, save, scatter
-from tartan.report.mistakes import Confusion, confusion, worst
+from tartan.report.mistakes import Confusion, confusion, shown, worst
 from tartan.report.pages import duration, size, write_csv, write_page
 from tartan.report.record import CONFIG, METRICS, PREDICTIONS, SUMMARY, read_json
 
@@ -63,6 +63,7 @@ def write_run_report(directory: Path, examples: int) -> None:
         "most": errors.most(10) if errors else [],
         "scatter": None if errors else next(iter(mistakes), None),
         "ranking": RANKINGS[summary["task"]["kind"]],
+        "examples": examples and len(shown(predictions)),
         "worst": worst(predictions, examples),
         "config": (directory / CONFIG).read_text(encoding="utf-8"),
     }

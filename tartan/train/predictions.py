@@ -13,6 +13,9 @@ Prediction = Mapping[str, Any]
 `predicted`, names or numbers; `probability` of what is predicted, except of numbers. Of words, the
 last three are lists."""
 
+TEXTS = frozenset(("text", "text_pair", "words"))
+"""What a row's prediction holds of its text."""
+
 
 def predictions(
     texts: Dataset,

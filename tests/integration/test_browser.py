@@ -84,7 +84,7 @@ def test_a_page_fits_and_can_be_read(
     paper = chromium.evaluate("getComputedStyle(document.body).backgroundColor")
     assert paper == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(13, 17, 23)")
     seen = chromium.evaluate(CONTRASTS)
-    assert len(seen) > 100
+    assert len(seen) > 50
     assert seen[0][0] >= 4.5, seen[:5]
 
 

@@ -91,7 +91,6 @@ def test_names_of_others_are_shown_and_never_acted_on(tmp_path: Path, text: str)
 
 
 def test_a_study_without_finished_runs_has_a_page(tmp_path: Path):
-    write_study(tmp_path / "other")
     page = written(tmp_path / "study", runs=[], pairs=[])
     assert page.all("svg") == []
     assert "Paired differences" not in page.texts("h2")
