@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from markupsafe import Markup, escape
@@ -21,6 +21,9 @@ from tartan.files import writing
 from tartan.report.curves import Curve
 from tartan.report.text import visible
 
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
 INK = "#101214"
 """Axes and text; a page has its own colour in its place."""
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#b05a8c", "#7a6a00", "#56799c")
@@ -28,7 +31,7 @@ SERIES = ("#0072b2", "#d55e00", "#009e73", "#b05a8c", "#7a6a00", "#56799c")
 DASHES = ("-", "--", "-.", ":")
 SIZE = (4.8, 3.2)
 """Inches; the text of a plot this narrow can be read on a phone."""
-STYLE: Mapping[str, Any] = {
+STYLE: "dict[RcKeyType, Any]" = {
     "font.size": 10,
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "tartan",  # the same plot is the same file
@@ -99,8 +102,10 @@ def lines(
                 axes.fill_between(curve.x, *bands[name], color=colour, alpha=0.18, linewidth=0)
         for name, place in (marks or {}).items():
             axes.axvline(place, color=INK, linestyle=":", linewidth=1)
-            at = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
-            axes.annotate(visible(name), (place, 1), (3, 0), va="top", rotation=90, **at)
+            axes.annotate(
+                visible(name), (place, 1), (3, 0), ("data", "axes fraction"), "offset points",
+                va="top", rotation=90,
+            )  # fmt: skip
         _legend(figure, list(axes.lines[: len(curves)]), list(curves))
     return figure
 
@@ -224,6 +229,6 @@ def _legend(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> Non
 @contextmanager
 def _drawing() -> Iterator[None]:
     """The style; a name that the font has no letters for is drawn with boxes, and no warning."""
-    with mpl.rc_context(dict(STYLE)), warnings.catch_warnings():
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield

@@ -150,4 +150,4 @@ def _finished(study: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
 
 
 def _page(directory: Path, run: Mapping[str, Any]) -> Path:
-    return directory / run["directory"] / "report.html"
+    return directory / str(run["directory"]) / "report.html"

@@ -52,9 +52,11 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     write_run_report(write_run(place / "run"), 10)
     write_study_report(write_study(place / "study"))
     labels = [*HOSTILE, "a label of many words " * 5, "x" * 200]
-    lines = [prediction(n, f"{label} " * 9, label, labels[0], 0.5) for n, label in enumerate(labels)]
+    lines = [
+        prediction(n, f"{label} " * 9, label, labels[0], 0.5) for n, label in enumerate(labels)
+    ]
     write_run_report(
-        write_run(place / "hostile", labels=labels, predictions=lines, name="y" * 90), 10
+        write_run(place / "hostile", labels=labels, predictions=lines, names=["y" * 90]), 10
     )
     return {
         "run": place / "run/report.html",

@@ -90,17 +90,17 @@ def check_self_contained(page: Page) -> None:
 
 def write_run(directory: Path, **changes: Any) -> Path:
     """A complete run of a classification; `changes` replace or add to its summary."""
-    name = changes.pop("name", "mlm")
+    names = changes.pop("names", ["mlm"])
     labels = changes.pop("labels", ["cold", "warm"])
     lines = changes.pop("predictions", None)
     summary = {
-        "seed": 3, "primary": "classification", "objectives": [name], "weighting": "meta",
+        "seed": 3, "primary": "classification", "objectives": names, "weighting": "meta",
         "task": {"name": "colours", "kind": "classes", "labels": labels}, "model": "tiny",
         "stages": {"joint": "all", "finetune": "primary"}, "metric": "macro_f1",
         "probe_split": "dev", "dev": {"macro_f1": 0.7512, "accuracy": 0.75},
         "test": {"macro_f1": 0.7001, "accuracy": 0.71}, "best_step": 20, "steps": 40,
         "seconds": 83.0, "seconds_per_step": 0.5, "peak_memory_bytes": 834_000_000,
-        "weights": {"classification": 0.6, name: 0.4}, "skipped_steps": 0, "changes": [],
+        "weights": {"classification": 0.6} | dict.fromkeys(names, 0.4), "skipped_steps": 0, "changes": [],
         "device": "cpu", "precision": "fp32", "versions": {"tartan": "0.1.0", "torch": "2.13.0"},
         "data": {split: {"rows": 4000, "sha256": f"{split}hash"}
                  for split in ("train", "dev", "test", "task")},
@@ -109,8 +109,8 @@ def write_run(directory: Path, **changes: Any) -> Path:
         {"step": step, "stage": "joint" if step <= 20 else "finetune",
          "train/loss/classification": 1 / step, "eval/macro_f1": step / 60,
          "train/weight/classification": 0.6 if step <= 20 else 1.0,
-         **({f"train/loss/{name}": 6 - step / 10, f"train/weight/{name}": 0.4,
-             f"train/alignment/{name}": 0.1} if step <= 20 else {})}
+         **{f"train/{kind}/{name}": value for name in names if step <= 20
+            for kind, value in (("loss", 6 - step / 10), ("weight", 0.4), ("alignment", 0.1))}}
         for step in (10, 20, 30, 40)
     ]  # fmt: skip
     if lines is None:
@@ -121,7 +121,7 @@ def write_run(directory: Path, **changes: Any) -> Path:
             prediction(3, "tea", labels[1], labels[1], 0.7),
         ]
     (directory / ".hydra").mkdir(parents=True)
-    (directory / ".hydra/config.yaml").write_text(f"seed: 3\nnote: {json.dumps(name)}\n")
+    (directory / ".hydra/config.yaml").write_text(f"seed: 3\nnote: {json.dumps(names)}\n")
     (directory / "summary.json").write_text(json.dumps(summary))
     write_lines(directory / "metrics.jsonl", records)
     if lines:
@@ -171,9 +171,10 @@ def write_study(directory: Path, **changes: Any) -> Path:
 
 def _run(arm: str, seed: int, test: float) -> dict[str, Any]:
     curve = [
-        {"step": step, "primary_examples": 8 * step, "seconds": step / (2 + seed), "value": test / 2}
+        {"step": step, "primary_examples": 8 * step, "seconds": step / (2 + seed),
+         "value": test / 2}
         for step in (3, 6)
-    ]
+    ]  # fmt: skip
     weights = {"classification": 0.7, "mlm": 0.3 - seed / 100} if arm == "meta" else {arm: 1.0}
     return {
         "arm": arm, "seed": seed, "directory": f"{arm}/seed{seed}", "status": "finished",
