@@ -26,14 +26,16 @@ CONTRASTS = """
   const over = (top, base) => base.map((v, i) => top[i] * top[3] + v * (1 - top[3]));
   const behind = element => {
     const layers = [];
-    for (let e = element; e; e = e.parentElement) layers.push(parts(getComputedStyle(e).backgroundColor));
+    for (let e = element; e; e = e.parentElement)
+      layers.push(parts(getComputedStyle(e).backgroundColor));
     return layers.reverse().reduce((base, top) => over(top, base), [255, 255, 255]);
   };
   const seen = [];
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const element = walker.currentNode.parentElement;
-    if (!walker.currentNode.data.trim() || element.closest('style, details:not([open]) pre')) continue;
+    if (!walker.currentNode.data.trim()) continue;
+    if (element.closest('style, details:not([open]) pre')) continue;
     const style = getComputedStyle(element), base = behind(element);
     const ink = parts(element.closest('svg') ? style.fill : style.color);
     const [low, high] = [light(over(ink, base)), light(base)].sort((a, b) => a - b);

@@ -100,7 +100,8 @@ def write_run(directory: Path, **changes: Any) -> Path:
         "probe_split": "dev", "dev": {"macro_f1": 0.7512, "accuracy": 0.75},
         "test": {"macro_f1": 0.7001, "accuracy": 0.71}, "best_step": 20, "steps": 40,
         "seconds": 83.0, "seconds_per_step": 0.5, "peak_memory_bytes": 834_000_000,
-        "weights": {"classification": 0.6} | dict.fromkeys(names, 0.4), "skipped_steps": 0, "changes": [],
+        "weights": {"classification": 0.6} | dict.fromkeys(names, 0.4),
+        "skipped_steps": 0, "changes": [],
         "device": "cpu", "precision": "fp32", "versions": {"tartan": "0.1.0", "torch": "2.13.0"},
         "data": {split: {"rows": 4000, "sha256": f"{split}hash"}
                  for split in ("train", "dev", "test", "task")},
