@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,10 +70,20 @@ class Plot:
     drawn: Figure
     told: str
 
+    @cached_property
+    def svg(self) -> str:
+        """The plot as an SVG element, without a background."""
+        file = io.StringIO()
+        with _drawing():
+            _place(self.drawn)
+            self.drawn.savefig(file, format="svg", facecolor="none", metadata=dict(_NOTHING))
+        drawn = file.getvalue()
+        return drawn[drawn.index("<svg") :]
+
     @property
-    def svg(self) -> Markup:
+    def inline(self) -> Markup:
         """The plot for a page."""
-        return Markup(inline(self.drawn, self.name, str(escape(visible(self.told)))))
+        return Markup(inline(self.svg, self.name, str(escape(visible(self.told)))))
 
 
 def lines(
@@ -169,24 +180,20 @@ def save(plots: Sequence[Plot], directory: Path) -> None:
     with writing(directory), _drawing():
         directory.mkdir(exist_ok=True)
         for plot in plots:
-            whole, place = plot.drawn, directory / plot.name
-            whole.savefig(place.with_suffix(".png"), dpi=150, facecolor="white")
-            whole.savefig(place.with_suffix(".svg"), facecolor="white", metadata=dict(_NOTHING))
+            place = directory / plot.name
+            svg = plot.svg.replace("<svg ", '<svg style="background: white" ', 1)
+            place.with_suffix(".svg").write_text(svg, encoding="utf-8")
+            plot.drawn.savefig(place.with_suffix(".png"), dpi=150, facecolor="white")
 
 
-def inline(figure: Figure, name: str, label: str) -> str:
-    """A plot as an SVG element for a page.
+def inline(svg: str, name: str, label: str) -> str:
+    """An SVG element as a page can hold it.
 
     Args:
-        figure: the plot.
+        svg: as a plot has it.
         name: its name in the page, a word: its ids begin with it.
         label: what a screen reader says in its place; text that is already escaped.
     """
-    file = io.StringIO()
-    with _drawing():
-        figure.savefig(file, format="svg", facecolor="none", metadata=dict(_NOTHING))
-    svg = file.getvalue()
-    svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<[^>]*>", lambda tag: _at_home(tag[0], name), svg)
     head, _, rest = svg.partition(">")
     shape = re.search(r"viewBox=\"[^\"]*\"", head)
@@ -200,6 +207,12 @@ def _at_home(tag: str, name: str) -> str:
     for number, colour in enumerate(SERIES, start=1):
         tag = tag.replace(colour, f"var(--series-{number})")
     return tag
+
+
+def _place(figure: Figure) -> None:
+    """Find once where everything in a plot stands, not each time it is drawn."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
 
 
 def _axes(x: str, y: str, width: float = SIZE[0], height: float = SIZE[1]) -> tuple[Figure, Axes]:

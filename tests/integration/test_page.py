@@ -60,7 +60,8 @@ def test_texts_are_kept_out_of_what_a_run_leaves(tartan: Tartan, tmp_path: Path)
 
 
 def test_numbers_are_predicted_row_by_row(tartan: Tartan, tmp_path: Path):
-    data = write_task(tmp_path / "data", train=NUMBERS, dev=NUMBERS[::-1], test=NUMBERS)
+    data = write_task(tmp_path / "data", train=NUMBERS, dev=NUMBERS[::-1], test=NUMBERS,
+                      unlabelled="some other text\n")  # fmt: skip
     answer = tartan("run", "primary=regression", "data=jsonl", f"data.dir={data}", "run_dir=out",
                     "schedule=finetune", *MODEL)  # fmt: skip
     assert answer.status == 0, answer.err
@@ -76,7 +77,8 @@ def test_numbers_are_predicted_row_by_row(tartan: Tartan, tmp_path: Path):
 def test_words_are_predicted_one_by_one_without_those_that_no_token_stands_for(
     tartan: Tartan, tmp_path: Path
 ):
-    data = write_task(tmp_path / "data", train=TAGS, dev=TAGS, test=TAGS)
+    data = write_task(tmp_path / "data", train=TAGS, dev=TAGS, test=TAGS,
+                      unlabelled="some other text\n")  # fmt: skip
     answer = tartan("run", "primary=tokens", "data=jsonl", f"data.dir={data}", "run_dir=out",
                     "schedule=finetune", *MODEL)  # fmt: skip
     assert answer.status == 0, answer.err
