@@ -122,7 +122,7 @@ def compare(now: Origin, config: Config, directory: Path) -> tuple[list[str], li
         )
     was = {"device": before.device, "precision": before.precision}
     here = {"device": now.device, "precision": now.precision}
-    computing = _differing(was, here)
+    computing = sorted(_differing(was, here))
     if computing and not config.resume_changed:
         raise CheckpointError(
             f"{directory} began with {_pairs(was)} and would go on with {_pairs(here)}, which is "
