@@ -120,6 +120,7 @@ class Config:
         accumulate: micro-batches of each objective in a step.
         precision: `auto`, `fp32` or `bf16`.
         device: `auto`, or a torch device.
+        compile: whether torch.compile fuses the body's layers; the first steps then take long.
         on_nonfinite: what to do about a step whose loss or gradient is not finite: `stop`, or
             `skip`, which moves nothing in it.
         max_skipped: how many steps of a run are skipped before it stops all the same.
@@ -146,6 +147,7 @@ class Config:
     accumulate: int = 1
     precision: str = "auto"
     device: str = "auto"
+    compile: bool = False
     on_nonfinite: str = "stop"
     max_skipped: int = 10
     run_dir: str = ""
