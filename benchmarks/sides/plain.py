@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 
 from benchmarks.arithmetic import Body, Work, gradient_bytes, objectives_work
-from benchmarks.experiment import experiment, without_dropout
+from benchmarks.experiment import STEPS, experiment, without_dropout
 from benchmarks.setting import Setting
 from benchmarks.sides.masked_lm import free_body, padded, plain_masked_lm
 from benchmarks.sides.side import Measured, Probed, Side, body_gradient
@@ -51,7 +51,7 @@ class Plain(Side):
         self._pad = built.texts.source.tokenizer.pad_token_id
         heads = [p for p in self._every() if id(p) not in set(map(id, self._shared()))]
         options = next(iter(built.stages.values())).optimizer
-        self._optimiser = Optimiser(self._shared(), heads, options, 1000)
+        self._optimiser = Optimiser(self._shared(), heads, options, STEPS)
 
     def gradient(self, reference: Measured | None) -> Measured:
         """Of the first step; the dev gradient with the reference's probe and rows."""
@@ -161,7 +161,7 @@ class PlainMeta(Plain):
         return self._logits.softmax(0)
 
     def work(self) -> Work:
-        """What the method asks for: the body's features once for a fit, though it runs ten times."""
+        """What the method asks for: features once for a fit, though the body runs ten times."""
         sizes = self._options.fit_batch_size, self._options.grad_batch_size
         return super().work() + Work(0, self._body.dev_gradient(self._run.probed, *sizes))
 

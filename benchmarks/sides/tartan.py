@@ -61,6 +61,36 @@ class TartanSide(Side):
         return work
 
 
+def static(setting: Setting) -> Side:
+    """MT-TARTAN with one auxiliary objective."""
+    return TartanSide(setting)
+
+
+def meta(setting: Setting) -> Side:
+    """META-TARTAN with one auxiliary objective."""
+    return TartanSide(setting, 1, "weighting=meta")
+
+
+def meta_every_4(setting: Setting) -> Side:
+    """META-TARTAN that measures the dev gradient in every fourth step."""
+    return TartanSide(setting, 1, "weighting=meta", "weighting.every=4")
+
+
+def mlm(setting: Setting) -> Side:
+    """Masked language modelling alone."""
+    return TartanSide(setting, 1, "schedule=pretrain")
+
+
+def static_n(setting: Setting) -> Side:
+    """MT-TARTAN with the setting's number of objectives."""
+    return TartanSide(setting, setting.objectives - 1)
+
+
+def meta_n(setting: Setting) -> Side:
+    """META-TARTAN with the setting's number of objectives."""
+    return TartanSide(setting, setting.objectives - 1, "weighting=meta")
+
+
 class Numbered(Sequence[Row]):
     """Rows that say which they are: each has its place as `row`."""
 

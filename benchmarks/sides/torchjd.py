@@ -60,6 +60,10 @@ class MinimumNorm(Weighting):
 class TartanGramian(TartanSide):
     """tartan's step, with the Gramian of all objectives."""
 
+    def __init__(self, setting: Setting) -> None:
+        """Build a run of the setting's number of objectives."""
+        super().__init__(setting, setting.objectives - 1)
+
     def prepare(self, setup: Setup) -> Setup:
         """Weigh by `MinimumNorm`."""
         device = setup.runtime.device

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import (
     DataCollatorForLanguageModeling,
+    PrinterCallback,
     Trainer,
     TrainerCallback,
     TrainerControl,
@@ -146,9 +147,11 @@ class TrainerSide(Side):
             dataloader_pin_memory=self.device.type == "cuda",
             **grouped_by_length(),
         )
-        return Trainer(
+        trainer = Trainer(
             model, arguments, data_collator=collate, train_dataset=self._rows, callbacks=[callback]
         )
+        trainer.remove_callback(PrinterCallback)
+        return trainer
 
 
 def grouped_by_length() -> dict[str, Any]:
