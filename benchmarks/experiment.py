@@ -72,8 +72,13 @@ def _build(setting: Setting, *overrides: str) -> Experiment:
 
 def _shared(setting: Setting) -> Sequence[str]:
     """The overrides that do not depend on the side."""
+    words = setting.words
     data = ["data=demo"]
+    if words is not None:
+        data += [f"data.min_words={words}", f"data.max_words={words}"]
     if setting.data != "demo":
+        if words is not None:
+            raise ConfigError(f"--words {words} is for the demo: leave it out with --data")
         if not Path(setting.data).is_dir():
             raise ConfigError(f"--data {setting.data} is no directory: give one, or demo")
         data = ["data=jsonl", f"data.dir='{setting.data}'"]

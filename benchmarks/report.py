@@ -73,22 +73,31 @@ def report(
     """
     results = [result for group in groups.values() for result in group.results.values()]
     return {
+        **origin(command, results, started),
+        "setting": setting.as_dict(),
+        "groups": {name: group_report(group) for name, group in groups.items()},
+    }
+
+
+def origin(command: str, results: Sequence[Result], started: datetime) -> dict[str, Any]:
+    """Where measurements come from: the command, the day, the commit, the machine, versions."""
+    return {
         "command": command,
         "date": started.astimezone(UTC).strftime("%Y-%m-%d"),
         "commit": commit(),
         "machine": machine(results[0].facts.device if results else "cpu"),
         "versions": versions(),
-        "setting": setting.as_dict(),
         "matrix_peak_flops": _peaks(results),
-        "groups": {
-            name: {
-                "sides": {name: side(result) for name, result in group.results.items()},
-                "ratios": ratios(group.results),
-                "extra_memory": extra_memory(group.results),
-                "refused": dict(group.refused),
-            }
-            for name, group in groups.items()
-        },
+    }
+
+
+def group_report(group: Group) -> dict[str, Any]:
+    """What was measured of a group."""
+    return {
+        "sides": {name: side(result) for name, result in group.results.items()},
+        "ratios": ratios(group.results),
+        "extra_memory": extra_memory(group.results),
+        "refused": dict(group.refused),
     }
 
 

@@ -229,6 +229,7 @@ def serve() -> None:
     local: Local | None = None
     for line in sys.stdin:
         method, arguments = json.loads(line)
+        answer: dict[str, Any]
         try:
             if method == "build":
                 setting = Setting(**arguments["setting"])

@@ -15,9 +15,10 @@ class Setting:
     Attributes:
         model: a Hugging Face directory, an id on the hub, or a name of `SIZES`: random weights.
         data: `demo`, or a directory with train.jsonl, dev.jsonl and test.jsonl.
+        words: of each text of the demo; None for what the demo has by itself.
         batch: rows of each objective in a step.
         length: the longest sequence, in tokens.
-        objectives: how many train together, the primary included, where the Gramian is measured.
+        objectives: how many train together, the primary included, on sides of "n objectives".
         device: `auto`, or a torch device.
         precision: `auto`, `fp32` or `bf16`; of every side but the plain loop.
         plain_precision: the plain loop's; the released code computes in fp32.
@@ -26,6 +27,7 @@ class Setting:
 
     model: str = "tiny"
     data: str = "demo"
+    words: int | None = None
     batch: int = 32
     length: int = 128
     objectives: int = 4
@@ -56,10 +58,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", default=default.data, help="demo, or a directory of train, dev and test.jsonl"
     )
+    parser.add_argument("--words", type=count, help="of each text of the demo")
     parser.add_argument("--batch", type=count, default=default.batch, help="rows an objective")
     parser.add_argument("--length", type=count, default=default.length, help="tokens at most")
     parser.add_argument(
-        "--objectives", type=several, default=default.objectives, help="of the Gramian's sides"
+        "--objectives", type=count, default=default.objectives, help="n, of sides that have n"
     )
     parser.add_argument("--device", default=default.device, help="auto, cpu, cuda")
     parser.add_argument("--precision", choices=PRECISIONS, default=default.precision)
@@ -71,17 +74,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def count(text: str) -> int:
-    """An option that counts something: a whole number of at least 1."""
-    return _at_least(1, text)
-
-
-def several(text: str) -> int:
-    """An option that counts objectives that train together: at least 2."""
-    return _at_least(2, text)
-
-
-def _at_least(least: int, text: str) -> int:
+    """An option that counts something."""
     number = int(text) if text.isdecimal() else 0
-    if number < least:
-        raise argparse.ArgumentTypeError(f"{text}: give a whole number of at least {least}")
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text}: give a whole number of at least 1")
     return number

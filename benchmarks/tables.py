@@ -100,3 +100,48 @@ def page(report: Mapping[str, Any]) -> str:
     objectives = report["setting"]["objectives"]
     tables = (group_tables(group, objectives) for group in report["groups"].values())
     return "\n\n".join([source(report), *tables])
+
+
+def scale_table(report: Mapping[str, Any], axis: str) -> str:
+    """One line for each value of an axis: seconds a step, ratios, shares of peak, memory."""
+    points = [point for point in report["points"] if point["axis"] == axis]
+    names = [name for name in SCALED if any(name in point["sides"] for point in points)]
+    head = (
+        axis, *(f"{SCALED[name]}, s" for name in names), "meta / static",
+        *(f"{SCALED[name]}, share of peak" for name in names),
+        "static, peak GB", *(f"{SCALED[name]}, copies more" for name in names[1:]),
+    )  # fmt: skip
+    return table(head, [_scale_row(point, names) for point in points])
+
+
+SCALED = {
+    "tartan-static-n": "static",
+    "tartan-meta-n": "meta",
+    "tartan-gramian": "Gramian",
+}
+"""What the columns of a table of scale are called."""
+
+
+def _scale_row(point: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...]:
+    sides = point["sides"]
+    ratios = {(ratio["over"], ratio["under"]): ratio["median"] for ratio in point["ratios"]}
+    copies = {entry["side"]: f"{entry['gradient_copies']:.1f}" for entry in point["extra_memory"]}
+    seconds = (f"{sides[name]['seconds_per_step']:.3g}" for name in names)
+    shares = (f"{sides[name]['share_of_matrix_peak']:.0%}" for name in names)
+    ratio = ratios.get(("tartan-meta-n", "tartan-static-n"))
+    return (
+        str(point["value"]),
+        *seconds,
+        "-" if ratio is None else f"{ratio:.2f}",
+        *shares,
+        gigabytes(sides["tartan-static-n"]["peak_memory_bytes"]),
+        *(copies.get(name, "-") for name in names[1:]),
+    )
+
+
+def scale_page(report: Mapping[str, Any]) -> str:
+    """Everything of a report of scale that a reader wants."""
+    axes = dict.fromkeys(point["axis"] for point in report["points"])
+    base = ", ".join(f"{name} {report['base'][name]}" for name in axes)
+    parts = [source(report), f"Unless it grows: {base}."]
+    return "\n\n".join([*parts, *(scale_table(report, axis) for axis in axes)])

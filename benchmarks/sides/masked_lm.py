@@ -4,7 +4,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoModelForMaskedLM, PreTrainedModel
 
 from tartan.body import LiftedHead, export
@@ -28,7 +28,9 @@ def plain_masked_lm(built: Experiment, name: str) -> PreTrainedModel:
             loaded: PreTrainedModel = AutoModelForMaskedLM.from_pretrained(
                 Path(directory, "model"), dtype=torch.float32
             )
-    return loaded.to(built.setup.runtime.device).train()
+    module: nn.Module = loaded
+    module.to(built.setup.runtime.device).train()
+    return loaded
 
 
 def free_body(model: JointModel) -> None:

@@ -103,7 +103,7 @@ class Plain(Side):
 
     def _objectives(self, step: int) -> list[Gradients]:
         """Each objective's gradients, added into `.grad` by its weight."""
-        parameters, gradients = self._every(), []
+        parameters, gradients = self._every(), list[Gradients]()
         for name, weight in zip(self._run.model.names, self.weights().tolist(), strict=True):
             loss = self._loss(name, step)
             found = torch.autograd.grad(loss, parameters, allow_unused=True)

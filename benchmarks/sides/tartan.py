@@ -120,7 +120,8 @@ class Notes:
                 f"a dev gradient drew {len(self.probes)} probes and {len(self.batches)} batches "
                 "of dev rows, not 1 and 2"
             )
-        return Probed(self.probes[0], *self.batches, alignment.detach().float().cpu())
+        fitted, graded = self.batches
+        return Probed(self.probes[0], fitted, graded, alignment.detach().float().cpu())
 
 
 @contextmanager
