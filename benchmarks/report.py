@@ -15,6 +15,7 @@ import torch
 
 from benchmarks.arithmetic import median_ratio
 from benchmarks.rounds import Group, Result
+from benchmarks.runner import Turn
 from benchmarks.setting import Setting
 
 ROOT = Path(__file__).parents[1]
@@ -120,12 +121,21 @@ def side(result: Result) -> dict[str, Any]:
 
 
 def ratios(results: Mapping[str, Result]) -> list[dict[str, Any]]:
-    """The ratios of `RATIOS` whose sides were timed: medians of the rounds' ratios."""
+    """The ratios of `RATIOS` whose sides were timed: medians of the rounds' ratios.
+
+    `cpu_median` is that of processor time: other processes matter less to it than to the clock.
+    """
     found = []
     for ratio in RATIOS:
         if ratio.over in results and ratio.under in results:
-            values = [_values(results[name], ratio.measure) for name in (ratio.over, ratio.under)]
-            found.append({**asdict(ratio), "median": median_ratio(*values)})
+            pair = [results[name].turns for name in (ratio.over, ratio.under)]
+            wall, cpu = (
+                median_ratio(
+                    *([_value(turn, ratio.measure, seconds) for turn in turns] for turns in pair)
+                )
+                for seconds in ("seconds", "cpu_seconds")
+            )
+            found.append({**asdict(ratio), "median": wall, "cpu_median": cpu})
     return found
 
 
@@ -141,10 +151,10 @@ def extra_memory(results: Mapping[str, Result]) -> list[dict[str, Any]]:
     return found
 
 
-def _values(result: Result, measure: str) -> Sequence[float]:
-    if measure == "tokens":
-        return [turn.tokens / turn.seconds for turn in result.turns]
-    return [turn.seconds for turn in result.turns]
+def _value(turn: Turn, measure: str, seconds: str) -> float:
+    """A turn's seconds a step or tokens a second, by the clock or by the processor's time."""
+    spent: float = getattr(turn, seconds)
+    return turn.tokens / spent if measure == "tokens" else spent
 
 
 def _peaks(results: Sequence[Result]) -> dict[str, float]:

@@ -65,24 +65,18 @@ def measure(
         names: the sides, with the references they need, in the order of their turns.
         rounds: how many are timed.
         warm_up: how many come before them.
-        separate: whether each side has a process of its own; without, memory is not measured, and
-            sides that need an environment of their own are refused.
+        separate: whether each side has a process of its own; without, memory is not measured.
         say: is told what happens, a line each.
 
     Raises:
         BenchmarkError: a side cannot be built, or stops.
     """
     refused: dict[str, str] = {}
-    if not separate:
-        refused = {
-            name: "it needs a process of its own" for name in names if SIDES[name].environment
-        }
     with ExitStack() as stack:
         runners: dict[str, Runner] = {}
         for name in names:
-            if name not in refused:
-                runners[name] = Remote(setting, name) if separate else Local(setting, name)
-                stack.callback(runners[name].close)
+            runners[name] = Remote(setting, name) if separate else Local(setting, name)
+            stack.callback(runners[name].close)
         facts = {name: runner.build() for name, runner in runners.items()}
         agreements = _check(runners, refused)
         for name, why in refused.items():
@@ -121,7 +115,7 @@ def _check(runners: Mapping[str, Runner], refused: dict[str, str]) -> dict[str, 
 
 def _round(runners: Mapping[str, Runner], results: Mapping[str, Result], *, kept: bool) -> None:
     """One turn of every side; the machine's peak at its beginning."""
-    kinds = {(r.facts.device, r.facts.precision) for r in results.values()}
+    kinds = {(r.facts.device, r.facts.precision) for r in results.values()} if kept else ()
     peaks = {kind: matrix_peak(torch.device(kind[0]), kind[1]) for kind in kinds}
     for name, result in results.items():
         turn = runners[name].turn()

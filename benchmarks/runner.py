@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.arithmetic import Work
 from benchmarks.peak import synchronise
 from benchmarks.setting import Setting
-from benchmarks.sides import SIDES, Measured
+from benchmarks.sides import SIDES, Measured, Side
 from tartan.errors import TartanError
 from tartan.train.runtime import Runtime
 
@@ -106,19 +106,19 @@ class Local(Runner):
     def __init__(self, setting: Setting, name: str, *, alone: bool = False) -> None:
         """`alone`: whether no other side is measured in this process."""
         self._setting, self._entry, self._alone = setting, SIDES[name], alone
+        self._side: Side | None = None
         self._rest = 0
 
     def build(self) -> Facts:
         """As the side builds itself."""
-        self._side = self._entry.make(self._setting)
-        side = self._side
+        self._side = side = self._entry.make(self._setting)
         self._runtime = Runtime(side.device, side.precision)
         return Facts(str(side.device), side.precision, side.gradient_bytes)
 
     def gradient(self, file: Path, reference: Path | None) -> None:
         """Measured by the side."""
         given = None if reference is None else Measured.load(reference)
-        self._side.gradient(given).save(file)
+        self.side.gradient(given).save(file)
 
     def begin(self) -> None:
         """What was freed goes back to the system first, where it lets a process say so."""
@@ -130,16 +130,16 @@ class Local(Runner):
 
     def turn(self) -> Turn:
         """Timed from device idle to device idle."""
-        steps, work = self._entry.steps, Work()
+        side, steps, work = self.side, self._entry.steps, Work()
         wall = cpu = 0.0
         for _ in range(steps):
-            synchronise(self._side.device)
+            synchronise(side.device)
             start = time.perf_counter(), time.process_time()
-            self._side.take()
-            synchronise(self._side.device)
+            side.take()
+            synchronise(side.device)
             wall += time.perf_counter() - start[0]
             cpu += time.process_time() - start[1]
-            work += self._side.work()
+            work += side.work()
         return Turn(wall / steps, cpu / steps, work.tokens / steps, work.flops / steps)
 
     def memory(self) -> Memory | None:
@@ -147,8 +147,15 @@ class Local(Runner):
         return Memory(self._rest, self._runtime.peak_memory()) if self._alone else None
 
     def close(self) -> None:
-        """Stop the side."""
-        self._side.close()
+        """Stop the side, if it was built."""
+        if self._side is not None:
+            self._side.close()
+
+    @property
+    def side(self) -> Side:
+        """What `build` built."""
+        assert self._side is not None
+        return self._side
 
 
 class Remote(Runner):

@@ -12,9 +12,9 @@ from benchmarks.experiment import with_model
 from benchmarks.report import report
 from benchmarks.rounds import Group, measure
 from benchmarks.setting import Setting, add_options, count
-from benchmarks.sides import GROUPS, SIDES, members
+from benchmarks.sides import GROUPS, SIDES, members, needs_processes
 from benchmarks.tables import page
-from tartan.errors import TartanError
+from tartan.errors import ConfigError, TartanError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     add_options(made)
     made.add_argument("--rounds", type=count, default=5, help="turns of each side that are timed")
     made.add_argument(
-        "--groups", nargs="+", choices=tuple(GROUPS), default=tuple(GROUPS),
+        "--groups", nargs="+", choices=tuple(GROUPS),
         help="groups of sides that take turns; all of them by default",
     )  # fmt: skip
     made.add_argument("--leave-out", nargs="+", default=(), metavar="SIDE")
@@ -54,7 +54,12 @@ def parser() -> argparse.ArgumentParser:
 def run(command: str, options: argparse.Namespace) -> int:
     """Measure what the command line asks for. TartanError if it cannot be measured."""
     setting, started = Setting.of(options), datetime.now(UTC)
-    names = {group: members(group, options.leave_out) for group in options.groups}
+    chosen = options.groups or [
+        group for group in GROUPS if not (options.in_process and needs_processes(group))
+    ]
+    for group in filter(needs_processes, chosen if options.in_process else ()):
+        raise ConfigError(f"--groups {group} needs processes of its own: leave out --in-process")
+    names = {group: members(group, options.leave_out) for group in chosen}
     groups: dict[str, Group] = {}
     with with_model(setting) as made:
         for group, sides in names.items():

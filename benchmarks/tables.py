@@ -5,6 +5,8 @@ from typing import Any
 
 from benchmarks.sides import SIDES
 
+MEASURES = {"seconds": "time a step", "tokens": "tokens in a time"}
+
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table: text to the left, figures to the right, columns as wide as they need."""
@@ -48,10 +50,15 @@ def sides_table(group: Mapping[str, Any], objectives: int) -> str:
 def ratios_table(group: Mapping[str, Any]) -> str:
     """One line for each ratio."""
     rows = [
-        (f"{ratio['over']} / {ratio['under']}", ratio["measure"], f"{ratio['median']:.2f}")
+        (
+            f"{ratio['over']} / {ratio['under']}",
+            MEASURES[ratio["measure"]],
+            f"{ratio['median']:.2f}",
+            f"{ratio['cpu_median']:.2f}",
+        )
         for ratio in group["ratios"]
     ]
-    return table(("ratio", "of", "median"), rows)
+    return table(("ratio", "of", "by the clock", "by CPU time"), rows)
 
 
 def memory_table(group: Mapping[str, Any]) -> str:

@@ -92,6 +92,11 @@ GROUPS: Mapping[str, Sequence[str]] = MappingProxyType(
 """Sides of a group take turns; ratios are reported within it. No more live at once than one's."""
 
 
+def needs_processes(group: str) -> bool:
+    """Whether a group has sides that need an environment of their own."""
+    return any(SIDES[name].environment for name in GROUPS[group])
+
+
 def members(group: str, left_out: Collection[str] = ()) -> list[str]:
     """A group's sides without those left out, in the order of their turns.
 
@@ -110,4 +115,14 @@ def members(group: str, left_out: Collection[str] = ()) -> list[str]:
     return names
 
 
-__all__ = ["GROUPS", "KEPT", "SIDES", "Entry", "Measured", "Probed", "Side", "members"]
+__all__ = [
+    "GROUPS",
+    "KEPT",
+    "SIDES",
+    "Entry",
+    "Measured",
+    "Probed",
+    "Side",
+    "members",
+    "needs_processes",
+]
