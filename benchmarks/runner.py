@@ -122,6 +122,8 @@ class Local(Runner):
 
     def begin(self) -> None:
         """What was freed goes back to the system first, where it lets a process say so."""
+        if not self._alone:
+            return
         gc.collect()
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)
