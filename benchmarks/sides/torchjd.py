@@ -73,7 +73,7 @@ class TartanGramian(TartanSide):
 class TorchJD(Side):
     """`mtl_backward` and `jac_to_grad`, one objective at a time, without a whole Jacobian matrix.
 
-    Chunks of one are the faster setting here, and the one that needs less memory.
+    Chunks of one are no slower than all at once here, and need less memory.
     """
 
     def __init__(self, setting: Setting) -> None:
