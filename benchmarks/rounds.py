@@ -10,9 +10,10 @@ import torch
 
 from benchmarks.agreement import Agreement
 from benchmarks.peak import matrix_peak
-from benchmarks.runner import BenchmarkError, Facts, Local, Memory, Remote, Runner, Turn
+from benchmarks.runner import Facts, Local, Memory, Runner, Turn
 from benchmarks.setting import Setting
 from benchmarks.sides import SIDES, Measured
+from benchmarks.worker import Remote
 
 Say = Callable[[str], None]
 
@@ -129,6 +130,3 @@ def _said(number: int, rounds: int, results: Mapping[str, Result]) -> str:
         return "warmed up"
     seconds = (f"{name} {result.turns[-1].seconds:.3g}" for name, result in results.items())
     return f"round {number + 1}/{rounds}, seconds a step: {', '.join(seconds)}"
-
-
-__all__ = ["BenchmarkError", "Group", "Result", "measure"]

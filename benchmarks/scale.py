@@ -13,7 +13,8 @@ from typing import Any
 
 from benchmarks.experiment import with_model
 from benchmarks.models import SIZES
-from benchmarks.report import group_report, origin
+from benchmarks.origin import origin
+from benchmarks.report import group_report
 from benchmarks.rounds import Group, measure
 from benchmarks.setting import Setting, count
 from benchmarks.tables import scale_page

@@ -3,27 +3,25 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from queue import SimpleQueue
 from tempfile import TemporaryDirectory
-from threading import Semaphore, Thread
+from threading import Thread
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from transformers import (
     DataCollatorForLanguageModeling,
     PrinterCallback,
     Trainer,
     TrainerCallback,
-    TrainerControl,
     TrainingArguments,
 )
 
 from benchmarks.arithmetic import Body, Work, gradient_bytes
 from benchmarks.experiment import STEPS, experiment, without_dropout
 from benchmarks.setting import Setting
+from benchmarks.sides.callbacks import KeepGradient, Pace
 from benchmarks.sides.masked_lm import free_body, padded, plain_masked_lm
-from benchmarks.sides.side import Measured, Side, body_gradient
+from benchmarks.sides.side import Measured, Side
 from tartan.seeding import generator
 
 Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, Tensor]]
@@ -160,63 +158,3 @@ def grouped_by_length() -> dict[str, Any]:
     if "train_sampling_strategy" in known:
         return {"train_sampling_strategy": "group_by_length"}
     return {"group_by_length": True}
-
-
-class Pace(TrainerCallback):
-    """Holds `train`, which runs in a thread of its own, until its next step is asked for.
-
-    Attributes:
-        masks: the attention masks of batches that were collated, in their order.
-        mask: that of the batch last trained on, [rows, longest] int64.
-    """
-
-    def __init__(self) -> None:
-        self.masks: SimpleQueue[Tensor] = SimpleQueue()
-        self.mask = torch.empty(0, 0)
-        self._go, self._done = Semaphore(0), SimpleQueue[BaseException | None]()
-        self._stopped = False
-
-    def step(self) -> None:
-        """Have one step taken, and wait for it."""
-        self._go.release()
-        error = self._done.get()
-        if error is not None:
-            raise error
-
-    def stop(self) -> None:
-        """Have `train` end."""
-        self._stopped = True
-        self._go.release()
-
-    def fail(self, error: BaseException) -> None:
-        """Say what ended `train`."""
-        self._done.put(error)
-
-    def on_train_begin(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
-        """Wait for the first step to be asked for."""
-        self._go.acquire()
-
-    def on_step_end(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
-        """Tell that a step was taken, and wait for the next one."""
-        self.mask = self.masks.get()
-        self._done.put(None)
-        self._go.acquire()
-        control.should_training_stop = self._stopped
-
-
-class KeepGradient(TrainerCallback):
-    """Keeps the body's gradient as it is before the optimiser's step."""
-
-    def __init__(self) -> None:
-        self.gradient: dict[str, Tensor] = {}
-
-    def on_pre_optimizer_step(
-        self,
-        args: Any,  # noqa: ARG002
-        state: Any,  # noqa: ARG002
-        control: TrainerControl,  # noqa: ARG002
-        model: Any = None,
-        **_: Any,
-    ) -> None:
-        """Copy it."""
-        self.gradient = body_gradient(model.base_model)
