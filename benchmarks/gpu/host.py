@@ -9,6 +9,7 @@ tests that need the device, and measures only if they pass. What it finds is lef
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -46,7 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out: Path = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="tartan-host-") as scratch:
-        python = sys.executable if options.dry else set_up(Path(scratch))
+        try:
+            python = sys.executable if options.dry else set_up(Path(scratch))
+        except subprocess.CalledProcessError as error:
+            print(f"not set up, for the reason above: {shlex.join(error.cmd)}", file=sys.stderr)
+            return 2
         measured = out / "step.json", out / "scale.json"
         steps: list[list[str]] = [
             ["-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS, "-k", CHOSEN],

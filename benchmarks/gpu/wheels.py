@@ -29,6 +29,7 @@ LACKING = (
     "pluggy",
     "seqscore",
     "setuptools",
+    "tabulate",
     "torchjd",
 )
 """What a host with torch, transformers and the usual scientific packages mostly lacks."""
@@ -77,20 +78,26 @@ def fetch(requirement: str, python: str, to: Path) -> None:
     """Put one wheel into a folder. ConfigError if there is none, and none can be built."""
     platforms = [f"--platform={platform}" for platform in PLATFORMS]
     given = ["--quiet", "--no-deps", requirement]
-    if _pip("download", *given, f"--python-version={python}", "--implementation=cp",
-            "--only-binary=:all:", *platforms, f"--dest={to}") == 0:  # fmt: skip
+    binary = ["--only-binary=:all:", "--implementation=cp", f"--python-version={python}"]
+    if _pip("download", *given, *binary, *platforms, f"--dest={to}").returncode == 0:
         return
     with TemporaryDirectory() as scratch:
-        _pip("wheel", *given, f"--wheel-dir={scratch}")
+        said = _pip("wheel", *given, f"--wheel-dir={scratch}").stderr
         built = [wheel for wheel in Path(scratch).glob("*.whl") if wheel.stem.endswith("-none-any")]
         if not built:
-            raise ConfigError(f"{requirement} has no wheel for Python {python}: build one there")
+            why = (said.strip().splitlines() or ["it is not the same everywhere"])[-1]
+            raise ConfigError(
+                f"{requirement} has no wheel for Python {python}, and none can be built here "
+                f"({why}): build one on the host"
+            )
         for wheel in built:
             (to / wheel.name).write_bytes(wheel.read_bytes())
 
 
-def _pip(*arguments: str) -> int:
-    return subprocess.run([sys.executable, "-m", "pip", *arguments], check=False).returncode
+def _pip(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pip", *arguments], capture_output=True, text=True, check=False
+    )
 
 
 if __name__ == "__main__":
