@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tartan.body import AutoOptions, LiftedHead, ModelSource, TinyOptions
+from tartan.body import AutoOptions, Body, LiftedHead, ModelSource, TinyOptions
 from tartan.config.notices import auxiliary_notices, end_task_notices
 from tartan.config.parse import options
 from tartan.config.schema import Config, StageConfig
@@ -18,6 +18,7 @@ from tartan.objective import Objective
 from tartan.plugins import RESERVED, Plugins
 from tartan.seeding import seeded
 from tartan.train.context import TaskContext, Texts, Training
+from tartan.train.memory import keep_freed_memory
 from tartan.train.model import JointModel
 from tartan.train.optimiser import OptimiserOptions
 from tartan.train.runtime import Runtime
@@ -50,6 +51,7 @@ class Experiment:
 
 def build(config: Config, plugins: Plugins) -> Experiment:
     """Build a run. TartanError where anything of it cannot be used."""
+    keep_freed_memory()
     runtime = Runtime.choose(config.device, config.precision)
     runtime.reset_peak_memory()
     sections = _sections(config)
@@ -72,6 +74,7 @@ def build(config: Config, plugins: Plugins) -> Experiment:
     training = dict.fromkeys(sections, texts.training(train)) | training
     model = _load_joint_model(sections, training, texts.source, plugins, config.seed)
     model.to(runtime.device)
+    attention = _accelerate(model.body, runtime, compiled=config.compile)
     setup = Setup(
         model,
         {
@@ -93,6 +96,7 @@ def build(config: Config, plugins: Plugins) -> Experiment:
     for stage in stages.values():
         Stage(setup, stage)  # what a stage refuses, it refuses before anything is written
     notices = [
+        *attention,
         *end_task_notices(texts),
         *auxiliary_notices({name: dropped for name, (_, dropped) in lent.items()}, auxiliary),
     ]
@@ -164,6 +168,16 @@ def _load_joint_model(
             f"primary={model.primary} has a head of its own, which cannot be exported"
         )
     return model
+
+
+def _accelerate(body: Body, runtime: Runtime, *, compiled: bool) -> list[str]:
+    """Have a body on its device use what that has for it; a notice where something is missing."""
+    if compiled:
+        body.compile_layers()
+    half = runtime.device.type == "cuda" and runtime.precision == "bf16"
+    if half and body.packed and (reason := body.use_varlen(runtime.autocast())):
+        return [f"attention in buckets, not by a variable-length kernel ({reason})"]
+    return []
 
 
 def _stage_options(

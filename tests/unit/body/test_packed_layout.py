@@ -125,3 +125,28 @@ def test_lengths_that_do_not_lay_out_the_tokens_are_refused(lengths):
 def test_segments_of_another_shape_are_refused():
     with pytest.raises(ValueError, match=r"token_type_ids \(3,\) do not match input_ids \(4,\)"):
         Packed(torch.arange(4), (4,), torch.zeros(3, dtype=torch.int64))
+
+
+@given(st.lists(LENGTHS, min_size=1, max_size=4))
+@settings(deadline=None, max_examples=50)
+def test_joined_batches_lie_end_to_end(parts):
+    joined = Packed.join([packed_of(lengths) for lengths in parts])
+    assert joined.lengths == tuple(length for lengths in parts for length in lengths)
+    pieces = joined.input_ids.split([sum(lengths) for lengths in parts])
+    assert all(
+        torch.equal(piece, packed_of(lengths).input_ids)
+        for piece, lengths in zip(pieces, parts, strict=True)
+    )
+    assert joined.token_type_ids is None
+
+
+def test_what_has_no_segments_is_joined_as_the_first_segment():
+    plain, paired = packed_of((2,)), Packed(torch.arange(3), (3,), torch.tensor([0, 1, 1]))
+    assert Packed.join([plain, paired]).segments.tolist() == [0, 0, 0, 1, 1]
+
+
+def test_causal_and_other_sequences_are_not_joined():
+    one, other = packed_of((2,)), Packed(torch.arange(3), (3,), causal=True)
+    assert Packed.join([other, other]).causal
+    with pytest.raises(ValueError, match="cannot be read in one pass"):
+        Packed.join([one, other])
