@@ -37,6 +37,7 @@ RATIOS = (
     Ratio("tartan-meta", "tartan-static"),
     Ratio("tartan-meta-every-4", "tartan-static"),
     Ratio("tartan-mlm", "trainer-mlm", "tokens"),
+    Ratio("tartan-mlm", "trainer-mlm-kept", "tokens"),
     Ratio("tartan-meta-n", "tartan-static-n"),
     Ratio("tartan-gramian", "tartan-static-n"),
     Ratio("torchjd-gramian", "tartan-gramian"),

@@ -18,6 +18,10 @@ KEPT = MappingProxyType(
 )
 """The environment in which glibc's malloc keeps what was freed: fewer page faults, more memory."""
 
+DEFAULT = MappingProxyType({"MALLOC_PERTURB_": "0"})
+"""One in which it does as it does by default: tartan, whose code builds every side, leaves malloc
+alone where the environment says anything of it, and this says nothing."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -46,6 +50,7 @@ class Entry:
 _META = "tartan-meta"
 _PLAIN = "plain loop, fixed weights"
 _PLAIN_META = "plain loop, META"
+_TRAINER = "Hugging Face Trainer, mlm alone"
 SIDES: Mapping[str, Entry] = MappingProxyType(
     {
         "tartan-static": Entry("tartan, static", "tartan:static", _META),
@@ -53,8 +58,8 @@ SIDES: Mapping[str, Entry] = MappingProxyType(
         "tartan-meta-every-4": Entry(
             "tartan, meta, every=4", "tartan:meta_every_4", _META, steps=4
         ),
-        "plain-static": Entry(_PLAIN, "plain:Plain", _META),
-        "plain-meta": Entry(_PLAIN_META, "plain:PlainMeta", _META),
+        "plain-static": Entry(_PLAIN, "plain:Plain", _META, environment=DEFAULT),
+        "plain-meta": Entry(_PLAIN_META, "plain:PlainMeta", _META, environment=DEFAULT),
         "plain-static-kept": Entry(
             f"{_PLAIN}; malloc keeps memory", "plain:Plain", _META, environment=KEPT
         ),
@@ -62,8 +67,9 @@ SIDES: Mapping[str, Entry] = MappingProxyType(
             f"{_PLAIN_META}; malloc keeps memory", "plain:PlainMeta", _META, environment=KEPT
         ),
         "tartan-mlm": Entry("tartan, mlm alone", "tartan:mlm", steps=4),
-        "trainer-mlm": Entry(
-            "Hugging Face Trainer, mlm alone", "trainer:TrainerSide", "tartan-mlm", steps=4
+        "trainer-mlm": Entry(_TRAINER, "trainer:TrainerSide", "tartan-mlm", 4, DEFAULT),
+        "trainer-mlm-kept": Entry(
+            f"{_TRAINER}; malloc keeps memory", "trainer:TrainerSide", "tartan-mlm", 4, KEPT
         ),
         "tartan-static-n": Entry("tartan, static, n objectives", "tartan:static_n"),
         "tartan-meta-n": Entry("tartan, meta, n objectives", "tartan:meta_n", "tartan-static-n"),
@@ -86,6 +92,7 @@ GROUPS: Mapping[str, Sequence[str]] = MappingProxyType(
         ),
         "kept": ("tartan-static", "tartan-meta", "plain-static-kept", "plain-meta-kept"),
         "mlm": ("tartan-mlm", "trainer-mlm"),
+        "mlm-kept": ("tartan-mlm", "trainer-mlm-kept"),
         "gramian": ("tartan-static-n", "tartan-meta-n", "tartan-gramian", "torchjd-gramian"),
     }
 )
@@ -93,8 +100,8 @@ GROUPS: Mapping[str, Sequence[str]] = MappingProxyType(
 
 
 def needs_processes(group: str) -> bool:
-    """Whether a group has sides that need an environment of their own."""
-    return any(SIDES[name].environment for name in GROUPS[group])
+    """Whether a group has sides that are what they are by their process's environment."""
+    return any(SIDES[name].environment is KEPT for name in GROUPS[group])
 
 
 def members(group: str, left_out: Collection[str] = ()) -> list[str]:
@@ -116,6 +123,7 @@ def members(group: str, left_out: Collection[str] = ()) -> list[str]:
 
 
 __all__ = [
+    "DEFAULT",
     "GROUPS",
     "KEPT",
     "SIDES",
