@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from benchmarks import page, step
 from benchmarks.experiment import with_model
@@ -26,17 +27,27 @@ FIGURES = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def dry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the GPU host's script leaves when it runs dry: tests, then every side, then scale."""
-    out = tmp_path_factory.mktemp("dry")
+@pytest.fixture(scope="session")
+def dry(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """What the GPU host's script leaves when it runs dry: tests, then every side, then scale.
+
+    It runs once, for whichever of pytest's processes asks first.
+    """
+    base = tmp_path_factory.getbasetemp()
+    out = (base if worker_id == "master" else base.parent) / "dry"
+    with FileLock(out.with_suffix(".lock")):
+        if not (out / "scale.json").is_file():
+            run_dry(out)
+    return out
+
+
+def run_dry(out: Path) -> None:
     command = [sys.executable, str(ROOT / "benchmarks/gpu/host.py"), "--dry", "--out", str(out)]
     # Tiny tensors gain nothing by threads, and lose much where processes share the cores.
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     logs = [file.read_text(encoding="utf-8") for file in sorted(out.glob("*.log"))]
     assert done.returncode == 0, "\n".join([done.stderr, *logs])
-    return out
 
 
 def read(file: Path):
