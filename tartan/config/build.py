@@ -12,6 +12,7 @@ from tartan.config.schema import Config, StageConfig
 from tartan.config.tasks import Section, end_task_class, load_auxiliary, load_section
 from tartan.config.weightings import Weightings
 from tartan.data import Stream, Task, train_tokenizer
+from tartan.data.cache import caching
 from tartan.data.hold_out import hold_out
 from tartan.errors import ConfigError, suggest
 from tartan.objective import Objective
@@ -50,6 +51,11 @@ class Experiment:
 
 def build(config: Config, plugins: Plugins) -> Experiment:
     """Build a run. TartanError where anything of it cannot be used."""
+    with caching(config.cache):
+        return _build(config, plugins)
+
+
+def _build(config: Config, plugins: Plugins) -> Experiment:
     runtime = Runtime.choose(config.device, config.precision)
     runtime.reset_peak_memory()
     sections = _sections(config)
@@ -92,6 +98,7 @@ def build(config: Config, plugins: Plugins) -> Experiment:
     }
     for stage in stages.values():
         Stage(setup, stage)  # what a stage refuses, it refuses before anything is written
+    texts.split("test")  # tokenised with the others, so that what is to be said of it is said
     notices = [
         *end_task_notices(texts),
         *auxiliary_notices({name: dropped for name, (_, dropped) in lent.items()}, auxiliary),

@@ -34,8 +34,8 @@ from tartan.train.checkpoint import Checkpoints, Progress
 from tartan.train.evaluate import evaluate
 from tartan.train.trainer import Trainer
 
-PLACE = ("run_dir", "resume")
-"""Keys that say where a run is, not what it is; a resumed run may differ in them."""
+PLACE = ("run_dir", "resume", "cache")
+"""Keys that say where a run and its files are, not what it is; a resumed run may differ in them."""
 
 
 def run(

@@ -123,6 +123,8 @@ class Config:
         run_dir: the directory the run leaves its files in.
         resume: `auto` goes on from run_dir's newest checkpoint if it has one; `never` refuses a
             directory that has a run; a run's directory goes on there.
+        cache: whether tokenised texts stay on disk for the next run, where `datasets` keeps its
+            files (HF_DATASETS_CACHE).
         eval: evaluation.
         checkpoint: resumable state.
         log: training metrics.
@@ -143,6 +145,7 @@ class Config:
     device: str = "auto"
     run_dir: str = ""
     resume: str = "auto"
+    cache: bool = True
     eval: EvalOptions = field(default_factory=EvalOptions)
     checkpoint: CheckpointOptions = field(default_factory=CheckpointOptions)
     log: LogOptions = field(default_factory=LogOptions)

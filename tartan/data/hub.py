@@ -3,12 +3,15 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from textwrap import shorten
+from typing import Any
 
 import datasets
 from datasets import ClassLabel, Dataset, DatasetDict, List
 
+from tartan.data.arrow import batches_of
 from tartan.data.lines import read_passages
 from tartan.data.quiet import quiet
 from tartan.data.rows import PAIR, ROLES, Example, check_row
@@ -80,9 +83,7 @@ def load_hub(
         parts = {s: select(found, spec, f"data.splits.{s}") for s, spec in wanted.items()}
         columns = {s: find_columns(part, options, labels) for s, part in parts.items()}
         examples = {
-            split: list(
-                read_examples(part, columns[split], f"{options.name} {wanted[split]}", labels)
-            )
+            split: read_examples(part, columns[split], f"{options.name} {wanted[split]}", labels)
             for split, part in parts.items()
         }
         return build_task(
@@ -174,9 +175,13 @@ def read_examples(
     """Checked rows; ids become names. DataError at the first row that cannot be used."""
     target = ROLES[labels][-1]
     names = declared_names(rows, columns[target])
-    for number, row in enumerate(rows.select_columns(list(columns.values()))):
+    read = (
+        zip(*(batch[column] for column in columns.values()), strict=True)
+        for batch in batches_of(rows.select_columns(list(set(columns.values()))))
+    )
+    for number, row in enumerate(chain.from_iterable(read)):
         here = f"{place} row {number}"
-        values = {role: row[column] for role, column in columns.items()}
+        values: dict[str, Any] = dict(zip(columns, row, strict=True))
         if names is not None:
             values[target] = named(values[target], names, here)
         elif values[target] is None:
