@@ -1,9 +1,12 @@
 """From a typed configuration to what a run trains: data, model, objectives, stages."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from torch import nn
 
 from tartan.body import AutoOptions, LiftedHead, ModelSource, TinyOptions
 from tartan.config.notices import auxiliary_notices, end_task_notices
@@ -119,6 +122,7 @@ def _sections(config: Config) -> dict[str, Section]:
             f"objectives.{primary} has the end task's name: give the auxiliary objective another"
         )
     for name, section in {primary: config.primary, **config.objectives}.items():
+        check_name(name)
         if section["batch_size"] < 1:
             raise ConfigError(f"{name}: batch_size={section['batch_size']}: give at least 1")
     auxiliary = dict(config.objectives) if _trains_auxiliary(config) else {}
@@ -129,6 +133,15 @@ def _sections(config: Config) -> dict[str, Section]:
                 "name some, 'objectives=[mlm]', or choose schedule=finetune"
             )
     return {primary: config.primary, **auxiliary}
+
+
+def check_name(name: str) -> None:
+    """ConfigError unless a name can be an objective's: of metrics, parameters and options."""
+    if not re.fullmatch(r"\w[\w-]*", name) or hasattr(nn.ModuleDict(), name):
+        raise ConfigError(
+            f"objectives.{name}: no objective can have this name: give it another, of letters, "
+            "digits, _ and -"
+        )
 
 
 def _trains_auxiliary(config: Config) -> bool:

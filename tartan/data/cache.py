@@ -8,7 +8,9 @@ at once. Entries are never needed: any of them may be removed at any time.
 
 import hashlib
 import json
+import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ from datasets import Dataset, Features
 from tartan.data.arrow import Columns, cache_directory, spool, write, writing
 
 ROWS, ENTRY = "rows.arrow", "entry.json"
+ABANDONED = 24 * 60 * 60
+"""Seconds after which nobody is still writing an entry."""
 
 Counts = Mapping[str, int]
 """What is to be known of rows beside themselves."""
@@ -76,6 +80,7 @@ def cached(key: str, make: Callable[[], Made]) -> Entry:
             return found
         damaged = place if place.exists() else None
         place.parent.mkdir(parents=True, exist_ok=True)
+        sweep(place.parent)
         with tempfile.TemporaryDirectory(dir=place.parent, prefix=".partial-") as scratch:
             save(Path(scratch, "new"), *make())
             if damaged:
@@ -86,6 +91,14 @@ def cached(key: str, make: Callable[[], Made]) -> Entry:
         made = load(place)
     assert made
     return Entry(made.rows, made.counts, damaged)
+
+
+def sweep(directory: Path) -> None:
+    """Remove what processes that were killed left half-written; not what others may be writing."""
+    for left in directory.glob(".*"):
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > ABANDONED:
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def save(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tartan.data.lines import read_lines, read_passages
+from tartan.data.lines import expand, read_lines, read_passages
 from tartan.data.rows import PAIR, ROLES, Example, check_row, kind
 from tartan.data.task import SPLITS, Task, build_task
 from tartan.errors import ConfigError, DataError, suggest
@@ -53,7 +53,7 @@ def load_jsonl(
             "data.dir is not set: give the directory of train.jsonl, dev.jsonl and test.jsonl "
             "with data.dir=..."
         )
-    directory = Path(options.dir).expanduser()
+    directory = expand(options.dir)
     paths = {split: directory / f"{split}.jsonl" for split in splits}
     check_layout(directory, paths.values())
     unlabelled, domain = directory / "unlabelled.txt", directory / "domain.txt"

@@ -41,10 +41,19 @@ def read_lines(path: Path) -> Iterator[tuple[str, str]]:
                     yield place, line
     except FileNotFoundError:
         raise DataError(f"{path}: no such file: check the path") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}): check the file") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", error)
+        raise DataError(f"{path}: cannot be read ({reason}): check the file") from None
     if empty:
         raise DataError(f"{path}: the file is empty: fill it or remove it")
+
+
+def expand(name: str) -> Path:
+    """A path as a user writes it: `~` is home, where it can be told whose."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)
 
 
 def read_passages(path: Path) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tartan.packed import Packed
@@ -26,7 +26,6 @@ def test_sequences_lie_end_to_end():
 
 
 @given(LENGTHS)
-@settings(deadline=None, max_examples=50)
 def test_unpad_undoes_pad(lengths):
     packed = packed_of(lengths)
     values = torch.randn(sum(lengths), 2, 3)
@@ -38,7 +37,6 @@ def test_unpad_undoes_pad(lengths):
 
 
 @given(LENGTHS)
-@settings(deadline=None, max_examples=50)
 def test_every_token_has_one_place_in_a_bucket(lengths):
     packed = packed_of(lengths)
     buckets = packed.buckets
@@ -49,7 +47,6 @@ def test_every_token_has_one_place_in_a_bucket(lengths):
 
 
 @given(LENGTHS)
-@settings(deadline=None, max_examples=50)
 def test_a_row_of_a_bucket_is_one_sequence(lengths):
     packed = packed_of(lengths)
     owner = torch.arange(len(lengths)).repeat_interleave(torch.tensor(lengths))
@@ -63,7 +60,6 @@ def test_a_row_of_a_bucket_is_one_sequence(lengths):
 
 
 @given(LENGTHS)
-@settings(deadline=None, max_examples=50)
 def test_a_bucket_pads_by_less_than_its_width(lengths):
     for bucket, real in zip(
         packed_of(lengths).buckets.groups,
