@@ -121,3 +121,49 @@ def test_lengths_that_do_not_lay_out_the_tokens_are_refused(lengths):
 def test_segments_of_another_shape_are_refused():
     with pytest.raises(ValueError, match=r"token_type_ids \(3,\) do not match input_ids \(4,\)"):
         Packed(torch.arange(4), (4,), torch.zeros(3, dtype=torch.int64))
+
+
+@given(LENGTHS, st.none() | st.integers(0, 80), st.booleans())
+def test_a_token_sees_those_of_its_own_sequence_within_the_window(lengths, window, causal):
+    packed = packed_of(lengths)
+    owner = torch.arange(len(lengths)).repeat_interleave(torch.tensor(lengths))
+    here, there = packed.positions[:, None], packed.positions[None]
+    expected = owner[:, None] == owner[None]
+    if window is not None:
+        expected &= (here - there).abs() <= window
+    if causal:
+        expected &= there <= here
+    buckets = packed.buckets
+    found = torch.zeros_like(expected)
+    parts = (buckets.split(buckets.index), buckets.split(buckets.mask))
+    masks = buckets.masks(window, causal=causal)
+    for index, real, mask in zip(*parts, masks, strict=True):
+        longest = index.shape[1]
+        every = torch.ones(longest, longest, dtype=torch.bool)
+        attended = (every.tril() if causal else every)[None, None] if mask is None else mask
+        attended = attended.expand(len(index), 1, longest, longest)[:, 0]
+        # What stands at padding is not looked at.
+        attended = attended & real[:, :, None] & (real[:, None, :] if causal else True)
+        for tokens, seen in zip(index, attended, strict=True):
+            found[tokens[seen.nonzero()[:, 0]], tokens[seen.nonzero()[:, 1]]] = True
+    assert torch.equal(found, expected)
+
+
+ROWS = st.lists(
+    st.lists(st.tuples(st.integers(0, 2**40), st.integers(0, 1)), min_size=1, max_size=9),
+    min_size=1, max_size=6,
+)  # fmt: skip
+
+
+@given(ROWS)
+def test_rows_laid_end_to_end_can_be_taken_apart_again(rows):
+    given = [
+        {"input_ids": [i for i, _ in row], "token_type_ids": [t for _, t in row]} for row in rows
+    ]
+    packed = Packed.of_rows(given)
+    ids, types = (
+        [part.tolist() for part in values.split(packed.lengths)]
+        for values in (packed.input_ids, packed.token_type_ids)
+    )
+    assert ids == [row["input_ids"] for row in given]
+    assert types == [row["token_type_ids"] for row in given]

@@ -21,7 +21,7 @@ def resident():  # pages that the system cannot take back
     return int(re.search(r"RssAnon:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
 
 def watch():
-    while not done.wait(0.002):
+    while not done.wait(0.01):
         peak.append(max(peak.pop(), resident()))
 
 def read(directory):
