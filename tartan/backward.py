@@ -118,8 +118,7 @@ def _sum(terms: Sequence[Term], weighting: Weighting, shared: Shared) -> Signals
     """One weighted sum and one backward for each micro-batch."""
     weights = weighting.weights().to(shared.device)
     losses = [torch.zeros((), device=shared.device) for _ in terms]
-    for parameter in shared.parameters:
-        parameter.grad = None
+    shared.point(shared.buffer("total"))
     for micro in zip_longest(*(term.pieces for term in terms)):
         total = torch.zeros((), device=shared.device)
         for index, piece in enumerate(micro):
@@ -128,9 +127,6 @@ def _sum(terms: Sequence[Term], weighting: Weighting, shared: Shared) -> Signals
                 losses[index] += value.detach()
                 total = total + weights[index] * value
         total.backward()
-    for parameter in shared.parameters:
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
     return Signals(torch.stack(losses), weights)
 
 

@@ -1,11 +1,17 @@
 """What objectives that hide or replace tokens share."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from tartan.errors import ModelError
 from tartan.objective import Batch, Context, Loss
+
+CHUNK = 1024
+"""Tokens whose logits exist at once, [CHUNK, vocabulary] float32."""
 
 
 def mask_token(context: Context) -> int:
@@ -33,12 +39,24 @@ def choose_tokens(tokens: Tensor, special: Tensor, share: float, rng: torch.Gene
 def token_loss(head: nn.Module, hidden: Tensor, batch: Batch) -> Loss:
     """Cross-entropy summed over the tokens to predict, and how many are right as `accuracy`.
 
+    Logits exist for `CHUNK` tokens at a time: of more, those of a chunk are computed once more on
+    the way back.
+
     Args:
         head: a `MaskedLM` head; logits exist at the positions alone.
         hidden: [tokens, hidden] float.
         batch: targets `positions` [items] int64 among the tokens, and `tokens` [items] int64.
     """
-    tokens = batch.targets["tokens"]
-    logits = head(hidden[batch.targets["positions"]][None])[0].float()
-    right = (logits.argmax(1) == tokens).sum()
-    return Loss(functional.cross_entropy(logits, tokens, reduction="sum"), {"accuracy": right})
+    states = hidden[batch.targets["positions"]].split(CHUNK)
+    tokens = batch.targets["tokens"].split(CHUNK)
+    score = _score if len(states) == 1 else partial(checkpoint, _score, use_reentrant=False)
+    parts = [score(head, *part) for part in zip(states, tokens, strict=True)]
+    losses, right = zip(*parts, strict=True)
+    return Loss(torch.stack(losses).sum(), {"accuracy": torch.stack(right).sum()})
+
+
+def _score(head: nn.Module, states: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """Summed cross-entropy of tokens [items] from states [items, hidden]; how many are right."""
+    logits = head(states[None])[0].float()
+    loss = functional.cross_entropy(logits, tokens, reduction="sum")
+    return loss, (logits.detach().argmax(1) == tokens).sum()

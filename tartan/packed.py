@@ -24,7 +24,8 @@ class Packed:
         causal: whether a token attends to itself and to earlier tokens of its sequence alone.
 
     Raises:
-        ValueError: when the lengths do not lay out the tokens.
+        ValueError: when the lengths do not lay out the tokens, or sequences that are joined
+            are not all causal or all not.
     """
 
     input_ids: Tensor
@@ -59,6 +60,24 @@ class Packed:
             return packed
         segments = cls.of([row["token_type_ids"] for row in rows])
         return replace(packed, token_type_ids=segments.input_ids)
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """Several batches' sequences as one, in order; all causal, or none."""
+        if len({part.causal for part in parts}) != 1:
+            raise ValueError("causal and other sequences cannot be read in one pass")
+        types = None
+        if any(part.token_type_ids is not None for part in parts):
+            types = torch.cat([part.segments for part in parts])
+        tokens = torch.cat([part.input_ids for part in parts])
+        lengths = tuple(length for part in parts for length in part.lengths)
+        return cls(tokens, lengths, types, causal=parts[0].causal)
+
+    @property
+    def segments(self) -> Tensor:
+        """[tokens] int64: each token's segment, 0 where there is a single one."""
+        types = self.token_type_ids
+        return torch.zeros_like(self.input_ids) if types is None else types
 
     def with_input_ids(self, input_ids: Tensor) -> Self:
         """The same layout over other token ids, [tokens] int64."""

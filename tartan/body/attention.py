@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 
+from tartan.body.attend import attend, prefers_products
 from tartan.packed import Packed
 
 NAME = "tartan_packed"
@@ -46,20 +47,44 @@ def packed_attention(
     )
     masks = buckets.masks(window, causal=packed.causal)
     attended = [
-        scaled_dot_product_attention(
+        _bucket(
             q.transpose(1, 2),
             k.transpose(1, 2),
             v.transpose(1, 2),
-            attn_mask=mask,
-            dropout_p=dropout,
-            is_causal=packed.causal and mask is None,
-            scale=scaling,
-            enable_gqa=query.shape[1] != key.shape[1],
+            mask,
+            dropout=dropout,
+            scaling=scaling,
+            causal=packed.causal and mask is None,
         )
         for q, k, v, mask in zip(queries, keys, values, masks, strict=True)
     ]
     rows = torch.cat([states.transpose(1, 2).flatten(0, 1) for states in attended])
     return rows.index_select(0, buckets.places)
+
+
+def _bucket(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    *,
+    dropout: float,
+    scaling: float | None,
+    causal: bool,
+) -> Tensor:
+    """One bucket's attention, [sequences, heads, tokens, head_dim], by what is fastest for it."""
+    if query.shape == key.shape and not causal and prefers_products(query, dropout):
+        return attend(query, key, value, mask, dropout=dropout, scaling=scaling)
+    return scaled_dot_product_attention(
+        query,
+        key,
+        value,
+        attn_mask=mask,
+        dropout_p=dropout,
+        is_causal=causal,
+        scale=scaling,
+        enable_gqa=query.shape[1] != key.shape[1],
+    )
 
 
 def _attention(

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from tartan.body.dropout import replace_dropout
 from tartan.body.layouts import (
     FAILURES,
     evaluating,
@@ -43,6 +44,7 @@ class Body(nn.Module):
         super().__init__()
         self.model = model
         remove_pooler(model)
+        replace_dropout(model)
         with evaluating(model):
             packed = trial(model)
             expected = _hidden_states(model, packed)
@@ -71,6 +73,16 @@ class Body(nn.Module):
                 f"{self.model.config.model_type} cannot read left to right "
                 f"({self.not_causal_because}): choose another model family"
             )
+
+    def sparse_embeddings(self, sparse: bool) -> None:
+        """Whether the gradient of the token embeddings is sparse: a row for each token read.
+
+        A dense one has a row for each token of the vocabulary, which a CPU is slow to fill.
+        Accumulated into a `.grad` that is there already, both are the same.
+        """
+        embeddings = self.model.get_input_embeddings()
+        if isinstance(embeddings, nn.Embedding):
+            embeddings.sparse = sparse
 
     def forward(self, packed: Packed) -> Tensor:
         """Encode sequences.

@@ -22,6 +22,7 @@ from tartan.objective import Objective
 from tartan.plugins import RESERVED, Plugins
 from tartan.seeding import seeded
 from tartan.train.context import TaskContext, Texts, Training
+from tartan.train.memory import keep_freed_memory
 from tartan.train.model import JointModel
 from tartan.train.optimiser import OptimiserOptions
 from tartan.train.runtime import Runtime
@@ -54,6 +55,7 @@ class Experiment:
 
 def build(config: Config, plugins: Plugins) -> Experiment:
     """Build a run. TartanError where anything of it cannot be used."""
+    keep_freed_memory()
     with caching(config.cache):
         return _build(config, plugins)
 

@@ -66,7 +66,9 @@ class Optimiser:
             *_groups(body, options.body_lr, options.body_weight_decay),
             *_groups(heads, options.head_lr, options.head_weight_decay),
         ]
-        self._adamw = AdamW(groups, betas=(options.beta1, options.beta2), eps=options.eps)
+        self._adamw = AdamW(
+            groups, betas=(options.beta1, options.beta2), eps=options.eps, fused=True
+        )
         warmup = round(options.warmup * steps)
         self._schedule: LambdaLR = get_linear_schedule_with_warmup(self._adamw, warmup, steps)
 

@@ -86,17 +86,25 @@ class DevGradient:
 
 
 def fit(probe: nn.Module, loss: Callable[[nn.Module], Tensor], options: ProbeOptions) -> nn.Module:
-    """Fit a probe by AdamW until its loss changes by less than the tolerance; then freeze it."""
-    optimiser = AdamW(probe.parameters(), lr=options.lr, weight_decay=options.weight_decay)
-    previous = float("inf")
+    """Fit a probe by AdamW until its loss changes by less than the tolerance; then freeze it.
+
+    The host never looks at the loss, which would make it wait for the device: iterations go on to
+    their number, and those after the last that counts move nothing.
+    """
+    parameters = list(probe.parameters())
+    optimiser = AdamW(parameters, lr=options.lr, weight_decay=options.weight_decay, foreach=True)
+    previous = torch.tensor(float("inf"), device=parameters[0].device)
+    done = torch.zeros_like(previous, dtype=torch.bool)
     probe.train()
     for _ in range(options.steps):
         value = loss(probe)
         optimiser.zero_grad()
         value.backward()
+        kept = [parameter.detach().clone() for parameter in parameters]
         optimiser.step()
-        current = value.item()
-        if abs(previous - current) < options.tolerance:
-            break
-        previous = current
+        with torch.no_grad():
+            for parameter, old in zip(parameters, kept, strict=True):
+                parameter.copy_(torch.where(done, old, parameter))
+        done |= (previous - value.detach()).abs() < options.tolerance
+        previous = value.detach()
     return probe.eval().requires_grad_(False)

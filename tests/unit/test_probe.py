@@ -1,5 +1,6 @@
 """The probe: features once, fitted on some dev rows, the dev gradient on others."""
 
+import copy
 from collections.abc import Sequence
 
 import pytest
@@ -80,7 +81,7 @@ def test_the_body_runs_without_dropout_and_is_put_back(model: JointModel):
     assert model.body.training
 
 
-def test_fitting_lowers_the_loss_and_stops_where_it_stands_still(model: JointModel):
+def test_fitting_lowers_the_loss(model: JointModel):
     torch.manual_seed(0)
     features, labels = torch.randn(32, 16), torch.randint(3, (32,))
     steps: list[float] = []
@@ -94,9 +95,24 @@ def test_fitting_lowers_the_loss_and_stops_where_it_stands_still(model: JointMod
     assert len(steps) == 10
     assert steps[-1] < steps[0]
     assert not any(p.requires_grad for p in probe.parameters())
-    steps.clear()
-    fit(model.end_task.probe(0.0), loss, ProbeOptions(steps=10, tolerance=1e9))
-    assert len(steps) == 2
+
+
+def test_once_the_loss_stands_still_nothing_moves(model: JointModel):
+    torch.manual_seed(0)
+    features, labels = torch.randn(32, 16), torch.randint(3, (32,))
+    fresh = model.end_task.probe(0.0)
+
+    def fitted(**options: float) -> nn.Module:
+        def loss(head: nn.Module) -> torch.Tensor:
+            return nn.functional.cross_entropy(head(features), labels)
+
+        return fit(copy.deepcopy(fresh), loss, ProbeOptions(**options))
+
+    stopped, short = fitted(steps=10, tolerance=1e9), fitted(steps=2, tolerance=0.0)
+    for one, other in zip(stopped.parameters(), short.parameters(), strict=True):
+        assert torch.equal(one, other)
+    longer = fitted(steps=3, tolerance=0.0)
+    assert not torch.equal(next(stopped.parameters()), next(longer.parameters()))
 
 
 def test_few_rows_are_shared_between_fit_and_gradient(model: JointModel):

@@ -167,3 +167,27 @@ def test_rows_laid_end_to_end_can_be_taken_apart_again(rows):
     )
     assert ids == [row["input_ids"] for row in given]
     assert types == [row["token_type_ids"] for row in given]
+
+
+@given(st.lists(LENGTHS, min_size=1, max_size=4))
+def test_joined_batches_lie_end_to_end(parts):
+    joined = Packed.join([packed_of(lengths) for lengths in parts])
+    assert joined.lengths == tuple(length for lengths in parts for length in lengths)
+    pieces = joined.input_ids.split([sum(lengths) for lengths in parts])
+    assert all(
+        torch.equal(piece, packed_of(lengths).input_ids)
+        for piece, lengths in zip(pieces, parts, strict=True)
+    )
+    assert joined.token_type_ids is None
+
+
+def test_what_has_no_segments_is_joined_as_the_first_segment():
+    plain, paired = packed_of((2,)), Packed(torch.arange(3), (3,), torch.tensor([0, 1, 1]))
+    assert Packed.join([plain, paired]).segments.tolist() == [0, 0, 0, 1, 1]
+
+
+def test_causal_and_other_sequences_are_not_joined():
+    one, other = packed_of((2,)), Packed(torch.arange(3), (3,), causal=True)
+    assert Packed.join([other, other]).causal
+    with pytest.raises(ValueError, match="cannot be read in one pass"):
+        Packed.join([one, other])

@@ -1,0 +1,130 @@
+"""Losses read apart and together, and gradients dense and sparse, are the same."""
+
+from collections.abc import Callable, Mapping
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.testing import assert_close
+
+import tartan.masking
+from support.context import ROWS, TinyContext
+from tartan import Batch, Objective
+from tartan.packed import Packed
+from tartan.testing import tiny_source
+from tartan.train.losses import Losses
+from tartan.train.model import JointModel
+from tartan.train.runtime import Runtime
+from tartan_objectives.classification import Classification
+from tartan_objectives.clm import CLM
+from tartan_objectives.mlm import MLM
+from tartan_objectives.rtd import RTD
+
+CLASSES = {"task": Classification, "mlm": MLM, "clm": CLM, "rtd": RTD}
+
+
+class Joint:
+    """Four objectives on a tiny body, and one micro-batch of each."""
+
+    def __init__(self, precision: str = "fp32", *, segments: bool = False) -> None:
+        with torch.random.fork_rng():
+            given = TinyContext(tiny_source("bert"))
+            objectives = {name: cls(cls.Options(), given) for name, cls in CLASSES.items()}
+        self.model = JointModel(given.body, "task", objectives)
+        for module in self.model.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+        given.body.model.config.attention_probs_dropout_prob = 0.0
+        for layer in given.body.modules():
+            if hasattr(layer, "attention_dropout"):
+                layer.attention_dropout = 0.0
+        self.losses = Losses(self.model, Runtime(torch.device("cpu"), precision), seed=0)
+        self.batches = {name: self.batch(objective) for name, objective in objectives.items()}
+        if segments:
+            inputs = self.batches["task"].inputs
+            types = torch.ones_like(inputs.input_ids)
+            joined = Packed(inputs.input_ids, inputs.lengths, types)
+            self.batches["task"] = Batch(joined, 8, self.batches["task"].targets)
+        self.passes = 0
+        given.body.register_forward_pre_hook(self.count)
+
+    def batch(self, objective: Objective) -> Batch:
+        return objective.collate(ROWS, torch.Generator().manual_seed(0))
+
+    def count(self, *_: object) -> None:
+        self.passes += 1
+
+    def gradient(self, pieces: Mapping[str, Callable[[], Tensor]]) -> Tensor:
+        """The gradient of the sum of mean losses, on everything, [parameters]."""
+        self.losses.begin()
+        self.passes = 0
+        parameters = list(self.model.parameters())
+        for parameter in parameters:
+            parameter.grad = torch.zeros_like(parameter)
+        total = sum(piece() / self.batches[name].items for name, piece in pieces.items())
+        assert isinstance(total, Tensor)
+        total.backward()
+        return torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
+
+
+@pytest.mark.parametrize("segments", [False, True])
+def test_one_pass_for_all_gives_the_gradient_of_a_pass_for_each(segments: bool):
+    joint = Joint(segments=segments)
+    apart = joint.gradient(joint.losses.apart(0, joint.batches))
+    sums = dict(joint.losses.sums)
+    assert joint.passes == 4
+    together = joint.gradient(joint.losses.together(0, joint.batches))
+    assert joint.passes == 2  # causal sequences are read by themselves
+    assert_close(together, apart, atol=1e-5, rtol=1e-5)
+    assert sums.keys() == joint.losses.sums.keys()
+    for name, value in sums.items():
+        assert_close(joint.losses.sums[name], value)
+
+
+def test_in_bf16_they_agree_in_direction():
+    joint = Joint("bf16")
+    apart = joint.gradient(joint.losses.apart(0, joint.batches))
+    together = joint.gradient(joint.losses.together(0, joint.batches))
+    assert nn.functional.cosine_similarity(apart, together, dim=0) > 0.999
+    exact = Joint()
+    single = exact.gradient(exact.losses.apart(0, exact.batches))
+    assert nn.functional.cosine_similarity(apart, single, dim=0) > 0.99
+
+
+def test_sparse_gradients_of_embeddings_add_up_to_the_dense_ones():
+    joint = Joint()
+    dense = joint.gradient(joint.losses.together(0, joint.batches))
+    joint.model.body.sparse_embeddings(True)
+    sparse = joint.gradient(joint.losses.together(0, joint.batches))
+    assert all(not p.grad.is_sparse for p in joint.model.parameters() if p.grad is not None)
+    assert_close(sparse, dense)
+
+
+def test_dropout_is_a_function_of_the_seed_the_number_and_who_is_read():
+    joint = Joint()
+    for module in joint.model.body.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.5
+    joint.model.train()
+
+    def loss(number: int) -> Tensor:
+        joint.losses.begin()
+        return joint.losses.together(number, joint.batches)["task"]()
+
+    assert torch.equal(loss(3), loss(3))
+    assert not torch.equal(loss(3), loss(4))
+
+
+def test_logits_of_many_tokens_exist_by_parts(monkeypatch: pytest.MonkeyPatch):
+    joint = Joint()
+    objective = joint.model.objective("clm")
+    whole = joint.gradient(joint.losses.apart(0, {"clm": joint.batches["clm"]}))
+    sums = dict(joint.losses.sums)
+    widths: list[int] = []
+    objective.head.register_forward_pre_hook(lambda _, args: widths.append(args[0].shape[1]))
+    monkeypatch.setattr(tartan.masking, "CHUNK", 7)
+    parts = joint.gradient(joint.losses.apart(0, {"clm": joint.batches["clm"]}))
+    assert max(widths) == 7
+    assert sum(widths) == 2 * joint.batches["clm"].items  # forward, and again on the way back
+    assert_close(parts, whole)
+    assert_close(dict(joint.losses.sums), sums)
