@@ -104,6 +104,12 @@ class Packed:
         return self._send(_starts(self.lengths))
 
     @cached_property
+    def offsets(self) -> Tensor:
+        """[sequences + 1] int32: where each sequence starts, and where the last one ends."""
+        ends = torch.tensor((0, *self.lengths)).cumsum(0)
+        return self._send(ends.to(torch.int32))
+
+    @cached_property
     def positions(self) -> Tensor:
         """[tokens] int64: each token's position in its own sequence, from 0."""
         return self._send(_positions(self.lengths))

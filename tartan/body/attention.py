@@ -12,6 +12,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 
 from tartan.body.attend import attend, prefers_products
+from tartan.body.varlen import kernel
 from tartan.packed import Packed
 
 NAME = "tartan_packed"
@@ -26,6 +27,7 @@ def packed_attention(
     dropout: float = 0.0,
     scaling: float | None = None,
     window: int | None = None,
+    varlen: bool = False,
 ) -> Tensor:
     """Attend within each sequence; to the token itself and earlier ones if `packed` is causal.
 
@@ -37,10 +39,13 @@ def packed_attention(
         dropout: probability that an attention weight is dropped.
         scaling: factor of the inner products; head_dim ** -0.5 when None.
         window: the largest distance at which a token is seen; None for any distance.
+        varlen: whether to use the device's variable-length kernel, where it has one for this.
 
     Returns:
         [tokens, heads, head_dim] float, in the order of the query's tokens.
     """
+    if varlen and (chosen := kernel(query, dropout)):
+        return chosen(query, key, value, packed, dropout=dropout, scaling=scaling, window=window)
     buckets = packed.buckets
     queries, keys, values = (
         buckets.split(states.index_select(0, buckets.index)) for states in (query, key, value)
@@ -95,6 +100,7 @@ def _attention(
     attention_mask: Tensor | None,  # noqa: ARG001
     *,
     packed: Packed,
+    varlen: bool = False,
     dropout: float = 0.0,
     scaling: float | None = None,
     sliding_window: int | None = None,
@@ -109,13 +115,25 @@ def _attention(
     # Transformers counts a window as flash attention does: 1 more than the largest distance.
     window = None if sliding_window is None else sliding_window - 1
     attended = packed_attention(
-        query, key, value, packed, dropout=dropout, scaling=scaling, window=window
+        query,
+        key,
+        value,
+        packed,
+        dropout=dropout,
+        scaling=scaling,
+        window=window,
+        varlen=varlen,
     )
     return attended[None], None
 
 
 def _no_mask(*_: Any, **__: Any) -> None:
     """The layout is in `packed`; there is no mask to build."""
+
+
+def keep_from_compiler() -> None:
+    """Have torch.compile leave attention as it is: every batch has a layout of its own."""
+    AttentionInterface.register(NAME, torch.compiler.disable(_attention))
 
 
 AttentionInterface.register(NAME, _attention)

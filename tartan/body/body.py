@@ -1,11 +1,16 @@
 """The shared encoder."""
 
+import os
+from contextlib import AbstractContextManager
 from functools import cached_property
+from shutil import which
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
 
+from tartan.body.attention import keep_from_compiler
 from tartan.body.dropout import replace_dropout
 from tartan.body.layouts import (
     FAILURES,
@@ -16,6 +21,7 @@ from tartan.body.layouts import (
     read_padded,
     trial,
     why_not_causal,
+    why_not_varlen,
     why_padded,
 )
 from tartan.errors import ModelError
@@ -52,6 +58,7 @@ class Body(nn.Module):
         self.hidden_size = expected.shape[-1]
         self.max_length = position_limit(model)
         self._first_position = first_position(model)
+        self._varlen = False
         self.train()
 
     @property
@@ -73,6 +80,41 @@ class Body(nn.Module):
                 f"{self.model.config.model_type} cannot read left to right "
                 f"({self.not_causal_because}): choose another model family"
             )
+
+    def use_varlen(self, autocast: AbstractContextManager[object]) -> str | None:
+        """Attend by the device's variable-length kernel from now on, if that gives the same.
+
+        Args:
+            autocast: the context that the body trains in; the body is on its device already.
+
+        Returns:
+            Why not, where sequences attend in buckets as before; None if it does.
+        """
+        with evaluating(self.model), autocast:
+            reason = why_not_varlen(self.model, trial(self.model))
+        self._varlen = reason is None
+        return reason
+
+    def compile_layers(self) -> None:
+        """Have torch.compile fuse what each layer does beside attention, for any batch's shape.
+
+        Raises:
+            ModelError: when the family has no layers that can be compiled one by one, or pads;
+                when there is no C++ compiler.
+        """
+        layers = [m for m in self.model.modules() if isinstance(m, GradientCheckpointingLayer)]
+        why = self.padded_because if layers else "transformers does not mark its layers"
+        if why is not None:
+            family = self.model.config.model_type
+            raise ModelError(f"compile=true: {family} cannot be compiled: {why}")
+        if not any(map(which, (os.environ.get("CXX", "g++"), "g++", "clang++"))):
+            raise ModelError(
+                "compile=true needs a C++ compiler (g++, clang++ or $CXX) and none is found: "
+                "install one, or leave compile off"
+            )
+        keep_from_compiler()
+        for layer in layers:
+            layer.compile(dynamic=True)
 
     def sparse_embeddings(self, sparse: bool) -> None:
         """Whether the gradient of the token embeddings is sparse: a row for each token read.
@@ -107,7 +149,7 @@ class Body(nn.Module):
     def _read(self, packed: Packed) -> Tensor:
         """Hidden states [tokens, hidden], in the layout that the family can read."""
         if self.packed:
-            return read_packed(self.model, packed, self._first_position)
+            return read_packed(self.model, packed, self._first_position, varlen=self._varlen)
         return read_padded(self.model, packed)
 
 

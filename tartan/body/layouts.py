@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity
 from transformers import PretrainedConfig, PreTrainedModel
 
 from tartan.body.attention import NAME
@@ -16,6 +17,9 @@ from tartan.packed import Packed
 
 FAILURES = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 """What a family raises when it is asked for something it was not written for."""
+
+AGREEMENT = 0.999
+"""The least cosine between results of two kernels in half precision that compute the same."""
 
 LEARNED_POSITIONS = 1024
 """Up to this many positions the proof reads more tokens than there are positions."""
@@ -32,12 +36,18 @@ def read_padded(model: PreTrainedModel, packed: Packed) -> Tensor:
     return packed.unpad(model(**inputs, return_dict=True).last_hidden_state)
 
 
-def read_packed(model: PreTrainedModel, packed: Packed, first_position: int) -> Tensor:
-    """Hidden states [tokens, hidden] by way of one row of tokens, each with its position."""
+def read_packed(
+    model: PreTrainedModel, packed: Packed, first_position: int, *, varlen: bool = False
+) -> Tensor:
+    """Hidden states [tokens, hidden] by way of one row of tokens, each with its position.
+
+    `varlen`: with the device's variable-length attention kernel, where it has one.
+    """
     inputs: dict[str, Any] = {
         "input_ids": packed.input_ids[None],
         "position_ids": packed.positions[None] + first_position,
         "packed": packed,
+        "varlen": varlen,
     }
     if packed.token_type_ids is not None:
         inputs["token_type_ids"] = packed.token_type_ids[None]
@@ -103,6 +113,35 @@ def why_padded(model: PreTrainedModel, packed: Packed, expected: Tensor) -> str 
             reason = f"{type(error).__name__}: {error}"
         model.set_attn_implementation(own)
     return reason
+
+
+def why_not_varlen(model: PreTrainedModel, packed: Packed) -> str | None:
+    """Say why a model that reads packed cannot use the variable-length kernel, if it cannot.
+
+    Hidden states and their gradient must point where they do with attention in buckets.
+
+    Args:
+        model: a model in eval mode, on its device, in the precision it trains in.
+        packed: what to read, as `trial` gives it.
+    """
+    first = first_position(model)
+    embeddings = model.get_input_embeddings().get_parameter("weight")
+
+    def read(varlen: bool) -> tuple[Tensor, Tensor]:
+        hidden = read_packed(model, packed, first, varlen=varlen).float()
+        # Any fixed direction: a sum of squares would be constant after a layer norm.
+        direction = torch.arange(hidden.numel(), device=hidden.device).sin().view_as(hidden)
+        (gradient,) = torch.autograd.grad((hidden * direction).sum(), embeddings)
+        return hidden.detach(), gradient
+
+    try:
+        pairs = zip(read(varlen=False), read(varlen=True), strict=True)
+        cosines = [cosine_similarity(a.flatten(), b.flatten(), dim=0).item() for a, b in pairs]
+    except (*FAILURES, ImportError) as error:
+        return f"{type(error).__name__}: {str(error).splitlines()[0]}"
+    if min(cosines) > AGREEMENT:  # NaN is not
+        return None
+    return f"cosine {min(cosines):.4f} with attention in buckets"
 
 
 def why_not_causal(read: Callable[[Packed], Tensor], packed: Packed) -> str | None:

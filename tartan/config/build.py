@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from tartan.body import AutoOptions, LiftedHead, ModelSource, TinyOptions
+from tartan.body import AutoOptions, Body, LiftedHead, ModelSource, TinyOptions
 from tartan.config.notices import auxiliary_notices, end_task_notices
 from tartan.config.parse import options
 from tartan.config.schema import Config, StageConfig
@@ -83,6 +83,7 @@ def _build(config: Config, plugins: Plugins) -> Experiment:
     training = dict.fromkeys(sections, texts.training(train)) | training
     model = _load_joint_model(sections, training, texts.source, plugins, config.seed)
     model.to(runtime.device)
+    attention = _accelerate(model.body, runtime, compiled=config.compile)
     setup = Setup(
         model,
         {
@@ -105,6 +106,7 @@ def _build(config: Config, plugins: Plugins) -> Experiment:
         Stage(setup, stage)  # what a stage refuses, it refuses before anything is written
     texts.split("test")  # tokenised with the others, so that what is to be said of it is said
     notices = [
+        *attention,
         *end_task_notices(texts),
         *auxiliary_notices({name: dropped for name, (_, dropped) in lent.items()}, auxiliary),
     ]
@@ -186,6 +188,16 @@ def _load_joint_model(
             f"primary={model.primary} has a head of its own, which cannot be exported"
         )
     return model
+
+
+def _accelerate(body: Body, runtime: Runtime, *, compiled: bool) -> list[str]:
+    """Have a body on its device use what that has for it; a notice where something is missing."""
+    if compiled:
+        body.compile_layers()
+    half = runtime.device.type == "cuda" and runtime.precision == "bf16"
+    if half and body.packed and (reason := body.use_varlen(runtime.autocast())):
+        return [f"attention in buckets, not by a variable-length kernel ({reason})"]
+    return []
 
 
 def _stage_options(

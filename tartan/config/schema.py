@@ -120,6 +120,7 @@ class Config:
         accumulate: micro-batches of each objective in a step.
         precision: `auto`, `fp32` or `bf16`.
         device: `auto`, or a torch device.
+        compile: whether torch.compile fuses the body's layers; the first steps then take long.
         run_dir: the directory the run leaves its files in.
         resume: `auto` goes on from run_dir's newest checkpoint if it has one; `never` refuses a
             directory that has a run; a run's directory goes on there.
@@ -143,6 +144,7 @@ class Config:
     accumulate: int = 1
     precision: str = "auto"
     device: str = "auto"
+    compile: bool = False
     run_dir: str = ""
     resume: str = "auto"
     cache: bool = True

@@ -1,0 +1,64 @@
+"""torch.compile: the same gradients, and no layer compiled anew for each batch."""
+
+import pytest
+import torch
+from torch.nn.functional import cosine_similarity
+from torch.testing import assert_close
+
+from tartan import ModelError
+from tartan.packed import Packed
+from tartan.testing import tiny_source
+
+
+def gradient(body, packed, dtype=torch.float32):
+    body.zero_grad()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+        hidden = body(packed).float()
+    (hidden * torch.arange(hidden.numel()).sin().view_as(hidden)).sum().backward()
+    return torch.cat([p.grad.flatten() for p in body.parameters() if p.grad is not None])
+
+
+def test_compiled_and_plain_agree_for_any_batch(packed):
+    body = tiny_source("bert", num_hidden_layers=1).body().eval()
+    batches = [packed, Packed(packed.input_ids[:31], (7, 1, 23))]
+    plain = [gradient(body, batch) for batch in batches]
+    before, names = dict(torch._dynamo.utils.counters["stats"]), list(body.state_dict())
+    body.compile_layers()
+    for expected, batch in zip(plain, batches, strict=True):
+        assert_close(gradient(body, batch), expected, atol=1e-5, rtol=1e-5)
+    compiled = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    assert compiled > before.get("unique_graphs", 0)
+    gradient(body, Packed(packed.input_ids[:50], (25, 25)))
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == compiled
+    assert list(body.state_dict()) == names
+
+
+@pytest.mark.slow
+def test_in_bf16_they_agree_in_direction(packed):
+    body = tiny_source("bert").body().eval()
+    plain = gradient(body, packed, torch.bfloat16)
+    body.compile_layers()
+    assert cosine_similarity(gradient(body, packed, torch.bfloat16), plain, dim=0) > 0.999
+
+
+@pytest.mark.slow
+def test_dropout_of_a_compiled_body_follows_from_the_seed(packed):
+    body = tiny_source("bert").body()
+    body.compile_layers()
+    torch.manual_seed(1)
+    first = body(packed)
+    torch.manual_seed(1)
+    assert torch.equal(body(packed), first)
+    assert not torch.equal(body(packed), first)
+
+
+def test_a_body_that_pads_is_not_compiled():
+    with pytest.raises(ModelError, match="compile=true: deberta-v2 cannot be compiled: deberta-v2"):
+        tiny_source("deberta-v2").body().compile_layers()
+
+
+def test_without_a_compiler_it_is_refused(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ModelError, match=r"needs a C\+\+ compiler .* none is found"):
+        tiny_source("bert").body().compile_layers()
