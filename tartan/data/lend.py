@@ -4,7 +4,7 @@ from array import array
 from dataclasses import replace
 from itertools import chain
 
-from tartan.data.splits import digest
+from tartan.data.digests import digest
 from tartan.data.task import Task, row_texts, texts_of
 from tartan.errors import DataError
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-import numpy as np
 from datasets import Dataset, Features, List, Value
 
 from tartan.data.arrow import Columns, batches_of, in_batches, spool
+from tartan.data.digests import conflicts, digest, row_digest, short
 from tartan.data.labels import (
     check_known,
     check_label_type,
@@ -72,8 +72,8 @@ class SplitReader:
 
         def encode(example: Example) -> int | float | list[int]:
             whole = row_digest(example.texts)
-            texts.append(_short(whole))
-            labelled.append(_short(digest(f"{whole!r} {example.label!r}")))
+            texts.append(short(whole))
+            labelled.append(short(digest(f"{whole!r} {example.label!r}")))
             if isinstance(example.label, float):
                 return example.label
             found = [codes.setdefault(label, len(codes)) for label in classes(example)]
@@ -169,42 +169,6 @@ def content(example: Example) -> bytes:
 def line(fields: Sequence[Any]) -> bytes:
     """Fields as a line that tells them apart."""
     return json.dumps(fields).encode() + b"\n"
-
-
-def normalise(text: str) -> str:
-    """A text without its white space: tagged words that were joined equal the text they are of.
-
-    >>> normalise("as shown .") == normalise(" as  shown.")
-    True
-    """
-    return "".join(text.split())
-
-
-def digest(text: str) -> bytes:
-    """16 bytes that stand for a text, up to white space."""
-    return hashlib.blake2b(normalise(text).encode(), digest_size=16).digest()
-
-
-def row_digest(texts: Sequence[str]) -> bytes:
-    """16 bytes that stand for the texts of a row, up to white space."""
-    return digest("\0".join(texts))
-
-
-def _short(whole: bytes) -> int:
-    """8 bytes of a digest, enough to count by."""
-    return int.from_bytes(whole[:8], "big", signed=True)
-
-
-def conflicts(texts: Sequence[int], labelled: Sequence[int]) -> int:
-    """How many rows have the texts of another row, and another label.
-
-    Args:
-        texts: of each row, a number that stands for its texts.
-        labelled: of each row, a number that stands for its texts and its label.
-    """
-    pairs = np.unique(np.stack([np.asarray(texts), np.asarray(labelled)]), axis=1)
-    found, labels = np.unique(pairs[0], return_counts=True)
-    return int(np.isin(np.asarray(texts), found[labels > 1]).sum())
 
 
 def _renumbered(rows: Dataset, ids: Sequence[int]) -> Iterator[Columns]:

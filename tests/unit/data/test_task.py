@@ -4,8 +4,9 @@ from hypothesis import strategies as st
 
 from tartan import LabelKind
 from tartan.data import training_part
+from tartan.data.digests import digest
 from tartan.data.rows import Example
-from tartan.data.splits import digest, line
+from tartan.data.splits import line
 from tartan.data.task import Task, build_corpus, build_task
 from tartan.errors import DataError
 
