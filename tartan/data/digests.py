@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
-import numpy as np
+import torch
 
 
 def normalise(text: str) -> str:
@@ -34,9 +34,11 @@ def conflicts(texts: Sequence[int], labelled: Sequence[int]) -> int:
     """How many rows have the texts of another row, and another label.
 
     Args:
-        texts: of each row, a number that stands for its texts.
-        labelled: of each row, a number that stands for its texts and its label.
+        texts: [rows], numbers that stand for their texts.
+        labelled: [rows], numbers that stand for their texts and their labels.
     """
-    pairs = np.unique(np.stack([np.asarray(texts), np.asarray(labelled)]), axis=1)
-    found, labels = np.unique(pairs[0], return_counts=True)
-    return int(np.isin(np.asarray(texts), found[labels > 1]).sum())
+    of_rows = torch.tensor(texts)
+    different, which = torch.tensor(labelled).unique(return_inverse=True)
+    # Each different row's texts; those that come twice have two labels.
+    found, labels = different.scatter(0, which, of_rows).unique(return_counts=True)
+    return int(torch.isin(of_rows, found[labels > 1]).sum())
