@@ -22,7 +22,7 @@ from tartan.errors import DataError
 Columns = Mapping[str, list[Any]]
 """A batch of rows: lists of equal length, by column."""
 
-ROWS, CHARACTERS = 1000, 2**20
+ROWS, CHARACTERS = 1000, 2**18
 """A batch has at most that many rows; as few as one where their texts are longer in all."""
 
 

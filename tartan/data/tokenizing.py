@@ -172,14 +172,14 @@ class Reader:
     def _beginning(self, text: str) -> str:
         """As much of a text as can matter: megabytes of it would take gigabytes to tokenise.
 
-        It ends before a space and has twice the tokens that are read, so that these are the same.
+        The cut changes the last word alone; what is read ends before that.
         """
         size = ENOUGH * self.max_length
-        while size < len(text):
-            beginning = text[: max(0, text.rfind(" ", 0, size))]
-            tokens = self._encode([[beginning]], offsets=False)["input_ids"][0]
-            if len(tokens) > 2 * self.max_length:
-                return beginning
+        while size < len(text) and self.tokenizer.truncation_side == "right":
+            words = self.tokenizer([text[:size]], verbose=False).word_ids(0)
+            last = next((word for word in reversed(words) if word is not None), None)
+            if len(words) > self.max_length and words[self.max_length] not in (None, last):
+                return text[:size]
             size *= 4
         return text
 

@@ -188,7 +188,7 @@ def test_a_text_of_megabytes_is_read_as_it_would_be_whole(make):
         " ".join(random.choices(["red", "green", ",", "bluered", "é"], k=count))
         for count in (300, 3000, 30_000)
     ]
-    texts += ["red" * 2000, " " * 5000 + "red", "\u200b" * 3000 + " red green blue"]
+    texts += ["red" * 2000, " " * 5000 + "red", "\u200b" * 3000 + " red green blue", "," * 4000]
     whole = [tokenizer(text, truncation=True, max_length=12)["input_ids"] for text in texts]
     tokenized = tokenize(dataset(*texts), tokenizer, 12)
     assert tokenized.rows["input_ids"][:] == whole
