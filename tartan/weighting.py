@@ -31,10 +31,13 @@ class Cost:
     Attributes:
         backwards: backward passes through the body.
         copies: copies of the body's gradient held at once.
+        memory: bytes of parameters, gradients and the optimiser's moments, activations not
+            counted; 0 where there is no model to count.
     """
 
     backwards: int
     copies: int
+    memory: int = 0
 
 
 def cost(needs: Needs, objectives: int) -> Cost:

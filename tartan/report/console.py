@@ -35,7 +35,8 @@ class RunConsole:
         self.notice(
             f"stage {name}: {', '.join(objectives)}; {steps} steps"
             f"{f', {taken} taken' if taken else ''}; each at most {plural(cost.backwards, 'pass')} "
-            f"backward and {plural(cost.copies, 'copy')} of the body's gradient"
+            f"backward and {plural(cost.copies, 'copy')} of the body's gradient, "
+            f"{cost.memory / 1e6:.0f} MB with parameters and moments, without activations"
         )
         if self._console.is_terminal:
             self._bar = Progress(

@@ -1,7 +1,7 @@
 """Stages: spans of training, each with its objectives, weighting, optimiser and budget."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tartan.data.stream import Stream
@@ -92,9 +92,9 @@ class Stage:
         self.names = options.select(model)
         self.weighting = setup.weighting(options.weighting, self.names)
         self.window = Window(self.names)
-        self._optimiser = Optimiser(
-            model.shared(), model.heads(self.names), options.optimizer, options.steps
-        )
+        self._body, self._heads = model.shared(), model.heads(self.names)
+        self._parameters = sum(p.nbytes for p in model.parameters())
+        self._optimiser = Optimiser(self._body, self._heads, options.optimizer, options.steps)
         self._step = Step(
             model,
             {name: setup.streams[name] for name in self.names},
@@ -109,7 +109,10 @@ class Stage:
     @property
     def cost(self) -> Cost:
         """What a step costs at the most."""
-        return cost(self.weighting.needs, len(self.names))
+        counted = cost(self.weighting.needs, len(self.names))
+        body, heads = (sum(p.nbytes for p in part) for part in (self._body, self._heads))
+        gradients, moments = counted.copies * body + heads, 2 * (body + heads)
+        return replace(counted, memory=self._parameters + gradients + moments)
 
     def take(self, step: int) -> None:
         """Take the step of a number, counted from the start of the run."""
