@@ -31,10 +31,13 @@ class Cost:
     Attributes:
         backwards: backward passes through the body.
         copies: copies of the body's gradient held at once.
+        memory: bytes of parameters, gradients and the optimiser's moments, activations not
+            counted; 0 where there is no model to count.
     """
 
     backwards: int
     copies: int
+    memory: int = 0
 
 
 def cost(needs: Needs, objectives: int) -> Cost:
@@ -73,7 +76,8 @@ class Signals:
         if self.dev is None or self.norms is None or self.dev_norm is None:
             return None
         scale = self.norms * self.dev_norm
-        return torch.where(scale > 0, self.dev / scale.clamp_min(torch.finfo(scale.dtype).tiny), 0)
+        cosine = self.dev / scale.clamp_min(torch.finfo(scale.dtype).tiny)
+        return torch.where(scale > 0, cosine, 0).clamp(-1, 1)  # rounding may lead beyond
 
 
 @dataclass
@@ -154,7 +158,7 @@ class Weighting(ABC):
 
     @abstractmethod
     def update(self, signals: Signals) -> None:
-        """Learn from a step's signals, after the optimiser has taken it."""
+        """Learn from a step's signals. Where it raises, it is set back to before the step."""
 
     @abstractmethod
     def state_dict(self) -> Mapping[str, Tensor]:

@@ -154,7 +154,7 @@ class PlainMeta(Plain):
         """All objectives weigh the same at first."""
         super().__init__(setting)
         self._logits = torch.zeros(len(self._run.model.names))
-        self._options = ProbeOptions()
+        self._options = ProbeOptions(fit_batch_size=setting.batch, grad_batch_size=setting.batch)
 
     def weights(self) -> Tensor:
         """[objectives]: the softmax of their logits."""

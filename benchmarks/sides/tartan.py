@@ -61,6 +61,12 @@ class TartanSide(Side):
         return work
 
 
+def by_meta(setting: Setting) -> Sequence[str]:
+    """META, whose dev gradient reads as many rows as an objective does, and its probe as many."""
+    sizes = (f"weighting.probe.{part}_batch_size={setting.batch}" for part in ("fit", "grad"))
+    return "weighting=meta", *sizes
+
+
 def static(setting: Setting) -> Side:
     """MT-TARTAN with one auxiliary objective."""
     return TartanSide(setting)
@@ -68,12 +74,12 @@ def static(setting: Setting) -> Side:
 
 def meta(setting: Setting) -> Side:
     """META-TARTAN with one auxiliary objective."""
-    return TartanSide(setting, 1, "weighting=meta")
+    return TartanSide(setting, 1, *by_meta(setting))
 
 
 def meta_every_4(setting: Setting) -> Side:
     """META-TARTAN that measures the dev gradient in every fourth step."""
-    return TartanSide(setting, 1, "weighting=meta", "weighting.every=4")
+    return TartanSide(setting, 1, *by_meta(setting), "weighting.every=4")
 
 
 def mlm(setting: Setting) -> Side:
@@ -88,7 +94,7 @@ def static_n(setting: Setting) -> Side:
 
 def meta_n(setting: Setting) -> Side:
     """META-TARTAN with the setting's number of objectives."""
-    return TartanSide(setting, setting.objectives - 1, "weighting=meta")
+    return TartanSide(setting, setting.objectives - 1, *by_meta(setting))
 
 
 class Numbered(Sequence[Row]):

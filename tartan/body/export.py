@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tartan.body.body import Body, set_pooler
 from tartan.body.heads import LiftedHead, StandIn, borrow, own
 from tartan.body.quiet import quiet
+from tartan.files import write_whole
 
 
 def export(
@@ -26,16 +26,17 @@ def export(
         head: a head on it, from the same `ModelSource`.
         tokenizer: the body's tokenizer.
         directory: where to; its parents are made.
+
+    Raises:
+        StorageError: the directory cannot be written.
     """
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}-") as scratch:
-        written, replaced = Path(scratch, "new"), Path(scratch, "old")
-        with whole(body, head) as model, quiet():
-            model.save_pretrained(written)
-            tokenizer.save_pretrained(written)
-        if directory.exists():
-            directory.rename(replaced)
-        written.rename(directory)
+    with whole(body, head) as model, quiet():
+
+        def write(beside: Path) -> None:
+            model.save_pretrained(beside)
+            tokenizer.save_pretrained(beside)
+
+        write_whole(directory, write)
 
 
 @contextmanager

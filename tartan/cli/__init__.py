@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from types import MappingProxyType
 
-from tartan.errors import TartanError, suggest
+from tartan.errors import TartanError, suggest, told
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
@@ -33,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise TartanError(f"'{command}' is no command: {suggest(command, COMMANDS)}")
         status: int = import_module(f"tartan.cli.{command}").main(rest)
     except TartanError as error:
-        print(f"tartan: {error}", file=sys.stderr)
+        print(f"tartan: {told(error)}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("tartan: stopped by SIGINT", file=sys.stderr)
+        return 130
     return status

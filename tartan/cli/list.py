@@ -43,7 +43,8 @@ def weightings(plugins: Plugins) -> Table:
         "distribution",
         "backward passes",
         "copies of the body's gradient",
-        caption="n: objectives of the run, the end task included",
+        caption="n: objectives of the run, the end task included; a copy is 4 bytes a parameter: "
+        "90 MB for 22 million, 0.5 GB for 125 million",
     )
     for name, plugin in plugins.weightings.items():
         table.add_row(name, plugin.distribution, *symbolic(plugin.cls))

@@ -1,10 +1,14 @@
 """`python -m tartan run`: compose a configuration with Hydra, and run it."""
 
 import os
+import re
+import shlex
 import sys
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
+from signal import Signals
+from traceback import print_exception
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -14,8 +18,9 @@ from omegaconf import DictConfig, OmegaConf
 from tartan.config.overrides import accept
 from tartan.config.run import run
 from tartan.config.store import register
-from tartan.errors import ConfigError, TartanError
+from tartan.errors import ConfigError, Interrupted, TartanError, told
 from tartan.plugins import discover
+from tartan.report.record import CONFIG
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -42,15 +47,43 @@ def main(arguments: Sequence[str]) -> int:
         directory = Path(HydraConfig.get().runtime.output_dir)
         try:
             run(composed, directory, hydra_files(), discover())
+        # Inside Hydra an exception would become a traceback and exit status 1.
         except TartanError as error:
-            # Inside Hydra an exception would become a traceback and exit status 1.
-            print(f"tartan: {error}", file=sys.stderr)
+            if os.environ.get("HYDRA_FULL_ERROR") and error.__cause__:
+                print_exception(error.__cause__)
+            print(f"tartan: {told(error)}", file=sys.stderr)
             sys.exit(2)
+        except Interrupted as stopped:
+            print(f"tartan: {stopped_line(stopped, directory, flags)}", file=sys.stderr)
+            sys.exit(stopped.status)
         finally:
             remove_empty(directory, here_before)
 
     hydra.main(version_base="1.3", config_path="pkg://tartan.configs", config_name="config")(job)()
     return 0
+
+
+def stopped_line(stopped: Interrupted, directory: Path, flags: Sequence[str]) -> str:
+    """What to say of a run that a signal stopped, with the command that goes on with it.
+
+    Args:
+        stopped: the signal.
+        directory: the run's, unless it was resumed elsewhere.
+        flags: Hydra's flags, as typed.
+    """
+    overrides = HydraConfig.get().overrides.task
+    resumed = [text.removeprefix("resume=") for text in overrides if text.startswith("resume=")]
+    if resumed and resumed[-1] not in ("auto", "never"):
+        directory = Path(resumed[-1].strip("'\""))
+    if not (directory / CONFIG).is_file():
+        return f"stopped by {Signals(stopped.number).name} before anything was written"
+    near = directory.is_relative_to(Path.cwd())
+    place = str(directory.relative_to(Path.cwd()) if near else directory)
+    same = [text for text in overrides if not text.startswith(("run_dir=", "resume="))]
+    kept = [flag for flag in flags if flag not in ("-m", "--multirun")]
+    quoted = place if re.fullmatch(r"[\w./-]+", place) else f"'{place}'"
+    command = shlex.join(["python", "-m", "tartan", "run", *kept, *same, f"resume={quoted}"])
+    return f"{stopped}; to go on: {command}"
 
 
 def standing(overrides: Sequence[str]) -> frozenset[Path]:

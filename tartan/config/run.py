@@ -3,39 +3,46 @@
 import importlib.metadata
 import platform
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
-from yaml import YAMLError
+from omegaconf import DictConfig
 
 from tartan.body import LiftedHead, export
+from tartan.config.blame import blamed
 from tartan.config.build import Experiment, build
+from tartan.config.lock import locked
 from tartan.config.parse import parse, resolved
+from tartan.config.resume import (
+    Origin,
+    changed_keys,
+    changes_of,
+    compare,
+    note_changes,
+    run_directory,
+)
 from tartan.config.schema import Config
 from tartan.data import Task
-from tartan.errors import CheckpointError, ConfigError
+from tartan.files import writing
 from tartan.plugins import Plugins
 from tartan.report.console import RunConsole, outcome
 from tartan.report.figures import draw
 from tartan.report.record import (
-    CONFIG,
-    DATA,
     METRICS,
+    ORIGIN,
     SUMMARY,
     MetricsFile,
     read_json,
-    read_metrics,
     write_config,
     write_json,
 )
-from tartan.train.checkpoint import Checkpoints, Progress
+from tartan.train.checkpoint import Checkpoints
 from tartan.train.evaluate import evaluate
+from tartan.train.interrupt import Interrupts
+from tartan.train.progress import Progress
 from tartan.train.trainer import Trainer
-
-PLACE = ("run_dir", "resume")
-"""Keys that say where a run is, not what it is; a resumed run may differ in them."""
 
 
 def run(
@@ -56,97 +63,61 @@ def run(
         What summary.json holds.
 
     Raises:
-        TartanError: the configuration, data, model or directory cannot be used.
+        TartanError: the configuration, data, model or directory cannot be used, or the run failed.
+        Interrupted: a signal came.
     """
     config = parse(composed)
-    directory = _directory(config, directory)
-    checkpoints = Checkpoints(directory / "checkpoints", config.checkpoint.keep)
-    _check_resume(config, resolved(composed), directory)
-    summary = read_json(directory / SUMMARY)
-    if summary is None:
-        experiment = build(config, plugins)
-        _check_data(experiment, directory)
-        write_config(directory, {"config.yaml": composed, **hydra})
-        progress = _train(experiment, checkpoints, directory)
-        summary = _finish(config, experiment, progress, directory)
-        draw(read_metrics(directory / METRICS), directory / "figures")
-        write_json(directory / SUMMARY, summary)
+    directory = run_directory(config, directory)
+    with Interrupts() as interrupts, blamed(plugins), locked(directory):
+        changed = changed_keys(config, resolved(composed), directory)
+        summary = read_json(directory / SUMMARY)
+        if summary is None:
+            experiment = build(config, plugins)
+            files = {"config.yaml": composed, **hydra}
+            progress = _train(config, experiment, changed, files, directory, interrupts)
+            summary = _finish(config, experiment, progress, directory)
+            write_json(directory / SUMMARY, summary)
     print(outcome(summary, directory))
     return summary
 
 
-def _train(experiment: Experiment, checkpoints: Checkpoints, directory: Path) -> Progress:
-    """Train through the schedule; metrics.jsonl goes on after the newest checkpoint."""
-    with MetricsFile(directory / METRICS, checkpoints.newest_step()) as metrics:
-        console = RunConsole(metrics)
-        for notice in experiment.notices:
-            console.notice(notice)
-        try:
-            return Trainer(
-                experiment.setup, experiment.stages, experiment.milestones, checkpoints, console
-            ).train()
-        finally:
-            console.close()
+def _train(
+    config: Config,
+    experiment: Experiment,
+    changed: list[str],
+    files: Mapping[str, DictConfig | list[str]],
+    directory: Path,
+    interrupts: Interrupts,
+) -> Progress:
+    """Train through the schedule, from the newest good checkpoint if there is one.
 
-
-def _directory(config: Config, directory: Path) -> Path:
-    """Where the run is: a directory named by `resume`, or its own."""
-    if config.resume in ("auto", "never"):
-        return directory
-    if not Path(config.resume, CONFIG).is_file():
-        raise ConfigError(
-            f"resume={config.resume}: no run is there; give a run's directory, auto or never"
-        )
-    return Path(config.resume)
-
-
-def _check_resume(config: Config, values: Mapping[str, Any], directory: Path) -> None:
-    """CheckpointError if the directory has a run that this one is not, or must not go on with."""
-    if not (directory / CONFIG).is_file():
-        return
-    if config.resume == "never":
-        raise CheckpointError(
-            f"{directory} already has a run: choose another run_dir, or resume=auto to go on"
-        )
-    try:
-        before = resolved(DictConfig(OmegaConf.load(directory / CONFIG)))
-    except (OSError, ValueError, YAMLError) as error:
-        raise CheckpointError(
-            f"{directory / CONFIG} cannot be read: choose another run_dir"
-        ) from error
-    differing = sorted(set(_differing(before, values)) - set(PLACE))
-    if differing:
-        raise CheckpointError(
-            f"{directory} has a run of another configuration ({', '.join(differing)} differ): "
-            "give the same one to go on with it, or choose another run_dir"
-        )
-
-
-def _check_data(experiment: Experiment, directory: Path) -> None:
-    """CheckpointError if the data changed since the run began; else note what it is."""
-    auxiliary = experiment.auxiliary.items()
-    hashes = {f"objectives.{name}": texts.task.hashes["train"] for name, texts in auxiliary}
-    hashes |= experiment.task.hashes
-    before = read_json(directory / DATA) or hashes
-    changed = sorted(name for name in {*before, *hashes} if before.get(name) != hashes.get(name))
-    if changed:
-        raise CheckpointError(
-            f"the data of {directory} changed since the run began ({', '.join(changed)}): "
-            "put it back to go on, or choose another run_dir"
-        )
-    write_json(directory / DATA, hashes)
-
-
-def _differing(one: Any, other: Any, key: str = "") -> list[str]:
-    """The dotted keys at which two configurations differ."""
-    if not (isinstance(one, dict) and isinstance(other, dict)):
-        return [] if one == other else [key]
-    names = {*one, *other}
-    return [
-        found
-        for name in names
-        for found in _differing(one.get(name), other.get(name), f"{key}.{name}" if key else name)
+    What can be refused is refused first; only then is anything written.
+    """
+    origin = Origin.of(experiment)
+    moved, notices = compare(origin, config, directory)
+    checkpoints = Checkpoints(directory / "checkpoints", config.checkpoint.keep)
+    console = RunConsole(MetricsFile(directory / METRICS))
+    trainer = Trainer(
+        experiment.setup, experiment.stages, experiment.milestones, checkpoints, console, interrupts
+    )
+    checkpoint, damaged = checkpoints.newest()
+    step = trainer.resume(checkpoint).step if checkpoint else 0
+    checkpoints.rewind(checkpoint, damaged)
+    note_changes(changed + moved, step, directory)
+    write_json(directory / ORIGIN, asdict(origin))
+    write_config(directory, files)
+    notices += [
+        f"{path.name}: {wrong}; it is now {path.name}.damaged, and the run goes on from step {step}"
+        for path, wrong in damaged.items()
     ]
+    if keys := changed + moved:
+        notices.append(f"the run goes on from step {step} with other values of {', '.join(keys)}")
+    try:
+        for notice in (*notices, *experiment.notices):
+            console.notice(notice)
+        return trainer.train()
+    finally:
+        console.close()
 
 
 def _finish(
@@ -160,6 +131,8 @@ def _finish(
     head = model.end_task.head
     assert isinstance(head, LiftedHead)  # `build` has seen to it
     export(model.body, head, experiment.texts.source.tokenizer, directory / "model")
+    with writing(directory / "figures"):
+        draw(progress.records, directory / "figures")
     data = _data(task) | {
         f"objectives.{name}": _data(texts.task)["train"]
         for name, texts in experiment.auxiliary.items()
@@ -177,6 +150,8 @@ def _finish(
         "seconds_per_step": progress.step_seconds / max(progress.step, 1),
         "peak_memory_bytes": setup.runtime.peak_memory(),
         "weights": progress.weights,
+        "skipped_steps": progress.skipped,
+        "changes": changes_of(directory),
         "device": str(setup.runtime.device),
         "precision": setup.runtime.precision,
         "versions": _versions(),

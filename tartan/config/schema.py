@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from tartan.errors import ConfigError
+from tartan.errors import ConfigError, suggest
 from tartan.train.optimiser import OptimiserOptions
 
 
@@ -121,9 +121,16 @@ class Config:
         precision: `auto`, `fp32` or `bf16`.
         device: `auto`, or a torch device.
         compile: whether torch.compile fuses the body's layers; the first steps then take long.
+        on_nonfinite: what to do about a step whose loss or gradient is not finite: `stop`, or
+            `skip`, which moves nothing in it.
+        max_skipped: how many steps of a run are skipped before it stops all the same.
         run_dir: the directory the run leaves its files in.
         resume: `auto` goes on from run_dir's newest checkpoint if it has one; `never` refuses a
             directory that has a run; a run's directory goes on there.
+        resume_changed: whether a run is gone on with though its configuration, data or device
+            changed; what changed is kept in summary.json.
+        cache: whether tokenised texts stay on disk for the next run, where `datasets` keeps its
+            files (HF_DATASETS_CACHE).
         eval: evaluation.
         checkpoint: resumable state.
         log: training metrics.
@@ -143,8 +150,12 @@ class Config:
     precision: str = "auto"
     device: str = "auto"
     compile: bool = False
+    on_nonfinite: str = "stop"
+    max_skipped: int = 10
     run_dir: str = ""
     resume: str = "auto"
+    resume_changed: bool = False
+    cache: bool = True
     eval: EvalOptions = field(default_factory=EvalOptions)
     checkpoint: CheckpointOptions = field(default_factory=CheckpointOptions)
     log: LogOptions = field(default_factory=LogOptions)
@@ -152,4 +163,8 @@ class Config:
     def __post_init__(self) -> None:
         """ConfigError where a number has no meaning."""
         at_least(1, steps=self.steps, batch_size=self.batch_size, accumulate=self.accumulate)
-        at_least(0, seed=self.seed)
+        at_least(0, seed=self.seed, max_skipped=self.max_skipped)
+        if self.on_nonfinite not in (choices := ("stop", "skip")):
+            raise ConfigError(
+                f"on_nonfinite={self.on_nonfinite}: {suggest(self.on_nonfinite, choices)}"
+            )

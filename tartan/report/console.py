@@ -1,6 +1,6 @@
 """What a run shows while it goes: a progress bar on a terminal, plain lines elsewhere."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from tartan.report.record import MetricsFile
+from tartan.report.record import MetricsFile, Record
 from tartan.weighting import Cost
 
 
@@ -27,15 +27,20 @@ class RunConsole:
         self._bar: Progress | None = None
         self._task = TaskID(0)
 
+    def begin(self, records: Sequence[Record]) -> None:
+        """Have metrics.jsonl hold these records, and no more yet."""
+        self._metrics.begin(records)
+
     def stage(
         self, name: str, objectives: tuple[str, ...], steps: int, taken: int, cost: Cost
     ) -> None:
         """Announce a stage; on a terminal, start its progress bar."""
-        self.close()
+        self._hide()
         self.notice(
             f"stage {name}: {', '.join(objectives)}; {steps} steps"
             f"{f', {taken} taken' if taken else ''}; each at most {plural(cost.backwards, 'pass')} "
-            f"backward and {plural(cost.copies, 'copy')} of the body's gradient"
+            f"backward and {plural(cost.copies, 'copy')} of the body's gradient, "
+            f"{cost.memory / 1e6:.0f} MB with parameters and moments, without activations"
         )
         if self._console.is_terminal:
             self._bar = Progress(
@@ -55,7 +60,7 @@ class RunConsole:
         if self._bar:
             self._bar.advance(self._task)
 
-    def record(self, record: Mapping[str, float | int | str]) -> None:
+    def record(self, record: Record) -> None:
         """Write a record, and show it where it says how dev does."""
         self._metrics.write(record)
         evaluated = any(key.startswith("eval/") for key in record)
@@ -70,6 +75,11 @@ class RunConsole:
         self._console.print(text, markup=False)
 
     def close(self) -> None:
+        """Take the bar away, and close metrics.jsonl."""
+        self._hide()
+        self._metrics.close()
+
+    def _hide(self) -> None:
         """Take the bar away."""
         if self._bar:
             self._bar.stop()

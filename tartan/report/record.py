@@ -1,52 +1,56 @@
 """The files a run leaves: metrics.jsonl, summary.json and .hydra/."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, TextIO
 
 from omegaconf import DictConfig, OmegaConf
 
 from tartan.errors import CheckpointError
+from tartan.files import write_text, writing
 
 METRICS, SUMMARY, CONFIG = "metrics.jsonl", "summary.json", ".hydra/config.yaml"
-DATA = "checkpoints/data.json"
-"""The hashes of the data that a run began with."""
+ORIGIN = "checkpoints/origin.json"
+"""What a run began with: its data's hashes, its device, what else its figures depend on."""
+CHANGES = "checkpoints/changes.json"
+"""What was changed in a run that was told to go on all the same."""
+
+
+Record = Mapping[str, float | int | str]
+"""One line of metrics.jsonl."""
 
 
 class MetricsFile:
     """metrics.jsonl: one JSON object a line, each written at once."""
 
-    def __init__(self, path: Path, step: int) -> None:
-        """Go on after a step: what an interrupted run wrote beyond its checkpoint is dropped."""
-        try:
-            kept = [line for line in _whole_lines(path) if json.loads(line)["step"] <= step]
-        except (ValueError, KeyError) as error:
-            raise CheckpointError(f"{path} is damaged ({error}): choose another run_dir") from error
-        write_text(path, "".join(kept))
-        self._file = path.open("a", encoding="utf-8", buffering=1)
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: TextIO | None = None
 
-    def write(self, record: Mapping[str, float | int | str]) -> None:
-        """Write one line."""
-        self._file.write(json.dumps(record, allow_nan=False) + "\n")
+    def begin(self, records: Iterable[Record]) -> None:
+        """Go on after some records: what an interrupted run wrote beyond them is dropped."""
+        write_text(self._path, "".join(map(_line, records)))
+        self._file = self._path.open("a", encoding="utf-8", buffering=1)
 
-    def __enter__(self) -> Self:
-        """The file, open."""
-        return self
+    def write(self, record: Record) -> None:
+        """Write one line. StorageError where it cannot be written."""
+        assert self._file, "begin first"
+        with writing(self._path):
+            self._file.write(_line(record))
 
-    def __exit__(self, *exception: object) -> None:
+    def close(self) -> None:
         """Close the file."""
-        self._file.close()
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The records of a metrics.jsonl, in order."""
-    return [json.loads(line) for line in _whole_lines(path)]
+        if self._file:
+            with suppress(OSError):  # a line that could not be written has been told of
+                self._file.close()
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file, and its directory if it has to be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -63,21 +67,11 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 def write_config(directory: Path, files: Mapping[str, DictConfig | list[str]]) -> None:
     """Write .hydra/: the composed configuration, Hydra's own, and the overrides, by file name."""
-    (directory / CONFIG).parent.mkdir(parents=True, exist_ok=True)
+    with writing(directory):
+        (directory / CONFIG).parent.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         write_text(directory / ".hydra" / name, OmegaConf.to_yaml(OmegaConf.create(content)))
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file beside its name and rename it, so that it is never half there."""
-    beside = path.with_name(f".{path.name}.partial")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
-
-
-def _whole_lines(path: Path) -> list[str]:
-    """A file's lines without an unfinished last one; none where there is no file."""
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [line for line in lines if line.endswith("\n")]
+def _line(record: Record) -> str:
+    return json.dumps(record, allow_nan=False) + "\n"

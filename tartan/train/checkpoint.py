@@ -1,16 +1,15 @@
 """Checkpoints: what a run needs to go on exactly where it was.
 
 `checkpoint-<step>/` holds model.safetensors (body and heads), training.pt (optimiser, weighting;
-read with weights_only) and progress.json. `best/` holds the best model alone. Both are written
-beside and renamed, so that what carries the final name is whole.
+read with weights_only), progress.json, and best.safetensors, the best model so far; manifest.json
+has the hash of each. `best/` holds the best model alone. Each checkpoint stands for itself: going
+on from it, `best/` becomes what it was then.
 """
 
 import json
-import os
-import pickle
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,37 +19,12 @@ from safetensors.torch import load_model, save_model
 from torch import nn
 
 from tartan.errors import CheckpointError
+from tartan.files import recover, write_whole
+from tartan.train.manifest import damage, seal
+from tartan.train.progress import Progress
 
 MODEL, TRAINING, PROGRESS = "model.safetensors", "training.pt", "progress.json"
-
-
-@dataclass
-class Progress:
-    """How far a run is.
-
-    Attributes:
-        stage: index of the current stage in the schedule.
-        step: steps taken since the start of the run.
-        first: steps that had been taken when the current stage began.
-        best: the best value of the chosen metric so far; None before the first evaluation.
-        best_step: the step it was reached at.
-        waited: evaluations of this stage since the best value rose.
-        seconds: time spent training, evaluations and checkpoints included.
-        step_seconds: time spent on steps alone, in seconds.
-        weights: the objectives' weights at the end of the last stage that weighed several.
-        finished: whether training is over.
-    """
-
-    stage: int = 0
-    step: int = 0
-    first: int = 0
-    best: float | None = None
-    best_step: int = 0
-    waited: int = 0
-    seconds: float = 0.0
-    step_seconds: float = 0.0
-    weights: dict[str, float] = field(default_factory=dict)
-    finished: bool = False
+BEST = "best.safetensors"
 
 
 class Checkpoints:
@@ -58,14 +32,26 @@ class Checkpoints:
 
     def __init__(self, directory: Path, keep: int) -> None:
         self._directory, self._keep = directory, keep
+        self._best = directory / "best"
 
     def save(self, model: nn.Module, training: Mapping[str, Any], progress: Progress) -> None:
-        """Write `checkpoint-<step>/`, then remove all but the newest few."""
+        """Write `checkpoint-<step>/`, then remove all but the newest few.
+
+        Raises:
+            StorageError: it cannot be written.
+            CheckpointError: `best/` is damaged.
+        """
 
         def write(directory: Path) -> None:
             save_model(model, str(directory / MODEL))
-            torch.save(dict(training), directory / TRAINING)
-            (directory / PROGRESS).write_text(json.dumps(asdict(progress)), encoding="utf-8")
+            with (directory / TRAINING).open("wb") as file:
+                torch.save(dict(training), file)
+            text = json.dumps(vars(progress), allow_nan=False)
+            (directory / PROGRESS).write_text(text, encoding="utf-8")
+            if progress.best is not None:
+                self._check_best()  # what is copied is sealed as good
+                shutil.copyfile(self._best / MODEL, directory / BEST)
+            seal(directory)
 
         write_whole(self._directory / f"checkpoint-{progress.step}", write)
         for old in self._steps()[: -self._keep]:
@@ -73,88 +59,102 @@ class Checkpoints:
 
     def save_best(self, model: nn.Module) -> None:
         """Write `best/`."""
-        write_whole(self._directory / "best", lambda d: save_model(model, str(d / MODEL)))
+
+        def write(directory: Path) -> None:
+            save_model(model, str(directory / MODEL))
+            seal(directory)
+
+        write_whole(self._best, write)
 
     def load_best(self, model: nn.Module) -> None:
-        """Give a model the parameters of `best/`."""
-        _load_model(model, self._directory / "best" / MODEL)
+        """Give a model the parameters of `best/`. CheckpointError if it is damaged."""
+        self._check_best()
+        _load_model(model, self._best / MODEL)
 
-    def newest(self) -> Path | None:
-        """The checkpoint of the highest step, or None."""
-        steps = self._steps()
-        return steps[-1] if steps else None
+    def newest(self) -> tuple[Path | None, dict[Path, str]]:
+        """The newest checkpoint that is as it was written, and what is wrong with newer ones.
 
-    def newest_step(self) -> int:
-        """The step of the newest checkpoint; 0 where there is none."""
-        newest = self.newest()
-        return _step(newest) if newest else 0
+        None where there is no checkpoint. CheckpointError where all there are have been damaged.
+        """
+        recover(self._directory)
+        damaged: dict[Path, str] = {}
+        for checkpoint in reversed(self._steps()):
+            wrong = damage(checkpoint)
+            if wrong is None:
+                return checkpoint, damaged
+            damaged[checkpoint] = wrong
+        if damaged:
+            reasons = ", ".join(f"{path.name}: {wrong}" for path, wrong in damaged.items())
+            raise CheckpointError(
+                f"no checkpoint in {self._directory} can be gone on from ({reasons}): put back "
+                "what was there, or choose another run_dir to begin anew"
+            )
+        return None, {}
 
-    def load(self, checkpoint: Path, model: nn.Module) -> tuple[dict[str, Any], Progress]:
-        """Give a model a checkpoint's parameters; the training state and how far it was.
+    def rewind(self, checkpoint: Path | None, damaged: Iterable[Path]) -> None:
+        """Make the directory what it was at a checkpoint; damaged ones get another name."""
+        for path in damaged:
+            aside = path.with_name(f"{path.name}.damaged")
+            shutil.rmtree(aside, ignore_errors=True)
+            path.rename(aside)
+        if checkpoint and (checkpoint / BEST).exists():
+            write_whole(self._best, partial(_copy_best, checkpoint))
+        else:
+            shutil.rmtree(self._best, ignore_errors=True)
+
+    def progress(self, checkpoint: Path) -> Progress:
+        """How far a run was at a checkpoint. CheckpointError if it cannot be read."""
+        try:
+            content = json.loads((checkpoint / PROGRESS).read_text(encoding="utf-8"))
+            return Progress(**content | {"records": tuple(content["records"])})
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise misfit(checkpoint, error) from error
+
+    def load(self, checkpoint: Path, model: nn.Module) -> dict[str, Any]:
+        """Give a model a checkpoint's parameters, and `best/` its best ones; the training state.
 
         Raises:
-            CheckpointError: a file is missing or damaged.
+            CheckpointError: it is a checkpoint of something else.
         """
         try:
             training = torch.load(checkpoint / TRAINING, weights_only=True, map_location="cpu")
-            progress = Progress(**json.loads((checkpoint / PROGRESS).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
-            raise _damaged(checkpoint, error) from error
+        except (OSError, RuntimeError) as error:
+            raise misfit(checkpoint, error) from error
         _load_model(model, checkpoint / MODEL)
-        return training, progress
+        return dict(training)
+
+    def _check_best(self) -> None:
+        """CheckpointError if `best/` is damaged."""
+        if wrong := damage(self._best):
+            raise CheckpointError(
+                f"{self._best}: {wrong}: go on from the newest checkpoint, which has a copy"
+            )
 
     def _steps(self) -> list[Path]:
         """Checkpoints in order of their steps."""
         found = self._directory.glob("checkpoint-*")
         whole = [path for path in found if path.name.removeprefix("checkpoint-").isdecimal()]
-        return sorted(whole, key=_step)
+        return sorted(whole, key=lambda path: int(path.name.removeprefix("checkpoint-")))
 
 
-def _step(checkpoint: Path) -> int:
-    """The step in a checkpoint's name."""
-    return int(checkpoint.name.removeprefix("checkpoint-"))
-
-
-def write_whole(directory: Path, write: Callable[[Path], None]) -> None:
-    """Write a directory beside its final name, flush it to disk, and rename it into place.
-
-    What had the name before is replaced at the end. A process that dies between the two renames
-    leaves neither under that name: training goes on from an older checkpoint to the same state.
-    """
-    beside = directory.with_name(f".{directory.name}.partial")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    write(beside)
-    for path in (*beside.iterdir(), beside):
-        _flush(path)
-    replaced = directory.with_name(f".{directory.name}.replaced")
-    shutil.rmtree(replaced, ignore_errors=True)
-    if directory.exists():
-        directory.rename(replaced)  # a full directory cannot be renamed over another
-    beside.rename(directory)
-    _flush(directory.parent)
-    shutil.rmtree(replaced, ignore_errors=True)
-
-
-def _flush(path: Path) -> None:
-    """Have the system write a file or directory to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _copy_best(checkpoint: Path, best: Path) -> None:
+    """Fill `best/` from a checkpoint."""
+    shutil.copyfile(checkpoint / BEST, best / MODEL)
+    seal(best)
 
 
 def _load_model(model: nn.Module, path: Path) -> None:
-    """Load parameters. CheckpointError if the file is missing, damaged, or another model's."""
+    """Load parameters. CheckpointError if they are another model's."""
     try:
         load_model(model, str(path))
     except (OSError, RuntimeError, SafetensorError) as error:
-        raise _damaged(path.parent, error) from error
+        raise misfit(path.parent, error) from error
 
 
-def _damaged(checkpoint: Path, error: Exception) -> CheckpointError:
+def misfit(checkpoint: Path, error: Exception) -> CheckpointError:
+    """What to say of a checkpoint that is whole, and of something else than is being trained."""
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return CheckpointError(
-        f"{checkpoint} cannot be read ({reason}): remove it to go on from the one before"
+        f"{checkpoint} is of another model or schedule ({reason}): give its configuration to go "
+        "on with it, or choose another run_dir"
     )

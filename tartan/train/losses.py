@@ -1,7 +1,7 @@
 """The objectives' losses: batches through the body, in passes of their own or in one together."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 
 import torch
@@ -22,11 +22,13 @@ class Losses:
 
     Attributes:
         sums: sums of metrics since the step began, [], by `<metric>/<objective>`.
+        at_work: whose batch is being computed on, and the lengths of its sequences.
     """
 
     def __init__(self, model: JointModel, runtime: Runtime, seed: int) -> None:
         self._model, self._runtime, self._seed = model, runtime, seed
         self.sums: dict[str, Tensor] = {}
+        self.at_work: tuple[Sequence[str], Sequence[int]] = ((), ())
 
     def begin(self) -> None:
         """Begin a step: start the sums anew."""
@@ -64,6 +66,8 @@ class Losses:
         Dropout depends on who is read together, and on the micro-batch's number.
         """
         torch.manual_seed(derive(self._seed, "dropout", *batches, number))
+        lengths = [length for batch in batches.values() for length in batch.inputs.lengths]
+        self.at_work = tuple(batches), lengths
         read: dict[str, tuple[Batch, Tensor]] = {}
         with self._runtime.autocast():
             prepared = {
@@ -80,8 +84,10 @@ class Losses:
 
     def _loss(self, name: str, batch: Batch, hidden: Tensor) -> Tensor:
         """A prepared batch's summed loss, []."""
+        read, self.at_work = self.at_work, ((name,), batch.inputs.lengths)
         with self._runtime.autocast():
             loss = self._model.objective(name).loss(hidden, batch)
+        self.at_work = read  # the backward pass goes through all that were read
         for metric, value in loss.metrics.items():
             self.sums[f"{metric}/{name}"] += value.detach()
         return loss.total

@@ -1,6 +1,6 @@
 """What a run tells while it trains."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from tartan.weighting import Cost
@@ -11,6 +11,9 @@ Record = Mapping[str, float | int | str]
 
 class Observer(Protocol):
     """Listens to a run: writes its metrics, shows its progress."""
+
+    def begin(self, records: Sequence[Record]) -> None:
+        """A run begins, or goes on after the records it has."""
 
     def stage(
         self, name: str, objectives: tuple[str, ...], steps: int, taken: int, cost: Cost

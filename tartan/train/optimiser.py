@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import get_linear_schedule_with_warmup
@@ -72,11 +73,25 @@ class Optimiser:
         warmup = round(options.warmup * steps)
         self._schedule: LambdaLR = get_linear_schedule_with_warmup(self._adamw, warmup, steps)
 
-    def step(self) -> None:
-        """Clip, move, and go on to the next learning rate."""
-        for parameters in (self._body, self._heads):
-            if self._clip and parameters:
-                nn.utils.clip_grad_norm_(parameters, self._clip)
+    def norms(self) -> Tensor:
+        """[2]: the Euclidean norms of the body's gradient and of the heads'."""
+        device = self._body[0].device
+        parts = (_gradients(part) for part in (self._body, self._heads))
+        return torch.stack([nn.utils.get_total_norm(part).to(device) for part in parts])
+
+    def step(self, norms: Tensor | None = None, held: Tensor | None = None) -> None:
+        """Clip, move, and go on to the next learning rate.
+
+        Args:
+            norms: what `norms` gave, if it has been asked.
+            held: [] float; where it is 1, nothing moves.
+        """
+        if self._clip:
+            norms = self.norms() if norms is None else norms
+            for parameters, norm in zip((self._body, self._heads), norms, strict=True):
+                nn.utils.clip_grads_with_norm_(parameters, self._clip, norm)
+        if held is not None:
+            self._adamw.found_inf = held  # type: ignore[attr-defined]  # as torch's GradScaler does
         self._adamw.step()
         self._schedule.step()
 
@@ -88,6 +103,10 @@ class Optimiser:
         """Take up a `state_dict`."""
         self._adamw.load_state_dict(state["adamw"])
         self._schedule.load_state_dict(state["schedule"])
+
+
+def _gradients(parameters: Iterable[nn.Parameter]) -> list[Tensor]:
+    return [p.grad for p in parameters if p.grad is not None]
 
 
 def _groups(

@@ -1,12 +1,15 @@
 """Stages: spans of training, each with its objectives, weighting, optimiser and budget."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from torch import Tensor
 
 from tartan.data.stream import Stream
 from tartan.errors import ConfigError, suggest
 from tartan.objective import Row
+from tartan.train import out_of_memory
 from tartan.train.model import JointModel
 from tartan.train.optimiser import Optimiser, OptimiserOptions
 from tartan.train.probe import DevGradient
@@ -72,6 +75,7 @@ class Setup:
         runtime: device and precision.
         seed: all random choices follow from it.
         accumulate: micro-batches of each objective in a step.
+        late: whether a step that is not finite is told of by the step after it (see `Guard`).
     """
 
     model: JointModel
@@ -82,19 +86,27 @@ class Setup:
     runtime: Runtime
     seed: int
     accumulate: int
+    late: bool = False
 
 
 class Stage:
-    """A stage under way: what it trains with, and all of its state but the parameters."""
+    """A stage under way: what it trains with, and all of its state but the parameters.
+
+    Attributes:
+        names: the objectives that train, the primary first.
+        weighting: weighs them.
+        window: their metrics since the last line.
+    """
 
     def __init__(self, setup: Setup, options: StageOptions) -> None:
         model = setup.model
         self.names = options.select(model)
         self.weighting = setup.weighting(options.weighting, self.names)
         self.window = Window(self.names)
-        self._optimiser = Optimiser(
-            model.shared(), model.heads(self.names), options.optimizer, options.steps
-        )
+        self._setup = setup
+        self._body, self._heads = model.shared(), model.heads(self.names)
+        self._parameters = sum(p.nbytes for p in model.parameters())
+        self._optimiser = Optimiser(self._body, self._heads, options.optimizer, options.steps)
         self._step = Step(
             model,
             {name: setup.streams[name] for name in self.names},
@@ -104,16 +116,63 @@ class Stage:
             setup.runtime,
             accumulate=setup.accumulate,
             seed=setup.seed,
+            late=setup.late,
         )
 
     @property
     def cost(self) -> Cost:
         """What a step costs at the most."""
-        return cost(self.weighting.needs, len(self.names))
+        counted = cost(self.weighting.needs, len(self.names))
+        body, heads = (sum(p.nbytes for p in part) for part in (self._body, self._heads))
+        gradients, moments = counted.copies * body + heads, 2 * (body + heads)
+        return replace(counted, memory=self._parameters + gradients + moments)
+
+    @property
+    def whole(self) -> bool:
+        """Whether parameters and states are those after a step, not in the middle of one."""
+        return self._step.whole and self._step.guard.sound
 
     def take(self, step: int) -> None:
-        """Take the step of a number, counted from the start of the run."""
-        self.window.add(*self._step(step))
+        """Take the step of a number, counted from the start of the run.
+
+        Raises:
+            SpoiledError: it is not finite; late, the one before it.
+            OutOfMemoryError: it takes too much memory.
+        """
+        try:
+            self.window.add(*self._step(step))
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory.recognised(error):
+                raise
+            place, remedy = self._advice()
+            raise out_of_memory.refusal(error, self._setup.runtime, place, remedy) from error
+
+    def settle(self) -> None:
+        """Make sure that every step taken is finite. SpoiledError if one is not."""
+        self._step.guard.settle()
+
+    def replay(self, name: str, number: int, rows: Sequence[int]) -> Tensor:
+        """The summed loss, [], of some of an objective's examples, as in its micro-batch."""
+        return self._step.replay(name, number, rows)
+
+    def replay_dev(self, step: int) -> Tensor | None:
+        """The dev loss, [], of a step; None where it takes no dev gradient."""
+        return self._step.replay_dev(step)
+
+    def _advice(self) -> tuple[str, str]:
+        """Where memory ran out, and which option to lower."""
+        names, lengths = self._step.at_work
+        place, primary = " and ".join(names), self._setup.model.primary
+        if names == ("the dev gradient",):
+            sizes = "weighting.probe.fit_batch_size and weighting.probe.grad_batch_size"
+            return place, f"lower {sizes}, or choose a smaller model"
+        if not lengths:
+            return place, "choose a smaller model"
+        sections = {name: f"objectives.{name}.batch_size" for name in names if name != primary}
+        size = sections.get(names[0], "primary.batch_size") if len(names) == 1 else "batch_size"
+        return f"{place}, {out_of_memory.batch_shape(lengths)}", (
+            f"lower {size}, which a higher accumulate makes up for, or model.max_length"
+        )
 
     def measure(self, step: int) -> Signals:
         """Set every `.grad` as the step of a number would, and leave all else as it is."""

@@ -1,13 +1,15 @@
 """One update: batches to losses, losses to a weighted gradient, gradient to a step."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
 from tartan.backward import Shared, Term, backward
 from tartan.data.stream import Stream
-from tartan.objective import Batch
+from tartan.objective import Batch, Row
 from tartan.seeding import generator
+from tartan.train.ahead import Ahead
+from tartan.train.finite import Guard
 from tartan.train.losses import Losses
 from tartan.train.model import JointModel
 from tartan.train.optimiser import Optimiser
@@ -17,7 +19,12 @@ from tartan.weighting import Needs, Signals, Weighting
 
 
 class Step:
-    """Takes training steps. A step is a function of the parameters, the states and its number."""
+    """Takes training steps. A step is a function of the parameters, the states and its number.
+
+    Attributes:
+        guard: keeps what is not finite out of the parameters.
+        whole: whether parameters and states are those after a step, not in the middle of one.
+    """
 
     def __init__(
         self,
@@ -30,20 +37,39 @@ class Step:
         *,
         accumulate: int,
         seed: int,
+        late: bool = False,
     ) -> None:
         self._model, self._streams = model, streams
         self._weighting, self._optimiser, self._dev = weighting, optimiser, dev
         self._accumulate, self._seed = accumulate, seed
         self._losses = Losses(model, runtime, seed)
+        self._device = runtime.device
+        # On a CPU the thread takes from the arithmetic what it saves, or more: it was measured.
+        ahead = self._device.type != "cpu"
+        self._batches = Ahead(self._micro_batches) if ahead else self._micro_batches
         self._shared = Shared(model.shared())
+        self.guard, self.whole = Guard(late), True
         # Every `.grad` of the body is a view of a flat buffer, which sparse gradients can join.
         model.body.sparse_embeddings(runtime.device.type == "cpu")
 
+    @property
+    def at_work(self) -> tuple[Sequence[str], Sequence[int]]:
+        """What was computed last, and the lengths of the sequences that it was computed on."""
+        return self._losses.at_work
+
     def __call__(self, step: int) -> tuple[Signals, dict[str, Tensor]]:
-        """Take one step; its signals, and the mean of each objective's metrics by name."""
+        """Take one step; its signals, and the mean of each objective's metrics by name.
+
+        SpoiledError where a loss or gradient is not finite.
+        """
         signals, metrics = self.measure(step)
-        self._optimiser.step()
-        self._weighting.update(signals)
+        self._losses.at_work = ("the optimiser",), ()
+        norms = self._optimiser.norms()
+        held = self.guard.see(step, signals, norms)
+        self._learn(signals)
+        self.whole = False
+        self._optimiser.step(norms, held)
+        self.whole = True
         return signals, metrics
 
     def measure(self, step: int) -> tuple[Signals, dict[str, Tensor]]:
@@ -54,6 +80,7 @@ class Step:
         # Separate gradients need separate passes; a body that pads would pad to the longest of all.
         together = needs == Needs.LOSSES and self._model.body.packed
         terms = self._terms(step, together=together)
+        self._losses.at_work = ("the dev gradient",), ()
         dev = self._dev.term(step) if self._dev and Needs.DEV in needs else None
         signals = backward(
             list(terms.values()), self._weighting, self._shared, dev=dev, needs=needs
@@ -63,13 +90,30 @@ class Step:
             for name, value in self._losses.sums.items()
         }
 
+    def replay(self, name: str, number: int, rows: Sequence[int]) -> Tensor:
+        """The summed loss, [], of some of an objective's examples, as in its micro-batch."""
+        examples = self._model.objective(name).examples()
+        batch = self._collate(name, number, [examples[row] for row in rows])
+        return self._losses.apart(number, {name: batch})[name]()
+
+    def replay_dev(self, step: int) -> Tensor | None:
+        """The dev loss, [], of a step; None where it takes no dev gradient."""
+        if self._dev is None or Needs.DEV not in self._weighting.due(step):
+            return None
+        return self._dev.term(step).pieces[0]()
+
+    def _learn(self, signals: Signals) -> None:
+        """Have the weighting learn from a step; where it fails, it is as it was before."""
+        before = {name: value.clone() for name, value in self._weighting.state_dict().items()}
+        try:
+            self._weighting.update(signals)
+        except Exception:
+            self._weighting.load_state_dict(before)
+            raise
+
     def _terms(self, step: int, *, together: bool) -> dict[str, Term]:
         """Each objective's loss over the step's effective batch."""
-        first = step * self._accumulate
-        micro = {
-            number: {name: self._batch(name, number) for name in self._streams}
-            for number in range(first, first + self._accumulate)
-        }
+        micro = self._batches(step)
         read = self._losses.together if together else self._losses.apart
         pieces = [read(number, batches) for number, batches in micro.items()]
         return {
@@ -81,8 +125,20 @@ class Step:
             for name in self._streams
         }
 
+    def _micro_batches(self, step: int) -> dict[int, dict[str, Batch]]:
+        """A step's micro-batches by their number, counted from the start of the run, and name."""
+        first = step * self._accumulate
+        return {
+            number: {name: self._batch(name, number) for name in self._streams}
+            for number in range(first, first + self._accumulate)
+        }
+
     def _batch(self, name: str, number: int) -> Batch:
         """An objective's micro-batch of a number, counted from the start of the run."""
-        rows = self._streams[name].rows(number)
+        return self._collate(name, number, self._streams[name].rows(number))
+
+    def _collate(self, name: str, number: int, rows: Sequence[Row]) -> Batch:
+        """Rows as the micro-batch of a number; pinned where it is to go to another device."""
         rng = generator(self._seed, "collate", name, number)
-        return self._model.objective(name).collate(rows, rng)
+        batch = self._model.objective(name).collate(rows, rng)
+        return batch.pin() if self._device.type == "cuda" else batch

@@ -2,15 +2,22 @@
 
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from tartan.errors import DivergenceError
-from tartan.train.checkpoint import Checkpoints, Progress
+from tartan.errors import CheckpointError, DivergenceError, Interrupted, StorageError
+from tartan.train.checkpoint import Checkpoints, misfit
 from tartan.train.evaluate import evaluate
-from tartan.train.observer import Observer
+from tartan.train.finite import SpoiledError
+from tartan.train.interrupt import Interrupts
+from tartan.train.observer import Observer, Record
+from tartan.train.progress import Progress
 from tartan.train.stage import Setup, Stage, StageOptions
+from tartan.train.trace import trace
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,7 @@ class Milestones:
         batch_size: rows an evaluation reads at once.
         log: steps between lines of training metrics.
         checkpoint: steps between checkpoints.
+        max_skipped: how many steps that are not finite are skipped; None to stop at the first.
     """
 
     evaluate: int
@@ -30,10 +38,15 @@ class Milestones:
     batch_size: int
     log: int
     checkpoint: int
+    max_skipped: int | None = None
 
 
 class Trainer:
-    """Trains a model through a schedule, and leaves it with the best parameters."""
+    """Trains a model through a schedule, and leaves it with the best parameters.
+
+    After each step the run *settles*: lines, evaluation, checkpoint. A step that is taken and not
+    settled can be gone on from too: whatever fails in settling, the step is not lost.
+    """
 
     def __init__(
         self,
@@ -42,101 +55,204 @@ class Trainer:
         milestones: Milestones,
         checkpoints: Checkpoints,
         observer: Observer,
+        interrupts: Interrupts,
     ) -> None:
         self._setup, self._stages, self._milestones = setup, list(stages.items()), milestones
         self._checkpoints, self._observer = checkpoints, observer
+        self._interrupts = interrupts
+        self._progress = Progress()
+        self._state: Mapping[str, Any] = {}
+
+    def resume(self, checkpoint: Path) -> Progress:
+        """Take up a checkpoint; how far the run was. CheckpointError if it is of something else."""
+        self._progress = self._checkpoints.progress(checkpoint)
+        self._state = self._checkpoints.load(checkpoint, self._setup.model)
+        if not self._progress.finished:
+            try:
+                self._stage()
+            except (IndexError, KeyError, ValueError, RuntimeError) as error:
+                raise misfit(checkpoint, error) from error
+        return self._progress
 
     def train(self) -> Progress:
-        """Train from where the newest checkpoint is, or from the start, to the end."""
-        progress, state = Progress(), None
-        if newest := self._checkpoints.newest():
-            state, progress = self._checkpoints.load(newest, self._setup.model)
-        while not progress.finished:
-            self._stage(progress, state)
-            state = None
-        return progress
+        """Train from where the run is to the end.
 
-    def _stage(self, progress: Progress, state: Mapping[str, Any] | None) -> None:
-        """Train one stage, and leave the model at its best so far."""
-        name, options = self._stages[progress.stage]
-        stage = Stage(self._setup, options)
-        if state:
-            stage.load_state_dict(state)
-        taken = progress.step - progress.first
-        self._observer.stage(name, stage.names, options.steps, taken, stage.cost)
-        while progress.step - progress.first < options.steps and not _exhausted(options, progress):
-            began = time.perf_counter()
-            stage.take(progress.step)
-            progress.step += 1
-            self._observer.step()
-            means = self._means(stage, progress)  # waits for the device, so time it with the steps
-            progress.step_seconds += time.perf_counter() - began
-            self._milestone(stage, progress, means)
-            progress.seconds += time.perf_counter() - began
-        self._end(stage, progress)
-
-    def _evaluates(self, progress: Progress) -> bool:
-        """Whether an evaluation is due."""
-        _, options = self._stages[progress.stage]
-        taken = progress.step - progress.first
-        return options.evaluates and (
-            taken == options.steps or taken % self._milestones.evaluate == 0
-        )
-
-    def _means(self, stage: Stage, progress: Progress) -> dict[str, float]:
-        """The training metrics since the last line, where one is due.
-
-        DivergenceError if one is not finite.
+        Raises:
+            Interrupted: a signal came; the last step taken is saved.
+            TartanError: training fails, or cannot be saved. A note to whatever fails says what is
+                saved.
         """
-        _, options = self._stages[progress.stage]
-        taken = progress.step - progress.first
-        logs = taken == options.steps or taken % self._milestones.log == 0
-        means = stage.window.take() if logs or self._evaluates(progress) else {}
+        self._observer.begin(self._progress.records)
+        with self._interrupts.deferred():
+            while not self._progress.finished:
+                stage = self._stage()
+                with self._saving(stage):
+                    self._take_steps(stage)
+                    weights = stage.weights()
+                self._end(stage, weights)
+        return self._progress
+
+    def _stage(self) -> Stage:
+        """The current stage, in the state it has reached."""
+        _, options = self._stages[self._progress.stage]
+        stage = Stage(self._setup, options)
+        if self._state:
+            stage.load_state_dict(self._state)
+        return stage
+
+    def _take_steps(self, stage: Stage) -> None:
+        """Take what is left of a stage's steps."""
+        name, options = self._stages[self._progress.stage]
+        taken = self._progress.step - self._progress.first
+        self._observer.stage(name, stage.names, options.steps, taken, stage.cost)
+        while True:
+            if self._progress.settled < self._progress.step:
+                self._settle(stage)
+            self._stop_if_asked(stage)
+            taken = self._progress.step - self._progress.first
+            if taken >= options.steps or 0 < options.patience <= self._progress.waited:
+                return
+            with self._timed("seconds", "step_seconds"):
+                self._take(stage)
+                self._progress = replace(self._progress, step=self._progress.step + 1)
+            self._observer.step()
+
+    def _take(self, stage: Stage) -> None:
+        """Take one step. DivergenceError if it is not finite and none may be skipped."""
+        try:
+            stage.take(self._progress.step)
+        except SpoiledError as spoiled:
+            where, skipped = trace(self._setup, stage, spoiled), self._progress.skipped
+            limit = self._milestones.max_skipped
+            if limit is None or skipped == limit:
+                raise _diverged(where, limit) from spoiled
+            self._progress = replace(self._progress, skipped=skipped + 1)
+            self._observer.notice(f"{where}: skipped, {skipped + 1} of at most {limit}")
+
+    def _check(self, stage: Stage) -> None:
+        """DivergenceError unless all steps taken are known to be finite."""
+        try:
+            stage.settle()
+        except SpoiledError as spoiled:
+            raise _diverged(trace(self._setup, stage, spoiled), None) from spoiled
+
+    def _settle(self, stage: Stage) -> None:
+        """What is due after a step: a line, an evaluation, a checkpoint."""
+        name, options = self._stages[self._progress.stage]
+        due, taken = self._milestones, self._progress.step - self._progress.first
+        last = taken == options.steps
+        evaluates = options.evaluates and (last or taken % due.evaluate == 0)
+        means: dict[str, float] = {}
+        if evaluates or last or taken % due.log == 0:
+            with self._timed("seconds", "step_seconds"):  # it waits for steps under way
+                means = self._means(stage)
+        record: Record = {"step": self._progress.step, "stage": name, **means}
+        with self._timed("seconds"):
+            changed = self._measured(stage, record, evaluates)
+        self._progress = replace(self._progress, settled=self._progress.step, **changed)
+        if means:
+            stage.window.clear()
+        if taken % due.checkpoint == 0 and not last:
+            self._save(stage)
+
+    def _means(self, stage: Stage) -> dict[str, float]:
+        """The training metrics since the last line. DivergenceError if one is not finite."""
+        self._check(stage)
+        means = stage.window.means()
         for key, value in means.items():
             if not math.isfinite(value):
                 raise DivergenceError(
-                    f"{key} is {value} at step {progress.step}: lower optimizer.body_lr and "
-                    "optimizer.head_lr, or clip harder; what was written stays"
+                    f"{key} is {value} at step {self._progress.step}: lower optimizer.body_lr and "
+                    "optimizer.head_lr, or clip harder"
                 )
         return means
 
-    def _milestone(self, stage: Stage, progress: Progress, means: Mapping[str, float]) -> None:
-        """What is due after a step: a line, an evaluation, a checkpoint."""
-        name, options = self._stages[progress.stage]
-        due, taken = self._milestones, progress.step - progress.first
-        last = taken == options.steps
-        record: dict[str, float | int | str] = {"step": progress.step, "stage": name, **means}
-        if self._evaluates(progress):
-            record |= self._evaluate(progress)
-        if len(record) > 2:
-            self._observer.record(record)
-        if taken % due.checkpoint == 0 and not last:
-            self._checkpoints.save(self._setup.model, stage.state_dict(), progress)
+    def _measured(self, stage: Stage, record: Record, evaluates: bool) -> dict[str, Any]:
+        """Evaluate, tell, and keep the model if it is the best so far; what it makes of progress.
 
-    def _evaluate(self, progress: Progress) -> dict[str, float]:
-        """Score dev; keep the model if it is the best so far. A tie is not better."""
-        setup, due = self._setup, self._milestones
-        scores = evaluate(setup.model, setup.dev, due.batch_size, setup.runtime)
-        if progress.best is None or scores[due.metric] > progress.best:
-            progress.best, progress.best_step = scores[due.metric], progress.step
-            progress.waited = 0
-            self._checkpoints.save_best(setup.model)
-        else:
-            progress.waited += 1
-        return {f"eval/{name}": value for name, value in scores.items()}
+        Nothing of progress changes here, so that all of it can be done again.
+        """
+        progress, due, setup = self._progress, self._milestones, self._setup
+        scores: dict[str, float] = {}
+        if evaluates:
+            stop = partial(self._stop_if_asked, stage)
+            scores = evaluate(setup.model, setup.dev, due.batch_size, setup.runtime, stop)
+            record = {**record, **{f"eval/{name}": value for name, value in scores.items()}}
+        if len(record) <= 2:
+            return {}
+        self._observer.record(record)
+        changed: dict[str, Any] = {"records": (*progress.records, record)}
+        if not evaluates:
+            return changed
+        if progress.best is not None and scores[due.metric] <= progress.best:  # a tie is not better
+            return changed | {"waited": progress.waited + 1}
+        self._checkpoints.save_best(setup.model)
+        return changed | {"best": scores[due.metric], "best_step": progress.step, "waited": 0}
 
-    def _end(self, stage: Stage, progress: Progress) -> None:
+    def _end(self, stage: Stage, weights: dict[str, float]) -> None:
         """Go on to the next stage from the best model so far, and make that a checkpoint."""
+        progress = self._progress
         if progress.best is not None:
             self._checkpoints.load_best(self._setup.model)
-        if len(stage.names) > 1 or not progress.weights:
-            progress.weights = stage.weights()
-        progress.stage += 1
-        progress.first, progress.waited = progress.step, 0
-        progress.finished = progress.stage == len(self._stages)
-        self._checkpoints.save(self._setup.model, {}, progress)
+        self._progress = replace(
+            progress,
+            stage=progress.stage + 1,
+            first=progress.step,
+            waited=0,
+            weights=weights if len(stage.names) > 1 or not progress.weights else progress.weights,
+            finished=progress.stage + 1 == len(self._stages),
+        )
+        self._state = {}
+        self._checkpoints.save(self._setup.model, {}, self._progress)
+
+    def _save(self, stage: Stage) -> None:
+        """Write a checkpoint of the last step taken."""
+        self._check(stage)
+        self._checkpoints.save(self._setup.model, stage.state_dict(), self._progress)
+
+    def _stop_if_asked(self, stage: Stage) -> None:
+        """Where a signal has come, save and stop."""
+        if self._interrupts.received is not None:
+            self._save(stage)
+            raise Interrupted(self._interrupts.received, f"step {self._progress.step} is saved")
+
+    @contextmanager
+    def _saving(self, stage: Stage) -> Iterator[None]:
+        """Where the block fails, save the last step taken, and note whether that was possible."""
+        try:
+            yield
+        except (CheckpointError, StorageError):
+            raise  # it is saving that failed
+        except Exception as error:
+            error.add_note(self._rescue(stage))
+            raise
+
+    def _rescue(self, stage: Stage) -> str:
+        """Save the last step taken if that can be done; what came of it."""
+        step = self._progress.step
+        if stage.whole:
+            with suppress(Exception):  # the first failure is what has to be told
+                self._save(stage)
+                return f"step {step} is saved"
+        return f"step {step} could not be saved, what was saved before stays"
+
+    @contextmanager
+    def _timed(self, *counters: str) -> Iterator[None]:
+        """Add the time a block takes, in seconds, to counters of progress."""
+        began = time.perf_counter()
+        yield
+        spent = time.perf_counter() - began
+        times = {name: getattr(self._progress, name) + spent for name in counters}
+        self._progress = replace(self._progress, **times)
 
 
-def _exhausted(options: StageOptions, progress: Progress) -> bool:
-    """Whether evaluations went on without a better value for as long as patience lasts."""
-    return 0 < options.patience <= progress.waited
+def _diverged(where: str, skipped: int | None) -> DivergenceError:
+    """What to say of a step that is not finite, after as many were skipped as may be."""
+    if skipped is not None:
+        return DivergenceError(
+            f"{where}: {skipped} steps were skipped, as many as max_skipped says"
+        )
+    return DivergenceError(
+        f"{where}: lower optimizer.body_lr and optimizer.head_lr, mend the rows, or leave such "
+        "steps out with on_nonfinite=skip"
+    )

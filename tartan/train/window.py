@@ -29,11 +29,13 @@ class Window:
         for key, value in metrics.items():
             self._count(f"train/{key}", value)
 
-    def take(self) -> dict[str, float]:
-        """The means by name; then begin anew."""
-        means = {key: (value / self._counts[key]).item() for key, value in self._sums.items()}
+    def means(self) -> dict[str, float]:
+        """The means by name; this waits for the device."""
+        return {key: (value / self._counts[key]).item() for key, value in self._sums.items()}
+
+    def clear(self) -> None:
+        """Begin anew."""
         self._sums, self._counts = {}, {}
-        return means
 
     def state_dict(self) -> dict[str, object]:
         """Sums and counts so far."""

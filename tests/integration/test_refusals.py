@@ -68,6 +68,8 @@ def refused(answer: Answer, line: str, directory: Path) -> None:
         (["-m", "seed=0,abc"], "seed: Value 'abc' of type 'str' could not be converted"),
         (["-m", "seed=0,1", "run_dir=x"], "run_dir is of one run: with -m, say hydra.sweep.dir"),
         (["optimizer.body_lr=-1"], "body_lr is -1.0: give at least 0"),
+        (["on_nonfinite=skp"], "on_nonfinite=skp: did you mean 'skip'?"),
+        (["max_skipped=-1"], "max_skipped=-1: give at least 0"),
         (["resume=nowhere"], "resume=nowhere: no run is there"),
         (["data=jsonl"], "data.dir"),
         (["data=jsonl", "data.dir=nowhere"], "nowhere"),
@@ -121,7 +123,8 @@ def test_losses_that_are_no_longer_finite_are_one_line(tartan: Tartan, tmp_path:
     wild = ["optimizer.body_lr=1e30", "optimizer.head_lr=1e30", "optimizer.clip=0"]
     answer = tartan("run", "run_dir=out", "schedule=finetune", *SMALL, *wild)
     assert answer.status == 2
-    assert "train/loss/classification is nan at step" in answer.err
+    assert "classification: the loss is nan at step 2, on rows 0, 1, 2, " in answer.err
+    assert "lower optimizer.body_lr and optimizer.head_lr" in answer.err
     assert "NaN" not in (tmp_path / "out/metrics.jsonl").read_text()
     assert not (tmp_path / "out/summary.json").exists()
 

@@ -1,6 +1,7 @@
 """A run that is killed goes on, and ends as if nothing had happened."""
 
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from support.command import SMALL, Answer, records, summary, write_task
+from support.command import SMALL, Answer, summary, write_task
 
 Tartan = Callable[..., Answer]
 COMMON = ["objectives=[mlm]", "weighting=meta", *SMALL, "steps=40", "checkpoint.every=5"]
@@ -102,27 +103,101 @@ def test_data_that_changed_since_is_refused(tartan: Tartan, tmp_path: Path):
     )
 
 
-@pytest.mark.parametrize("name", [".hydra/config.yaml", "summary.json", "metrics.jsonl"])
+def test_data_of_an_auxiliary_objective_that_changed_since_is_refused(
+    tartan: Tartan, tmp_path: Path
+):
+    """Unless the run is told to go on with it, which its summary keeps."""
+    write_task(tmp_path / "data")
+    other = write_task(tmp_path / "other")
+    command = [
+        "run", "data=jsonl", "data.dir=data", "objectives=[classification_aux]", "run_dir=out",
+        "objectives.classification_aux.data.dir=other", *SMALL[:9],
+    ]  # fmt: skip
+    assert tartan(*command).status == 0
+    (tmp_path / "out/summary.json").unlink()
+    with (other / "train.jsonl").open("a") as file:
+        file.write('{"text": "red and late", "label": "warm"}\n')
+    answer = tartan(*command)
+    assert answer.status == 2
+    assert "changed since the run began (objectives.classification_aux)" in answer.err
+    assert tartan(*command, "resume_changed=true").status == 0
+    assert summary(tmp_path / "out")["changes"] == [
+        {"step": 15, "changed": ["data (objectives.classification_aux)"]}
+    ]
+
+
+def test_a_run_goes_on_with_another_configuration_when_told_so(tartan: Tartan, tmp_path: Path):
+    """From where it was; what changed is said, kept, and what it is from then on."""
+    tartan("run", "run_dir=out", *SMALL)
+    (tmp_path / "out/summary.json").unlink()
+    for checkpoint in tmp_path.glob("out/checkpoints/checkpoint-*"):
+        if checkpoint.name != "checkpoint-6":
+            shutil.rmtree(checkpoint)
+    change = ["eval.batch_size=5", "schedule.stages.finetune.epochs=2"]
+    answer = tartan("run", "run_dir=out", *SMALL, *change)
+    assert answer.status == 2
+    assert "(eval.batch_size, schedule.stages.finetune.epochs differ)" in answer.err
+    assert "or say resume_changed=true to go on with the new one" in answer.err
+    answer = tartan("run", "run_dir=out", *SMALL, *change, "resume_changed=true")
+    assert answer.status == 0, answer.err
+    keys = ["eval.batch_size", "schedule.stages.finetune.epochs"]
+    assert f"goes on from step 6 with other values of {', '.join(keys)}\n" in answer.out
+    assert summary(tmp_path / "out")["changes"] == [{"step": 6, "changed": keys}]
+    assert summary(tmp_path / "out")["steps"] == 6 + 6
+    assert tartan("run", "run_dir=out", *SMALL, *change).status == 0
+    again = tartan("run", "run_dir=out", *SMALL, "resume_changed=true")
+    assert again.status == 2
+    assert "differ), and it is complete: choose another run_dir" in again.err
+
+
+def test_a_checkpoint_of_another_model_is_refused_and_nothing_lost(tartan: Tartan, tmp_path: Path):
+    """Also when told to go on: the parameters cannot be taken over."""
+    tartan("run", "run_dir=out", *SMALL)
+    (tmp_path / "out/summary.json").unlink()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    answer = tartan("run", "run_dir=out", *SMALL, "model.layers=2", "resume_changed=true")
+    assert answer.status == 2
+    assert answer.err.count("\n") == 1
+    assert "is of another model or schedule (" in answer.err
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+def test_auto_that_is_something_else_than_before_is_refused(tartan: Tartan, tmp_path: Path):
+    """As on another machine; here the file says that the run began on one."""
+    auto = ["device=auto", "precision=auto"]
+    assert tartan("run", "run_dir=out", *SMALL, *auto).status == 0
+    (tmp_path / "out/summary.json").unlink()
+    path = tmp_path / "out/checkpoints/origin.json"
+    origin = json.loads(path.read_text())
+    here = f"device={origin['device']}, precision={origin['precision']}"
+    path.write_text(json.dumps({**origin, "device": "cuda", "precision": "fp16"}))
+    answer = tartan("run", "run_dir=out", *SMALL, *auto)
+    assert answer.status == 2
+    assert f"began with device=cuda, precision=fp16 and would go on with {here}" in answer.err
+    assert tartan("run", "run_dir=out", *SMALL, *auto, "resume_changed=true").status == 0
+    assert summary(tmp_path / "out")["changes"][0]["changed"] == ["device", "precision"]
+
+
+def test_other_versions_are_said(tartan: Tartan, tmp_path: Path):
+    tartan("run", "run_dir=out", *SMALL)
+    (tmp_path / "out/summary.json").unlink()
+    path = tmp_path / "out/checkpoints/origin.json"
+    origin = json.loads(path.read_text())
+    now, origin["environment"]["torch"] = origin["environment"]["torch"], "2.0.1"
+    path.write_text(json.dumps(origin))
+    answer = tartan("run", "run_dir=out", *SMALL)
+    assert answer.status == 0
+    assert f"torch was 2.0.1 when the run began and is {now}: the last bits may" in answer.out
+
+
+@pytest.mark.parametrize("name", [".hydra/config.yaml", "summary.json"])
 def test_a_damaged_file_is_one_line(tartan: Tartan, tmp_path: Path, name: str):
     tartan("run", "run_dir=out", *SMALL)
-    if name == "metrics.jsonl":
-        (tmp_path / "out/summary.json").unlink()
     (tmp_path / "out" / name).write_text("{ no\n")
     answer = tartan("run", "run_dir=out", *SMALL)
     assert answer.status == 2
     assert Path(name).name in answer.err
     assert answer.err.count("\n") == 1
-
-
-def test_a_damaged_checkpoint_is_named(tartan: Tartan, tmp_path: Path):
-    tartan("run", "run_dir=out", *SMALL)
-    (tmp_path / "out/summary.json").unlink()
-    newest = max(tmp_path.glob("out/checkpoints/checkpoint-*"), key=lambda p: int(p.name[11:]))
-    (newest / "training.pt").write_bytes(b"not a checkpoint")
-    answer = tartan("run", "run_dir=out", *SMALL)
-    assert answer.status == 2
-    assert f"{newest.name} cannot be read" in answer.err
-    assert records(tmp_path / "out")
 
 
 def test_no_state_is_a_pickle_that_could_run_code(tartan: Tartan, tmp_path: Path):

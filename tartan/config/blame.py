@@ -1,0 +1,60 @@
+"""Whose fault an exception is: a plugin's, by the code it came through, or memory's."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from traceback import walk_tb
+from types import FrameType
+from typing import Any
+
+from tartan.errors import PluginError, TartanError
+from tartan.plugins import Plugin, Plugins
+from tartan.train import out_of_memory
+
+
+@contextmanager
+def blamed(plugins: Plugins) -> Iterator[None]:
+    """Where the block fails for a plugin's fault, or lack of memory, a TartanError that says so.
+
+    Other exceptions are tartan's own faults, and pass as they are.
+    """
+    try:
+        yield
+    except TartanError:
+        raise
+    except Exception as error:
+        explained = _explain(error, plugins)
+        if explained is None:
+            raise
+        for note in getattr(error, "__notes__", ()):
+            explained.add_note(note)
+        raise explained from error
+
+
+def _explain(error: Exception, plugins: Plugins) -> TartanError | None:
+    """What to tell instead of an exception; None where it is nobody's fault but tartan's."""
+    if out_of_memory.recognised(error):
+        return out_of_memory.refusal(error, None, "the run", "choose a smaller model or batch_size")
+    owned = [
+        (plugin, frame, line)
+        for frame, line in walk_tb(error.__traceback__)
+        if (plugin := _owner(frame, plugins))
+    ]
+    if not owned:
+        return None
+    plugin, called, _ = owned[0]
+    _, frame, line = owned[-1]
+    reason = " ".join(str(error).split())
+    return PluginError(
+        f"{plugin.distribution}: '{plugin.name}' failed in {called.f_code.co_qualname} "
+        f"({Path(frame.f_code.co_filename).name}:{line}): {type(error).__name__}: {reason} "
+        "(HYDRA_FULL_ERROR=1 shows where)"
+    )
+
+
+def _owner(frame: FrameType, plugins: Plugins) -> Plugin[Any] | None:
+    """The plugin that a frame's code belongs to."""
+    module, called = frame.f_globals.get("__name__"), type(frame.f_locals.get("self"))
+    every: list[Plugin[Any]] = [*plugins.objectives.values(), *plugins.weightings.values()]
+    owners = [plugin for plugin in every if plugin.cls.__module__ == module]
+    return next((plugin for plugin in owners if plugin.cls is called), next(iter(owners), None))

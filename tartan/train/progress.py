@@ -1,0 +1,41 @@
+"""How far a run is: what a checkpoint holds besides parameters and states."""
+
+from dataclasses import dataclass, field
+
+from tartan.train.observer import Record
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        stage: index of the current stage in the schedule.
+        step: steps taken since the start of the run.
+        settled: the step up to which lines, evaluations and checkpoints are done: `step`, or the
+            one before it.
+        first: steps that had been taken when the current stage began.
+        best: the best value of the chosen metric so far; None before the first evaluation.
+        best_step: the step it was reached at.
+        waited: evaluations of this stage since the best value rose.
+        skipped: steps whose losses or gradients were not finite, and that moved nothing.
+        seconds: time spent training, evaluations and checkpoints included.
+        step_seconds: time spent on steps alone, in seconds.
+        weights: the objectives' weights at the end of the last stage that weighed several.
+        records: the lines of metrics.jsonl.
+        finished: whether training is over.
+    """
+
+    stage: int = 0
+    step: int = 0
+    settled: int = 0
+    first: int = 0
+    best: float | None = None
+    best_step: int = 0
+    waited: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+    step_seconds: float = 0.0
+    weights: dict[str, float] = field(default_factory=dict)
+    records: tuple[Record, ...] = ()
+    finished: bool = False

@@ -1,0 +1,82 @@
+"""A step that was not finite, computed again to say where: which objective, which rows."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tartan.train.finite import SpoiledError
+from tartan.train.stage import Setup, Stage
+from tartan.weighting import Signals
+
+SHOWN = 8
+"""How many rows a line names."""
+
+
+def trace(setup: Setup, stage: Stage, spoiled: SpoiledError) -> str:
+    """What is not finite in a step, in a line.
+
+    Args:
+        setup: what is trained.
+        stage: the stage, with the parameters the step had.
+        spoiled: the step.
+    """
+    when = f"at step {spoiled.step + 1}"
+    first = spoiled.step * setup.accumulate
+    numbers = range(first, first + setup.accumulate)
+    for position, name in enumerate(stage.names):
+        found = {number: _again(setup, stage, name, number) for number in numbers}
+        found = {number: wrong for number, wrong in found.items() if wrong}
+        if wrong := _measured(spoiled.signals, position) or next(iter(found.values()), ""):
+            where = _where(setup, stage, name, next(iter(found), first))
+            return f"{name}: the {wrong} {when}, {where}"
+    dev = stage.replay_dev(spoiled.step)
+    if dev is not None and (wrong := _wrong(setup, dev)):
+        return f"the dev gradient: the {wrong} {when}"
+    weights = dict(zip(stage.names, spoiled.signals.weights.tolist(), strict=True))
+    if not spoiled.signals.weights.isfinite().all():
+        return f"the weighting gives weights that are not finite {when}: {weights}"
+    return f"the weighted sum of the gradients is not finite {when}, though each of them is"
+
+
+def _measured(signals: Signals, position: int) -> str:
+    """What the step itself saw of an objective: `loss is nan`, or nothing."""
+    loss, norms = signals.losses[position], signals.norms
+    if not loss.isfinite():
+        return f"loss is {loss.item()}"
+    return "" if norms is None or norms[position].isfinite() else "gradient is not finite"
+
+
+def _again(setup: Setup, stage: Stage, name: str, number: int) -> str:
+    """What is wrong with a micro-batch that is computed again."""
+    return _wrong(setup, stage.replay(name, number, setup.streams[name].indices(number)))
+
+
+def _wrong(setup: Setup, loss: Tensor) -> str:
+    """`loss is nan`, or `gradient is not finite`; nothing where both are finite."""
+    if not loss.isfinite():
+        return f"loss is {loss.item()}"
+    if not loss.requires_grad:
+        return ""
+    moved = [parameter for parameter in setup.model.parameters() if parameter.requires_grad]
+    gradients = torch.autograd.grad(loss, moved, allow_unused=True)
+    dense = (g.coalesce().values() if g.is_sparse else g for g in gradients if g is not None)
+    return "" if all(bool(g.isfinite().all()) for g in dense) else "gradient is not finite"
+
+
+def _where(setup: Setup, stage: Stage, name: str, number: int) -> str:
+    """The rows at which to look: those that are not finite by themselves, or the whole batch."""
+    rows = setup.streams[name].indices(number)
+    bad: list[int] = []
+    if setup.model.objective(name).separable:
+        bad = [row for row in rows if _wrong(setup, stage.replay(name, number, [row]))]
+    if bad and len(bad) < len(rows):
+        return f"on {_list(bad)} of its examples (counted from 0)"
+    each = "each" if bad else "none"
+    return f"on {_list(rows)} of its examples (counted from 0; {each} of them by itself)"
+
+
+def _list(rows: Sequence[int]) -> str:
+    shown = ", ".join(map(str, sorted(rows)[:SHOWN]))
+    more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
+    return f"row{'s' * (len(rows) > 1)} {shown}{more}"

@@ -1,0 +1,140 @@
+"""Ctrl-C and SIGTERM: the run stops where it can be gone on from, and says how."""
+
+import shlex
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from support.command import Answer
+from support.process import answered, at_call, forked, send
+from support.runs import GRADUAL, differences, write_gradual
+from tartan.train.interrupt import Interrupts
+
+Tartan = Callable[..., Answer]
+RUN = ["run", "data.dir=data", *GRADUAL, "steps=20", "eval.every=3", "checkpoint.every=500"]
+WARNING = "tartan: stopping after this step; Ctrl-C again stops at once\n"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing disturbed."""
+    here = tmp_path_factory.mktemp("whole")
+    write_gradual(here / "data")
+    command = [*RUN, f"data.dir={here / 'data'}", f"run_dir={here / 'run'}"]
+    assert forked(command) == 0
+    return here / "run"
+
+
+@pytest.fixture
+def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answer]:
+    """Run until a signal comes at a call of a function of tartan's."""
+    monkeypatch.chdir(tmp_path)
+    write_gradual(tmp_path / "data")
+
+    def run(number: int, when: str, call: int = 1) -> Answer:
+        prepare = partial(at_call, f"tartan.{when}", call, send(number))
+        return answered([*RUN, "run_dir=cut"], tmp_path / "said", prepare)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "when", "call", "saved"),
+    [
+        (signal.SIGTERM, 143, "train.optimiser:Optimiser.step", 8, "step 8 is saved"),
+        (signal.SIGINT, 130, "train.optimiser:Optimiser.step", 8, "step 8 is saved"),
+        (signal.SIGTERM, 143, "train.evaluate:generator", 3, "step 9 is saved"),
+        (signal.SIGTERM, 143, "train.optimiser:Optimiser.step", 20, "step 20 is saved"),
+        (signal.SIGTERM, 143, "train.trainer:Trainer._end", 1, "step 20 is saved"),
+        (signal.SIGTERM, 143, "train.trainer:Trainer._end", 2, "training is over and saved"),
+        (signal.SIGTERM, 143, "body.export:write_whole", 1, "what was saved before stays"),
+        (signal.SIGINT, 130, "config.run:evaluate", 2, "what was saved before stays"),
+    ],
+)
+def test_a_signal_saves_the_step_and_the_command_it_names_goes_on(
+    whole: Path, stopped: Callable[..., Answer], tartan: Tartan, tmp_path: Path,
+    number: int, status: int, when: str, call: int, saved: str,
+):  # fmt: skip
+    answer = stopped(number, when, call)
+    assert answer.status == status
+    told = answer.err.removeprefix(WARNING)
+    assert (number == signal.SIGINT and saved.startswith("step")) == (told != answer.err)
+    assert told.startswith(f"tartan: stopped by {signal.Signals(number).name}; {saved}; to go on: ")
+    assert told.count("\n") == 1
+    command = shlex.split(told.split("to go on: ")[1])
+    assert command[:4] == ["python", "-m", "tartan", "run"]
+    assert command[-1] == "resume=cut"
+    assert tartan(*command[3:]).status == 0
+    assert differences(whole, tmp_path / "cut") == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_before_training_leaves_nothing(
+    stopped: Callable[..., Answer], tmp_path: Path, number: int
+):
+    answer = stopped(number, "config.build:_load_joint_model")
+    assert answer.status == 128 + number
+    name = signal.Signals(number).name
+    assert answer.err == f"tartan: stopped by {name} before anything was written\n"
+    assert not (tmp_path / "cut").exists()
+
+
+def test_a_second_ctrl_c_stops_at_once(
+    whole: Path, stopped: Callable[..., Answer], tartan: Tartan, tmp_path: Path
+):
+    """Before the step is over: it is not saved, and what was saved before is enough."""
+
+    def twice() -> None:
+        send(signal.SIGINT)()
+        send(signal.SIGINT)()
+
+    prepare = partial(at_call, "tartan.train.optimiser:Optimiser.step", 8, twice)
+    answer = answered([*RUN, "run_dir=cut"], tmp_path / "said", prepare)
+    assert answer.status == 130
+    assert "stopped by SIGINT; what was saved before stays; to go on: " in answer.err
+    assert not list(tmp_path.glob("cut/checkpoints/checkpoint-*"))
+    assert tartan(*RUN, "run_dir=cut").status == 0
+    assert differences(whole, tmp_path / "cut") == []
+
+
+def test_a_real_process_is_stopped_from_outside(spawn: Callable[..., "object"], tmp_path: Path):
+    write_gradual(tmp_path / "data")
+    process = spawn(*RUN, "run_dir=out", "steps=100000")
+    metrics = tmp_path / "out/metrics.jsonl"
+    while not (metrics.exists() and metrics.read_text().count("\n") > 3):
+        assert process.poll() is None  # type: ignore[attr-defined]
+    process.send_signal(signal.SIGTERM)  # type: ignore[attr-defined]
+    _, err = process.communicate(timeout=120)  # type: ignore[attr-defined]
+    assert process.returncode == 143, err  # type: ignore[attr-defined]
+    assert len(list(tmp_path.glob("out/checkpoints/checkpoint-*"))) == 1
+    assert not (tmp_path / "out/.lock").exists()
+
+
+def test_a_job_of_a_sweep_ends_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """And the command goes on with that job alone."""
+    monkeypatch.chdir(tmp_path)
+    write_gradual(tmp_path / "data")
+    sweep = ["run", "-m", *RUN[1:], "seed=0,1", "hydra.sweep.dir=sweep"]
+    prepare = partial(at_call, "tartan.train.stage:Stage.take", 8, send(signal.SIGTERM))
+    answer = answered(sweep, tmp_path / "said", prepare)
+    assert answer.status == 143
+    assert "seed=0 resume=sweep/0\n" in answer.err
+    assert " -m " not in answer.err.split("tartan run")[1]
+    assert not (tmp_path / "sweep/1").exists()
+
+
+def test_a_signal_that_was_to_be_ignored_is_ignored(monkeypatch: pytest.MonkeyPatch):
+    """As `nohup` and shells say of jobs in the background."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Interrupts() as interrupts, interrupts.deferred():
+            signal.raise_signal(signal.SIGINT)
+        assert interrupts.received is None
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert sys.is_finalizing() is False

@@ -1,0 +1,44 @@
+"""Runs that are compared with one another."""
+
+import json
+from pathlib import Path
+from random import Random
+
+from support.command import summary
+
+KEYS = ("dev", "test", "best_step", "steps", "weights", "skipped_steps", "changes")
+GRADUAL = [
+    "data=jsonl", "primary=regression", "objectives=[mlm,simcse]", "weighting=meta", "batch_size=8",
+    "precision=fp32", "device=cpu", "model.hidden_size=16", "model.intermediate_size=32",
+    "model.layers=1", "optimizer.body_lr=0.0005", "optimizer.head_lr=0.0005", "log.every=2",
+    "schedule.stages.finetune.epochs=4", "schedule.stages.finetune.patience=3",
+    "schedule.stages.finetune.optimizer.body_lr=0.0005",
+]  # fmt: skip
+"""A run that becomes better little by little, and whose second stage stops early."""
+
+
+def write_gradual(directory: Path) -> Path:
+    """The task of `GRADUAL`: a text's number is how many of its words are good."""
+    directory.mkdir(parents=True)
+    for split, size in {"train": 48, "dev": 32, "test": 16}.items():
+        rng, rows = Random(split), []
+        for number in range(size):
+            good = rng.randrange(6)
+            words = ["good"] * good + ["bad"] * (5 - good)
+            rng.shuffle(words)
+            rows.append({"text": " ".join([*words, f"{split}{number}"]), "label": good / 2})
+        (directory / f"{split}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    return directory
+
+
+def differences(one: Path, other: Path) -> list[str]:
+    """What of two complete runs differs: metrics, results, or a file of the model, to the byte."""
+    models = [sorted(path.name for path in (run / "model").iterdir()) for run in (one, other)]
+    assert len(models[0]) > 3
+    files = ["metrics.jsonl", *(f"model/{name}" for name in {*models[0], *models[1]})]
+    found = [name for name in files if _content(one / name) != _content(other / name)]
+    return found + [key for key in KEYS if summary(one)[key] != summary(other)[key]]
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
