@@ -56,7 +56,7 @@ STEP = ORIGIN | {
     },
 }
 SCALE = ORIGIN | {
-    "base": {"objectives": 2, "model": "small"},
+    "base": {"objectives": 2, "batch": 16, "length": 64, "model": "small"},
     "points": [
         {
             "axis": axis,
@@ -109,7 +109,7 @@ def test_parts_between_markers_are_written_and_nothing_else(here: Path):
         "| torchjd-gramian / tartan-gramian | time a step |         2.00 |        2.12 |" in filled
     )
     assert "plain-meta was not timed: it has another gradient." in filled
-    assert "Unless it grows: objectives 2, model small." in filled
+    assert "Unless it grows: objectives 2, batch 16, length 64, model small." in filled
     assert filled.count("](performance-scale.svg)") == 1
     assert page.fill(filled) == filled
 
