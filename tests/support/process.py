@@ -40,6 +40,8 @@ def _run(
 ) -> NoReturn:
     """Run a command in a process that has just been forked, and end the process."""
     status = 99
+    # A shell has what it runs in the background ignore Ctrl-C, and processes inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         if said:
             said.mkdir(exist_ok=True)
