@@ -1,7 +1,8 @@
 """`python -m benchmarks.page`: write the tables and the figure of docs/performance.md.
 
 Between `<!-- step results/NAME.json -->` or `<!-- scale results/NAME.json -->` and `<!-- end -->`
-stands what the file, named from this folder, gives; everything else is left as it is.
+stands what the file, named from this folder, gives, or that it is not there yet; everything else is
+left as it is.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from tartan.errors import DataError, TartanError
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "performance.md"
 FIGURE = PAGE.parent / "performance-scale.svg"
+_SHOWN = f"![Seconds a step as one thing grows and the rest stays]({FIGURE.name})"
 _PART = re.compile(r"(<!-- (step|scale) (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -34,8 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise DataError(f"{PAGE.name} is not what the results give: python -m benchmarks.page")
         if not options.check:
             PAGE.write_text(filled, encoding="utf-8")
-            for file in scales(text):
-                draw(load(file), FIGURE)
+            for report in map(load, scales(text)):
+                if report is not None:
+                    draw(report, FIGURE)
     except TartanError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 2
@@ -47,8 +50,12 @@ def fill(text: str) -> str:
 
     def part(found: re.Match[str]) -> str:
         opening, kind, file, end = found.groups()
-        write = page if kind == "step" else scale_page
-        return f"{opening}\n{write(load(file))}\n\n{end}"
+        report = load(file)
+        if report is None:
+            written = "Not measured yet."
+        else:
+            written = page(report) if kind == "step" else f"{_SHOWN}\n\n{scale_page(report)}"
+        return f"{opening}\n{written}\n\n{end}"
 
     return _PART.sub(part, text)
 
@@ -58,12 +65,19 @@ def scales(text: str) -> list[str]:
     return [file for _, kind, file, _ in _PART.findall(text) if kind == "scale"]
 
 
-def load(file: str) -> dict[str, Any]:
-    """A report, by its place in this folder. DataError if it cannot be read."""
+def load(file: str) -> dict[str, Any] | None:
+    """A report, by its place in this folder; None if it is not there.
+
+    Raises:
+        DataError: it is there, and cannot be read.
+    """
+    place = HERE / file
+    if not place.exists():
+        return None
     try:
-        found: dict[str, Any] = json.loads((HERE / file).read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"benchmarks/{file} cannot be read ({error}): measure it first") from error
+        raise DataError(f"benchmarks/{file} cannot be read ({error}): measure it anew") from error
     return found
 
 

@@ -46,6 +46,7 @@ RATIOS = (
 
 EXTRA_MEMORY = (
     ("tartan-meta", "tartan-static"),
+    ("tartan-meta-every-4", "tartan-static"),
     ("tartan-meta-n", "tartan-static-n"),
     ("tartan-gramian", "tartan-static-n"),
     ("torchjd-gramian", "tartan-static-n"),

@@ -121,6 +121,9 @@ def scale_table(report: Mapping[str, Any], axis: str) -> str:
     return table(head, [_scale_row(point, names) for point in points])
 
 
+GROWING = ("objectives", "batch", "length", "model")
+"""What can grow: fields of a setting."""
+
 SCALED = {
     "tartan-static-n": "static",
     "tartan-meta-n": "meta",
@@ -149,6 +152,6 @@ def _scale_row(point: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...
 def scale_page(report: Mapping[str, Any]) -> str:
     """Everything of a report of scale that a reader wants."""
     axes = dict.fromkeys(point["axis"] for point in report["points"])
-    base = ", ".join(f"{name} {report['base'][name]}" for name in axes)
+    base = ", ".join(f"{name} {report['base'][name]}" for name in GROWING)
     parts = [source(report), f"Unless it grows: {base}."]
     return "\n\n".join([*parts, *(scale_table(report, axis) for axis in axes)])

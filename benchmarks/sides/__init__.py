@@ -53,8 +53,8 @@ _PLAIN_META = "plain loop, META"
 _TRAINER = "Hugging Face Trainer, mlm alone"
 SIDES: Mapping[str, Entry] = MappingProxyType(
     {
-        "tartan-static": Entry("tartan, static", "tartan:static", _META),
-        _META: Entry("tartan, meta", "tartan:meta"),
+        "tartan-static": Entry("tartan, static", "tartan:static", _META, steps=4),
+        _META: Entry("tartan, meta", "tartan:meta", steps=4),
         "tartan-meta-every-4": Entry(
             "tartan, meta, every=4", "tartan:meta_every_4", _META, steps=4
         ),

@@ -56,7 +56,7 @@ STEP = ORIGIN | {
     },
 }
 SCALE = ORIGIN | {
-    "base": {"objectives": 2, "model": "small"},
+    "base": {"objectives": 2, "batch": 16, "length": 64, "model": "small"},
     "points": [
         {
             "axis": axis,
@@ -109,7 +109,8 @@ def test_parts_between_markers_are_written_and_nothing_else(here: Path):
         "| torchjd-gramian / tartan-gramian | time a step |         2.00 |        2.12 |" in filled
     )
     assert "plain-meta was not timed: it has another gradient." in filled
-    assert "Unless it grows: objectives 2, model small." in filled
+    assert "Unless it grows: objectives 2, batch 16, length 64, model small." in filled
+    assert filled.count("](performance-scale.svg)") == 1
     assert page.fill(filled) == filled
 
 
@@ -121,9 +122,15 @@ def test_the_page_is_written_with_its_figure(here: Path):
     assert page.FIGURE.read_text().startswith("<?xml")
 
 
-def test_a_file_that_is_not_there_is_named(here: Path):
-    with pytest.raises(DataError, match=r"benchmarks/no.json cannot be read .*: measure it first"):
-        page.fill("<!-- step no.json -->\n<!-- end -->\n")
+def test_what_was_not_measured_is_said_to_be_so(here: Path):
+    filled = page.fill("<!-- step no.json -->\n<!-- end -->\n")
+    assert filled == "<!-- step no.json -->\n\nNot measured yet.\n\n<!-- end -->\n"
+
+
+def test_a_file_that_is_no_report_is_named(here: Path):
+    (here / "step.json").write_text("{")
+    with pytest.raises(DataError, match=r"benchmarks/step.json cannot be read .*: measure it anew"):
+        page.fill(TEXT)
 
 
 def test_the_same_report_gives_the_same_figure(tmp_path: Path):

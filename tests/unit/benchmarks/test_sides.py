@@ -7,6 +7,7 @@ from benchmarks.experiment import without_dropout
 from benchmarks.gpu.wheels import pinned, pins
 from benchmarks.scale import BASE, GRID, points
 from benchmarks.sides import GROUPS, SIDES, members
+from benchmarks.tables import GROWING
 from tartan.errors import ConfigError
 from tartan.packed import Packed
 from tartan.testing import FAMILIES, tiny_source
@@ -54,6 +55,7 @@ def test_without_dropout_a_training_body_repeats_itself(family, packed):
 
 
 def test_a_grid_changes_one_thing_at_a_time():
+    assert tuple(GRID) == GROWING
     found = list(points(BASE, GRID))
     assert [(point.axis, point.value) for point in found] == [
         (axis, value) for axis, values in GRID.items() for value in values
