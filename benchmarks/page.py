@@ -1,27 +1,32 @@
 """`python -m benchmarks.page`: write the tables and the figure of docs/performance.md.
 
-Between `<!-- step results/NAME.json -->` or `<!-- scale results/NAME.json -->` and `<!-- end -->`
-stands what the file, named from this folder, gives, or that it is not there yet; everything else is
-left as it is.
+Between `<!-- KIND results/NAME.json -->`, a kind of `PAGES`, and `<!-- end -->` stands what the
+file, named from this folder, gives, or that it is not there yet; everything else is left as it is.
 """
 
 import argparse
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.figure import draw
-from benchmarks.tables import page, scale_page
+from benchmarks.tables import page, parts_page, scale_page
 from tartan.errors import DataError, TartanError
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "performance.md"
 FIGURE = PAGE.parent / "performance-scale.svg"
 _SHOWN = f"![Seconds a step as one thing grows and the rest stays]({FIGURE.name})"
-_PART = re.compile(r"(<!-- (step|scale) (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+PAGES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "step": page,
+    "scale": lambda report: f"{_SHOWN}\n\n{scale_page(report)}",
+    "parts": parts_page,
+}
+"""What writes the text of a kind of report."""
+_PART = re.compile(r"(<!-- (step|scale|parts) (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,10 +56,7 @@ def fill(text: str) -> str:
     def part(found: re.Match[str]) -> str:
         opening, kind, file, end = found.groups()
         report = load(file)
-        if report is None:
-            written = "Not measured yet."
-        else:
-            written = page(report) if kind == "step" else f"{_SHOWN}\n\n{scale_page(report)}"
+        written = "Not measured yet." if report is None else PAGES[kind](report)
         return f"{opening}\n{written}\n\n{end}"
 
     return _PART.sub(part, text)

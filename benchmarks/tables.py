@@ -109,6 +109,22 @@ def page(report: Mapping[str, Any]) -> str:
     return "\n\n".join([source(report), *tables])
 
 
+def parts_page(report: Mapping[str, Any]) -> str:
+    """Everything of a report of parts that a reader wants."""
+    rows = [
+        (
+            part["what"],
+            part["plain"],
+            part["own"],
+            f"{part['seconds'] * 1e3:.3g}",
+            f"{part['ratio']:.2f}",
+        )
+        for part in report["parts"]
+    ]
+    head = "part", "plain", "tartan", "tartan, ms", "times faster"
+    return f"{source(report)}\n\n{table(head, rows)}"
+
+
 def scale_table(report: Mapping[str, Any], axis: str) -> str:
     """One line for each value of an axis: seconds a step, ratios, shares of peak, memory."""
     points = [point for point in report["points"] if point["axis"] == axis]

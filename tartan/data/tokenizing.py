@@ -21,6 +21,8 @@ from tartan.errors import ConfigError
 
 ENOUGH = 64
 """A text is read this many characters for each token of the maximum length, before the rest."""
+MOST = 2**18
+"""No text is read further than this many characters, or `ENOUGH` for each token if that is more."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Tokenized:
         rows: columns `input_ids` (list of int, special tokens included); `token_type_ids` (list of
             int) of pairs, where they were asked for; `positions` (list of int) of tagged words;
             `label` where the texts are labelled. Memory-mapped.
-        truncated: how many rows lost tokens at the maximum length.
+        truncated: how many rows lost tokens at the maximum length, or text beyond `MOST`.
         lost_words: how many tagged words have no token left, nearly always because of that.
         damaged: where the rows lay damaged in the cache; they were made anew.
     """
@@ -132,14 +134,20 @@ class Reader:
 
     def read(self, batch: Columns) -> tuple[Columns, int, int]:
         """A batch's columns as `Tokenized` has them, the rows that were cut, the words lost."""
-        texts = [batch[column] for column in ("text", "text_pair") if column in batch]
-        if len(texts) == 1:
-            texts = [[self._beginning(text) for text in texts[0]]]
+        whole = [batch[column] for column in ("text", "text_pair") if column in batch]
+        shorten = self._beginning if len(whole) == 1 else self._most
+        texts = [[shorten(text) for text in column] for column in whole]
         words = "words" in batch
         rows = self._encode(texts, words)
         long = [
             row for row, tokens in enumerate(rows["input_ids"]) if len(tokens) > self.max_length
         ]
+        shortened = {
+            row
+            for column, read in zip(whole, texts, strict=True)
+            for row, text in enumerate(column)
+            if len(read[row]) < len(text)
+        }
         if long:
             # Only the tokenizer knows which special tokens survive a cut, and where.
             parts = [[column[row] for row in long] for column in texts]
@@ -150,7 +158,7 @@ class Reader:
         lost_words = _place_words(rows, batch) if words else 0
         if "label" in batch and not words:
             rows["label"] = batch["label"]
-        return rows, len(long), lost_words
+        return rows, len(shortened.union(long)), lost_words
 
     def _encode(
         self, texts: Sequence[Sequence[str]], offsets: bool, **options: Any
@@ -170,10 +178,12 @@ class Reader:
         return {column: list(encoding[column]) for column in columns}
 
     def _beginning(self, text: str) -> str:
-        """As much of a text as can matter: megabytes of it would take gigabytes to tokenise.
+        """As much of a text as matters: megabytes of it would take gigabytes to tokenise.
 
-        The cut changes the last word alone; what is read ends before that.
+        The cut changes the last word alone; what is read ends before that. Nothing is left out but
+        of a text with hardly a token in `MOST` characters.
         """
+        text = self._most(text)
         size = ENOUGH * self.max_length
         while size < len(text) and self.tokenizer.truncation_side == "right":
             words = self.tokenizer([text[:size]], verbose=False).word_ids(0)
@@ -182,6 +192,11 @@ class Reader:
                 return text[:size]
             size *= 4
         return text
+
+    def _most(self, text: str) -> str:
+        """A text, or of one that nobody means to be read whole as much as is ever read."""
+        most = max(MOST, ENOUGH * self.max_length)
+        return text[:most] if self.tokenizer.truncation_side == "right" else text[-most:]
 
 
 def _place_words(rows: dict[str, list[Any]], batch: Columns) -> int:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from filelock import FileLock
 
-from benchmarks import page, step
+from benchmarks import page, parts, step
 from benchmarks.experiment import with_model
 from benchmarks.rounds import measure
 from benchmarks.setting import Setting
@@ -188,3 +188,15 @@ def test_a_process_that_ends_is_reported(capsys: pytest.CaptureFixture[str], tmp
 
 def test_the_page_is_what_the_results_give():
     assert page.main(["--check"]) == 0
+
+
+def test_ways_of_computing_a_part_take_turns():
+    turns: list[str] = []
+    part = parts.compare(
+        "a part", ("plain", lambda: turns.append("p")), ("own", lambda: turns.append("o")), 2
+    )
+    assert turns == ["p", "o"] * 3
+    assert (part.what, part.plain, part.own) == ("a part", "plain", "own")
+    (dropped,) = parts.elements(1)
+    assert dropped.ratio > 0
+    assert dropped.seconds > 0

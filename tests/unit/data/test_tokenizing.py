@@ -1,4 +1,5 @@
 import re
+from copy import deepcopy
 from random import Random
 
 import datasets
@@ -194,6 +195,25 @@ def test_a_text_of_megabytes_is_read_as_it_would_be_whole(make):
     assert tokenized.rows["input_ids"][:] == whole
     lengths = [len(tokenizer(text)["input_ids"]) for text in texts]
     assert tokenized.truncated == sum(length > 12 for length in lengths)
+
+
+def test_a_text_without_an_end_is_read_so_far_and_counted(tokenizer):
+    endless = "x" * 2**20
+    tokenized = tokenize(dataset(endless + " one", "x" * 999 + " one"), tokenizer, 8)
+    one = tokenizer.convert_tokens_to_ids("one")
+    assert [len(row) for row in tokenized.rows["input_ids"]] == [3, 4]
+    assert one in tokenized.rows["input_ids"][1]
+    assert tokenized.truncated == 1
+    pair = tokenize(dataset("one", text_pair=[endless]), tokenizer, 8)
+    assert (len(pair.rows["input_ids"][0]), pair.truncated) == (5, 1)
+
+
+def test_the_end_is_read_where_the_beginning_is_cut(tokenizer):
+    left = deepcopy(tokenizer)
+    left.truncation_side = "left"
+    text = "one " * 2**17 + "two"
+    rows = tokenize(dataset(text), left, 4).rows["input_ids"][:]
+    assert rows == [left(text, truncation=True, max_length=4)["input_ids"]]
 
 
 WORDS = st.text(
