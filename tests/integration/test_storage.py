@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -193,6 +194,7 @@ def test_a_directory_in_use_is_refused_with_the_process_that_has_it(tartan: Tart
     first = Forked(*command, "steps=100000", "optimizer.body_lr=0")
     while not (tmp_path / "out/metrics.jsonl").exists():
         assert first.poll() is None
+        time.sleep(0.01)
     holder = json.loads((tmp_path / "out/.lock").read_text())
     assert holder["host"] == socket.gethostname()
     for other in (command, [*command, "resume=never"], [*RUN, "resume=out"]):
@@ -216,6 +218,7 @@ def test_jobs_of_sweeps_do_not_share_a_directory(tartan: Tartan, tmp_path: Path)
     first = Forked(*sweep)
     while not (tmp_path / "sweep/0/metrics.jsonl").exists():
         assert first.poll() is None
+        time.sleep(0.01)
     assert "sweep/0 is in use by process" in tartan(*sweep).err
     first.send_signal(signal.SIGKILL)
     first.wait()

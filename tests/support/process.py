@@ -40,7 +40,7 @@ def _run(
 ) -> NoReturn:
     """Run a command in a process that has just been forked, and end the process."""
     status = 99
-    # A shell has what it runs in the background ignore Ctrl-C, and processes inherit that.
+    # Whoever runs the tests in the background has them ignore Ctrl-C, which would be inherited.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         if said:
