@@ -110,10 +110,10 @@ def _train(
             config.tracker, directory, reached.records, asdict(config), console.notice
         )
     checkpoints.rewind(checkpoint, damaged)
-    note_changes([*changed, *moved], step, directory)
+    note_changes(changed + moved, step, directory)
     write_json(directory / ORIGIN, asdict(origin))
     write_config(directory, files)
-    notices += _going_on(step, damaged, [*changed, *moved])
+    notices += _going_on(step, damaged, changed + moved)
     try:
         for notice in (*notices, *experiment.notices):
             console.notice(notice)
@@ -129,7 +129,7 @@ def _going_on(step: int, damaged: Mapping[Path, str], changed: Sequence[str]) ->
         for path, wrong in damaged.items()
     ]
     if changed:
-        lines.append(f"the run goes on from step {step} with another {', '.join(changed)}")
+        lines.append(f"the run goes on from step {step} with other values of {', '.join(changed)}")
     return lines
 
 
