@@ -39,6 +39,7 @@ from tartan.report.record import (
     write_json,
 )
 from tartan.train.checkpoint import Checkpoints
+from tartan.train.curve import evaluations, primary_examples
 from tartan.train.evaluate import evaluate
 from tartan.train.interrupt import Interrupts
 from tartan.train.progress import Progress
@@ -139,6 +140,7 @@ def _finish(
         f"objectives.{name}": _data(texts.task)["train"]
         for name, texts in experiment.auxiliary.items()
     }
+    spent = progress, experiment.stages, config.primary["batch_size"] * config.accumulate
     return {
         "seed": config.seed,
         "primary": model.primary,
@@ -148,12 +150,14 @@ def _finish(
         "test": test,
         "best_step": progress.best_step,
         "steps": progress.step,
+        "primary_examples": primary_examples(*spent),
         "seconds": progress.seconds,
         "seconds_per_step": progress.step_seconds / max(progress.step, 1),
         "peak_memory_bytes": setup.runtime.peak_memory(),
         "weights": progress.weights,
         "skipped_steps": progress.skipped,
         "changes": changes_of(directory),
+        "evaluations": evaluations(*spent),
         "device": str(setup.runtime.device),
         "precision": setup.runtime.precision,
         "versions": _versions(),
