@@ -86,7 +86,7 @@ def _interval(sample: np.ndarray, confidence: float) -> tuple[float, float]:
     """The bootstrap interval of the mean of at least two sorted values, [n]."""
     if sample[0] == sample[-1]:
         return float(sample[0]), float(sample[0])
-    for method in ("BCa", "percentile"):
+    for method in ("BCa", "percentile") if len(sample) > 2 else ("percentile",):
         found = stats.bootstrap(
             (sample,),
             np.mean,
@@ -95,6 +95,6 @@ def _interval(sample: np.ndarray, confidence: float) -> tuple[float, float]:
             method=method,
             rng=np.random.default_rng(0),
         ).confidence_interval
-        if len(sample) > 2 and math.isfinite(found.low) and math.isfinite(found.high):
+        if math.isfinite(found.low) and math.isfinite(found.high):
             break
     return float(found.low), float(found.high)

@@ -1,0 +1,86 @@
+"""What a study is asked for: `study=...` and `study.<option>=...` on the command line."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+
+from tartan.config.parse import options, resolved
+from tartan.errors import ConfigError, suggest
+
+
+@dataclass
+class StudyOptions:
+    """A study.
+
+    Attributes:
+        arms: which, in the order of the table; null for all of `overrides` whose corpora the data
+            has.
+        seeds: how many, from 0 on, or a list of them.
+        dir: the directory that the study leaves its files in; started again, it goes on there.
+        against: an arm that each other one is compared with; null to compare all with one another.
+        confidence: of the intervals, 0 to 1.
+        level: below which a corrected p is called significant, 0 to 1.
+        overrides: by arm, the overrides that make it what it is.
+        labels: by arm, what tables call it.
+    """
+
+    arms: list[str] | None = None
+    seeds: Any = 8
+    dir: str = "study"
+    against: str | None = None
+    confidence: float = 0.95
+    level: float = 0.05
+    overrides: dict[str, list[str]] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """ConfigError where a value has no meaning."""
+        for name in ("confidence", "level"):
+            if not 0 < getattr(self, name) < 1:
+                raise ConfigError(f"study.{name}={getattr(self, name)}: give a share, 0 to 1")
+        self.seeds = _seeds(self.seeds)
+        chosen = list(self.overrides) if self.arms is None else self.arms
+        if not chosen:
+            raise ConfigError("study.arms=[]: name at least one arm")
+        for name in chosen if self.against is None else [*chosen, self.against]:
+            if name not in self.overrides:
+                raise ConfigError(f"study: no arm '{name}'; {suggest(name, self.overrides)}")
+        if len(set(chosen)) < len(chosen):
+            raise ConfigError(f"study.arms={chosen}: name each arm once")
+        if self.against is not None and self.against not in chosen:
+            raise ConfigError(f"study.against={self.against}: it is not among study.arms")
+
+
+@dataclass
+class Root:
+    """What the study's part of the command line is composed into."""
+
+    study: StudyOptions = field(default_factory=StudyOptions)
+
+
+def register() -> None:
+    """Make the study's options known to Hydra."""
+    ConfigStore.instance().store(name="study_schema", node=Root, provider="tartan")
+
+
+def parse(composed: DictConfig) -> StudyOptions:
+    """The typed options. ConfigError where they cannot be used."""
+    return options(StudyOptions, resolved(composed)["study"], "study")
+
+
+def _seeds(given: Any) -> list[int]:
+    """The seeds. ConfigError where they are none."""
+    if OmegaConf.is_list(given):
+        given = list(given)
+    if isinstance(given, int) and not isinstance(given, bool) and given > 0:
+        return list(range(given))
+    if (
+        isinstance(given, list)
+        and given
+        and all(isinstance(seed, int) and seed >= 0 for seed in given)
+        and len(set(given)) == len(given)
+    ):
+        return given
+    raise ConfigError(f"study.seeds={given}: give how many, at least 1, or a list of them")
