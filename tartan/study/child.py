@@ -39,7 +39,6 @@ class Trial:
         metric: what its best model is chosen by.
         batch: rows of the end task in a step.
         rows: how many rows each split and corpus has.
-        texts: the corpora its objectives read, by objective; null where it is labelled data.
         dev_gradient: where it takes the gradient of from that weighs objectives: `dev` or `train`;
             null where it takes none.
         missing: the corpus that it reads and the data lacks, in a sentence; nothing else is known.
@@ -53,17 +52,23 @@ class Trial:
     missing: str | None = None
 
 
-def try_arms(configs: Sequence[str], anywhere: bool) -> list[Trial]:
-    """Build each arm as a run would be built, and let go of it.
+def try_arms(configs: Mapping[str, str], anywhere: bool) -> dict[str, Trial]:
+    """Build each arm as a run would be built, and let go of it; what each said, by name.
 
     Args:
-        configs: of each arm, the composed configuration in YAML.
+        configs: by name of an arm, the composed configuration in YAML.
         anywhere: whether runs go to other machines, whose devices cannot be tried here.
 
     Raises:
         TartanError: an arm cannot be built.
     """
-    return [try_arm(parse(_composed(text)), anywhere) for text in configs]
+    found: dict[str, Trial] = {}
+    for name, text in configs.items():
+        try:
+            found[name] = try_arm(parse(_composed(text)), anywhere)
+        except TartanError as error:
+            raise type(error)(f"arm {name}: {error}") from error
+    return found
 
 
 def try_arm(config: Config, anywhere: bool) -> Trial:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 from tartan.report.record import SUMMARY, read_json
@@ -152,9 +151,3 @@ def _pairs(
         )
         for (first, second, seeds, differences, p), adjusted in zip(tested, corrected, strict=True)
     )
-
-
-def relative(path: Path) -> str:
-    """A path as a person would type it."""
-    near = path.is_relative_to(Path.cwd())
-    return str(path.relative_to(Path.cwd()) if near else path)

@@ -1,10 +1,10 @@
 """What a study is asked for: `study=...` and `study.<option>=...` on the command line."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from tartan.config.parse import options, resolved
 from tartan.errors import ConfigError, suggest
@@ -35,23 +35,6 @@ class StudyOptions:
     overrides: dict[str, list[str]] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        """ConfigError where a value has no meaning."""
-        for name in ("confidence", "level"):
-            if not 0 < getattr(self, name) < 1:
-                raise ConfigError(f"study.{name}={getattr(self, name)}: give a share, 0 to 1")
-        self.seeds = _seeds(self.seeds)
-        chosen = list(self.overrides) if self.arms is None else self.arms
-        if not chosen:
-            raise ConfigError("study.arms=[]: name at least one arm")
-        for name in chosen if self.against is None else [*chosen, self.against]:
-            if name not in self.overrides:
-                raise ConfigError(f"study: no arm '{name}'; {suggest(name, self.overrides)}")
-        if len(set(chosen)) < len(chosen):
-            raise ConfigError(f"study.arms={chosen}: name each arm once")
-        if self.against is not None and self.against not in chosen:
-            raise ConfigError(f"study.against={self.against}: it is not among study.arms")
-
 
 @dataclass
 class Root:
@@ -66,14 +49,26 @@ def register() -> None:
 
 
 def parse(composed: DictConfig) -> StudyOptions:
-    """The typed options. ConfigError where they cannot be used."""
-    return options(StudyOptions, resolved(composed)["study"], "study")
+    """The typed options, with a list of seeds. ConfigError where they cannot be used."""
+    found = options(StudyOptions, resolved(composed)["study"], "study")
+    for name in ("confidence", "level"):
+        if not 0 < getattr(found, name) < 1:
+            raise ConfigError(f"study.{name}={getattr(found, name)}: give a share, 0 to 1")
+    chosen = list(found.overrides) if found.arms is None else found.arms
+    if not chosen:
+        raise ConfigError("study.arms=[]: name at least one arm")
+    for name in chosen if found.against is None else [*chosen, found.against]:
+        if name not in found.overrides:
+            raise ConfigError(f"study: no arm '{name}'; {suggest(name, found.overrides)}")
+    if len(set(chosen)) < len(chosen):
+        raise ConfigError(f"study.arms={chosen}: name each arm once")
+    if found.against is not None and found.against not in chosen:
+        raise ConfigError(f"study.against={found.against}: it is not among study.arms")
+    return replace(found, seeds=_seeds(found.seeds))
 
 
 def _seeds(given: Any) -> list[int]:
     """The seeds. ConfigError where they are none."""
-    if OmegaConf.is_list(given):
-        given = list(given)
     if isinstance(given, int) and not isinstance(given, bool) and given > 0:
         return list(range(given))
     if (
