@@ -112,7 +112,8 @@ def answer(
     try:
         answers.send(("done", work(*arguments)))
     except TartanError as error:
-        print(f"tartan: {told(error)}", file=sys.stderr)
+        if log is not None:
+            print(f"tartan: {told(error)}", file=sys.stderr)
         answers.send(("failed", told(error)))
         status = 2
     except Interrupted as stopped:

@@ -42,7 +42,7 @@ def splits(trials: Mapping[str, Trial], metric: str) -> tuple[SplitUse, ...]:
         "test": f"read once in each run, at its end, by the model that was best on dev; {metric} "
         "of the table is of this split. Nothing was chosen by it: choose hyper-parameters by dev.",
     }  # fmt: skip
-    corpora = {name: "text without labels, of auxiliary objectives" for name in rows}
+    corpora = dict.fromkeys(rows, "text without labels, of auxiliary objectives")
     return tuple(SplitUse(name, count, (corpora | uses)[name]) for name, count in rows.items())
 
 
@@ -80,11 +80,16 @@ def _few(pairs: Sequence[Pair], level: float) -> list[str]:
         return []
     seeds = min(len(pair.seeds) for pair in hopeless)
     return [
-        f"Too few seeds: with {seeds} and {len(pairs)} "
-        f"comparison{'s' if len(pairs) > 1 else ''} a two-sided paired test cannot give a "
-        f"corrected p below {max(pair.least for pair in hopeless):.4g}; "
-        f"{seeds_needed(level, len(pairs))} seeds are needed for one below {level:g}."
+        f"Too few seeds: a two-sided paired test of {counted(seeds, 'seed')}, corrected for "
+        f"{counted(len(pairs), 'comparison')}, cannot give a p below "
+        f"{max(pair.least for pair in hopeless):.4g}; for one below {level:g}, "
+        f"{seeds_needed(level, len(pairs))} seeds are needed."
     ]
+
+
+def counted(count: int, word: str) -> str:
+    """A count and its noun: `1 seed`, `2 seeds`."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def _unlike(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:

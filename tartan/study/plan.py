@@ -158,7 +158,9 @@ def arms(options: StudyOptions, typed: Typed) -> list[Arm]:
         _check_own(name, own)
         accepted, kept, refused = _accept(name, typed, own)
         used |= set(kept)
-        missing = {**refused, **missing}
+        for text, error in refused.items():
+            if text not in missing or "did you mean" in str(error):
+                missing[text] = error
         found.append(Arm(name, options.labels.get(name, name), own, tuple(accepted)))
     for text in typed.runs:
         if text not in used:

@@ -3,7 +3,8 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
@@ -41,11 +42,10 @@ def apart(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([child.__name__])
     answers, theirs = context.Pipe(duplex=False)
-    process = context.Process(
-        target=child.answer, args=(work, arguments, log and str(log), theirs)
-    )
+    process = context.Process(target=child.answer, args=(work, arguments, log and str(log), theirs))
     with Interrupts():
-        process.start()
+        with _known_start_method():
+            process.start()
         theirs.close()
         try:
             while not connection.wait([process.sentinel, answers], timeout=1):
@@ -61,6 +61,20 @@ def apart(
     if kind == "done":
         return result
     raise WorkError(result if kind == "failed" else _ended(process.exitcode or 0, log))
+
+
+@contextmanager
+def _known_start_method() -> Iterator[None]:
+    """Hide a start method that the server of forks does not know from processes it starts.
+
+    A process takes up the method of the one that starts it, and joblib's workers have their own.
+    """
+    before = multiprocessing.get_start_method(allow_none=True)
+    multiprocessing.set_start_method("forkserver", force=True)
+    try:
+        yield
+    finally:
+        multiprocessing.set_start_method(before, force=True)
 
 
 def _received(answers: "connection.Connection[None, tuple[str, Any]]") -> tuple[str, Any]:

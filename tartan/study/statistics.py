@@ -1,4 +1,4 @@
-"""What arms on the same seeds say: estimates, paired tests, and their correction. Pure functions."""
+"""What arms on the same seeds say: estimates, paired tests, corrections. Pure functions."""
 
 import math
 from collections.abc import Sequence

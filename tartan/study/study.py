@@ -1,6 +1,5 @@
 """One study: check every arm, run what is not finished, write the tables."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -104,7 +103,9 @@ def _write(results: StudyResults, directory: Path) -> None:
 
 def _show(results: StudyResults, place: str) -> None:
     """Show the tables and what to know."""
-    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = 160  # a file's lines may be long, and are read with the table whole
     for table in tables.tables(results):
         console.print(table)
     for note in results.notes:

@@ -1,4 +1,4 @@
-"""A study's results as tables: Markdown for a person, CSV for a spreadsheet, rich for a terminal."""
+"""A study as tables: Markdown for a person, CSV for a spreadsheet, rich for a terminal."""
 
 import csv
 import io
