@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from signal import Signals
 
 from hydra._internal.utils import get_args_parser
 
@@ -56,7 +57,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         results = study(Typed.split(typed.overrides, typed.config_dir))
     except Interrupted as stopped:
-        print(f"tartan: {stopped}; to go on, give the same command", file=sys.stderr)
+        name = Signals(stopped.number).name
+        print(f"tartan: stopped by {name}; to go on, give the same command", file=sys.stderr)
         return stopped.status
     failed = [run.directory for run in results.runs if run.status == "failed"]
     if failed:

@@ -199,10 +199,6 @@ def _accept(
             refused |= dict.fromkeys(absent, error)
             common = [text for text in common if text not in absent]
         except ConfigError as error:
-            if "is several runs" in str(error):
-                raise ConfigError(
-                    f"arm {name}: a value of a study is one value; make an arm of each: {error}"
-                ) from error
             raise ConfigError(f"arm {name}: {error}") from error
 
 
@@ -218,9 +214,12 @@ def _check_own(name: str, own: Iterable[str]) -> None:
 def _key(text: str) -> str:
     """The key or group that an override sets. ConfigError if it is none."""
     try:
-        return str(OverridesParser.create().parse_override(text).key_or_group)
+        override = OverridesParser.create().parse_override(text)
     except HydraException as error:
         raise ConfigError(
             f"'{text}' is no override: write name=value, in quotes where the value has spaces "
             "or brackets"
         ) from error
+    if override.is_sweep_override():
+        raise ConfigError(f"'{text}' is several values: make an arm of each, study.overrides.<arm>")
+    return str(override.key_or_group)

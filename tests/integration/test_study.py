@@ -2,8 +2,10 @@
 
 import csv
 import json
+import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,14 @@ from support.command import Answer, records, summary, write_task
 from support.studies import TINY, results, untimed
 from tartan.config.lock import locked
 from tartan.study.results import FORMAT
+
+
+def wait_for(file: Path, process: "subprocess.Popen[str] | None" = None) -> None:
+    """Wait until a file has something in it, or a process has ended."""
+    while not (file.exists() and file.stat().st_size):
+        if process is not None and process.poll() is not None:
+            return
+        time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")
@@ -101,38 +111,38 @@ def test_another_configuration_is_refused(whole: Path, tartan: Callable[..., Ans
 
 
 def test_a_study_that_was_killed_ends_with_the_same_table(
-    whole: Path, spawn: Callable[..., "subprocess.Popen[str]"], tmp_path: Path
+    whole: Path,
+    spawn: Callable[..., "subprocess.Popen[str]"],
+    tartan: Callable[..., Answer],
+    tmp_path: Path,
 ):
-    """Killed in its second run; that is killed with it, and holds nothing against the next one."""
-    process = spawn("study", *TINY, "study.dir=killed", "checkpoint.every=2")
-    second = tmp_path / "killed/mt/seed0/metrics.jsonl"
-    while not second.exists() and process.poll() is None:
-        time.sleep(0.01)
+    """Killed in its second run; that dies with it, and holds nothing against the next one."""
+    process = spawn("study", *TINY, "study.dir=killed")
+    wait_for(tmp_path / "killed/mt/seed0/metrics.jsonl", process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (tmp_path / "killed/study.json").exists()
-    again = spawn("study", *TINY, "study.dir=killed", "checkpoint.every=2")
-    said, wrong = again.communicate()
-    assert again.returncode == 0, wrong
-    assert "1 finished, 3 to do" in said
-    expected, found = untimed(whole), untimed(tmp_path / "killed")
-    assert found.pop("common") == [*expected.pop("common"), "checkpoint.every=2"]
-    assert found == expected
+    again = tartan("study", *TINY, "study.dir=killed")
+    assert again.status == 0
+    assert "1 finished, 3 to do" in again.out
+    assert untimed(tmp_path / "killed") == untimed(whole)
 
 
-def test_ctrl_c_saves_the_run_under_way(
-    spawn: Callable[..., "subprocess.Popen[str]"], tmp_path: Path
-):
-    process = spawn("study", *TINY, "study.dir=stopped", "steps=2000", "eval.patience=0")
-    first = tmp_path / "stopped/finetune/seed0"
-    while not (first / "metrics.jsonl").exists() and process.poll() is None:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, wrong = process.communicate()
-    assert process.returncode == 130
-    assert "to go on, give the same command" in wrong
+def test_ctrl_c_saves_the_run_under_way(tartan: Callable[..., Answer], tmp_path: Path):
+    first = tmp_path / "study/finetune/seed0"
+
+    def interrupt() -> None:
+        wait_for(first / "metrics.jsonl")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    answer = tartan("study", *TINY, "steps=2000", "eval.patience=0")
+    thread.join()
+    assert answer.status == 130
+    assert answer.err == "tartan: stopped by SIGINT; to go on, give the same command\n"
     assert list(first.glob("checkpoints/checkpoint-*"))
-    assert {run["status"] for run in results(tmp_path / "stopped")["runs"]} == {"unfinished"}
+    assert {run["status"] for run in results(tmp_path / "study")["runs"]} == {"unfinished"}
 
 
 def test_a_broken_run_is_named_the_others_go_on_and_it_is_tried_again(
@@ -158,13 +168,11 @@ def test_a_broken_run_is_named_the_others_go_on_and_it_is_tried_again(
 
 
 def test_joblib_spreads_the_runs_over_cores(
-    whole: Path, spawn: Callable[..., "subprocess.Popen[str]"], tmp_path: Path
+    whole: Path, tartan: Callable[..., Answer], tmp_path: Path
 ):
-    process = spawn(
-        "study", *TINY, "study.dir=spread", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"
-    )
-    _, wrong = process.communicate()
-    assert process.returncode == 0, wrong
+    launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    answer = tartan("study", *TINY, "study.dir=spread", *launcher)
+    assert answer.status == 0, answer.err
     assert untimed(tmp_path / "spread") == untimed(whole)
 
 

@@ -94,7 +94,8 @@ def test_jobs_go_seed_by_seed_each_in_a_directory_of_its_own(tmp_path):
          "study.against=meta: it is not among study.arms"),
         (["weightng.lr=1"], "weightng.lr: no such option; did you mean 'weighting'?"),
         (["weighting.lrr=1"], "weighting.lrr: no such option; did you mean 'lr'?"),
-        (["steps=1,2"], "arm finetune: 'steps=1,2' is several runs: say run -m for them"),
+        (["steps=1,2"],
+         "'steps=1,2' is several values: make an arm of each, study.overrides.<arm>"),
         (["objectives=[mlm]"],
          "'objectives=[mlm]' is set by every arm: choose arms by study.arms=[...], or change "
          "study.overrides.finetune"),
