@@ -22,7 +22,7 @@ skipped, others are resumed, failed ones are tried again.
   python -m tartan study
   python -m tartan study 'study.arms=[finetune,meta]' study.seeds=10 data=sciie data.dir=...
   python -m tartan study hydra/launcher=joblib hydra.launcher.n_jobs=2
-  python -m tartan study '+study.overrides.mine=["objectives=[mlm,rtd]", weighting=meta]'
+  python -m tartan study '+study.overrides.mine=["objectives=[mlm,rtd]","weighting=meta"]'
 
 study=<file> takes a file of study/ in a --config-dir, with arms of its own. Every other override
 is as of `run`, and applies to each arm that has the option; an arm's own overrides come first.
