@@ -2,13 +2,20 @@
 PYTHON ?= python3
 VENV ?= .venv
 
-.PHONY: run test check
+.PHONY: run test check coverage
 
 run: $(VENV)/ready
 	$(VENV)/bin/python -m tartan run 'objectives=[mlm]' weighting=meta
 
 test: $(VENV)/ready
 	$(VENV)/bin/python -m pytest --numprocesses 2
+
+coverage: $(VENV)/ready
+	mkdir -p .coverage
+	$(VENV)/bin/coverage erase
+	$(VENV)/bin/coverage run -m pytest --numprocesses 2
+	$(VENV)/bin/coverage combine --quiet
+	$(VENV)/bin/coverage report
 
 check: $(VENV)/ready
 	$(VENV)/bin/ruff check .

@@ -4,9 +4,18 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from signal import Signals
 
+LISTED = 40
+"""Choices that an error line lists at most."""
+LONGEST = 60
+"""Characters of a name or value that an error line shows at most."""
+
 
 class TartanError(Exception):
     """What the command line answers with one line and exit status 2, never a traceback."""
+
+    def __init__(self, message: str) -> None:
+        """Keep the message one line, whatever of a file, or of its name, it repeats."""
+        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
 
 
 class ConfigError(TartanError):
@@ -90,7 +99,19 @@ def suggest(word: str, choices: Iterable[str]) -> str:
     "did you mean 'mlm'?"
     """
     known = sorted(set(choices))
-    near = get_close_matches(word, known, n=1)
+    near = get_close_matches(word, known, n=1) if len(word) <= LONGEST else []
     if near:
-        return f"did you mean '{near[0]}'?"
-    return f"choose from: {', '.join(known)}" if known else "there are none"
+        return f"did you mean '{shown(near[0])}'?"
+    more = f" and {len(known) - LISTED} others" if len(known) > LISTED else ""
+    return (
+        f"choose from: {', '.join(map(shown, known[:LISTED]))}{more}" if known else "there are none"
+    )
+
+
+def shown(value: str) -> str:
+    """What a file holds, in an error line: not more of it than helps to find it.
+
+    >>> shown("word " * 99)
+    'word word word word word word word word word word word word ...'
+    """
+    return value if len(value) <= LONGEST else f"{value[:LONGEST]}..."

@@ -48,9 +48,17 @@ class Batch:
     targets: Mapping[str, Tensor] = field(default_factory=dict)
     seed: int = 0
 
+    def pin(self) -> Self:
+        """The same batch in host memory that an accelerator copies from without anybody waiting."""
+        targets = {name: value.pin_memory() for name, value in self.targets.items()}
+        return replace(self, inputs=self.inputs.pin(), targets=targets)
+
     def to(self, device: torch.device) -> Self:
         """The same batch on a device."""
-        targets = {name: value.to(device) for name, value in self.targets.items()}
+        queued = device.type == "cuda"  # what uses it there comes later
+        targets = {
+            name: value.to(device, non_blocking=queued) for name, value in self.targets.items()
+        }
         return replace(self, inputs=self.inputs.to(device), targets=targets)
 
 

@@ -83,10 +83,20 @@ class Packed:
         """The same layout over other token ids, [tokens] int64."""
         return replace(self, input_ids=input_ids)
 
+    def pin(self) -> Self:
+        """The same sequences in pinned host memory."""
+        types = None if self.token_type_ids is None else self.token_type_ids.pin_memory()
+        return replace(self, input_ids=self.input_ids.pin_memory(), token_type_ids=types)
+
     def to(self, device: torch.device) -> Self:
-        """The same sequences on a device."""
-        types = None if self.token_type_ids is None else self.token_type_ids.to(device)
-        return replace(self, input_ids=self.input_ids.to(device), token_type_ids=types)
+        """The same sequences on a device; copied from pinned memory without waiting."""
+        queued = device.type == "cuda"
+        types = self.token_type_ids
+        return replace(
+            self,
+            input_ids=self.input_ids.to(device, non_blocking=queued),
+            token_type_ids=None if types is None else types.to(device, non_blocking=queued),
+        )
 
     @cached_property
     def starts(self) -> Tensor:

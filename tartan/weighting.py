@@ -76,7 +76,8 @@ class Signals:
         if self.dev is None or self.norms is None or self.dev_norm is None:
             return None
         scale = self.norms * self.dev_norm
-        return torch.where(scale > 0, self.dev / scale.clamp_min(torch.finfo(scale.dtype).tiny), 0)
+        cosine = self.dev / scale.clamp_min(torch.finfo(scale.dtype).tiny)
+        return torch.where(scale > 0, cosine, 0).clamp(-1, 1)  # rounding may lead beyond
 
 
 @dataclass

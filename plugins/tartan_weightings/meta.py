@@ -9,6 +9,9 @@ from torch import Tensor
 
 from tartan import ConfigError, Needs, ProbeOptions, Signals, Weighting, hookimpl
 
+LARGEST = 1e30
+"""A logit at most, up or down."""
+
 
 @dataclass
 class MetaOptions:
@@ -80,9 +83,9 @@ def ascend(logits: Tensor, similarity: Tensor, lr: float) -> Tensor:
 
     An SGD step with weights w moves the body by -eta * sum_i w_i g_i, so the dev loss falls by
     eta * <g_dev, g_i> for each unit of w_i (equation 5). As in the released code, the softmax's
-    own Jacobian is left out: logit_i += lr * similarity_i.
+    own Jacobian is left out: logit_i += lr * similarity_i. Logits stay finite whatever is measured.
     """
-    return logits + lr * similarity.to(logits)
+    return (logits + lr * similarity.to(logits)).clamp(-LARGEST, LARGEST)
 
 
 @hookimpl

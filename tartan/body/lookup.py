@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -18,6 +19,9 @@ from tartan.body.layouts import FAILURES, position_limit
 from tartan.body.quiet import quiet
 from tartan.errors import ModelError, suggest
 
+UNUSABLE = (*FAILURES, ImportError, StrictDataclassError)
+"""What transformers raises where the files of a model ask for what cannot be had."""
+
 UNBOUNDED = 10**6
 """A tokenizer that claims at least this many tokens was never told a length."""
 
@@ -26,10 +30,14 @@ def find(name: str | None) -> str:
     """A model's directory if there is one, or else its id on the hub; ModelError for neither."""
     if not name:
         raise ModelError("model.name is empty: give a directory or an id on the Hugging Face hub")
-    path = Path(name).expanduser()
-    if path.is_dir():
+    try:
+        path = Path(name).expanduser()
+        there, directory = path.exists(), path.is_dir()
+    except (OSError, RuntimeError) as error:
+        raise ModelError(f"model.name={name} cannot be looked for ({summary(error)})") from error
+    if directory:
         return str(path)
-    if path.exists():
+    if there:
         raise ModelError(f"model.name={name} is a file: give the directory it is in")
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise ModelError(f"model.name={name}: there is no such directory")
@@ -45,12 +53,14 @@ def read_config(name: str, trust_remote_code: bool) -> PretrainedConfig:
             config: PretrainedConfig = AutoConfig.from_pretrained(
                 name, trust_remote_code=trust_remote_code
             )
+        # A kernel's name, for which transformers would fetch and run code.
+        config._attn_implementation = None
     except OSError as error:
         raise ModelError(
             f"model.name={name} is no directory here, and cannot be had from the Hugging Face hub "
             f"or its local cache ({summary(error)})"
         ) from error
-    except FAILURES as error:
+    except UNUSABLE as error:
         raise ModelError(
             f"model.name={name}: its configuration cannot be used ({summary(error)})"
         ) from error
@@ -66,19 +76,35 @@ def read_tokenizer(
             tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
                 name, use_fast=True, trust_remote_code=trust_remote_code
             )
-    except (OSError, ImportError, *FAILURES) as error:
+    except (OSError, *UNUSABLE) as error:
         raise ModelError(
             f"model.name={name}: its tokenizer cannot be loaded ({summary(error)})"
         ) from error
     # Without tokenizer files transformers makes one up that knows the special tokens alone.
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
         raise ModelError(f"model.name={name} has no tokenizer: its vocabulary is empty")
+    if isinstance(tokenizer.chat_template, dict):
+        for template in tokenizer.chat_template:
+            # Each becomes a file of the exported model.
+            if Path(template).name != template:
+                raise ModelError(
+                    f"model.name={name}: its tokenizer has a chat template named '{template}', "
+                    "which is no file name: rename it"
+                )
     if not tokenizer.is_fast:
         raise ModelError(f"model.name={name} has no fast tokenizer: save one with the model")
-    if len(tokenizer) > config.vocab_size:
+    embedded = getattr(config, "vocab_size", None)
+    if embedded is None:
         raise ModelError(
-            f"model.name={name}: its tokenizer has {len(tokenizer)} tokens and its body embeds "
-            f"{config.vocab_size}; they do not belong together"
+            f"model.name={name} ({config.model_type}) has no vocabulary of its own: choose a model "
+            "that reads text alone"
+        )
+    # Ids may have gaps, so that the highest says more than how many there are.
+    needed = 1 + max(tokenizer.get_vocab().values())
+    if needed > embedded:
+        raise ModelError(
+            f"model.name={name}: its tokenizer has {needed} tokens and its body embeds "
+            f"{embedded}; they do not belong together"
         )
     return tokenizer
 
@@ -95,7 +121,7 @@ def skeleton(name: str, config: PretrainedConfig, trust_remote_code: bool) -> Pr
             model: PreTrainedModel = AutoModel.from_config(
                 config, trust_remote_code=trust_remote_code
             )
-    except FAILURES as error:
+    except UNUSABLE as error:
         raise ModelError(
             f"model.name={name} ({config.model_type}) has no body that can be built from its "
             f"configuration ({summary(error)})"

@@ -18,8 +18,8 @@ from transformers import (
 
 from tartan.body.body import Body
 from tartan.body.heads import LiftedHead, lift
-from tartan.body.layouts import FAILURES
 from tartan.body.lookup import (
+    UNUSABLE,
     auto_class,
     find,
     read_config,
@@ -206,7 +206,7 @@ class ModelSource:
                     ignore_mismatched_sizes=True,
                     output_loading_info=True,
                 )
-            except (OSError, UnpicklingError, SafetensorError, *FAILURES) as error:
+            except (OSError, UnpicklingError, SafetensorError, *UNUSABLE) as error:
                 raise ModelError(
                     f"model.name={self.name}: its weights cannot be loaded ({summary(error)})"
                 ) from error

@@ -1,9 +1,12 @@
 """From a typed configuration to what a run trains: data, model, objectives, stages."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from torch import nn
 
 from tartan.body import AutoOptions, Body, LiftedHead, ModelSource, TinyOptions
 from tartan.config.notices import auxiliary_notices, end_task_notices
@@ -12,6 +15,7 @@ from tartan.config.schema import Config, StageConfig
 from tartan.config.tasks import Section, end_task_class, load_auxiliary, load_section
 from tartan.config.weightings import Weightings
 from tartan.data import Stream, Task, train_tokenizer
+from tartan.data.cache import caching
 from tartan.data.hold_out import hold_out
 from tartan.errors import ConfigError, suggest
 from tartan.objective import Objective
@@ -52,6 +56,11 @@ class Experiment:
 def build(config: Config, plugins: Plugins) -> Experiment:
     """Build a run. TartanError where anything of it cannot be used."""
     keep_freed_memory()
+    with caching(config.cache):
+        return _build(config, plugins)
+
+
+def _build(config: Config, plugins: Plugins) -> Experiment:
     runtime = Runtime.choose(config.device, config.precision)
     runtime.reset_peak_memory()
     sections = _sections(config)
@@ -96,6 +105,7 @@ def build(config: Config, plugins: Plugins) -> Experiment:
     }
     for stage in stages.values():
         Stage(setup, stage)  # what a stage refuses, it refuses before anything is written
+    texts.split("test")  # tokenised with the others, so that what is to be said of it is said
     notices = [
         *attention,
         *end_task_notices(texts),
@@ -118,6 +128,7 @@ def _sections(config: Config) -> dict[str, Section]:
             f"objectives.{primary} has the end task's name: give the auxiliary objective another"
         )
     for name, section in {primary: config.primary, **config.objectives}.items():
+        check_name(name)
         if section["batch_size"] < 1:
             raise ConfigError(f"{name}: batch_size={section['batch_size']}: give at least 1")
     auxiliary = dict(config.objectives) if _trains_auxiliary(config) else {}
@@ -128,6 +139,15 @@ def _sections(config: Config) -> dict[str, Section]:
                 "name some, 'objectives=[mlm]', or choose schedule=finetune"
             )
     return {primary: config.primary, **auxiliary}
+
+
+def check_name(name: str) -> None:
+    """ConfigError unless a name can be an objective's: of metrics, parameters and options."""
+    if not re.fullmatch(r"\w[\w-]*", name) or hasattr(nn.ModuleDict(), name):
+        raise ConfigError(
+            f"objectives.{name}: no objective can have this name: give it another, of letters, "
+            "digits, _ and -"
+        )
 
 
 def _trains_auxiliary(config: Config) -> bool:

@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping
 
+from tartan.data import Task
 from tartan.train.context import Texts
 
 
 def end_task_notices(texts: Texts) -> list[str]:
-    """What is left out of the end task's texts."""
+    """What is left out of the end task's texts, and what makes its labels doubtful."""
+    task = texts.task
     dropped = [
         f"{count} texts of the {corpus} corpus stand in dev or test and are left out"
-        for corpus, count in texts.task.dropped.items()
+        for corpus, count in task.dropped.items()
         if count
     ]
-    return dropped + _cut(texts)
+    return dropped + _leaks(task) + _conflicts(task) + _cut(texts)
 
 
 def auxiliary_notices(dropped: Mapping[str, int], texts: Mapping[str, Texts]) -> list[str]:
@@ -27,18 +29,45 @@ def auxiliary_notices(dropped: Mapping[str, int], texts: Mapping[str, Texts]) ->
         for name, count in dropped.items()
         if count
     ]
-    lines = ((name, line) for name, its in texts.items() for line in _cut(its))
+    lines = (
+        (name, line) for name, its in texts.items() for line in (*_conflicts(its.task), *_cut(its))
+    )
     return notices + [f"objectives.{name}: {line}" for name, line in lines]
 
 
+def _leaks(task: Task) -> list[str]:
+    """Where scores come from rows that were seen before."""
+    other = {"train": "dev or test", "test": "dev"}
+    return [
+        f"{count} rows of {split} have texts that {other[split]} has as well: they are kept, and "
+        "scores flatter"
+        for split, count in task.leaks.items()
+        if count
+    ]
+
+
+def _conflicts(task: Task) -> list[str]:
+    """Where labels contradict each other."""
+    if not task.conflicts:
+        return []
+    return [
+        f"{task.conflicts} rows of train have the texts of another one and another label: they are "
+        "kept"
+    ]
+
+
 def _cut(texts: Texts) -> list[str]:
-    """What the body's maximum length leaves out."""
+    """What the body's maximum length leaves out, and what had to be read anew."""
     longest = texts.source.max_length
     notices = [
         f"{count} texts of {name} are longer than {longest} tokens and are cut"
         for name, count in texts.truncated.items()
     ]
-    return notices + [
-        f"{count} words of {name} have no token that is read: neither learned nor scored"
-        for name, count in texts.lost_words.items()
-    ]
+    return (
+        notices
+        + [
+            f"{count} words of {name} have no token that is read: neither learned nor scored"
+            for name, count in texts.lost_words.items()
+        ]
+        + [f"{place} was damaged and has been made anew" for place in texts.damaged]
+    )

@@ -17,7 +17,7 @@ from tartan.config.schema import Config
 from tartan.errors import CheckpointError, ConfigError
 from tartan.report.record import CHANGES, CONFIG, ORIGIN, SUMMARY, read_json, write_json
 
-PLACE = ("run_dir", "resume", "resume_changed")
+PLACE = ("run_dir", "resume", "resume_changed", "cache")
 """Keys that say where a run is, not what it is; a resumed run may differ in them."""
 
 
@@ -127,7 +127,7 @@ def compare(now: Origin, config: Config, directory: Path) -> tuple[list[str], li
         )
     was = {"device": before.device, "precision": before.precision}
     here = {"device": now.device, "precision": now.precision}
-    computing = _differing(was, here)
+    computing = sorted(_differing(was, here))
     if computing and not config.resume_changed:
         raise CheckpointError(
             f"{directory} began with {_pairs(was)} and would go on with {_pairs(here)}, which is "

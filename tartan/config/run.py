@@ -104,17 +104,15 @@ def _train(
     checkpoint, damaged = checkpoints.newest()
     step = trainer.resume(checkpoint).step if checkpoint else 0
     checkpoints.rewind(checkpoint, damaged)
-    note_changes([*changed, *moved], step, directory)
+    note_changes(changed + moved, step, directory)
     write_json(directory / ORIGIN, asdict(origin))
     write_config(directory, files)
     notices += [
         f"{path.name}: {wrong}; it is now {path.name}.damaged, and the run goes on from step {step}"
         for path, wrong in damaged.items()
     ]
-    if changed or moved:
-        notices.append(
-            f"the run goes on from step {step} with another {', '.join(changed + moved)}"
-        )
+    if keys := changed + moved:
+        notices.append(f"the run goes on from step {step} with other values of {', '.join(keys)}")
     try:
         for notice in (*notices, *experiment.notices):
             console.notice(notice)

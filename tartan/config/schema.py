@@ -134,6 +134,8 @@ class Config:
             directory that has a run; a run's directory goes on there.
         resume_changed: whether a run is gone on with though its configuration, data or device
             changed; what changed is kept in summary.json.
+        cache: whether tokenised texts stay on disk for the next run, where `datasets` keeps its
+            files (HF_DATASETS_CACHE).
         eval: evaluation.
         checkpoint: resumable state.
         log: training metrics.
@@ -158,6 +160,7 @@ class Config:
     run_dir: str = ""
     resume: str = "auto"
     resume_changed: bool = False
+    cache: bool = True
     eval: EvalOptions = field(default_factory=EvalOptions)
     checkpoint: CheckpointOptions = field(default_factory=CheckpointOptions)
     log: LogOptions = field(default_factory=LogOptions)

@@ -148,9 +148,7 @@ def sentences(
         yield " ".join(words), topic
 
 
-def _examples(split: str, count: int, lexicon: Lexicon, options: DemoOptions) -> list[Example]:
+def _examples(split: str, count: int, lexicon: Lexicon, options: DemoOptions) -> Iterator[Example]:
     rng = Random(derive(options.seed, "demo", split))
-    return [
-        Example(text, f"topic-{topic}", f"demo {split} row {row}")
-        for row, (text, topic) in enumerate(sentences(count, lexicon, options, rng), start=1)
-    ]
+    for row, (text, topic) in enumerate(sentences(count, lexicon, options, rng), start=1):
+        yield Example(text, f"topic-{topic}", f"demo {split} row {row}")

@@ -3,13 +3,16 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from textwrap import shorten
+from typing import Any
 
 import datasets
 from datasets import ClassLabel, Dataset, DatasetDict, List
 
-from tartan.data.lines import read_passages
+from tartan.data.arrow import batches_of
+from tartan.data.lines import expand, read_passages
 from tartan.data.quiet import quiet
 from tartan.data.rows import PAIR, ROLES, Example, check_row
 from tartan.data.task import SPLITS, Task, build_task
@@ -80,15 +83,13 @@ def load_hub(
         parts = {s: select(found, spec, f"data.splits.{s}") for s, spec in wanted.items()}
         columns = {s: find_columns(part, options, labels) for s, part in parts.items()}
         examples = {
-            split: list(
-                read_examples(part, columns[split], f"{options.name} {wanted[split]}", labels)
-            )
+            split: read_examples(part, columns[split], f"{options.name} {wanted[split]}", labels)
             for split, part in parts.items()
         }
         return build_task(
             options.name.rstrip("/").rpartition("/")[2],
             examples,
-            domain=read_passages(Path(options.domain).expanduser()) if options.domain else None,
+            domain=read_passages(expand(options.domain)) if options.domain else None,
             order=declared_names(parts["train"], columns["train"][ROLES[labels][-1]]),
             kind=labels,
         )
@@ -96,14 +97,14 @@ def load_hub(
 
 def load_splits(name: str, config_name: str | None) -> Mapping[str, Dataset]:
     """Every split of a dataset, by name. DataError if it cannot be loaded."""
-    path = Path(name).expanduser()
-    if not path.is_dir() and name.startswith(("/", ".", "~")):
+    path = expand(name)
+    if not is_directory(path) and name.startswith(("/", ".", "~")):
         raise DataError(f"{name}: no such directory: set data.name to a directory or a hub id")
     try:
         if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
             loaded = datasets.load_from_disk(str(path))
         else:
-            loaded = datasets.load_dataset(str(path) if path.is_dir() else name, config_name)
+            loaded = datasets.load_dataset(str(path) if is_directory(path) else name, config_name)
     except Exception as error:
         # The library lets anything through: the network's errors, and those of every file format.
         reason = shorten(str(error), 300) or type(error).__name__
@@ -112,6 +113,14 @@ def load_splits(name: str, config_name: str | None) -> Mapping[str, Dataset]:
             "data.config_name"
         ) from error
     return loaded if isinstance(loaded, DatasetDict) else {"train": loaded}
+
+
+def is_directory(path: Path) -> bool:
+    """Whether a path is a directory; not if it is none that a system could have."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def select(found: Mapping[str, Dataset], spec: str, option: str) -> Dataset:
@@ -174,9 +183,13 @@ def read_examples(
     """Checked rows; ids become names. DataError at the first row that cannot be used."""
     target = ROLES[labels][-1]
     names = declared_names(rows, columns[target])
-    for number, row in enumerate(rows.select_columns(list(columns.values()))):
+    read = (
+        zip(*(batch[column] for column in columns.values()), strict=True)
+        for batch in batches_of(rows.select_columns(list(set(columns.values()))))
+    )
+    for number, row in enumerate(chain.from_iterable(read)):
         here = f"{place} row {number}"
-        values = {role: row[column] for role, column in columns.items()}
+        values: dict[str, Any] = dict(zip(columns, row, strict=True))
         if names is not None:
             values[target] = named(values[target], names, here)
         elif values[target] is None:

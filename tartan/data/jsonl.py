@@ -1,12 +1,14 @@
 """A task from a directory of JSON lines: train.jsonl, dev.jsonl and test.jsonl."""
 
 import json
+import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tartan.data.lines import read_lines, read_passages
+from tartan.data.lines import expand, read_lines, read_passages
 from tartan.data.rows import PAIR, ROLES, Example, check_row, kind
 from tartan.data.task import SPLITS, Task, build_task
 from tartan.errors import ConfigError, DataError, suggest
@@ -51,26 +53,33 @@ def load_jsonl(
             "data.dir is not set: give the directory of train.jsonl, dev.jsonl and test.jsonl "
             "with data.dir=..."
         )
-    directory = Path(options.dir).expanduser()
+    directory = expand(options.dir)
     paths = {split: directory / f"{split}.jsonl" for split in splits}
     check_layout(directory, paths.values())
     unlabelled, domain = directory / "unlabelled.txt", directory / "domain.txt"
     return build_task(
         directory.resolve().name,
-        {split: list(read_examples(path, options, labels)) for split, path in paths.items()},
-        unlabelled=read_passages(unlabelled) if unlabelled.exists() else (),
-        domain=read_passages(domain) if domain.exists() else None,
+        {split: read_examples(path, options, labels) for split, path in paths.items()},
+        unlabelled=read_passages(unlabelled) if os.path.lexists(unlabelled) else (),
+        domain=read_passages(domain) if os.path.lexists(domain) else None,
         kind=labels,
     )
 
 
 def check_layout(directory: Path, paths: Iterable[Path]) -> None:
-    """DataError unless the directory and its files are there."""
-    if not directory.is_dir():
-        raise DataError(f"{directory}: no such directory: set data.dir=... to the task's directory")
+    """DataError unless the directory and its files are there, be they links that lead nowhere."""
+    try:
+        found = sorted(path.name for path in directory.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError(
+            f"{directory}: no such directory: set data.dir=... to the task's directory"
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", error)
+        raise DataError(f"{directory}: cannot be read ({reason}): check the directory") from None
     for path in paths:
-        if not path.exists():
-            others = ", ".join(sorted(other.name for other in directory.glob("*.jsonl"))) or "none"
+        if path.name not in found:
+            others = ", ".join(name for name in found if name.endswith(".jsonl")) or "none"
             raise DataError(
                 f"{path}: no such file: add it, or rename one of the directory's "
                 f".jsonl files ({others})"
@@ -91,7 +100,7 @@ def read_examples(path: Path, options: JsonlOptions, labels: LabelKind) -> Itera
 def parse(line: str, place: str) -> dict[str, Any]:
     """One line's JSON object. DataError if the line is anything else."""
     try:
-        row = json.loads(line)
+        row = json.loads(line, object_pairs_hook=Fields)
     except json.JSONDecodeError as error:
         raise DataError(
             f"{place}: not JSON at column {error.colno} ({error.msg}): "
@@ -99,9 +108,24 @@ def parse(line: str, place: str) -> dict[str, Any]:
         ) from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{place}: JSON that cannot be read ({error}): simplify the row") from None
-    if not isinstance(row, dict):
+    if not isinstance(row, Fields):
         raise DataError(f"{place}: the line is {kind(row)}: write one JSON object on each line")
+    if row.twice is not None:
+        raise DataError(f"{place}: the row has the field '{row.twice}' twice: leave one")
     return row
+
+
+class Fields(dict[str, Any]):
+    """A JSON object.
+
+    Attributes:
+        twice: a name that occurs more than once in it, if there is one.
+    """
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        counts = Counter(name for name, _ in pairs) if len(self) < len(pairs) else {}
+        self.twice = next((name for name, count in counts.items() if count > 1), None)
 
 
 def _field(row: dict[str, Any], role: str, options: JsonlOptions, place: str) -> object:

@@ -1,12 +1,11 @@
 """What one task lends to the training of another."""
 
-from collections.abc import Iterable
+from array import array
 from dataclasses import replace
 from itertools import chain
 
-from datasets import Dataset
-
-from tartan.data.task import Task, normalise
+from tartan.data.digests import digest
+from tartan.data.task import Task, row_texts, texts_of
 from tartan.errors import DataError
 
 
@@ -21,14 +20,11 @@ def training_part(task: Task, end_task: Task) -> tuple[Task, int]:
     Raises:
         DataError: no row is left.
     """
-    held_out = chain.from_iterable(map(texts_of, (end_task.dev, end_task.test)))
-    unwanted = {normalise(text) for text in held_out}
-    columns = [task.train[column] for column in text_columns(task.train)]
-    kept = [
-        number
-        for number, texts in enumerate(zip(*columns, strict=True))
-        if unwanted.isdisjoint(map(normalise, texts))
-    ]
+    held_out = set(map(digest, chain(texts_of(end_task.dev), texts_of(end_task.test))))
+    kept = array("q")
+    for number, texts in enumerate(row_texts(task.train)):
+        if held_out.isdisjoint(map(digest, texts)):
+            kept.append(number)
     if not kept:
         raise DataError(
             f"{task.name}: all {len(task.train)} rows of train stand in the end task's dev or "
@@ -36,15 +32,7 @@ def training_part(task: Task, end_task: Task) -> tuple[Task, int]:
         )
     train, none = task.train.select(kept), task.train.select([])
     hashes = {"train": task.hashes["train"]}
-    part = replace(task, train=train, dev=none, test=none, corpora={}, hashes=hashes, dropped={})
+    part = replace(
+        task, train=train, dev=none, test=none, corpora={}, hashes=hashes, dropped={}, leaks={}
+    )
     return part, len(task.train) - len(kept)
-
-
-def text_columns(rows: Dataset) -> list[str]:
-    """The columns of rows that hold their texts."""
-    return [column for column in ("text", "text_pair") if column in rows.column_names]
-
-
-def texts_of(rows: Dataset) -> Iterable[str]:
-    """Every text of rows."""
-    return chain.from_iterable(rows[column] for column in text_columns(rows))

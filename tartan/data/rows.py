@@ -47,9 +47,9 @@ class Example(NamedTuple):
         return (self.text,) if self.pair is None else (self.text, self.pair)
 
 
-KINDS: dict[type, str] = {
+KINDS: Mapping[type, str] = {
     type(None): "null",
-    bool: "a boolean",
+    bool: "a boolean",  # before the integers, which it is one of
     int: "an integer",
     float: "a float",
     str: "a string",
@@ -64,7 +64,8 @@ def kind(value: object) -> str:
     >>> kind(None), kind([])
     ('null', 'a list')
     """
-    return KINDS.get(type(value), type(value).__name__)
+    known = (words for cls, words in KINDS.items() if isinstance(value, cls))
+    return next(known, type(value).__name__)
 
 
 def check_row(values: Mapping[str, object], labels: LabelKind, place: str) -> Example:

@@ -75,7 +75,8 @@ class Stream:
 
     def _order(self, epoch: int) -> Tensor:
         """[examples] int64: the permutation of one epoch."""
-        if epoch in self._orders:
-            return self._orders[epoch]
+        order = self._orders.get(epoch)
+        if order is not None:
+            return order
         rng = generator(self._seed, "order", self._name, epoch)
         return torch.randperm(len(self._examples), generator=rng)

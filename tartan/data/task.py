@@ -1,16 +1,17 @@
 """A task: its labelled splits, and the corpora that auxiliary objectives read."""
 
 import hashlib
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
-from datasets import Dataset
+from datasets import Dataset, Features, Value
 
-from tartan.data.labels import label_name, label_names, label_value
+from tartan.data.arrow import batches_of, in_batches, spool
+from tartan.data.digests import digest, row_digest
 from tartan.data.rows import Example
+from tartan.data.splits import SplitReader, line
 from tartan.errors import DataError
 from tartan.objective import LabelKind
 
@@ -20,6 +21,8 @@ SPLITS = ("train", "dev", "test")
 @dataclass(frozen=True)
 class Task:
     """Labelled texts, pairs of texts or words, and the task's unlabelled text.
+
+    Rows and texts are on disk and memory-mapped.
 
     Attributes:
         name: what reports call it.
@@ -36,6 +39,9 @@ class Task:
         hashes: SHA-256, in hexadecimal, of the content of each split and corpus.
         dropped: corpus name to how many of its texts were left out because they stand in dev
             or test.
+        leaks: how many rows of train have the texts of a row of dev or test, and how many of test
+            those of a row of dev. Labelled rows are kept as they were given.
+        conflicts: how many rows of train have the texts of another one, and another label.
     """
 
     name: str
@@ -47,17 +53,19 @@ class Task:
     corpora: Mapping[str, Dataset]
     hashes: Mapping[str, str]
     dropped: Mapping[str, int]
+    leaks: Mapping[str, int]
+    conflicts: int
 
 
 def build_task(
     name: str,
-    splits: Mapping[str, Sequence[Example]],
+    splits: Mapping[str, Iterable[Example]],
     unlabelled: Iterable[str] = (),
     domain: Iterable[str] | None = None,
     order: Sequence[str] | None = None,
     kind: LabelKind = LabelKind.CLASS,
 ) -> Task:
-    """A task from what a source has read.
+    """A task from what a source reads. Rows and texts go by one at a time.
 
     Dev and test texts never enter a corpus: a corpus text that equals one of them, up to white
     space, is dropped and counted.
@@ -75,104 +83,85 @@ def build_task(
             than two classes, dev or test has a class that train lacks, or a corpus has no text
             outside dev and test.
     """
-    for split, rows in splits.items():
-        if not rows:
-            raise DataError(f"{name}: {split} has no rows: give it some")
-    check_pairs(list(chain.from_iterable(splits.values())))
-    train, held_out = splits["train"], [*splits.get("dev", ()), *splits.get("test", ())]
-    labels = label_names(name, kind, train, held_out, order)
-    texts = {"task": chain(chain.from_iterable(row.texts for row in train), unlabelled)}
+    reader = SplitReader(name, kind, order)
+    found = {"train": reader.train(splits["train"])}
+    held_out = [split for split in SPLITS[1:] if split in splits]
+    found |= {split: reader.held_out_split(split, splits[split]) for split in held_out}
+    train = found["train"].rows
+    texts = {"task": chain(texts_of(train), unlabelled)}
     if domain is not None:
         texts["domain"] = chain(domain)
-    corpora, dropped = build_corpora(name, texts, held_out)
-    parts = {split: labelled(splits.get(split, ()), labels) for split in SPLITS}
-    hashes = {split: content_hash(map(content, rows)) for split, rows in splits.items()}
-    hashes |= {corpus: content_hash((t,) for t in rows["text"]) for corpus, rows in corpora.items()}
-    return Task(name, kind, labels, **parts, corpora=corpora, hashes=hashes, dropped=dropped)
+    corpora = {
+        corpus: build_corpus(name, corpus, read, reader.held_out) for corpus, read in texts.items()
+    }
+    parts = {split: found[split].rows if split in found else train.select([]) for split in SPLITS}
+    return Task(
+        name,
+        kind,
+        reader.labels,
+        **parts,
+        corpora={corpus: part.texts for corpus, part in corpora.items()},
+        hashes={split: part.sha256 for split, part in found.items()}
+        | {corpus: part.sha256 for corpus, part in corpora.items()},
+        dropped={corpus: part.dropped for corpus, part in corpora.items()},
+        leaks={"train": leaked(train, reader.held_out_rows)}
+        | {split: found[split].doubtful for split in held_out if split == "test"},
+        conflicts=found["train"].doubtful,
+    )
 
 
-def check_pairs(examples: Sequence[Example]) -> None:
-    """DataError at the first row that has a second text though the first row has none, or not."""
-    first = examples[0]
-    for example in examples:
-        if (example.pair is None) != (first.pair is None):
-            has, other = ("no", "one") if example.pair is None else ("a", "none")
-            raise DataError(
-                f"{example.place}: the row has {has} second text, and {first.place} has {other}: "
-                "give every row one, or none"
-            )
+@dataclass(frozen=True)
+class Corpus:
+    """One corpus as it was read.
 
-
-def build_corpora(
-    name: str, texts: Mapping[str, Iterable[str]], held_out: Sequence[Example]
-) -> tuple[dict[str, Dataset], dict[str, int]]:
-    """Each corpus without the held-out texts, and how many of its texts were left out.
-
-    DataError if nothing is left of one.
+    Attributes:
+        texts: column `text` (str).
+        sha256: of their content, in hexadecimal.
+        dropped: how many texts were left out because they are held out.
     """
-    unwanted = {normalise(text) for example in held_out for text in example.texts}
-    corpora: dict[str, Dataset] = {}
-    dropped: dict[str, int] = {}
-    for corpus, read in texts.items():
-        kept, dropped[corpus] = without(unwanted, read)
-        if not kept:
-            raise DataError(
-                f"{name}: all {dropped[corpus]} texts of the {corpus} corpus stand in dev or "
-                "test: give it other text"
-            )
-        corpora[corpus] = Dataset.from_dict({"text": kept})
-    return corpora, dropped
+
+    texts: Dataset
+    sha256: str
+    dropped: int
 
 
-def normalise(text: str) -> str:
-    """A text without its white space: tagged words that were joined equal the text they are of.
-
-    >>> normalise("as shown .") == normalise(" as  shown.")
-    True
-    """
-    return "".join(text.split())
-
-
-def without(held_out: set[str], texts: Iterable[str]) -> tuple[list[str], int]:
-    """The texts that are not held out, in their order, and how many were left out.
-
-    Args:
-        held_out: normalised texts.
-        texts: texts as they were read.
-    """
-    kept: list[str] = []
+def build_corpus(
+    name: str, corpus: str, texts: Iterable[str], held_out: AbstractSet[bytes]
+) -> Corpus:
+    """A corpus without the held-out texts, whose digests are given. DataError if none is left."""
+    sha256 = hashlib.sha256()
     dropped = 0
-    for text in texts:
-        if normalise(text) in held_out:
-            dropped += 1
-        else:
-            kept.append(text)
-    return kept, dropped
+
+    def kept() -> Iterator[Mapping[str, str]]:
+        nonlocal dropped
+        for text in texts:
+            if digest(text) in held_out:
+                dropped += 1
+            else:
+                sha256.update(line([text]))
+                yield {"text": text}
+
+    rows = spool(in_batches(kept()), Features({"text": Value("string")}))
+    if not len(rows):
+        raise DataError(
+            f"{name}: all {dropped} texts of the {corpus} corpus stand in dev or test: give it "
+            "other text"
+        )
+    return Corpus(rows, sha256.hexdigest(), dropped)
 
 
-def content(example: Example) -> list[Any]:
-    """What a row's hash depends on."""
-    label = example.label
-    if isinstance(label, tuple):
-        return [example.words, label]
-    return [*example.texts, label if isinstance(label, float) else label_name(label)]
+def texts_of(rows: Dataset) -> Iterator[str]:
+    """Every text of rows, of a pair the one after the other."""
+    return chain.from_iterable(row_texts(rows))
 
 
-def content_hash(rows: Iterable[Sequence[Any]]) -> str:
-    """The SHA-256 of rows, in hexadecimal; it changes with any field and with the order."""
-    digest = hashlib.sha256()
-    for row in rows:
-        digest.update(json.dumps(row).encode() + b"\n")
-    return digest.hexdigest()
+def row_texts(rows: Dataset) -> Iterator[tuple[str, ...]]:
+    """The text of each row, or both texts of a pair."""
+    columns = [column for column in ("text", "text_pair") if column in rows.column_names]
+    for batch in batches_of(rows.select_columns(columns)):
+        yield from zip(*(batch[column] for column in columns), strict=True)
 
 
-def labelled(examples: Sequence[Example], labels: Sequence[str]) -> Dataset:
-    """Rows as `Task.train` has them."""
-    ids = {label: position for position, label in enumerate(labels)}
-    columns: dict[str, list[Any]] = {"text": [example.text for example in examples]}
-    if examples and examples[0].pair is not None:
-        columns["text_pair"] = [example.pair for example in examples]
-    if examples and examples[0].words:
-        columns["words"] = [list(example.words) for example in examples]
-    columns["label"] = [label_value(example.label, ids) for example in examples]
-    return Dataset.from_dict(columns)
+def leaked(rows: Dataset, held_out: AbstractSet[bytes]) -> int:
+    """How many rows are held out, by their digests."""
+    return sum(row_digest(texts) in held_out for texts in row_texts(rows))

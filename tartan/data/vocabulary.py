@@ -1,6 +1,6 @@
 """A tokenizer from a corpus: WordPiece (Wu et al., arXiv 1609.08144), as BERT uses it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from tokenizers import (
     Tokenizer,
@@ -23,12 +23,12 @@ CONTINUING = "##"
 
 
 def train_tokenizer(
-    texts: Iterable[str], vocab_size: int, lowercase: bool = True
+    texts: Collection[str], vocab_size: int, lowercase: bool = True
 ) -> PreTrainedTokenizerFast:
     """Train a tokenizer. The same texts always give the same tokenizer, ids included.
 
     Args:
-        texts: what to train on.
+        texts: what to train on; gone through twice, one text at a time.
         vocab_size: tokens at most, special tokens included. There are fewer when every word of
             the texts is a token already.
         lowercase: ignore case, and accents with it.
@@ -37,9 +37,8 @@ def train_tokenizer(
         DataError: the texts hold no word.
         ConfigError: the vocabulary is too small for the characters of the texts.
     """
-    corpus = list(texts)
     tokenizer = _untrained({}, lowercase)
-    alphabet = _alphabet(tokenizer, corpus)
+    alphabet = _alphabet(tokenizer, texts)
     if not alphabet:
         raise DataError("the tokenizer's training texts hold no word: give it other texts")
     if vocab_size < len(SPECIAL) + len(alphabet):
@@ -56,7 +55,7 @@ def train_tokenizer(
         continuing_subword_prefix=CONTINUING,
         show_progress=False,
     )
-    tokenizer.train_from_iterator(corpus, trainer)
+    tokenizer.train_from_iterator(iter(texts), trainer)
     trained = _untrained(tokenizer.get_vocab(), lowercase)
     trained.post_processor = processors.TemplateProcessing(
         single=f"{CLS} $A {SEP}",
@@ -87,11 +86,12 @@ def _untrained(vocabulary: dict[str, int], lowercase: bool) -> Tokenizer:
 
 def _alphabet(tokenizer: Tokenizer, texts: Iterable[str]) -> list[str]:
     """The one-character pieces that the words of the texts are made of, sorted."""
-    words: set[str] = set()
+    # A character stands in the vocabulary bare as well, wherever it occurs: the trainer adds it.
+    bare: set[str] = set()
+    continuing: set[str] = set()
     for text in texts:
         normal = tokenizer.normalizer.normalize_str(text)
-        words.update(word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal))
-    # A character stands in the vocabulary bare as well, wherever it occurs: the trainer adds it.
-    bare = {character for word in words for character in word}
-    continuing = {CONTINUING + character for word in words for character in word[1:]}
-    return sorted(bare) + sorted(continuing)
+        for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal):
+            bare.update(word)
+            continuing.update(word[1:])
+    return sorted(bare) + sorted(CONTINUING + character for character in continuing)

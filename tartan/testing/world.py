@@ -5,8 +5,9 @@ from functools import cache
 from random import Random
 
 from tartan.body import Body, ModelSource
+from tartan.data.cache import caching
 from tartan.data.rows import Example, Label
-from tartan.data.task import Task, build_task
+from tartan.data.task import SPLITS, Task, build_task
 from tartan.objective import LabelKind
 from tartan.seeding import seeded
 from tartan.testing.models import tiny_source, tiny_tokenizer
@@ -54,8 +55,14 @@ def world(kind: LabelKind = LabelKind.CLASS) -> World:
         corpus: [" ".join(_words(random, words)) for _ in range(ROWS[corpus])]
         for corpus in ("unlabelled", "domain")
     }
-    task = build_task("the tiny world", splits, **corpora, kind=kind)
-    return World(task, Texts(task, source), source)
+    with caching(False):
+        task = build_task("the tiny world", splits, **corpora, kind=kind)
+        texts = Texts(task, source)
+        for split in SPLITS:
+            texts.split(split)
+        for corpus in task.corpora:
+            texts.training(texts.split("train")).corpora.rows(corpus)
+    return World(task, texts, source)
 
 
 def _words(random: Random, words: list[str]) -> list[str]:

@@ -35,7 +35,12 @@ class Checkpoints:
         self._best = directory / "best"
 
     def save(self, model: nn.Module, training: Mapping[str, Any], progress: Progress) -> None:
-        """Write `checkpoint-<step>/`, then remove all but the newest few. StorageError if not."""
+        """Write `checkpoint-<step>/`, then remove all but the newest few.
+
+        Raises:
+            StorageError: it cannot be written.
+            CheckpointError: `best/` is damaged.
+        """
 
         def write(directory: Path) -> None:
             save_model(model, str(directory / MODEL))
@@ -44,6 +49,7 @@ class Checkpoints:
             text = json.dumps(vars(progress), allow_nan=False)
             (directory / PROGRESS).write_text(text, encoding="utf-8")
             if progress.best is not None:
+                self._check_best()  # what is copied is sealed as good
                 shutil.copyfile(self._best / MODEL, directory / BEST)
             seal(directory)
 
@@ -62,10 +68,7 @@ class Checkpoints:
 
     def load_best(self, model: nn.Module) -> None:
         """Give a model the parameters of `best/`. CheckpointError if it is damaged."""
-        if wrong := damage(self._best):
-            raise CheckpointError(
-                f"{self._best}: {wrong}: go on from the newest checkpoint, which has a copy"
-            )
+        self._check_best()
         _load_model(model, self._best / MODEL)
 
     def newest(self) -> tuple[Path | None, dict[Path, str]]:
@@ -120,6 +123,13 @@ class Checkpoints:
             raise misfit(checkpoint, error) from error
         _load_model(model, checkpoint / MODEL)
         return dict(training)
+
+    def _check_best(self) -> None:
+        """CheckpointError if `best/` is damaged."""
+        if wrong := damage(self._best):
+            raise CheckpointError(
+                f"{self._best}: {wrong}: go on from the newest checkpoint, which has a copy"
+            )
 
     def _steps(self) -> list[Path]:
         """Checkpoints in order of their steps."""

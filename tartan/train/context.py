@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from datasets import Dataset
@@ -29,12 +30,14 @@ class Tokenizer:
         source: whose tokenizer it is.
         truncated: rows that lost tokens at the body's maximum length, by name.
         lost_words: tagged words that have no token, by name.
+        damaged: where rows lay damaged in the cache and were made anew, by name.
     """
 
     def __init__(self, texts: Mapping[str, Dataset], source: ModelSource) -> None:
         self.source = source
         self.truncated: dict[str, int] = {}
         self.lost_words: dict[str, int] = {}
+        self.damaged: dict[str, Path] = {}
         self._texts = texts
         self._rows: dict[str, Dataset] = {}
 
@@ -51,6 +54,8 @@ class Tokenizer:
                 self.truncated[name] = tokenized.truncated
             if tokenized.lost_words:
                 self.lost_words[name] = tokenized.lost_words
+            if tokenized.damaged:
+                self.damaged[name] = tokenized.damaged
             self._rows[name] = tokenized.rows
         return self._rows[name]
 
@@ -92,6 +97,11 @@ class Texts:
     def lost_words(self) -> dict[str, int]:
         """Tagged words that have no token, by split."""
         return self._splits.lost_words
+
+    @property
+    def damaged(self) -> tuple[Path, ...]:
+        """Where rows lay damaged in the cache and were made anew."""
+        return (*self._splits.damaged.values(), *self._corpora.damaged.values())
 
     def split(self, name: str) -> Dataset:
         """A labelled split: `train`, `dev` or `test`."""

@@ -19,6 +19,22 @@ class SpoiledError(Exception):
         self.step, self.signals = step, signals
 
 
+class Glance:
+    """A flag on its way from the device to the host; looking at it waits for no later work."""
+
+    def __init__(self, flag: Tensor) -> None:
+        self._flag = flag.to("cpu", non_blocking=True)  # into pinned memory
+        self._sent = torch.cuda.Event() if flag.is_cuda else None
+        if self._sent:
+            self._sent.record()
+
+    def __bool__(self) -> bool:
+        """Whether the flag is set."""
+        if self._sent:
+            self._sent.synchronize()
+        return bool(self._flag)
+
+
 class Guard:
     """Keeps what is not finite out of the parameters.
 
@@ -32,7 +48,7 @@ class Guard:
     def __init__(self, late: bool) -> None:
         self.late, self.sound = late, True
         self._flag: Tensor | None = None
-        self._seen: list[tuple[int, Signals, Tensor]] = []
+        self._seen: list[tuple[int, Signals, Glance]] = []
 
     def see(self, step: int, signals: Signals, norms: Tensor) -> Tensor | None:
         """Look at a step before it moves anything.
@@ -52,7 +68,7 @@ class Guard:
         if self.late and self._flag is not None:
             flag = flag | self._flag
         self._flag = flag
-        self._seen.append((step, signals, flag))
+        self._seen.append((step, signals, Glance(flag)))
         self.settle(keep=int(self.late))
         return flag.float() if self.late else None
 

@@ -79,14 +79,15 @@ class Optimiser:
         parts = (_gradients(part) for part in (self._body, self._heads))
         return torch.stack([nn.utils.get_total_norm(part).to(device) for part in parts])
 
-    def step(self, norms: Tensor, held: Tensor | None = None) -> None:
+    def step(self, norms: Tensor | None = None, held: Tensor | None = None) -> None:
         """Clip, move, and go on to the next learning rate.
 
         Args:
-            norms: what `norms` gave.
+            norms: what `norms` gave, if it has been asked.
             held: [] float; where it is 1, nothing moves.
         """
         if self._clip:
+            norms = self.norms() if norms is None else norms
             for parameters, norm in zip((self._body, self._heads), norms, strict=True):
                 nn.utils.clip_grads_with_norm_(parameters, self._clip, norm)
         if held is not None:

@@ -85,7 +85,7 @@ class Trainer:
         self._observer.begin(self._progress.records)
         with self._interrupts.deferred():
             while not self._progress.finished:
-                stage = self._stage()
+                stage, self._state = self._stage(), {}
                 with self._saving(stage):
                     self._take_steps(stage)
                     weights = stage.weights()
@@ -205,7 +205,6 @@ class Trainer:
             weights=weights if len(stage.names) > 1 or not progress.weights else progress.weights,
             finished=progress.stage + 1 == len(self._stages),
         )
-        self._state = {}
         self._checkpoints.save(self._setup.model, {}, self._progress)
 
     def _save(self, stage: Stage) -> None:

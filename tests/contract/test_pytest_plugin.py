@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+import tartan  # noqa: F401  # what a run in this process imports it forgets, and torch loads once
+
 SUBCLASS = """
 from support.breakers import Waits
 from tartan.testing import WeightingContract

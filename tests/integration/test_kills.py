@@ -17,7 +17,8 @@ from support.command import summary
 from support.process import Forked
 from support.runs import GRADUAL, differences, write_gradual
 
-COMMON = [*GRADUAL, "data.dir=data", "eval.every=4", "eval.patience=0", "checkpoint.every=10"]
+EVERY = 10
+COMMON = [*GRADUAL, "data.dir=data", "eval.every=4", "eval.patience=0", f"checkpoint.every={EVERY}"]
 
 
 def moment(run: Path) -> str:
@@ -36,6 +37,12 @@ def reached(run: Path) -> int:
     path = run / "metrics.jsonl"
     lines = path.read_text().split("\n")[:-1] if path.exists() else []
     return int(json.loads(lines[-1])["step"]) if lines else 0
+
+
+def saved(run: Path) -> int:
+    """The step of the newest checkpoint."""
+    names = [path.name.removeprefix("checkpoint-") for path in run.glob("checkpoints/checkpoint-*")]
+    return max(map(int, names), default=0)
 
 
 def begin(run: Path, steps: int) -> Forked:
@@ -86,10 +93,11 @@ def endure(directory: Path, kills: int, steps: int, span: float) -> tuple[Counte
     while moments.total() < kills:
         run = directory / f"killed{runs}"
         while moments.total() < kills and not (run / "summary.json").exists():
-            before = reached(run)
             if killed := kill_at_random(run, steps, rng, span):
                 moments[killed] += 1
-                print(f"kill {moments.total()}: {run.name}, {killed}, {before} -> {reached(run)}")
+                lost = reached(run) - saved(run)
+                assert lost <= EVERY
+                print(f"kill {moments.total()}: {run.name}, {killed}, {lost} steps to take again")
         assert begin(run, steps).wait() == 0  # a complete run is not run again
         assert differences(directory / "whole", run) == [], run
         runs += 1

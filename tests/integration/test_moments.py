@@ -25,10 +25,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 MOMENTS = {
-    "before any checkpoint": ("train.optimiser:Optimiser.step", 3, False),
     "in the middle of a step": ("train.optimiser:Optimiser.step", 8, False),
     "in the middle of a later stage": ("train.stage:Stage.take", 24, True),
-    "during an evaluation": ("train.trainer:evaluate", 3, False),
     "while writing a checkpoint": ("train.checkpoint:torch.save", 2, True),
     "while writing best": ("train.checkpoint:seal", 1, False),
     "after writing best": ("train.trainer:Checkpoints.save_best", 3, True),

@@ -218,7 +218,7 @@ def test_a_run_of_tagged_words_goes_on_from_its_checkpoint(tartan: Tartan, tmp_p
                 file.unlink()
             path.rmdir()
     assert tartan("run", *overrides, "checkpoint.keep=9").status == 0
-    assert records(tmp_path / "out") == [r for r in whole if r["step"] > 4]
+    assert records(tmp_path / "out") == whole  # a checkpoint has the lines before it
 
 
 @pytest.fixture

@@ -122,7 +122,7 @@ def test_data_of_an_auxiliary_objective_that_changed_since_is_refused(
     assert "changed since the run began (objectives.classification_aux)" in answer.err
     assert tartan(*command, "resume_changed=true").status == 0
     assert summary(tmp_path / "out")["changes"] == [
-        {"step": 6 + 18, "changed": ["data (objectives.classification_aux)"]}
+        {"step": 15, "changed": ["data (objectives.classification_aux)"]}
     ]
 
 

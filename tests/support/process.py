@@ -40,6 +40,8 @@ def _run(
 ) -> NoReturn:
     """Run a command in a process that has just been forked, and end the process."""
     status = 99
+    # Whoever runs the tests in the background has them ignore Ctrl-C, which would be inherited.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         if said:
             said.mkdir(exist_ok=True)

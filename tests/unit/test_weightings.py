@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.testing import assert_close
 
@@ -194,3 +196,52 @@ def test_meta_refuses_options_without_meaning(options: MetaOptions, line: str):
     with pytest.raises(ConfigError) as caught:
         Meta(options, NAMES, CPU)
     assert str(caught.value) == line
+
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False, width=32)
+
+
+@st.composite
+def measured(draw: st.DrawFn) -> list[Signals]:
+    """What some steps with META may measure: anything that is finite."""
+    names = draw(st.integers(1, 5))
+    several = st.lists(FINITE, min_size=names, max_size=names).map(torch.tensor)
+    steps = draw(st.integers(1, 6))
+    return [
+        Signals(
+            draw(several), draw(several), norms=draw(several).abs(), dev=draw(several),
+            dev_norm=draw(FINITE.map(torch.tensor)).abs(),
+        )
+        for _ in range(steps)
+    ]  # fmt: skip
+
+
+@given(measured(), st.sampled_from(["cosine", "dot"]), st.floats(0, 1e6))
+def test_metas_weights_are_shares_whatever_is_measured(
+    signals: list[Signals], similarity: str, lr: float
+):
+    names = tuple(f"o{n}" for n in range(len(signals[0].losses)))
+    meta = Meta(MetaOptions(lr=lr, similarity=similarity), names, CPU)
+    for each in signals:
+        meta.update(each)
+        weights = meta.weights()
+        assert weights.isfinite().all()
+        assert (weights >= 0).all()
+        assert weights.sum().item() == pytest.approx(1, abs=1e-5)
+
+
+@given(st.dictionaries(st.text(max_size=5), st.floats(0, 1e30), min_size=1, max_size=6), st.data())
+def test_static_weights_are_those_given_for_whatever_trains(
+    given_weights: dict[str, float], data: st.DataObject
+):
+    names = data.draw(st.permutations(list(given_weights)))
+    trained = tuple(names[: data.draw(st.integers(1, len(names)))])
+    weights = Static(StaticOptions(weights=given_weights), trained, CPU).weights()
+    assert weights.tolist() == pytest.approx([given_weights[name] for name in trained])
+
+
+@given(st.integers(1, 50))
+def test_static_weights_are_shares_by_default(count: int):
+    weights = Static(StaticOptions(), tuple(map(str, range(count))), CPU).weights()
+    assert weights.sum().item() == pytest.approx(1)
+    assert weights.min() == weights.max()

@@ -9,6 +9,7 @@ import torch
 
 from tartan.body import ModelSource, export
 from tartan.body.source import AutoOptions
+from tartan.errors import StorageError
 from tartan.packed import Packed
 from tartan.testing import FAMILIES, tiny_source
 
@@ -148,7 +149,7 @@ def test_a_failed_export_leaves_everything_as_it_was(tmp_path, packed):
         def save_pretrained(self, directory):
             raise OSError("no space left on device")
 
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(StorageError, match=r"model cannot be written \(no space left"):
         export(body, head, Broken(), target)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert (target / "earlier").read_text() == "kept"

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tartan.packed import Packed
@@ -26,7 +26,6 @@ def test_sequences_lie_end_to_end():
 
 
 @given(LENGTHS)
-@settings(deadline=None, max_examples=50)
 def test_unpad_undoes_pad(lengths):
     packed = packed_of(lengths)
     values = torch.randn(sum(lengths), 2, 3)
@@ -38,7 +37,6 @@ def test_unpad_undoes_pad(lengths):
 
 
 @given(LENGTHS)
-@settings(deadline=None, max_examples=50)
 def test_every_token_has_one_place_in_a_bucket(lengths):
     packed = packed_of(lengths)
     buckets = packed.buckets
@@ -49,7 +47,6 @@ def test_every_token_has_one_place_in_a_bucket(lengths):
 
 
 @given(LENGTHS)
-@settings(deadline=None, max_examples=50)
 def test_a_row_of_a_bucket_is_one_sequence(lengths):
     packed = packed_of(lengths)
     owner = torch.arange(len(lengths)).repeat_interleave(torch.tensor(lengths))
@@ -63,7 +60,6 @@ def test_a_row_of_a_bucket_is_one_sequence(lengths):
 
 
 @given(LENGTHS)
-@settings(deadline=None, max_examples=50)
 def test_a_bucket_pads_by_less_than_its_width(lengths):
     for bucket, real in zip(
         packed_of(lengths).buckets.groups,
@@ -127,8 +123,53 @@ def test_segments_of_another_shape_are_refused():
         Packed(torch.arange(4), (4,), torch.zeros(3, dtype=torch.int64))
 
 
+@given(LENGTHS, st.none() | st.integers(0, 80), st.booleans())
+def test_a_token_sees_those_of_its_own_sequence_within_the_window(lengths, window, causal):
+    packed = packed_of(lengths)
+    owner = torch.arange(len(lengths)).repeat_interleave(torch.tensor(lengths))
+    here, there = packed.positions[:, None], packed.positions[None]
+    expected = owner[:, None] == owner[None]
+    if window is not None:
+        expected &= (here - there).abs() <= window
+    if causal:
+        expected &= there <= here
+    buckets = packed.buckets
+    found = torch.zeros_like(expected)
+    parts = (buckets.split(buckets.index), buckets.split(buckets.mask))
+    masks = buckets.masks(window, causal=causal)
+    for index, real, mask in zip(*parts, masks, strict=True):
+        longest = index.shape[1]
+        every = torch.ones(longest, longest, dtype=torch.bool)
+        attended = (every.tril() if causal else every)[None, None] if mask is None else mask
+        attended = attended.expand(len(index), 1, longest, longest)[:, 0]
+        # What stands at padding is not looked at.
+        attended = attended & real[:, :, None] & (real[:, None, :] if causal else True)
+        for tokens, seen in zip(index, attended, strict=True):
+            found[tokens[seen.nonzero()[:, 0]], tokens[seen.nonzero()[:, 1]]] = True
+    assert torch.equal(found, expected)
+
+
+ROWS = st.lists(
+    st.lists(st.tuples(st.integers(0, 2**40), st.integers(0, 1)), min_size=1, max_size=9),
+    min_size=1, max_size=6,
+)  # fmt: skip
+
+
+@given(ROWS)
+def test_rows_laid_end_to_end_can_be_taken_apart_again(rows):
+    given = [
+        {"input_ids": [i for i, _ in row], "token_type_ids": [t for _, t in row]} for row in rows
+    ]
+    packed = Packed.of_rows(given)
+    ids, types = (
+        [part.tolist() for part in values.split(packed.lengths)]
+        for values in (packed.input_ids, packed.token_type_ids)
+    )
+    assert ids == [row["input_ids"] for row in given]
+    assert types == [row["token_type_ids"] for row in given]
+
+
 @given(st.lists(LENGTHS, min_size=1, max_size=4))
-@settings(deadline=None, max_examples=50)
 def test_joined_batches_lie_end_to_end(parts):
     joined = Packed.join([packed_of(lengths) for lengths in parts])
     assert joined.lengths == tuple(length for lengths in parts for length in lengths)

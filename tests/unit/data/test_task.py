@@ -1,9 +1,13 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tartan import LabelKind
 from tartan.data import training_part
+from tartan.data.digests import digest
 from tartan.data.rows import Example
-from tartan.data.task import Task, build_task, content_hash, without
+from tartan.data.splits import line
+from tartan.data.task import Task, build_corpus, build_task
 from tartan.errors import DataError
 
 
@@ -69,7 +73,9 @@ def test_dev_and_test_texts_never_enter_a_corpus():
 
 
 def test_white_space_alone_does_not_make_a_text_another():
-    assert without({"ab."}, ["a  b.", "\ta\nb .", "ab"]) == (["ab"], 2)
+    corpus = build_corpus("t", "domain", ["a  b.", "\ta\nb .", "ab"], {digest("ab.")})
+    assert corpus.texts["text"][:] == ["ab"]
+    assert corpus.dropped == 2
 
 
 @pytest.mark.parametrize(
@@ -90,7 +96,7 @@ def test_a_hash_changes_with_its_own_content_alone(change, differs):
 
 def test_a_hash_tells_fields_and_rows_apart():
     contents = [[("ab", "c")], [("a", "bc")], [("ab",), ("c",)], [("c",), ("ab",)]]
-    assert len({content_hash(rows) for rows in contents}) == len(contents)
+    assert len({b"".join(map(line, rows)) for rows in contents}) == len(contents)
 
 
 def error(**changes) -> str:
@@ -215,3 +221,86 @@ def test_a_hash_changes_with_words_tags_and_numbers():
         digest(number, 1.5),
     }
     assert len(digests) == 5
+
+
+def test_rows_that_dev_or_test_has_are_counted_and_kept():
+    task = build_task(
+        "t",
+        splits(
+            train=[("a", "x"), ("b", "y"), ("c", "x"), ("c ", "x"), ("d", "x")],
+            dev=[("c", "x"), ("e", "y")],
+            test=[("d", "y"), ("e", "x"), ("f", "y")],
+        ),
+    )
+    assert task.leaks == {"train": 3, "test": 1}
+    assert (len(task.train), len(task.test)) == (5, 3)
+
+
+def test_a_pair_is_known_if_both_of_its_texts_are():
+    rows = {
+        "train": pairs("train", ("a", "b", "x"), ("a", "c", "y"), ("b", "a", "x")),
+        "dev": pairs("dev", ("a", "b", "x")),
+        "test": pairs("test", ("a", "d", "y")),
+    }
+    assert build_task("t", rows, unlabelled=["f"]).leaks == {"train": 1, "test": 0}
+
+
+@pytest.mark.parametrize(
+    ("rows", "conflicts"),
+    [
+        ([("a", "x"), ("b", "y"), ("a", "x")], 0),
+        ([("a", "x"), ("b", "y"), (" a", "y")], 2),
+        ([("a", "x"), ("a", "y"), ("a", "x"), ("b", "x"), ("b", "y"), ("e", "x")], 5),
+    ],
+)
+def test_rows_of_train_with_one_text_and_two_labels_are_counted_and_kept(rows, conflicts):
+    task = build_task("t", splits(train=rows))
+    assert task.conflicts == conflicts
+    assert len(task.train) == len(rows)
+
+
+def test_words_with_other_tags_and_numbers_that_differ_are_conflicts_too():
+    tags = [Example("a b", label, "p", words=("a", "b")) for label in (("O", "X"), ("X", "O"))]
+    numbers = [Example("a", label, "p") for label in (1.0, 1.5, 1.5)]
+    assert build_task("t", {"train": tags}, kind=LabelKind.TAGS).conflicts == 2
+    assert build_task("t", {"train": numbers}, kind=LabelKind.NUMBER).conflicts == 3
+
+
+def test_a_class_that_only_train_has_is_a_class():
+    assert build_task("t", splits(train=[("a", "x"), ("b", "y"), ("e", "z")])).labels == tuple(
+        "xyz"
+    )
+
+
+TEXTS = st.text(
+    st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=6
+).filter(str.strip)
+CLASSES = st.sampled_from(
+    [("yes", "no", "don't know"), (True, False), (10, 9, -1, 2**70), ("2", "10", "9")]
+)
+
+
+def name(label):
+    return {True: "true", False: "false"}[label] if isinstance(label, bool) else str(label)
+
+
+@given(CLASSES, st.data())
+def test_what_is_read_is_what_was_written(classes, data):
+    rows = st.lists(st.tuples(TEXTS, st.sampled_from(classes)), min_size=1, max_size=12)
+    train = [*data.draw(rows), ("one", classes[0]), ("other", classes[1])]
+    known = [label for label in classes if label in {label for _, label in train}]
+    held = rows.map(lambda drawn: [(text, known[0]) for text, _ in drawn])
+    given = {"train": train, "dev": data.draw(held), "test": data.draw(held)}
+    unlabelled = data.draw(st.lists(TEXTS, max_size=9))
+    task = build_task("t", splits(**given), unlabelled=[*unlabelled, "\ue000"])
+    for part, expected in given.items():
+        found = getattr(task, part)
+        assert found["text"][:] == [text for text, _ in expected]
+        names = [task.labels[number] for number in found["label"]]
+        assert names == [name(label) for _, label in expected]
+    assert task.labels == tuple(map(name, sorted(known)))
+    held_out = {"".join(text.split()) for part in ("dev", "test") for text, _ in given[part]}
+    everything = [text for text, _ in train] + [*unlabelled, "\ue000"]
+    kept = [text for text in everything if "".join(text.split()) not in held_out]
+    assert task.corpora["task"]["text"][:] == kept
+    assert task.dropped == {"task": len(everything) - len(kept)}

@@ -1,7 +1,11 @@
 import re
+from copy import deepcopy
+from random import Random
 
 import datasets
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
@@ -132,6 +136,14 @@ def pieces() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=made, unk_token="<unk>")
 
 
+def byte_level_plain() -> PreTrainedTokenizerFast:
+    return byte_level(True)
+
+
+def wordpiece() -> PreTrainedTokenizerFast:
+    return train_tokenizer(["red green blue", "red, red"], 40)
+
+
 @pytest.mark.parametrize(
     "make",
     [lambda: train_tokenizer(["red green blue", "red, red"], 40), lambda: byte_level(True),
@@ -167,6 +179,63 @@ def test_a_word_that_no_token_stands_for_is_left_out_with_its_label(tokenizer):
     assert tokenized.rows[0]["label"] == [0, 2]
     assert tokenized.rows[0]["positions"] == [1, 2]
     assert (tokenized.truncated, tokenized.lost_words) == (0, 1)
+
+
+@pytest.mark.parametrize("make", [byte_level_plain, pieces, wordpiece])
+def test_a_text_of_megabytes_is_read_as_it_would_be_whole(make):
+    tokenizer = make()
+    random = Random(0)
+    texts = [
+        " ".join(random.choices(["red", "green", ",", "bluered", "é"], k=count))
+        for count in (300, 3000, 30_000)
+    ]
+    texts += ["red" * 2000, " " * 5000 + "red", "\u200b" * 3000 + " red green blue", "," * 4000]
+    whole = [tokenizer(text, truncation=True, max_length=12)["input_ids"] for text in texts]
+    tokenized = tokenize(dataset(*texts), tokenizer, 12)
+    assert tokenized.rows["input_ids"][:] == whole
+    lengths = [len(tokenizer(text)["input_ids"]) for text in texts]
+    assert tokenized.truncated == sum(length > 12 for length in lengths)
+
+
+def test_a_text_without_an_end_is_read_so_far_and_counted(tokenizer):
+    endless = "x" * 2**20
+    tokenized = tokenize(dataset(endless + " one", "x" * 999 + " one"), tokenizer, 8)
+    one = tokenizer.convert_tokens_to_ids("one")
+    assert [len(row) for row in tokenized.rows["input_ids"]] == [3, 4]
+    assert one in tokenized.rows["input_ids"][1]
+    assert tokenized.truncated == 1
+    pair = tokenize(dataset("one", text_pair=[endless]), tokenizer, 8)
+    assert (len(pair.rows["input_ids"][0]), pair.truncated) == (5, 1)
+
+
+def test_the_end_is_read_where_the_beginning_is_cut(tokenizer):
+    left = deepcopy(tokenizer)
+    left.truncation_side = "left"
+    text = "one " * 2**17 + "two"
+    rows = tokenize(dataset(text), left, 4).rows["input_ids"][:]
+    assert rows == [left(text, truncation=True, max_length=4)["input_ids"]]
+
+
+WORDS = st.text(
+    st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=9
+).filter(str.strip)
+
+
+@given(rows=st.lists(st.lists(WORDS, min_size=1, max_size=9), min_size=1, max_size=4))
+def test_every_word_keeps_its_label_or_is_counted_as_lost(tokenizer, rows):
+    tokenized = tokenize(tagged(*rows), tokenizer, 9)
+    assert tokenized.lost_words == sum(map(len, rows)) - sum(map(len, tokenized.rows["label"]))
+    for row, words in zip(tokenized.rows, rows, strict=True):
+        assert row["label"] == sorted(set(row["label"]) & set(range(len(words))))
+        assert row["positions"] == sorted(set(row["positions"]))
+        assert len(row["positions"]) == len(row["label"])
+        assert all(0 < place < len(row["input_ids"]) - 1 for place in row["positions"])
+
+
+@given(texts=st.lists(WORDS, min_size=1, max_size=9))
+def test_a_row_does_not_depend_on_those_beside_it(tokenizer, texts):
+    together = tokenize(dataset(*texts), tokenizer, 5).rows["input_ids"][:]
+    assert together == [tokenize(dataset(t), tokenizer, 5).rows["input_ids"][0] for t in texts]
 
 
 def test_nothing_is_written_to_the_terminal(tokenizer, capfd):

@@ -1,0 +1,1 @@
+"""What a training step costs, measured side by side with other ways of taking the same step."""

@@ -1,0 +1,1 @@
+"""The same measurements on a GPU host that reaches no package index."""

@@ -1,0 +1,198 @@
+"""`python -m benchmarks.parts`: what parts of tartan's step are worth on a CPU.
+
+Two ways of computing a part take turns in one process; a ratio is the median of the rounds' ratios.
+Both give the same, but for rounding and for which elements dropout drops: tests of tartan say so.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import partial
+from itertools import product
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from benchmarks.experiment import experiment, with_model
+from benchmarks.models import SIZES
+from benchmarks.origin import origin
+from benchmarks.setting import Setting, count
+from benchmarks.tables import parts_page
+from tartan.body.attend import attend
+from tartan.body.dropout import dropout
+from tartan.objective import Batch
+from tartan.seeding import generator
+from tartan.train.losses import Losses
+from tartan.train.stage import Setup
+
+Work = Callable[[], object]
+TOKENS, SHAPE = 1650, SIZES["small"]
+"""As many tokens as 32 texts of ACL-ARC have, and the shape of a small BERT."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a step, computed in two ways.
+
+    Attributes:
+        what: the part.
+        plain: the way it is computed without tartan, in words.
+        own: tartan's, in words.
+        ratio: seconds of the plain way over those of tartan's, the median of rounds.
+        seconds: of tartan's way, the median of rounds.
+    """
+
+    what: str
+    plain: str
+    own: str
+    ratio: float
+    seconds: float
+
+
+def compare(what: str, plain: tuple[str, Work], own: tuple[str, Work], rounds: int) -> Part:
+    """Have two ways take turns."""
+    spent: list[tuple[float, float]] = []
+    for _ in range(rounds + 1):
+        times = []
+        for _, work in (plain, own):
+            began = time.perf_counter()
+            work()
+            times.append(time.perf_counter() - began)
+        spent.append((times[0], times[1]))
+    timed = spent[1:]  # the first round warms up
+    ratio = median(one / other for one, other in timed)
+    return Part(what, plain[0], own[0], ratio, median(other for _, other in timed))
+
+
+def elements(rounds: int) -> Iterator[Part]:
+    """Dropout of hidden states, forward and backward."""
+    values = torch.randn(TOKENS, SHAPE.hidden, requires_grad=True)
+
+    ways = (functional.dropout, dropout)
+    plain, own = (partial(_through, partial(way, p=0.1), (values,)) for way in ways)
+    what = f"dropout of {TOKENS:,} x {SHAPE.hidden}"
+    yield compare(what, ("torch's", plain), ("SFC64", own), rounds)
+
+
+def attention(rounds: int) -> Iterator[Part]:
+    """Attention of one bucket, forward and backward, in bf16."""
+    for (rows, length), p in product(((32, 48), (8, 128)), (0.1, 0.0)):
+        shape = rows, length, SHAPE.heads, SHAPE.hidden // SHAPE.heads
+        states = (torch.randn(shape, dtype=torch.bfloat16) for _ in range(3))
+        inputs = tuple(x.transpose(1, 2).requires_grad_() for x in states)
+        ways = (
+            partial(functional.scaled_dot_product_attention, dropout_p=p),
+            partial(attend, dropout=p),
+        )
+        plain, own = (partial(_through, way, inputs) for way in ways)
+        what = f"attention of {rows} x {length}, bf16, dropout {p:g}"
+        yield compare(what, ("torch's", plain), ("products", own), rounds)
+
+
+def _through(function: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> None:
+    """Forward and backward."""
+    function(*inputs).sum().backward()
+
+
+def embeddings(rounds: int) -> Iterator[Part]:
+    """The gradient of token embeddings, added to a `.grad` that is there."""
+    weight = torch.zeros(SHAPE.vocabulary, SHAPE.hidden, requires_grad=True)
+    weight.grad = torch.zeros_like(weight)
+    tokens = torch.randint(SHAPE.vocabulary, (TOKENS,))
+
+    def read(sparse: bool) -> Work:
+        return lambda: functional.embedding(tokens, weight, sparse=sparse).sum().backward()
+
+    what = f"gradient of {SHAPE.vocabulary:,} embeddings"
+    yield compare(what, ("dense", read(False)), ("sparse", read(True)), rounds)
+
+
+def optimiser(rounds: int) -> Iterator[Part]:
+    """A step of AdamW over the parameters of a body."""
+    with with_model(Setting(model="small")) as setting:
+        shapes = [p.shape for p in experiment(setting).setup.model.shared()]
+
+    def over(**options: bool) -> Work:
+        parameters = [nn.Parameter(torch.zeros(shape)) for shape in shapes]
+        for parameter in parameters:
+            parameter.grad = torch.ones_like(parameter)
+        return torch.optim.AdamW(parameters, **options).step  # type: ignore[arg-type]
+
+    millions = sum(shape.numel() for shape in shapes) / 1e6
+    what = f"AdamW over {millions:.0f} million parameters"
+    yield compare(what, ("a loop", over(foreach=False)), ("fused", over(fused=True)), rounds)
+
+
+def passes(rounds: int) -> Iterator[Part]:
+    """Losses of two objectives, forward and backward, with the whole body."""
+    for rows in (4, 32):
+        with with_model(Setting(model="small", batch=rows)) as setting:
+            setup = experiment(setting).setup
+        losses = Losses(setup.model.train(), setup.runtime, 0)
+        batches = {
+            name: setup.model.objective(name).collate(stream.rows(0), generator(0, name))
+            for name, stream in setup.streams.items()
+        }
+        plain, own = (partial(_read, losses, way, batches) for way in ("apart", "together"))
+        what = f"two objectives of {rows} rows"
+        yield compare(what, ("a pass each", plain), ("one pass", own), rounds)
+
+
+def _read(losses: Losses, way: str, batches: Mapping[str, Batch]) -> None:
+    """Forward and backward through all objectives, by a method of `Losses`."""
+    losses.begin()
+    pieces = getattr(losses, way)(0, batches)
+    torch.stack([piece() for piece in pieces.values()]).sum().backward()
+
+
+def layers(rounds: int) -> Iterator[Part]:
+    """The body alone, forward and backward, its layers compiled or not."""
+    with with_model(Setting(model="small")) as setting:
+        setups = [experiment(setting).setup for _ in range(2)]
+    setups[1].model.body.compile_layers()
+    rows = setups[0].streams["mlm"].rows(0)
+    inputs = setups[0].model.objective("mlm").collate(rows, generator(0)).inputs
+
+    def through(setup: Setup) -> Work:
+        def work() -> None:
+            with setup.runtime.autocast():
+                setup.model.body(inputs).float().sum().backward()
+
+        return work
+
+    plain, compiled = map(through, setups)
+    compiled()  # for as long as that takes
+    yield compare("the body", ("eager", plain), ("compiled", compiled), rounds)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure every part, print the table, and write it as JSON."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.parts", description=__doc__)
+    parser.add_argument("--rounds", type=count, default=15, help="turns of each way")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there, too")
+    options = parser.parse_args(given)
+    started = datetime.now(UTC)
+    found: dict[str, Any] = {"parts": []}
+    for measure in (elements, attention, embeddings, optimiser, passes, layers):
+        for part in measure(options.rounds):
+            found["parts"].append(asdict(part))
+            print(f"{part.what}: {part.ratio:.2f}", file=sys.stderr, flush=True)
+    found = {**origin(f"python -m benchmarks.parts {' '.join(given)}", [], started), **found}
+    print(parts_page(found))
+    if options.json is not None:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

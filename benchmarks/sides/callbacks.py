@@ -1,0 +1,71 @@
+"""Trainer's callbacks: one lets it take a step at a time, one keeps its gradient."""
+
+from queue import SimpleQueue
+from threading import Semaphore
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import TrainerCallback, TrainerControl
+
+from benchmarks.sides.side import body_gradient
+
+
+class Pace(TrainerCallback):
+    """Holds `train`, which runs in a thread of its own, until its next step is asked for.
+
+    Attributes:
+        masks: the attention masks of batches that were collated, in their order.
+        mask: that of the batch last trained on, [rows, longest] int64.
+    """
+
+    def __init__(self) -> None:
+        self.masks: SimpleQueue[Tensor] = SimpleQueue()
+        self.mask = torch.empty(0, 0)
+        self._go, self._done = Semaphore(0), SimpleQueue[BaseException | None]()
+        self._stopped = False
+
+    def step(self) -> None:
+        """Have one step taken, and wait for it."""
+        self._go.release()
+        error = self._done.get()
+        if error is not None:
+            raise error
+
+    def stop(self) -> None:
+        """Have `train` end."""
+        self._stopped = True
+        self._go.release()
+
+    def fail(self, error: BaseException) -> None:
+        """Say what ended `train`."""
+        self._done.put(error)
+
+    def on_train_begin(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
+        """Wait for the first step to be asked for."""
+        self._go.acquire()
+
+    def on_step_end(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
+        """Tell that a step was taken, and wait for the next one."""
+        self.mask = self.masks.get()
+        self._done.put(None)
+        self._go.acquire()
+        control.should_training_stop = self._stopped
+
+
+class KeepGradient(TrainerCallback):
+    """Keeps the body's gradient as it is before the optimiser's step."""
+
+    def __init__(self) -> None:
+        self.gradient: dict[str, Tensor] = {}
+
+    def on_pre_optimizer_step(
+        self,
+        args: Any,  # noqa: ARG002
+        state: Any,  # noqa: ARG002
+        control: TrainerControl,  # noqa: ARG002
+        model: Any = None,
+        **_: Any,
+    ) -> None:
+        """Copy it."""
+        self.gradient = body_gradient(model.base_model)

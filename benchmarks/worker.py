@@ -1,0 +1,119 @@
+"""A side in a process of its own, so that peaks of memory do not mix."""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.runner import Facts, Local, Memory, Runner, Turn
+from benchmarks.setting import Setting
+from benchmarks.sides import SIDES
+from tartan.errors import TartanError
+
+ROOT = Path(__file__).parents[1]
+
+
+class BenchmarkError(TartanError):
+    """A side that cannot be measured."""
+
+
+class Remote(Runner):
+    """A side in a process of its own, which does one thing at a time and only when told to."""
+
+    def __init__(self, setting: Setting, name: str) -> None:
+        self._name = name
+        path = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker"],
+            env={**os.environ, **SIDES[name].environment, "PYTHONPATH": os.pathsep.join(path)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._send("build", setting=setting.as_dict(), name=name)
+
+    def build(self) -> Facts:
+        """Begun when the process was; wait for it."""
+        return Facts(**self._receive())
+
+    def gradient(self, file: Path, reference: Path | None) -> None:
+        """As `Local.gradient`."""
+        self._call("gradient", file=str(file), reference=reference and str(reference))
+
+    def begin(self) -> None:
+        """As `Local.begin`."""
+        self._call("begin")
+
+    def turn(self) -> Turn:
+        """As `Local.turn`."""
+        return Turn(**self._call("turn"))
+
+    def memory(self) -> Memory | None:
+        """As `Local.memory`."""
+        return Memory(**self._call("memory"))
+
+    def close(self) -> None:
+        """Have the process end."""
+        if self._process.stdin is not None:
+            with suppress(OSError):
+                self._process.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=60)
+        self._process.kill()
+        self._process.wait()
+
+    def _call(self, method: str, **arguments: Any) -> Any:
+        self._send(method, **arguments)
+        return self._receive()
+
+    def _send(self, method: str, **arguments: Any) -> None:
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # what became of the process is said by `_receive`
+            self._process.stdin.write(json.dumps([method, arguments]) + "\n")
+            self._process.stdin.flush()
+
+    def _receive(self) -> Any:
+        """The answer. BenchmarkError if it is an error, or there is none."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise BenchmarkError(
+                f"{self._name}: its process ended with status {self._process.wait()}: "
+                "what it wrote before says why; -9 is mostly too little memory"
+            )
+        answer = json.loads(line)
+        if "error" in answer:
+            raise BenchmarkError(f"{self._name}: {answer['error']}")
+        return answer["answer"]
+
+
+def serve() -> None:
+    """Answer requests, a JSON line each, until there are no more."""
+    # What libraries print must not get among the answers.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    local: Local | None = None
+    for line in sys.stdin:
+        method, arguments = json.loads(line)
+        answer: dict[str, Any]
+        try:
+            if method == "build":
+                setting = Setting(**arguments["setting"])
+                local = Local(setting, arguments["name"], alone=True)
+                arguments = {}
+            paths = {name: value and Path(value) for name, value in arguments.items()}
+            result = getattr(local, method)(**paths)
+            answer = {"answer": None if result is None else asdict(result)}
+        except TartanError as error:
+            answer = {"error": str(error)}
+        print(json.dumps(answer), file=answers, flush=True)
+    if local is not None:
+        local.close()
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,118 @@
+"""Batches made ahead are the batches that would have been made, errors included."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+import torch
+from hydra import compose, initialize_config_module
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.command import SMALL
+from support.context import ROWS
+from tartan import DataError
+from tartan.config.build import build
+from tartan.config.parse import parse
+from tartan.config.store import register
+from tartan.data import Stream
+from tartan.plugins import discover
+from tartan.seeding import generator
+from tartan.train.ahead import Ahead
+from tartan.train.stage import Stage
+
+
+def threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "tartan-ahead"]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left() -> Callable[[], None]:
+    yield
+    for thread in threads():
+        thread.join(timeout=10)
+    assert threads() == []
+
+
+def test_the_next_is_made_while_the_current_one_is_used():
+    made = threading.Event()
+    ahead = Ahead(lambda number: (number, number == 1 and made.set())[0])
+    assert ahead(0) == 0
+    assert made.wait(timeout=10), "nobody has asked for 1"
+    assert ahead(1) == 1
+
+
+@given(st.lists(st.integers(0, 9), max_size=12))
+def test_any_number_can_be_asked_for_at_any_time(numbers):
+    ahead = Ahead(lambda number: number * number)
+    assert [ahead(number) for number in numbers] == [number * number for number in numbers]
+
+
+def test_things_are_made_one_at_a_time():
+    busy = threading.Lock()
+
+    def make(number: int) -> int:
+        assert busy.acquire(blocking=False)
+        time.sleep(0.01)
+        busy.release()
+        return number
+
+    ahead = Ahead(make)
+    assert [ahead(number) for number in (0, 1, 5, 5, 6, 0)] == [0, 1, 5, 5, 6, 0]
+
+
+def test_an_error_is_met_where_its_thing_is_asked_for():
+    def make(number: int) -> int:
+        if number == 2:
+            raise DataError("row 7 cannot be used")
+        return number
+
+    ahead = Ahead(make)
+    assert [ahead(0), ahead(1)] == [0, 1]
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"^row 7 cannot be used$") as caught:
+            ahead(2)
+        assert caught.traceback[-1].name == "make", "it says where it comes from"
+    assert ahead(3) == 3
+
+
+def test_what_nobody_asks_for_may_fail_unseen():
+    ahead = Ahead([10, 11].__getitem__)
+    assert [ahead(0), ahead(1)] == [10, 11]
+
+
+def test_random_choices_are_those_of_the_number_alone():
+    stream = Stream(ROWS, 3, 0, "mlm")
+
+    def make(number: int) -> list[float]:
+        drawn = torch.rand(4, generator=generator(0, "collate", "mlm", number))
+        return [*drawn.tolist(), *(row["label"] for row in stream.rows(number))]
+
+    ahead = Ahead(make)
+    made = []
+    for number in range(20):
+        torch.manual_seed(number)
+        state = torch.get_rng_state()
+        made.append(ahead(number))
+        assert torch.equal(torch.get_rng_state(), state)
+    assert made == [make(number) for number in range(20)]
+
+
+def trained(*, ahead: bool) -> dict[str, torch.Tensor]:
+    """The weights after some steps on the demo."""
+    register(discover())
+    overrides = ["objectives=[mlm]", "weighting=meta", "accumulate=2", *SMALL]
+    with initialize_config_module("tartan.configs", version_base="1.3"):
+        experiment = build(parse(compose("config", overrides)), discover())
+    stage = Stage(experiment.setup, experiment.stages["joint"])
+    if ahead:
+        stage._step._batches = Ahead(stage._step._micro_batches)
+    for step in (0, 1, 2, 2, 4):
+        stage.take(step)
+    return experiment.setup.model.state_dict()
+
+
+def test_training_is_the_same_to_the_last_bit():
+    here, ahead = trained(ahead=False), trained(ahead=True)
+    assert all(torch.equal(ahead[name], value) for name, value in here.items())

@@ -1,0 +1,134 @@
+"""What is not finite is kept out of the parameters, also where it is only looked at later."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hydra import compose, initialize_config_module
+from torch import Tensor
+
+from support.command import SMALL
+from tartan import Loss, Signals
+from tartan.config.build import build
+from tartan.config.parse import parse
+from tartan.config.store import register
+from tartan.plugins import discover
+from tartan.train.finite import Guard, SpoiledError, spoiled
+from tartan.train.stage import Setup, Stage, StageOptions
+from tartan.train.trace import trace
+
+FINE = Signals(torch.tensor([1.0, 2.0]), torch.tensor([0.5, 0.5]))
+NORMS = torch.tensor([3.0, 4.0])
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_anything_that_a_step_acts_on_is_looked_at(value: float):
+    bad = torch.tensor([1.0, value])
+    assert not spoiled(FINE, NORMS)
+    assert spoiled(FINE, bad)
+    measured = ("losses", "weights", "norms", "dev")
+    assert all(spoiled(replace(FINE, **{name: bad}), NORMS) for name in measured)
+    assert spoiled(replace(FINE, dev_norm=bad[1]), NORMS)
+    assert spoiled(replace(FINE, gramian=bad.outer(bad)), NORMS)
+
+
+def test_a_guard_tells_at_once():
+    guard, bad = Guard(late=False), replace(FINE, losses=torch.tensor([1.0, torch.nan]))
+    assert guard.see(0, FINE, NORMS) is None
+    with pytest.raises(SpoiledError) as caught:
+        guard.see(1, bad, NORMS)
+    assert caught.value.step == 1
+    assert guard.sound
+    assert guard.see(2, FINE, NORMS) is None
+
+
+def test_a_late_guard_tells_a_step_later_and_holds_everything_from_then_on():
+    guard, bad = Guard(late=True), replace(FINE, losses=torch.tensor([1.0, torch.nan]))
+    assert guard.see(0, FINE, NORMS) == 0
+    assert guard.see(1, bad, NORMS) == 1
+    with pytest.raises(SpoiledError) as caught:
+        guard.see(2, FINE, NORMS)
+    assert caught.value.step == 1
+    assert not guard.sound
+
+
+def test_a_late_guard_tells_when_it_is_asked():
+    guard = Guard(late=True)
+    guard.see(0, FINE, NORMS)
+    guard.settle()
+    guard.see(1, FINE, NORMS * torch.nan)
+    with pytest.raises(SpoiledError, match="step 1"):
+        guard.settle()
+
+
+@pytest.fixture
+def setup() -> Setup:
+    register(discover())
+    with initialize_config_module("tartan.configs", version_base="1.3"):
+        composed = compose("config", ["objectives=[mlm]", "weighting=meta", *SMALL])
+        return build(parse(composed), discover()).setup
+
+
+def poison(setup: Setup, number: int) -> None:
+    """Spoil the loss of mlm from its n-th computation on: the first is number 1."""
+    objective, calls = setup.model.objective("mlm"), 0
+    compute = objective.loss
+
+    def loss(hidden: Tensor, batch: object) -> Loss:
+        nonlocal calls
+        calls += 1
+        found = compute(hidden, batch)
+        return Loss(found.total * torch.nan, found.metrics) if calls >= number else found
+
+    objective.loss = loss  # type: ignore[method-assign]
+
+
+def parameters(setup: Setup) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in setup.model.parameters()]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_spoiled_step_moves_no_parameter_and_is_traced(setup: Setup, late: bool):
+    stage = Stage(replace(setup, late=late), StageOptions(steps=20))
+    stage.take(0)
+    stage.take(1)
+    before, weights = parameters(setup), stage.weights()
+    poison(setup, 1)
+    if late:
+        stage.take(2)
+    with pytest.raises(SpoiledError) as caught:
+        stage.take(2 + late)
+    assert caught.value.step == 2
+    assert all(one.equal(other) for one, other in zip(before, parameters(setup), strict=True))
+    assert stage.whole is not late
+    if not late:
+        assert stage.weights() == weights
+    said = trace(setup, stage, caught.value)
+    assert said.startswith("mlm: the loss is nan at step 3, on rows ")
+
+
+def test_late_and_at_once_take_the_same_steps(setup: Setup):
+    """The flag that could hold the optimiser changes nothing where it is not set."""
+    start = parameters(setup)
+    ends = []
+    for late in (False, True):
+        with torch.no_grad():
+            for parameter, value in zip(setup.model.parameters(), start, strict=True):
+                parameter.copy_(value)
+        stage = Stage(replace(setup, late=late), StageOptions(steps=20))
+        for step in range(4):
+            stage.take(step)
+        stage.settle()
+        ends.append(parameters(setup))
+    assert all(one.equal(other) for one, other in zip(*ends, strict=True))
+    assert not all(one.equal(other) for one, other in zip(start, ends[0], strict=True))
+
+
+def test_weights_that_are_not_finite_are_the_weightings_own(setup: Setup):
+    stage = Stage(setup, StageOptions(steps=20))
+    stage.weighting.load_state_dict({"logits": torch.tensor([torch.nan, 0.0])})
+    with pytest.raises(SpoiledError) as caught:
+        stage.take(0)
+    assert "the weighting gives weights that are not finite at step 1: {" in trace(
+        setup, stage, caught.value
+    )
