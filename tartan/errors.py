@@ -22,8 +22,24 @@ class ConfigError(TartanError):
     """An option, name or value of the configuration that cannot be used."""
 
 
+class NoSuchOptionError(ConfigError):
+    """An override of an option that the configuration does not have.
+
+    Attributes:
+        key: the option, dotted.
+    """
+
+    def __init__(self, message: str, key: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
 class DataError(TartanError):
     """A data file, row or split that cannot be used."""
+
+
+class MissingCorpusError(DataError):
+    """A corpus that an objective reads, and the task does not have."""
 
 
 class ModelError(TartanError):

@@ -11,6 +11,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "run": "train: run 'objectives=[mlm]' weighting=meta; run --help says more",
         "new": "write a plugin to start from: new objective NAME, or new weighting NAME",
+        "study": "compare arms on the same seeds: study study.seeds=8; study --help says more",
         "list": "show every objective and weighting, and what it costs",
         "check": "try plugins against their contracts: check mlm static; all without a name",
     }

@@ -13,8 +13,9 @@ from traceback import print_exception
 import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from tartan.config.hydra_files import hydra_files
 from tartan.config.overrides import accept
 from tartan.config.run import run
 from tartan.config.store import register
@@ -113,15 +114,6 @@ def hide_command() -> None:
         os.environ["COMP_LINE"] = " ".join([words[0], *words[2:]])
         point = int(os.environ.get("COMP_POINT", len(line)))
         os.environ["COMP_POINT"] = str(point - len("run "))
-
-
-def hydra_files() -> dict[str, DictConfig | list[str]]:
-    """What Hydra would write to .hydra/ beside the configuration."""
-    settings = HydraConfig.get()
-    return {
-        "hydra.yaml": OmegaConf.create({"hydra": OmegaConf.to_container(settings)}),
-        "overrides.yaml": list(settings.overrides.task),
-    }
 
 
 def remove_empty(directory: Path, before: Collection[Path]) -> None:

@@ -115,7 +115,8 @@ def _build(config: Config, plugins: Plugins) -> Experiment:
     ]
     if config.objectives and not _trains_auxiliary(config):
         notices.append(f"no stage trains {', '.join(config.objectives)}: left out")
-    milestones, split = _milestones(config, model), probe.split if probe else None
+    milestones = _milestones(config, model, steps_an_epoch)
+    split = probe.split if probe else None
     return Experiment(task, texts, auxiliary, setup, stages, milestones, notices, split)
 
 
@@ -215,13 +216,14 @@ def _stage_options(
     return StageOptions(stage.objectives, stage.weighting, steps, stage.patience, optimizer)
 
 
-def _milestones(config: Config, model: JointModel) -> Milestones:
+def _milestones(config: Config, model: JointModel, steps_an_epoch: float) -> Milestones:
     """When a run evaluates, logs and writes checkpoints."""
     metric = config.eval.metric or model.end_task.metrics[0]
     if metric not in model.end_task.metrics:
         raise ConfigError(f"eval.metric={metric}: {suggest(metric, model.end_task.metrics)}")
+    epochs = config.eval.epochs
     return Milestones(
-        evaluate=config.eval.every,
+        evaluate=config.eval.every if epochs is None else math.ceil(epochs * steps_an_epoch),
         metric=metric,
         batch_size=config.eval.batch_size,
         log=config.log.every,

@@ -16,8 +16,12 @@ LOCK = ".lock"
 
 
 @contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Hold a run directory through a block; it is made where it has to be.
+def locked(directory: Path, option: str = "run_dir") -> Iterator[None]:
+    """Hold a run's or a study's directory through a block; it is made where it has to be.
+
+    Args:
+        directory: the directory.
+        option: what chooses it, for errors.
 
     Raises:
         BusyError: another process holds it.
@@ -26,7 +30,7 @@ def locked(directory: Path) -> Iterator[None]:
     path = directory / LOCK
     with writing(path):
         directory.mkdir(parents=True, exist_ok=True)
-        file = _hold(path)
+        file = _hold(path, option)
     try:
         yield
     finally:
@@ -34,14 +38,14 @@ def locked(directory: Path) -> Iterator[None]:
         file.close()
 
 
-def _hold(path: Path) -> TextIO:
+def _hold(path: Path, option: str) -> TextIO:
     """The lock file, locked. BusyError if another process has locked it."""
     while True:
         file = path.open("a+", encoding="utf-8")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise _busy(file, path.parent) from error
+            raise _busy(file, path.parent, option) from error
         if _is_at(file, path):
             break
         file.close()  # its holder took it away between our opening and locking it
@@ -51,7 +55,7 @@ def _hold(path: Path) -> TextIO:
     return file
 
 
-def _busy(file: TextIO, directory: Path) -> BusyError:
+def _busy(file: TextIO, directory: Path, option: str) -> BusyError:
     """Who holds a directory, as far as its lock file says."""
     with file:
         file.seek(0)
@@ -61,7 +65,7 @@ def _busy(file: TextIO, directory: Path) -> BusyError:
         except (ValueError, KeyError, TypeError):  # it is about to write its name
             who = "another process"
     return BusyError(
-        f"{directory} is in use by {who}: wait until that run ends, or choose another run_dir"
+        f"{directory} is in use by {who}: wait until that run ends, or choose another {option}"
     )
 
 

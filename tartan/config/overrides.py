@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from tartan.config.parse import one_line
-from tartan.errors import ConfigError, suggest
+from tartan.errors import ConfigError, NoSuchOptionError, suggest
 
 
 def accept(
@@ -136,15 +136,16 @@ def _in_map(key: str, tree: DictConfig) -> bool:
     for name in key.split("."):
         where = ".".join(seen)
         if not isinstance(node, DictConfig):
-            raise ConfigError(f"{key}: {where} is a single value, without '{name}'")
+            raise NoSuchOptionError(f"{key}: {where} is a single value, without '{name}'", key)
         if name not in node:
             if where == "objectives":
                 selected = ",".join([*map(str, node), name])
-                raise ConfigError(
-                    f"{key}: '{name}' is not selected; add it: 'objectives=[{selected}]'"
+                raise NoSuchOptionError(
+                    f"{key}: '{name}' is not selected; add it: 'objectives=[{selected}]'", key
                 )
             if not _is_map(node):
-                raise ConfigError(f"{key}: no such option; {suggest(name, map(str, node))}")
+                known = suggest(name, map(str, node))
+                raise NoSuchOptionError(f"{key}: no such option; {known}", key)
             return True
         seen.append(name)
         node = OmegaConf.select(node, name, throw_on_missing=False)

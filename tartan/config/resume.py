@@ -45,13 +45,7 @@ def changed_keys(config: Config, values: Mapping[str, Any], directory: Path) -> 
         raise CheckpointError(
             f"{directory} already has a run: choose another run_dir, or resume=auto to go on"
         )
-    try:
-        before = resolved(DictConfig(OmegaConf.load(directory / CONFIG)))
-    except (OSError, ValueError, YAMLError) as error:
-        raise CheckpointError(
-            f"{directory / CONFIG} cannot be read: choose another run_dir"
-        ) from error
-    keys = sorted(set(_differing(before, values)) - set(PLACE))
+    keys = differing_keys(values, directory)
     other = f"{directory} has a run of another configuration ({', '.join(keys)} differ)"
     if keys and not config.resume_changed:
         raise CheckpointError(
@@ -61,6 +55,17 @@ def changed_keys(config: Config, values: Mapping[str, Any], directory: Path) -> 
     if keys and (directory / SUMMARY).exists():
         raise CheckpointError(f"{other}, and it is complete: choose another run_dir")
     return keys
+
+
+def differing_keys(values: Mapping[str, Any], directory: Path) -> list[str]:
+    """The keys in which a directory's run was configured otherwise. CheckpointError: unreadable."""
+    try:
+        before = resolved(DictConfig(OmegaConf.load(directory / CONFIG)))
+    except (OSError, ValueError, YAMLError) as error:
+        raise CheckpointError(
+            f"{directory / CONFIG} cannot be read: choose another run_dir"
+        ) from error
+    return sorted(set(_differing(before, dict(values))) - set(PLACE))
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ from tartan.report.tracker import check_tracker, start_tracker
 from tartan.train.checkpoint import Checkpoints
 from tartan.train.evaluate import evaluate, evaluate_rows
 from tartan.train.interrupt import Interrupts
-from tartan.train.predictions import TEXTS, predictions
+from tartan.train.predictions import predictions, without_texts
 from tartan.train.progress import Progress
 from tartan.train.trainer import Trainer
 
@@ -144,8 +144,8 @@ def _finish(
     head = model.end_task.head
     assert isinstance(head, LiftedHead)  # `build` has seen to it
     export(model.body, head, texts.source.tokenizer, directory / "model")
-    predicted = predictions(task.dev, texts.split("dev"), outputs, task.kind, task.labels)
+    predicted = predictions(task.dev, setup.dev, outputs, task.kind, task.labels)
     if not config.report.examples:
-        predicted = [{key: line[key] for key in line.keys() - TEXTS} for line in predicted]
+        predicted = [without_texts(line) for line in predicted]
     write_lines(directory / PREDICTIONS, predicted)
     return summarise(config, experiment, progress, {"dev": dev, "test": test}, directory)

@@ -1,5 +1,6 @@
 """The typed schema of a run's configuration: every name that can stand on the command line."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ class EvalOptions:
 
     Attributes:
         every: steps between evaluations.
+        epochs: passes over the end task's rows between evaluations; they stand in for steps.
         patience: evaluations without a better value after which a stage ends; 0 for never.
         metric: what early stopping and the best model go by; by default the data's customary
             metric, or the end task's first where the data names none.
@@ -27,6 +29,7 @@ class EvalOptions:
     """
 
     every: int = 30
+    epochs: float | None = None
     patience: int = 20
     metric: str | None = "${data.metric}"
     batch_size: int = 64
@@ -35,6 +38,8 @@ class EvalOptions:
         """ConfigError where a number has no meaning."""
         at_least(1, **{"eval.every": self.every, "eval.batch_size": self.batch_size})
         at_least(0, **{"eval.patience": self.patience})
+        if self.epochs is not None and not 0 < self.epochs < math.inf:
+            raise ConfigError(f"eval.epochs={self.epochs}: give more than 0, and finite")
 
 
 @dataclass

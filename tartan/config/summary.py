@@ -12,6 +12,7 @@ from tartan.config.build import Experiment
 from tartan.config.resume import changes_of
 from tartan.config.schema import Config
 from tartan.data import Task
+from tartan.train.curve import evaluations, primary_examples
 from tartan.train.progress import Progress
 
 
@@ -37,6 +38,7 @@ def summarise(
         f"objectives.{name}": _data(texts.task)["train"]
         for name, texts in experiment.auxiliary.items()
     }
+    spent = progress, experiment.stages, config.primary["batch_size"] * config.accumulate
     return {
         "seed": config.seed,
         "primary": model.primary,
@@ -50,12 +52,14 @@ def summarise(
         **scores,
         "best_step": progress.best_step,
         "steps": progress.step,
+        "primary_examples": primary_examples(*spent),
         "seconds": progress.seconds,
         "seconds_per_step": progress.step_seconds / max(progress.step, 1),
         "peak_memory_bytes": setup.runtime.peak_memory(),
         "weights": progress.weights,
         "skipped_steps": progress.skipped,
         "changes": changes_of(directory),
+        "evaluations": evaluations(*spent),
         "device": str(setup.runtime.device),
         "precision": setup.runtime.precision,
         "versions": _versions(),

@@ -1,6 +1,7 @@
 """Streams: an objective's endless supply of batches, without a history."""
 
 from collections.abc import Sequence
+from copy import copy
 
 import torch
 from torch import Tensor
@@ -40,6 +41,13 @@ class Stream:
         self._seed = seed
         self._name = name
         self._orders: dict[int, Tensor] = {}
+        self._rested = 0
+
+    def delayed(self, batches: int) -> "Stream":
+        """The same batches, the first of them at the index `batches`."""
+        stream = copy(self)
+        stream._rested = self._rested + batches
+        return stream
 
     def rows(self, index: int) -> list[Row]:
         """The rows of the batch at an index, counted from 0."""
@@ -50,6 +58,7 @@ class Stream:
 
     def indices(self, index: int) -> list[int]:
         """Which examples the batch at an index holds, in its order."""
+        index -= self._rested
         if index < 0:
             raise IndexError(f"batch {index} of '{self._name}': batches are counted from 0")
         position, stop = index * self._batch_size, (index + 1) * self._batch_size

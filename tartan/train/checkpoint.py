@@ -106,7 +106,8 @@ class Checkpoints:
         """How far a run was at a checkpoint. CheckpointError if it cannot be read."""
         try:
             content = json.loads((checkpoint / PROGRESS).read_text(encoding="utf-8"))
-            return Progress(**content | {"records": tuple(content["records"])})
+            lists = {name: tuple(content[name]) for name in ("records", "times")}
+            return Progress(**content | lists)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise misfit(checkpoint, error) from error
 

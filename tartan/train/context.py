@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from tartan.body import Body, ModelSource, masked_lm
 from tartan.data import Task, tokenize
 from tartan.data.task import SPLITS
-from tartan.errors import DataError
+from tartan.errors import MissingCorpusError
 from tartan.objective import LabelKind, Row
 from tartan.seeding import seeded
 
@@ -146,9 +146,9 @@ class TaskContext:
         return rows
 
     def corpus(self, name: str) -> Sequence[Row]:
-        """A corpus's rows. DataError if the task has none of that name."""
+        """A corpus's rows. MissingCorpusError if the task has none of that name."""
         if name not in self._training.corpora:
-            raise DataError(
+            raise MissingCorpusError(
                 f"objective {self._name} reads the {name} corpus, which "
                 f"{self._training.task} lacks: {_remedy(name)}"
             )

@@ -42,6 +42,11 @@ def predictions(
     ]
 
 
+def without_texts(prediction: Prediction) -> Prediction:
+    """A prediction that does not tell what its row reads."""
+    return {key: value for key, value in prediction.items() if key not in TEXTS}
+
+
 def _of_class(
     text: Mapping[str, Any], row: Row, output: Tensor, labels: Sequence[str]
 ) -> dict[str, Any]:

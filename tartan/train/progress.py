@@ -23,6 +23,7 @@ class Progress:
         step_seconds: time spent on steps alone, in seconds.
         weights: the objectives' weights at the end of the last stage that weighed several.
         records: the lines of metrics.jsonl.
+        times: of each line, `step_seconds` when it was written.
         finished: whether training is over.
     """
 
@@ -38,4 +39,5 @@ class Progress:
     step_seconds: float = 0.0
     weights: dict[str, float] = field(default_factory=dict)
     records: tuple[Record, ...] = ()
+    times: tuple[float, ...] = ()
     finished: bool = False

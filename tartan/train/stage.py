@@ -94,13 +94,26 @@ class Stage:
 
     Attributes:
         names: the objectives that train, the primary first.
+        streams: their batches by name, numbered from the start of the run.
         weighting: weighs them.
         window: their metrics since the last line.
     """
 
-    def __init__(self, setup: Setup, options: StageOptions) -> None:
+    def __init__(self, setup: Setup, options: StageOptions, rested: int = 0) -> None:
+        """Begin a stage.
+
+        Args:
+            setup: what is trained.
+            options: the stage's.
+            rested: how many steps of the run before it trained no end task: its batches begin
+                after them, so that runs of one seed see the same ones whatever comes first.
+        """
         model = setup.model
         self.names = options.select(model)
+        self.streams = {name: setup.streams[name] for name in self.names}
+        if model.primary in self.streams:
+            batches = rested * setup.accumulate
+            self.streams[model.primary] = setup.streams[model.primary].delayed(batches)
         self.weighting = setup.weighting(options.weighting, self.names)
         self.window = Window(self.names)
         self._setup = setup
@@ -109,7 +122,7 @@ class Stage:
         self._optimiser = Optimiser(self._body, self._heads, options.optimizer, options.steps)
         self._step = Step(
             model,
-            {name: setup.streams[name] for name in self.names},
+            self.streams,
             self.weighting,
             self._optimiser,
             _dev_gradient(setup, self.weighting),

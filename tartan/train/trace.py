@@ -49,7 +49,7 @@ def _measured(signals: Signals, position: int) -> str:
 
 def _again(setup: Setup, stage: Stage, name: str, number: int) -> str:
     """What is wrong with a micro-batch that is computed again."""
-    return _wrong(setup, stage.replay(name, number, setup.streams[name].indices(number)))
+    return _wrong(setup, stage.replay(name, number, stage.streams[name].indices(number)))
 
 
 def _wrong(setup: Setup, loss: Tensor) -> str:
@@ -66,7 +66,7 @@ def _wrong(setup: Setup, loss: Tensor) -> str:
 
 def _where(setup: Setup, stage: Stage, name: str, number: int) -> str:
     """The rows at which to look: those that are not finite by themselves, or the whole batch."""
-    rows = setup.streams[name].indices(number)
+    rows = stage.streams[name].indices(number)
     bad: list[int] = []
     if setup.model.objective(name).separable:
         bad = [row for row in rows if _wrong(setup, stage.replay(name, number, [row]))]

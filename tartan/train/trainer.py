@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -95,7 +95,7 @@ class Trainer:
     def _stage(self) -> Stage:
         """The current stage, in the state it has reached."""
         _, options = self._stages[self._progress.stage]
-        stage = Stage(self._setup, options)
+        stage = Stage(self._setup, options, rested(self._stages[: self._progress.stage]))
         if self._state:
             stage.load_state_dict(self._state)
         return stage
@@ -181,7 +181,10 @@ class Trainer:
         if len(record) <= 2:
             return {}
         self._observer.record(record)
-        changed: dict[str, Any] = {"records": (*progress.records, record)}
+        changed: dict[str, Any] = {
+            "records": (*progress.records, record),
+            "times": (*progress.times, progress.step_seconds),
+        }
         if not evaluates:
             return changed
         if progress.best is not None and scores[due.metric] <= progress.best:  # a tie is not better
@@ -243,6 +246,11 @@ class Trainer:
         spent = time.perf_counter() - began
         times = {name: getattr(self._progress, name) + spent for name in counters}
         self._progress = replace(self._progress, **times)
+
+
+def rested(stages: Iterable[tuple[str, StageOptions]]) -> int:
+    """How many steps of stages that are over trained no end task: such a stage never ends early."""
+    return sum(options.steps for _, options in stages if not options.evaluates)
 
 
 def _diverged(where: str, skipped: int | None) -> DivergenceError:

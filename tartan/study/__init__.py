@@ -1,0 +1,1 @@
+"""Studies: several arms, the same seeds, one table."""

@@ -1,0 +1,180 @@
+"""What a study does in processes of their own: try its arms, and run its runs.
+
+A process of its own gives each run the whole memory, and a peak of its own to report; and where it
+is killed or crashes, the study goes on. The processes are forked from a server that has imported
+all this and computed nothing, so that starting one takes no time.
+"""
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from multiprocessing import connection, parent_process
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from tartan.config.blame import blamed
+from tartan.config.build import Experiment, build
+from tartan.config.parse import parse
+from tartan.config.run import run
+from tartan.config.schema import Config
+from tartan.config.store import register
+from tartan.errors import Interrupted, MissingCorpusError, TartanError, told
+from tartan.plugins import discover
+from tartan.study.results import Stage
+from tartan.weighting import Needs
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What building an arm says.
+
+    Attributes:
+        stages: its schedule.
+        metric: what its best model is chosen by.
+        batch: rows of the end task in a step.
+        rows: how many rows each split and corpus has.
+        dev_gradient: where it takes the gradient of from that weighs objectives: `dev` or `train`;
+            null where it takes none.
+        missing: the corpus that it reads and the data lacks, in a sentence; nothing else is known.
+    """
+
+    stages: tuple[Stage, ...] = ()
+    metric: str = ""
+    batch: int = 0
+    rows: Mapping[str, int] | None = None
+    dev_gradient: str | None = None
+    missing: str | None = None
+
+
+def try_arms(configs: Mapping[str, str], anywhere: bool) -> dict[str, Trial]:
+    """Build each arm as a run would be built, and let go of it; what each said, by name.
+
+    Args:
+        configs: by name of an arm, the composed configuration in YAML.
+        anywhere: whether runs go to other machines, whose devices cannot be tried here.
+
+    Raises:
+        TartanError: an arm cannot be built.
+    """
+    found: dict[str, Trial] = {}
+    for name, text in configs.items():
+        try:
+            found[name] = try_arm(parse(_composed(text)), anywhere)
+        except TartanError as error:
+            raise type(error)(f"arm {name}: {error}") from error
+    return found
+
+
+def try_arm(config: Config, anywhere: bool) -> Trial:
+    """Build one arm. TartanError where it cannot be built."""
+    plugins = discover()
+    if anywhere:
+        config = replace(config, device="cpu", precision="fp32")
+    try:
+        with blamed(plugins):
+            return _describe(config, build(config, plugins))
+    except MissingCorpusError as error:
+        return Trial(missing=str(error))
+
+
+def run_one(config: str, directory: str, files: Mapping[str, str]) -> None:
+    """Run a configuration in YAML; `files` are those of .hydra/, likewise. Raises as `run` does."""
+    extra: dict[str, Any] = {name: OmegaConf.create(text) for name, text in files.items()}
+    run(_composed(config), Path(directory), extra, discover())
+
+
+def answer(
+    work: Callable[..., Any],
+    arguments: Sequence[Any],
+    log: str | None,
+    answers: "connection.Connection[tuple[str, Any], None]",
+) -> None:
+    """Do work in this process, and answer with `done` and its result, or `failed` and a line.
+
+    Args:
+        work: a function of this module.
+        arguments: its arguments.
+        log: the file that all that is printed is added to; None to leave it where it goes.
+        answers: where the answer goes.
+    """
+    os.setpgrp()  # Ctrl-C is for the study, which passes it on
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    if log is not None:
+        _print_to(log)
+    register(discover())
+    status = 0
+    try:
+        answers.send(("done", work(*arguments)))
+    except TartanError as error:
+        if log is not None:
+            print(f"tartan: {told(error)}", file=sys.stderr)
+        answers.send(("failed", told(error)))
+        status = 2
+    except Interrupted as stopped:
+        print(f"tartan: {stopped}", file=sys.stderr)
+        status = stopped.status
+    except Exception as error:
+        traceback.print_exc()
+        reason = " ".join(str(error).split())
+        answers.send(("failed", f"{type(error).__name__}: {reason}"))
+        status = 1
+    sys.stdout.flush()
+    sys.exit(status)
+
+
+def _describe(config: Config, experiment: Experiment) -> Trial:
+    """What a study has to know of an arm that was built."""
+    setup, task = experiment.setup, experiment.task
+    batch = config.primary["batch_size"] * config.accumulate
+    stages, needs = [], Needs.LOSSES
+    for name, options in experiment.stages.items():
+        names = options.select(setup.model)
+        several = len(names) > 1
+        if several:
+            needs |= setup.weighting(options.weighting, names).needs
+        plugin = (options.weighting or config.weighting["plugin"]) if several else None
+        examples = options.steps * batch if options.evaluates else 0
+        stages.append(Stage(name, names, plugin, options.steps, examples))
+    splits = {"train": task.train, "dev": task.dev, "test": task.test, **task.corpora}
+    source = "dev" if setup.probed is setup.dev else "train"
+    return Trial(
+        tuple(stages),
+        experiment.milestones.metric,
+        batch,
+        {name: len(rows) for name, rows in splits.items()},
+        source if Needs.DEV in needs else None,
+    )
+
+
+def _composed(text: str) -> DictConfig:
+    """A configuration from YAML."""
+    composed = OmegaConf.create(text)
+    assert isinstance(composed, DictConfig)
+    return composed
+
+
+def _print_to(log: str) -> None:
+    """Add all that is printed from here on to a file."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.close(file)
+
+
+def _die_with_parent() -> None:
+    """Wait until the process that started this one is no more, then end this one at once.
+
+    A run that went on alone would hold its directory against the study when that is started again.
+    """
+    parent = parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,153 @@
+"""From the directories of a study's runs to its results."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+from tartan.report.record import SUMMARY, read_json
+from tartan.study import notes
+from tartan.study.child import Trial
+from tartan.study.options import StudyOptions
+from tartan.study.plan import Arm, Job
+from tartan.study.results import (
+    FORMAT,
+    ArmResult,
+    Estimate,
+    Pair,
+    Point,
+    RunResult,
+    StudyResults,
+)
+from tartan.study.statistics import EXACT_UP_TO, estimate, holm, least_p, paired_test
+
+
+def collect(
+    options: StudyOptions,
+    arms: Sequence[Arm],
+    trials: Mapping[str, Trial],
+    jobs: Sequence[Job],
+    failed: Mapping[str, str],
+    common: Sequence[str],
+) -> StudyResults:
+    """The results of a study, of what is finished by now.
+
+    Args:
+        options: the study's.
+        arms: its arms.
+        trials: what building each said, by name.
+        jobs: its runs.
+        failed: why runs failed, by place.
+        common: the overrides of all arms, as typed.
+    """
+    metric = trials[arms[0].name].metric
+    order = {arm.name: position for position, arm in enumerate(arms)}
+    jobs = sorted(jobs, key=lambda job: (order[job.arm.name], options.seeds.index(job.seed)))
+    summaries = {job.place: read_json(job.directory / SUMMARY) or {} for job in jobs}
+    runs = [_run(job, summaries[job.place], failed.get(job.place), metric) for job in jobs]
+    pairs = _pairs([arm.name for arm in arms], runs, options, metric)
+    finished = {place: summary for place, summary in summaries.items() if summary}
+    return StudyResults(
+        format=FORMAT,
+        metric=metric,
+        confidence=options.confidence,
+        level=options.level,
+        seeds=tuple(options.seeds),
+        common=tuple(common),
+        budget=notes.budget(trials),
+        splits=notes.splits(trials, metric),
+        arms=tuple(_arm(arm, trials[arm.name], runs, metric, options.confidence) for arm in arms),
+        pairs=pairs,
+        runs=tuple(runs),
+        notes=notes.notes(runs, pairs, trials, finished, options.level),
+    )
+
+
+def _run(job: Job, summary: Mapping[str, Any], error: str | None, metric: str) -> RunResult:
+    """One run, finished or not."""
+    if not summary:
+        status = "failed" if error else "unfinished"
+        return RunResult(job.arm.name, job.seed, job.place, status, error)
+    curve = [
+        Point(one["step"], one["primary_examples"], one["seconds"], one["dev"][metric])
+        for one in summary["evaluations"]
+    ]
+    known = (
+        "dev", "test", "weights", "best_step", "steps", "primary_examples", "seconds",
+        "seconds_per_step", "peak_memory_bytes",
+    )  # fmt: skip
+    return RunResult(
+        job.arm.name,
+        job.seed,
+        job.place,
+        "finished",
+        curve=tuple(curve),
+        **{name: summary[name] for name in known},
+    )
+
+
+def _arm(
+    arm: Arm, trial: Trial, runs: Sequence[RunResult], metric: str, confidence: float
+) -> ArmResult:
+    """One arm's figures over its finished runs."""
+    ours = [run for run in runs if run.arm == arm.name and run.status == "finished"]
+
+    def over(name: str) -> Estimate | None:
+        return estimate([getattr(run, name) for run in ours], confidence)
+
+    def scored(split: str) -> Estimate | None:
+        return estimate([getattr(run, split)[metric] for run in ours], confidence)
+
+    weights = [run.weights or {} for run in ours]
+    examples = over("primary_examples")
+    return ArmResult(
+        name=arm.name,
+        label=arm.label,
+        overrides=arm.own,
+        stages=trial.stages,
+        dev=scored("dev"),
+        test=scored("test"),
+        weights=_means(weights) if weights else None,
+        primary_examples=examples.mean if examples else None,
+        seconds=over("seconds"),
+        seconds_per_step=over("seconds_per_step"),
+        peak_memory_bytes=max((run.peak_memory_bytes or 0 for run in ours), default=None),
+    )
+
+
+def _means(weights: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each objective's weight."""
+    return {name: sum(one[name] for one in weights) / len(weights) for name in weights[0]}
+
+
+def _pairs(
+    names: Sequence[str], runs: Sequence[RunResult], options: StudyOptions, metric: str
+) -> tuple[Pair, ...]:
+    """Every pair of arms that is compared; the one that is lower in the table comes first."""
+    found = {(run.arm, run.seed): run.test[metric] for run in runs if run.test}
+    against = options.against
+    chosen = [
+        (second, first)
+        for first, second in combinations(names, 2)
+        if against is None or against in (first, second)
+    ]
+    chosen = [(b, a) if against == a else (a, b) for a, b in chosen]
+    tested = []
+    for first, second in chosen:
+        seeds = [s for s in options.seeds if (first, s) in found and (second, s) in found]
+        differences = [found[first, s] - found[second, s] for s in seeds]
+        tested.append((first, second, seeds, differences, paired_test(differences)))
+    corrected = holm([1.0 if p is None else p for *_, p in tested])
+    return tuple(
+        Pair(
+            first,
+            second,
+            tuple(seeds),
+            tuple(differences),
+            estimate(differences, options.confidence),
+            p,
+            len(seeds) <= EXACT_UP_TO,
+            None if p is None else adjusted,
+            least_p(len(seeds), len(tested)),
+        )
+        for (first, second, seeds, differences, p), adjusted in zip(tested, corrected, strict=True)
+    )

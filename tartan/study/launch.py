@@ -1,0 +1,154 @@
+"""A study's runs, handed to Hydra's launcher: one after another, over cores, or over a cluster."""
+
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins as HydraPlugins
+from hydra.errors import HydraException
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from tartan.config.hydra_files import hydra_files
+from tartan.config.parse import one_line
+from tartan.errors import ConfigError, suggest
+from tartan.report.record import SUMMARY, read_json
+from tartan.study import child
+from tartan.study.plan import Job, Typed, composing, quoted
+from tartan.study.process import WorkError, apart
+
+LOCAL = ("basic", "joblib", "submitit_local")
+"""Launchers that stay on this machine."""
+
+
+def check_launcher(typed: Typed) -> bool:
+    """Whether the launcher that is asked for goes to other machines. ConfigError if there is none.
+
+    Args:
+        typed: the study's command line.
+    """
+    with composing():
+        loader = GlobalHydra.instance().config_loader()
+        known = loader.get_group_options("hydra/launcher")
+        for text in typed.hydra:
+            name = text.removeprefix("hydra/launcher=")
+            if name != text and name not in known:
+                raise ConfigError(
+                    f"{text}: no such launcher is installed; {suggest(name, known)} "
+                    f"(pip install hydra-{name.split('_')[0]}-launcher)"
+                )
+        launcher = _settings(typed, Path("study")).hydra.runtime.choices["hydra/launcher"]
+    return launcher not in LOCAL
+
+
+def launch(jobs: Sequence[Job], typed: Typed, study: Path) -> dict[str, str]:
+    """Run jobs; of those that failed, why, by their place.
+
+    A job that fails leaves the others alone. Where the launcher itself fails, each job that is not
+    finished by then has its reason.
+
+    Raises:
+        Interrupted: a signal came; the run under way has saved its last step.
+    """
+    with composing():
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        settings = _settings(typed, study)
+        HydraConfig.instance().set_config(settings)
+        launcher = HydraPlugins.instance().instantiate_launcher(
+            hydra_context=HydraContext(hydra.config_loader, _callbacks(settings)),
+            task_function=_Task(len(jobs), os.getpid(), socket.gethostname()),
+            config=settings,
+        )
+        overrides = [[*job.overrides, f"hydra.sweep.subdir={job.place}"] for job in jobs]
+        try:
+            returned = launcher.launch(overrides, initial_job_idx=0)
+        except Exception as error:  # whatever a launcher of others raises
+            reason = f"the launcher failed: {type(error).__name__}: {' '.join(str(error).split())}"
+            return {job.place: reason for job in jobs if not job.finished}
+    failed: dict[str, str] = {}
+    for job, one in zip(jobs, returned, strict=True):
+        try:
+            reason = one.return_value
+        except Exception as error:
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        if reason:
+            failed[job.place] = reason
+    return failed
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What the launcher calls for each job, here or in a process or on a machine of its own.
+
+    Attributes:
+        count: how many jobs there are.
+        pid: the study's process.
+        host: the study's machine.
+    """
+
+    count: int
+    pid: int
+    host: str
+
+    def __call__(self, composed: DictConfig) -> str | None:
+        """Run one job; why it failed, if it did."""
+        settings = HydraConfig.get()
+        directory = Path(settings.runtime.output_dir)
+        name = f"{directory.parent.name} seed {composed.seed}"
+        shown = f"[{settings.job.num + 1}/{self.count}] {name}"
+        print(f"{shown}: begins", flush=True)
+        files = {key: OmegaConf.to_yaml(OmegaConf.create(v)) for key, v in hydra_files().items()}
+        try:
+            apart(
+                child.run_one,
+                OmegaConf.to_yaml(composed),
+                str(directory),
+                files,
+                log=directory.with_suffix(".log"),
+                abandoned=self._abandoned(),
+            )
+        except WorkError as error:
+            with suppress(OSError):
+                directory.rmdir()  # unless something was written
+            print(f"{shown}: failed: {error}", flush=True)
+            return str(error)
+        print(f"{shown}: {_told(read_json(directory / SUMMARY) or {})}", flush=True)
+        return None
+
+    def _abandoned(self) -> Callable[[], bool]:
+        """Whether this process was started by the study's, and that is no more."""
+        if socket.gethostname() == self.host and os.getppid() == self.pid != os.getpid():
+            return lambda: os.getppid() != self.pid
+        return lambda: False
+
+
+def _settings(typed: Typed, study: Path) -> DictConfig:
+    """Hydra's configuration of several runs. ConfigError where an override cannot be used."""
+    hydra = GlobalHydra.instance().hydra
+    assert hydra is not None
+    overrides = [*typed.searchpath, *typed.hydra, f"hydra.sweep.dir={quoted(str(study))}"]
+    try:
+        return hydra.compose_config("config", overrides, run_mode=RunMode.MULTIRUN)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(one_line(error)) from error
+
+
+def _callbacks(settings: DictConfig) -> Any:
+    """Hydra's callbacks, as its configuration has them."""
+    from hydra._internal.callbacks import Callbacks  # noqa: PLC0415 - Hydra offers no other door
+
+    return Callbacks(settings)
+
+
+def _told(summary: Mapping[str, Any]) -> str:
+    """What a finished run came to."""
+    scores = [f"dev {name} {value:.4f}" for name, value in summary["dev"].items()]
+    return f"{', '.join(scores)}, {summary['seconds']:.0f} s"

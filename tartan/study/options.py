@@ -1,0 +1,81 @@
+"""What a study is asked for: `study=...` and `study.<option>=...` on the command line."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig
+
+from tartan.config.parse import options, resolved
+from tartan.errors import ConfigError, suggest
+
+
+@dataclass
+class StudyOptions:
+    """A study.
+
+    Attributes:
+        arms: which, in the order of the table; null for all of `overrides` whose corpora the data
+            has.
+        seeds: how many, from 0 on, or a list of them.
+        dir: the directory that the study leaves its files in; started again, it goes on there.
+        against: an arm that each other one is compared with; null to compare all with one another.
+        confidence: of the intervals, 0 to 1.
+        level: below which a corrected p is called significant, 0 to 1.
+        overrides: by arm, the overrides that make it what it is.
+        labels: by arm, what tables call it.
+    """
+
+    arms: list[str] | None = None
+    seeds: Any = 8
+    dir: str = "study"
+    against: str | None = None
+    confidence: float = 0.95
+    level: float = 0.05
+    overrides: dict[str, list[str]] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Root:
+    """What the study's part of the command line is composed into."""
+
+    study: StudyOptions = field(default_factory=StudyOptions)
+
+
+def register() -> None:
+    """Make the study's options known to Hydra."""
+    ConfigStore.instance().store(name="study_schema", node=Root, provider="tartan")
+
+
+def parse(composed: DictConfig) -> StudyOptions:
+    """The typed options, with a list of seeds. ConfigError where they cannot be used."""
+    found = options(StudyOptions, resolved(composed)["study"], "study")
+    for name in ("confidence", "level"):
+        if not 0 < getattr(found, name) < 1:
+            raise ConfigError(f"study.{name}={getattr(found, name)}: give a share, 0 to 1")
+    chosen = list(found.overrides) if found.arms is None else found.arms
+    if not chosen:
+        raise ConfigError("study.arms=[]: name at least one arm")
+    for name in chosen if found.against is None else [*chosen, found.against]:
+        if name not in found.overrides:
+            raise ConfigError(f"study: no arm '{name}'; {suggest(name, found.overrides)}")
+    if len(set(chosen)) < len(chosen):
+        raise ConfigError(f"study.arms={chosen}: name each arm once")
+    if found.against is not None and found.against not in chosen:
+        raise ConfigError(f"study.against={found.against}: it is not among study.arms")
+    return replace(found, seeds=_seeds(found.seeds))
+
+
+def _seeds(given: Any) -> list[int]:
+    """The seeds. ConfigError where they are none."""
+    if isinstance(given, int) and not isinstance(given, bool) and given > 0:
+        return list(range(given))
+    if (
+        isinstance(given, list)
+        and given
+        and all(isinstance(seed, int) and seed >= 0 for seed in given)
+        and len(set(given)) == len(given)
+    ):
+        return given
+    raise ConfigError(f"study.seeds={given}: give how many, at least 1, or a list of them")

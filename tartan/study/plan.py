@@ -1,0 +1,225 @@
+"""From a study's overrides to its runs: one ordinary run for each arm and seed."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from hydra import compose, initialize_config_module
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+
+from tartan.config.overrides import accept
+from tartan.config.parse import resolved
+from tartan.config.resume import differing_keys
+from tartan.errors import CheckpointError, ConfigError, NoSuchOptionError
+from tartan.report.record import CONFIG, SUMMARY
+from tartan.study.options import StudyOptions, parse
+
+OWN = {
+    "run_dir": "study.dir=... says where a study is",
+    "seed": "study.seeds=... says which seeds a study has",
+    "resume": "a study goes on in its study.dir",
+}
+"""Options that a study gives its runs itself, and what to say instead."""
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A study's command line.
+
+    Attributes:
+        study: overrides of the study itself.
+        hydra: of Hydra's own settings: the launcher.
+        runs: of every arm.
+        search: a further directory of configurations.
+    """
+
+    study: Sequence[str]
+    hydra: Sequence[str]
+    runs: Sequence[str]
+    search: str | None = None
+
+    @classmethod
+    def split(cls, overrides: Iterable[str], search: str | None = None) -> "Typed":
+        """Sort overrides by whom they are for. ConfigError where one is none, or is refused."""
+        parts: dict[str, list[str]] = {"study": [], "hydra": [], "runs": []}
+        for text in overrides:
+            key = _key(text)
+            if key in OWN:
+                raise ConfigError(f"'{text}': {OWN[key]}")
+            head = re.split(r"[./]", key)[0]
+            parts[head if head in ("study", "hydra") else "runs"].append(text)
+        return cls(**parts, search=search)
+
+    @cached_property
+    def searchpath(self) -> list[str]:
+        """The further directory, as an override of Hydra's."""
+        return [] if self.search is None else [f"hydra.searchpath=[file://{self.search}]"]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One arm.
+
+    Attributes:
+        name: its name, and its directory's.
+        label: what tables call it.
+        own: the overrides that make it what it is.
+        overrides: all of them, those of every arm first, as Hydra takes them.
+    """
+
+    name: str
+    label: str
+    own: tuple[str, ...]
+    overrides: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a study.
+
+    Attributes:
+        arm: its arm.
+        seed: its seed.
+        study: the study's directory, absolute.
+        search: a further directory of configurations.
+    """
+
+    arm: Arm
+    seed: int
+    study: Path
+    search: Sequence[str] = ()
+
+    @property
+    def place(self) -> str:
+        """Its directory, relative to the study's."""
+        return f"{self.arm.name}/seed{self.seed}"
+
+    @property
+    def directory(self) -> Path:
+        """Its directory."""
+        return self.study / self.place
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is complete."""
+        return (self.directory / SUMMARY).is_file()
+
+    @property
+    def overrides(self) -> list[str]:
+        """What makes it an ordinary run."""
+        return [*self.arm.overrides, f"seed={self.seed}", f"run_dir={quoted(str(self.directory))}"]
+
+    def compose(self) -> DictConfig:
+        """Its configuration, inside `composing`."""
+        return compose("config", overrides=[*self.search, *self.overrides])
+
+    def check(self) -> None:
+        """CheckpointError where its directory has a run of another configuration."""
+        if not (self.directory / CONFIG).is_file():
+            return
+        composed = self.compose()
+        keys = differing_keys(resolved(composed), self.directory)
+        if keys and (self.finished or not composed.resume_changed):
+            raise CheckpointError(
+                f"{self.directory} has a run of another configuration ({', '.join(keys)} differ): "
+                "give the same one to go on with the study, choose another study.dir, or remove "
+                "that directory"
+            )
+
+
+def composing() -> "initialize_config_module":
+    """The context in which configurations are composed."""
+    return initialize_config_module("tartan.configs", job_name="tartan", version_base="1.3")
+
+
+def read_options(typed: Typed) -> StudyOptions:
+    """The study's own options. ConfigError where they cannot be used."""
+    accepted = accept(typed.study, "study", typed.search)
+    with composing():
+        return parse(compose("study", overrides=[*typed.searchpath, *accepted]))
+
+
+def arms(options: StudyOptions, typed: Typed) -> list[Arm]:
+    """The arms that are asked for; an override of all applies to those that have its option.
+
+    Raises:
+        ConfigError: an override that cannot be used, or that no arm has a use for.
+    """
+    names = options.arms or list(options.overrides)
+    found: list[Arm] = []
+    used: set[str] = set()
+    missing: dict[str, NoSuchOptionError] = {}
+    for name in names:
+        own = tuple(options.overrides[name])
+        _check_own(name, own)
+        accepted, kept, refused = _accept(name, typed, own)
+        used |= set(kept)
+        for text, error in refused.items():
+            if text not in missing or "did you mean" in str(error):
+                missing[text] = error
+        found.append(Arm(name, options.labels.get(name, name), own, tuple(accepted)))
+    for text in typed.runs:
+        if text not in used:
+            raise missing.get(text) or ConfigError(
+                f"'{text}' is set by every arm: choose arms by study.arms=[...], or change "
+                f"study.overrides.{names[0]}"
+            )
+    return found
+
+
+def jobs(chosen: Sequence[Arm], options: StudyOptions, typed: Typed) -> list[Job]:
+    """The runs, seed by seed, so that a study that is under way compares as many as it can."""
+    study = Path(options.dir).absolute()
+    return [Job(arm, seed, study, typed.searchpath) for seed in options.seeds for arm in chosen]
+
+
+def quoted(text: str) -> str:
+    """A value as Hydra's grammar takes it."""
+    return text if re.fullmatch(r"[\w./-]+", text) else "'" + text.replace("'", "\\'") + "'"
+
+
+def _accept(
+    name: str, typed: Typed, own: Sequence[str]
+) -> tuple[list[str], list[str], Mapping[str, NoSuchOptionError]]:
+    """An arm's overrides as Hydra takes them; which of all arms' are among them, and which not."""
+    keys = {_key(text) for text in own}
+    common = [text for text in typed.runs if _key(text) not in keys]
+    refused: dict[str, NoSuchOptionError] = {}
+    while True:
+        try:
+            return accept([*common, *own], search=typed.search), common, refused
+        except NoSuchOptionError as error:
+            absent = [text for text in common if _key(text) == error.key]
+            if not absent:
+                raise ConfigError(f"arm {name}: {error}") from error
+            refused |= dict.fromkeys(absent, error)
+            common = [text for text in common if text not in absent]
+        except ConfigError as error:
+            raise ConfigError(f"arm {name}: {error}") from error
+
+
+def _check_own(name: str, own: Iterable[str]) -> None:
+    """ConfigError where an arm cannot be a directory, or sets what the study gives its runs."""
+    if not re.fullmatch(r"[\w.-]+", name) or name.startswith("."):
+        raise ConfigError(f"arm '{name}' names a directory: give letters, digits, '_' and '-'")
+    for text in own:
+        if (key := _key(text)) in OWN or key.split(".")[0] in ("hydra", "study"):
+            raise ConfigError(f"arm {name}: '{text}' is no override of an arm")
+
+
+def _key(text: str) -> str:
+    """The key or group that an override sets. ConfigError if it is none."""
+    try:
+        override = OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        raise ConfigError(
+            f"'{text}' is no override: write name=value, in quotes where the value has spaces "
+            "or brackets"
+        ) from error
+    if override.is_sweep_override():
+        raise ConfigError(f"'{text}' is several values: make an arm of each, study.overrides.<arm>")
+    return str(override.key_or_group)

@@ -1,0 +1,91 @@
+"""Processes of their own for a study's work, from the side that waits for them."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import connection
+from pathlib import Path
+from typing import Any
+
+from tartan.errors import Interrupted
+from tartan.study import child
+from tartan.train.interrupt import Interrupts
+
+
+class WorkError(Exception):
+    """Work that failed, in a line."""
+
+
+def apart(
+    work: Callable[..., Any],
+    *arguments: Any,
+    log: Path | None = None,
+    abandoned: Callable[[], bool] = lambda: False,
+) -> Any:
+    """Do work of `child` in a process of its own, and wait for it.
+
+    Args:
+        work: a function of `child`.
+        arguments: its arguments.
+        log: the file that what it prints is added to.
+        abandoned: asked every second; where true, the work is stopped.
+
+    Returns:
+        What the work returns.
+
+    Raises:
+        WorkError: it failed, or its process ended without an answer.
+        Interrupted: a signal came; it was passed on, and the work has stopped.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([child.__name__])
+    answers, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=child.answer, args=(work, arguments, log and str(log), theirs))
+    with Interrupts():
+        with _known_start_method():
+            process.start()
+        theirs.close()
+        try:
+            while not connection.wait([process.sentinel, answers], timeout=1):
+                if abandoned():
+                    raise Interrupted(signal.SIGTERM)
+            kind, result = _received(answers)
+            process.join()
+        except Interrupted:
+            if process.pid is not None:
+                os.kill(process.pid, signal.SIGTERM)
+                process.join()
+            raise
+    if kind == "done":
+        return result
+    raise WorkError(result if kind == "failed" else _ended(process.exitcode or 0, log))
+
+
+@contextmanager
+def _known_start_method() -> Iterator[None]:
+    """Hide a start method that the server of forks does not know from processes it starts.
+
+    A process takes up the method of the one that starts it, and joblib's workers have their own.
+    """
+    before = multiprocessing.get_start_method(allow_none=True)
+    multiprocessing.set_start_method("forkserver", force=True)
+    try:
+        yield
+    finally:
+        multiprocessing.set_start_method(before, force=True)
+
+
+def _received(answers: "connection.Connection[None, tuple[str, Any]]") -> tuple[str, Any]:
+    """What a process answered; nothing where it ended before."""
+    try:
+        return answers.recv()
+    except EOFError:
+        return "", None
+
+
+def _ended(status: int, log: Path | None) -> str:
+    """How a process ended without an answer."""
+    how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with {status}"
+    return f"its process {how}{f'; {log} has what it printed' if log else ''}"

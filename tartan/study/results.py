@@ -1,0 +1,219 @@
+"""What a study came to: study.json, and everything that a page of it shows.
+
+All values are plain: numbers, texts, lists and maps of them; what is not known is null. Metrics are
+as in summary.json (macro-F1 of 0.71, not 71), times are in seconds, memory is in bytes. Directories
+are relative to the study's own.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+FILE = "study.json"
+FORMAT = 1
+"""Rises when a reader of study.json has to change."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """An evaluation on dev, of a learning curve.
+
+    Attributes:
+        step: of the run.
+        primary_examples: rows of the end task that had been trained on, repetitions counted.
+        seconds: spent on training steps until then, evaluations and checkpoints left out.
+        value: the study's metric on dev.
+    """
+
+    step: int
+    primary_examples: int
+    seconds: float
+    value: float
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One run: what summary.json says, and its learning curve.
+
+    Attributes:
+        arm: its arm's name.
+        seed: its seed.
+        directory: where it is.
+        status: `finished`, `failed` or `unfinished`; all below but `error` is known of finished
+            runs alone.
+        error: why it failed, in a line.
+        dev: every metric of the end task on dev, of the model that was best there.
+        test: the same on test, read once, at the end.
+        weights: each objective's weight at the end of the last stage that weighed several.
+        best_step: the step that the best model is of.
+        steps: all that were taken.
+        primary_examples: rows of the end task that were trained on, repetitions counted.
+        seconds: spent on training, evaluations and checkpoints included.
+        seconds_per_step: of a step alone.
+        peak_memory_bytes: of the device where it counts them, else of the process.
+        curve: evaluations on dev, in order.
+    """
+
+    arm: str
+    seed: int
+    directory: str
+    status: str
+    error: str | None = None
+    dev: Mapping[str, float] | None = None
+    test: Mapping[str, float] | None = None
+    weights: Mapping[str, float] | None = None
+    best_step: int | None = None
+    steps: int | None = None
+    primary_examples: int | None = None
+    seconds: float | None = None
+    seconds_per_step: float | None = None
+    peak_memory_bytes: int | None = None
+    curve: Sequence[Point] = ()
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A sample's mean and how sure it is.
+
+    Attributes:
+        n: how many values there are.
+        mean: their mean.
+        std: their standard deviation, with n - 1; null for fewer than two.
+        low: lower end of the mean's bootstrap interval; null for fewer than two values.
+        high: upper end.
+    """
+
+    n: int
+    mean: float
+    std: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of an arm's schedule.
+
+    Attributes:
+        name: of the stage.
+        objectives: which train in it.
+        weighting: what weighs them; null where there is one.
+        steps: its budget.
+        primary_examples: how many rows of the end task it may train on.
+    """
+
+    name: str
+    objectives: Sequence[str]
+    weighting: str | None
+    steps: int
+    primary_examples: int
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """One arm; figures are over its finished runs, and null where there are none.
+
+    Attributes:
+        name: as `study.arms` names it, and its directory.
+        label: what a page calls it.
+        overrides: what makes it different from the other arms.
+        stages: its schedule.
+        dev: the study's metric on dev.
+        test: the study's metric on test.
+        weights: each objective's weight, mean over runs.
+        primary_examples: rows of the end task trained on, mean over runs.
+        seconds: of training.
+        seconds_per_step: of a step.
+        peak_memory_bytes: the largest.
+    """
+
+    name: str
+    label: str
+    overrides: Sequence[str]
+    stages: Sequence[Stage]
+    dev: Estimate | None
+    test: Estimate | None
+    weights: Mapping[str, float] | None
+    primary_examples: float | None
+    seconds: Estimate | None
+    seconds_per_step: Estimate | None
+    peak_memory_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two arms on the same seeds: test metric of the first minus that of the second.
+
+    Attributes:
+        first: an arm's name.
+        second: another's.
+        seeds: those that both finished.
+        differences: of each seed.
+        difference: their mean and its bootstrap interval; null without seeds.
+        p: two-sided, of the paired permutation test; null for fewer than two seeds.
+        exact: whether all exchanges within pairs were tried, not a sample of them.
+        corrected: p by Holm's correction over all pairs of the study.
+        least: the smallest corrected p that so many seeds and pairs allow.
+    """
+
+    first: str
+    second: str
+    seeds: Sequence[int]
+    differences: Sequence[float]
+    difference: Estimate | None
+    p: float | None
+    exact: bool
+    corrected: float | None
+    least: float
+
+
+@dataclass(frozen=True)
+class SplitUse:
+    """What a split of the end task was used for.
+
+    Attributes:
+        split: `train`, `dev`, `test` or a corpus.
+        rows: how many it has.
+        used_for: a sentence.
+    """
+
+    split: str
+    rows: int
+    used_for: str
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """A whole study.
+
+    Attributes:
+        format: `FORMAT`.
+        metric: what is compared; dev chose the best model by it.
+        confidence: of the intervals.
+        level: below which a corrected p is called significant.
+        seeds: of every arm.
+        common: overrides that all arms share, as typed.
+        budget: what the arms have in common and where they differ, in sentences.
+        splits: which split was used for what.
+        arms: in the order of the table.
+        pairs: of arms, in the order of the table.
+        runs: all, finished or not.
+        notes: what a reader has to know, a sentence each: too few seeds, runs that failed.
+    """
+
+    format: int
+    metric: str
+    confidence: float
+    level: float
+    seeds: Sequence[int]
+    common: Sequence[str]
+    budget: Sequence[str]
+    splits: Sequence[SplitUse]
+    arms: Sequence[ArmResult]
+    pairs: Sequence[Pair]
+    runs: Sequence[RunResult]
+    notes: Sequence[str]
+
+    def plain(self) -> dict[str, Any]:
+        """As study.json holds it."""
+        return asdict(self)

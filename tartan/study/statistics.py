@@ -1,0 +1,100 @@
+"""What arms on the same seeds say: estimates, paired tests, corrections. Pure functions."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from tartan.study.results import Estimate
+
+RESAMPLES = 9999
+EXACT_UP_TO = 14
+"""With so many pairs, all 2**n exchanges within them are tried; with more, a sample."""
+
+
+def estimate(values: Sequence[float], confidence: float = 0.95) -> Estimate | None:
+    """Mean, standard deviation (n - 1) and bootstrap interval of the mean; None of no values.
+
+    The interval is bias-corrected and accelerated (Efron, 1987; `scipy.stats.bootstrap`); it does
+    not depend on the values' order. Of two values or a sample whose correction is undefined it is
+    the percentile interval; of values that are all alike, their value.
+
+    Args:
+        values: of independent runs.
+        confidence: of the interval, 0 to 1.
+    """
+    if not values:
+        return None
+    sample = np.sort(np.asarray(values, dtype=float))
+    mean = float(sample.mean())
+    if len(sample) == 1:
+        return Estimate(1, mean, None, None, None)
+    low, high = _interval(sample, confidence)
+    return Estimate(len(sample), mean, float(sample.std(ddof=1)), low, high)
+
+
+def paired_test(differences: Sequence[float]) -> float | None:
+    """The two-sided p of a paired permutation test of the mean; None of fewer than two pairs.
+
+    If the arms of a pair are alike, their difference is as likely as its opposite: the p is the
+    share of all exchanges within pairs (`scipy.stats.permutation_test`) whose mean is as far from
+    0. It is exact for up to `EXACT_UP_TO` pairs, and never below `least_p`.
+    """
+    sample = np.sort(np.asarray(differences, dtype=float))
+    if len(sample) < 2:
+        return None
+    found = stats.permutation_test(
+        (sample, np.zeros_like(sample)),
+        lambda first, second, axis: np.mean(first - second, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=2**EXACT_UP_TO,
+        rng=np.random.default_rng(0),
+    )
+    return float(found.pvalue)
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """Holm's (1979) step-down correction of p values of one family, in their order."""
+    count = len(values)
+    corrected = [1.0] * count
+    worst = 0.0
+    for rank, index in enumerate(sorted(range(count), key=values.__getitem__)):
+        worst = max(worst, min(1.0, (count - rank) * values[index]))
+        corrected[index] = worst
+    return corrected
+
+
+def least_p(pairs: int, comparisons: int) -> float:
+    """The smallest corrected p that an exact two-sided paired test can give.
+
+    Args:
+        pairs: seeds that both arms have.
+        comparisons: pairs of arms that are corrected for.
+    """
+    return min(1.0, comparisons * 2.0 ** (1 - pairs)) if pairs else 1.0
+
+
+def seeds_needed(level: float, comparisons: int) -> int:
+    """The fewest seeds with which a corrected p can be below a level."""
+    needed = math.floor(math.log2(comparisons / level)) + 1
+    return next(n for n in range(max(needed - 1, 2), needed + 3) if least_p(n, comparisons) < level)
+
+
+def _interval(sample: np.ndarray, confidence: float) -> tuple[float, float]:
+    """The bootstrap interval of the mean of at least two sorted values, [n]."""
+    if sample[0] == sample[-1]:
+        return float(sample[0]), float(sample[0])
+    for method in ("BCa", "percentile") if len(sample) > 2 else ("percentile",):
+        found = stats.bootstrap(
+            (sample,),
+            np.mean,
+            confidence_level=confidence,
+            n_resamples=RESAMPLES,
+            method=method,
+            rng=np.random.default_rng(0),
+        ).confidence_interval
+        if math.isfinite(found.low) and math.isfinite(found.high):
+            break
+    return float(found.low), float(found.high)

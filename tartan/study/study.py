@@ -1,0 +1,116 @@
+"""One study: check every arm, run what is not finished, write the tables."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from omegaconf import OmegaConf
+from rich.console import Console
+
+from tartan.config.lock import locked
+from tartan.errors import ConfigError, TartanError
+from tartan.files import write_text
+from tartan.report.record import write_json
+from tartan.study import child, tables
+from tartan.study.collect import collect
+from tartan.study.launch import check_launcher, launch
+from tartan.study.options import StudyOptions
+from tartan.study.plan import Arm, Job, Typed, arms, composing, jobs, read_options
+from tartan.study.process import WorkError, apart
+from tartan.study.results import FILE, StudyResults
+
+
+def study(typed: Typed) -> StudyResults:
+    """Do a study, or go on with it; all runs but those that failed are finished.
+
+    Raises:
+        TartanError: it is refused; nothing has been written.
+        Interrupted: a signal came; what was finished by then is in the tables.
+    """
+    options = read_options(typed)
+    anywhere = check_launcher(typed)
+    chosen, trials, absent = _tried(options, typed, anywhere)
+    planned = jobs(chosen, options, typed)
+    directory = _directory(options)
+    with composing():
+        for job in planned:
+            job.check()
+    with locked(directory, "study.dir"):
+        for line in absent:
+            print(line)
+        failed: dict[str, str] = {}
+        try:
+            failed = _launched(planned, typed, directory)
+        finally:
+            results = collect(options, chosen, trials, planned, failed, typed.runs)
+            results = replace(results, notes=(*results.notes, *absent))
+            _write(results, directory)
+    _show(results, options.dir)
+    return results
+
+
+def _tried(
+    options: StudyOptions, typed: Typed, anywhere: bool
+) -> tuple[list[Arm], Mapping[str, child.Trial], list[str]]:
+    """The arms that the data allows, what building them said, and which were left out."""
+    chosen = arms(options, typed)
+    with composing():
+        texts = {
+            arm.name: OmegaConf.to_yaml(
+                Job(arm, options.seeds[0], Path("study"), typed.searchpath).compose()
+            )
+            for arm in chosen
+        }
+    try:
+        trials: Mapping[str, child.Trial] = apart(child.try_arms, texts, anywhere)
+    except WorkError as error:
+        raise TartanError(str(error)) from error
+    absent = {name: trial.missing for name, trial in trials.items() if trial.missing}
+    for name, missing in absent.items():
+        if options.arms is not None or name == options.against:
+            raise ConfigError(f"arm {name}: {missing}")
+    kept = [arm for arm in chosen if arm.name not in absent]
+    if not kept:
+        raise ConfigError(f"no arm is left: {'; '.join(map(str, absent.values()))}")
+    lines = [f"Arm {name} is left out: {missing}." for name, missing in absent.items()]
+    return kept, {arm.name: trials[arm.name] for arm in kept}, lines
+
+
+def _launched(planned: Sequence[Job], typed: Typed, directory: Path) -> dict[str, str]:
+    """Run what is not finished; why runs failed, by place."""
+    todo = [job for job in planned if not job.finished]
+    done = len(planned) - len(todo)
+    print(f"{len(planned)} runs in {directory}: {done} finished, {len(todo)} to do", flush=True)
+    return launch(todo, typed, directory) if todo else {}
+
+
+def _directory(options: StudyOptions) -> Path:
+    """The study's directory, absolute. ConfigError if it is a file."""
+    directory = Path(options.dir).absolute()
+    for path in (directory, *directory.parents):
+        if path.exists() and not path.is_dir():
+            raise ConfigError(f"study.dir={options.dir}: {path} is a file; give a directory")
+    return directory
+
+
+def _write(results: StudyResults, directory: Path) -> None:
+    """Write study.json, study.md and the CSV files."""
+    write_json(directory / FILE, results.plain())
+    write_text(directory / "study.md", tables.markdown(results))
+    for name, text in tables.csv_files(results).items():
+        write_text(directory / name, text)
+
+
+def _show(results: StudyResults, place: str) -> None:
+    """Show the tables and what to know."""
+    console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = 160  # a file's lines may be long, and are read with the table whole
+    for table in tables.tables(results):
+        console.print(table)
+    for note in results.notes:
+        console.print(note, markup=False)
+    console.print(
+        f"in {place}: {FILE}, study.md, study.csv, pairs.csv, runs.csv, <arm>/seed<k>/",
+        markup=False,
+    )

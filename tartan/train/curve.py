@@ -1,0 +1,39 @@
+"""A run's learning curve: what had been spent on the end task at each evaluation on dev."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tartan.train.progress import Progress
+from tartan.train.stage import StageOptions
+from tartan.train.trainer import rested
+
+
+def evaluations(
+    progress: Progress, stages: Mapping[str, StageOptions], rows: int
+) -> list[dict[str, Any]]:
+    """Every evaluation of a run on dev, in order.
+
+    Args:
+        progress: how far the run is.
+        stages: its schedule.
+        rows: of the end task, in a step that trains it.
+
+    Returns:
+        For each: `step`; `primary_examples`, rows of the end task trained on until then,
+        repetitions counted; `seconds` spent on steps until then; and `dev`, metrics by name.
+    """
+    names = list(stages)
+    found = []
+    for record, seconds in zip(progress.records, progress.times, strict=True):
+        dev = {k.removeprefix("eval/"): v for k, v in record.items() if k.startswith("eval/")}
+        if dev:
+            before = list(stages.items())[: names.index(str(record["stage"]))]
+            step = int(record["step"])
+            seen = (step - rested(before)) * rows
+            found.append({"step": step, "primary_examples": seen, "seconds": seconds, "dev": dev})
+    return found
+
+
+def primary_examples(progress: Progress, stages: Mapping[str, StageOptions], rows: int) -> int:
+    """How many rows of the end task a finished run trained on; arguments as in `evaluations`."""
+    return (progress.step - rested(stages.items())) * rows

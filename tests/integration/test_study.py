@@ -1,0 +1,230 @@
+"""Studies, as typed: real runs in real processes, killed for real."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.command import Answer, records, summary, write_task
+from support.studies import TINY, results, untimed
+from tartan.config.lock import locked
+from tartan.study.results import FORMAT
+
+
+def wait_for(file: Path, process: "subprocess.Popen[str] | None" = None) -> None:
+    """Wait until a file has something in it, or a process has ended."""
+    while not (file.exists() and file.stat().st_size):
+        if process is not None and process.poll() is not None:
+            return
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An undisturbed study."""
+    from tartan.cli import main  # noqa: PLC0415 - as a user starts it
+
+    study = tmp_path_factory.mktemp("whole") / "study"
+    assert main(["study", *TINY, f"study.dir={study}"]) == 0
+    return study
+
+
+def test_a_study_leaves_a_run_in_each_place_and_its_tables(whole: Path):
+    found = results(whole)
+    assert found["format"] == FORMAT
+    assert [run["directory"] for run in found["runs"]] == [
+        "finetune/seed0", "finetune/seed1", "mt/seed0", "mt/seed1",
+    ]  # fmt: skip
+    for run in found["runs"]:
+        said = summary(whole / run["directory"])
+        assert run["status"] == "finished"
+        assert (run["dev"], run["test"]) == (said["dev"], said["test"])
+        assert (whole / run["directory"] / "model").is_dir()
+        assert "best model" in (whole / f"{run['directory']}.log").read_text()
+    (pair,) = found["pairs"]
+    assert (pair["first"], pair["second"], pair["seeds"]) == ("mt", "finetune", [0, 1])
+    scores = {(run["arm"], run["seed"]): run["test"]["macro_f1"] for run in found["runs"]}
+    assert pair["differences"] == [scores["mt", s] - scores["finetune", s] for s in (0, 1)]
+    assert not list(whole.glob("**/.lock"))
+
+
+def test_a_run_of_a_study_is_an_ordinary_run(whole: Path, tartan: Callable[..., Answer]):
+    """Its overrides make the same run again."""
+    overrides = (whole / "mt/seed1/.hydra/overrides.yaml").read_text().splitlines()
+    typed = [line.removeprefix("- ").strip("'") for line in overrides if "run_dir" not in line]
+    assert tartan("run", *typed, "run_dir=again").status == 0
+    assert records(Path("again")) == records(whole / "mt/seed1")
+
+
+def test_a_studys_tables_say_what_its_results_say(whole: Path):
+    found, text = results(whole), (whole / "study.md").read_text()
+    with (whole / "study.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    with (whole / "runs.csv").open() as file:
+        assert [row["directory"] for row in csv.DictReader(file)] == [
+            run["directory"] for run in found["runs"]
+        ]
+    for arm, row in zip(found["arms"], rows, strict=True):
+        assert float(row["test_mean"]) == arm["test"]["mean"]
+        assert f"{arm['test']['mean']:.4f} ± {arm['test']['std']:.4f}" in text
+    assert "Too few seeds: a two-sided paired test of 2 seeds, corrected for 1 comparison" in text
+    assert "for one below 0.05, 6 seeds are needed" in text
+    assert "* test (16 rows): read once in each run" in text
+    assert "* dev (16 rows): early stopping" in text
+
+
+def test_arms_have_one_budget_of_the_end_tasks_rows(whole: Path):
+    found = results(whole)
+    budgets = [sum(s["primary_examples"] for s in arm["stages"]) for arm in found["arms"]]
+    assert budgets == [9 * 8, 9 * 8]
+    assert not any("budget" in note for note in found["notes"])
+    for run in found["runs"]:
+        assert [point["primary_examples"] for point in run["curve"]] == [24, 48, 72]
+        assert [point["step"] for point in run["curve"]] == [3, 6, 9]
+        seconds = [point["seconds"] for point in run["curve"]]
+        assert seconds == sorted(seconds)
+        assert seconds[0] > 0
+
+
+def test_a_study_that_is_complete_runs_nothing_again(whole: Path, tartan: Callable[..., Answer]):
+    before, results_before = (whole / "mt/seed0/summary.json").stat(), results(whole)
+    answer = tartan("study", *TINY, f"study.dir={whole}")
+    assert answer.status == 0
+    assert "4 finished, 0 to do" in answer.out
+    assert (whole / "mt/seed0/summary.json").stat().st_mtime_ns == before.st_mtime_ns
+    assert results(whole) == results_before
+
+
+def test_another_configuration_is_refused(whole: Path, tartan: Callable[..., Answer]):
+    answer = tartan("study", *TINY, f"study.dir={whole}", "batch_size=4")
+    assert answer.status == 2
+    assert answer.err.startswith(f"tartan: {whole}/finetune/seed0 has a run of another config")
+    assert "choose another study.dir, or remove that directory" in answer.err
+    assert len(answer.err.splitlines()) == 1
+
+
+def test_a_study_that_was_killed_ends_with_the_same_table(
+    whole: Path,
+    spawn: Callable[..., "subprocess.Popen[str]"],
+    tartan: Callable[..., Answer],
+    tmp_path: Path,
+):
+    """Killed in its second run; that dies with it, and holds nothing against the next one."""
+    process = spawn("study", *TINY, "study.dir=killed")
+    wait_for(tmp_path / "killed/mt/seed0/metrics.jsonl", process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (tmp_path / "killed/study.json").exists()
+    again = tartan("study", *TINY, "study.dir=killed")
+    assert again.status == 0
+    assert "1 finished, 3 to do" in again.out
+    assert untimed(tmp_path / "killed") == untimed(whole)
+
+
+def test_ctrl_c_saves_the_run_under_way(tartan: Callable[..., Answer], tmp_path: Path):
+    first = tmp_path / "study/finetune/seed0"
+
+    def interrupt() -> None:
+        wait_for(first / "metrics.jsonl")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    answer = tartan("study", *TINY, "steps=2000", "eval.patience=0")
+    thread.join()
+    assert answer.status == 130
+    assert answer.err == "tartan: stopped by SIGINT; to go on, give the same command\n"
+    assert list(first.glob("checkpoints/checkpoint-*"))
+    assert {run["status"] for run in results(tmp_path / "study")["runs"]} == {"unfinished"}
+
+
+def test_a_broken_run_is_named_the_others_go_on_and_it_is_tried_again(
+    tmp_path: Path, tartan: Callable[..., Answer]
+):
+    """What breaks it is that its directory is in use."""
+    with locked(tmp_path / "study/mt/seed1"):
+        broken = tartan("study", *TINY)
+    assert broken.status == 1
+    assert broken.err == (
+        "tartan: 1 of 4 runs failed (mt/seed1): give the same command to try them again\n"
+    )
+    found = {run["directory"]: run for run in results(tmp_path / "study")["runs"]}
+    assert found.pop("mt/seed1")["error"].startswith(
+        f"{tmp_path}/study/mt/seed1 is in use by process "
+    )
+    assert {run["status"] for run in found.values()} == {"finished"}
+    assert "mt/seed1 failed: " in (tmp_path / "study/study.md").read_text()
+    mended = tartan("study", *TINY)
+    assert mended.status == 0
+    assert "3 finished, 1 to do" in mended.out
+    assert {run["status"] for run in results(tmp_path / "study")["runs"]} == {"finished"}
+
+
+def test_joblib_spreads_the_runs_over_cores(
+    whole: Path, tartan: Callable[..., Answer], tmp_path: Path
+):
+    launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    answer = tartan("study", *TINY, "study.dir=spread", *launcher)
+    assert answer.status == 0, answer.err
+    assert untimed(tmp_path / "spread") == untimed(whole)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["data=jsonl", "data.dir=nowhere"],
+         "tartan: arm finetune: nowhere: no such directory: set data.dir=... to the task's "
+         "directory\n"),
+        (["hydra/launcher=slurm"],
+         "tartan: hydra/launcher=slurm: no such launcher is installed; choose from: basic, joblib "
+         "(pip install hydra-slurm-launcher)\n"),
+        (["study.arms=[dapt]"],
+         "tartan: arm dapt: objective dapt reads the domain corpus, which demo lacks: add a "
+         "domain.txt, one passage a line, or leave the objective out\n"),
+        (["--multirun"], "tartan: a study is several runs already: leave -m out\n"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_is_refused_before_any_run(
+    overrides: list[str], said: str, tmp_path: Path, tartan: Callable[..., Answer]
+):
+    answer = tartan("study", *overrides)
+    assert (answer.status, answer.err) == (2, said)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_dapt_is_left_out_where_there_is_no_domain_corpus(
+    tmp_path: Path, tartan: Callable[..., Answer]
+):
+    from tartan.study import study as module  # noqa: PLC0415
+    from tartan.study.plan import Typed  # noqa: PLC0415
+
+    write_task(tmp_path / "data", domain="green is a colour\n" * 3)
+    tartan("study", "--help")  # makes plugins known
+    small = ["data=jsonl", "model.layers=1", "device=cpu"]
+    for directory, kept in (("data", 5), ("none", 4)):
+        if directory == "none":
+            write_task(tmp_path / "none")
+        typed = Typed.split([*small, f"data.dir={directory}"])
+        found, _, absent = module._tried(module.read_options(typed), typed, anywhere=False)
+        assert len(found) == kept
+        assert len(absent) == 5 - kept
+
+
+def test_help_says_what_there_is(tartan: Callable[..., Answer]):
+    answer = tartan("study", "--help")
+    assert answer.status == 0
+    for text in ("study.seeds=", "study.overrides.meta=", "hydra/launcher=joblib"):
+        assert text in answer.out
+
+
+def test_study_json_is_plain(whole: Path):
+    """It is read back as it was written, without anything that JSON has no word for."""
+    text = (whole / "study.json").read_text()
+    assert json.loads(text, parse_constant=pytest.fail)
