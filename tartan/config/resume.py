@@ -17,7 +17,7 @@ from tartan.config.schema import Config
 from tartan.errors import CheckpointError, ConfigError
 from tartan.report.record import CHANGES, CONFIG, ORIGIN, SUMMARY, read_json, write_json
 
-PLACE = ("run_dir", "resume", "resume_changed", "cache", "tracker", "report.examples")
+PLACE = ("run_dir", "resume", "resume_changed", "cache", "tracker", "report", "report_examples")
 """Keys that say where a run is and is shown, not what it is; a resumed run may differ in them."""
 
 

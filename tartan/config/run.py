@@ -23,6 +23,7 @@ from tartan.config.schema import Config
 from tartan.config.summary import summarise
 from tartan.plugins import Plugins
 from tartan.report.console import RunConsole, outcome
+from tartan.report.pages import spared
 from tartan.report.record import (
     METRICS,
     ORIGIN,
@@ -77,8 +78,9 @@ def run(
             progress = _train(config, experiment, changed, files, directory, interrupts)
             summary = _finish(config, experiment, progress, directory)
             write_json(directory / SUMMARY, summary)
-        if not (directory / REPORT).exists():
-            write_run_report(directory, config.report.examples)
+        if config.report and not (directory / REPORT).exists():
+            with spared(REPORT):
+                write_run_report(directory, config.report_examples)
     print(outcome(summary, directory))
     return summary
 
@@ -145,7 +147,7 @@ def _finish(
     assert isinstance(head, LiftedHead)  # `build` has seen to it
     export(model.body, head, texts.source.tokenizer, directory / "model")
     predicted = predictions(task.dev, setup.dev, outputs, task.kind, task.labels)
-    if not config.report.examples:
+    if not config.report_examples:
         predicted = [without_texts(line) for line in predicted]
     write_lines(directory / PREDICTIONS, predicted)
     return summarise(config, experiment, progress, {"dev": dev, "test": test}, directory)

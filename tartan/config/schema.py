@@ -75,22 +75,6 @@ class LogOptions:
 
 
 @dataclass
-class ReportOptions:
-    """The page that a run leaves.
-
-    Attributes:
-        examples: how many texts of dev it shows at most, those that are predicted worst; 0 keeps
-            all texts out of what the run leaves.
-    """
-
-    examples: int = 10
-
-    def __post_init__(self) -> None:
-        """ConfigError where a number has no meaning."""
-        at_least(0, **{"report.examples": self.examples})
-
-
-@dataclass
 class StageConfig:
     """One stage of a schedule, as far as it differs from the run.
 
@@ -155,7 +139,9 @@ class Config:
         eval: evaluation.
         checkpoint: resumable state.
         log: training metrics.
-        report: the page that the run leaves.
+        report: whether the run leaves a page, with plots and tables.
+        report_examples: how many texts of dev the page shows at most, those that are predicted
+            worst; 0 keeps all texts out of what the run leaves.
         tracker: where metrics also go: `tensorboard`, `wandb`, `mlflow` or `trackio`; null for
             nowhere.
     """
@@ -183,13 +169,19 @@ class Config:
     eval: EvalOptions = field(default_factory=EvalOptions)
     checkpoint: CheckpointOptions = field(default_factory=CheckpointOptions)
     log: LogOptions = field(default_factory=LogOptions)
-    report: ReportOptions = field(default_factory=ReportOptions)
+    report: bool = True
+    report_examples: int = 10
     tracker: str | None = None
 
     def __post_init__(self) -> None:
         """ConfigError where a number has no meaning."""
         at_least(1, steps=self.steps, batch_size=self.batch_size, accumulate=self.accumulate)
-        at_least(0, seed=self.seed, max_skipped=self.max_skipped)
+        at_least(
+            0,
+            seed=self.seed,
+            max_skipped=self.max_skipped,
+            report_examples=self.report_examples,
+        )
         if self.on_nonfinite not in (choices := ("stop", "skip")):
             raise ConfigError(
                 f"on_nonfinite={self.on_nonfinite}: {suggest(self.on_nonfinite, choices)}"

@@ -111,11 +111,14 @@ def lines(
             axes.plot(curve.x, curve.y, color=colour, linestyle=dash, marker=marker)
             if bands and name in bands:
                 axes.fill_between(curve.x, *bands[name], color=colour, alpha=0.18, linewidth=0)
+        end = max(curve.x[-1] for curve in curves.values())
         for name, place in (marks or {}).items():
+            if place >= end:
+                continue
             axes.axvline(place, color=INK, linestyle=":", linewidth=1)
             axes.annotate(
-                visible(name), (place, 1), (3, 0), ("data", "axes fraction"), "offset points",
-                va="top", rotation=90,
+                _short(name), (place, 1), (0, 2), ("data", "axes fraction"), "offset points",
+                ha="center", va="bottom", size="small",
             )  # fmt: skip
         _legend(figure, list(axes.lines[: len(curves)]), list(curves))
     return figure
@@ -160,15 +163,15 @@ def dots(rows: Mapping[str, Sequence[float]], x: str) -> Figure:
 def matrix(counts: Sequence[Sequence[int]], labels: Sequence[str], x: str, y: str) -> Figure:
     """Counts in a square, each shaded by its share of its row."""
     with _drawing():
-        side = max(SIZE[1], 1.4 + 0.42 * len(labels))
-        figure, axes = _axes(x, y, width=side + 0.6, height=side)
+        names = list(map(_short, labels))
+        room, side = 0.09 * max(map(len, names)), max(1.6, 0.42 * len(names))
+        figure, axes = _axes(x, y, width=side + room + 0.6, height=side + 0.8 * room + 0.5)
         shares = [[count / max(sum(row), 1) for count in row] for row in counts]
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         for place, row in enumerate(counts):
             for column, count in enumerate(row):
-                ink = "white" if shares[place][column] > 0.6 else INK
+                ink = "white" if shares[place][column] > 0.7 else INK
                 axes.text(column, place, str(count), ha="center", va="center", color=ink)
-        names = list(map(visible, labels))
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
         axes.set_yticks(range(len(names)), names)
         axes.grid(visible=False)
@@ -226,17 +229,23 @@ def _axes(x: str, y: str, width: float = SIZE[0], height: float = SIZE[1]) -> tu
 
 def _rows(axes: Axes, names: Sequence[str]) -> None:
     """Names on the vertical axis, the first on top."""
-    axes.set_yticks(range(len(names)), [visible(name)[:40] for name in names])
+    axes.set_yticks(range(len(names)), list(map(_short, names)))
     axes.set_ylim(len(names) - 0.5, -0.5)
 
 
 def _legend(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:
     """Names above the plot, where they hide nothing."""
-    shown = [visible(name)[:40] for name in names]
+    shown = list(map(_short, names))
     columns = 2 if max(map(len, shown), default=0) > 14 else 3
     figure.legend(
         handles, shown, loc="outside upper left", ncols=columns, frameon=False, handlelength=2.4
     )
+
+
+def _short(name: str, length: int = 28) -> str:
+    """A name that leaves room for the plot."""
+    shown = visible(name)
+    return shown if len(shown) <= length else f"{shown[: length - 1]}…"
 
 
 @contextmanager

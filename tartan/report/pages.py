@@ -2,7 +2,9 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from tartan.errors import TartanError
 from tartan.files import write_text
-from tartan.report.text import cut, markdown, visible
+from tartan.report.text import code, cut, markdown, visible
 
 
 def write_page(path: Path, template: str, context: Mapping[str, Any]) -> None:
@@ -39,15 +42,36 @@ def environment(html: bool) -> Environment:
         keep_trailing_newline=True,
     )
     made.filters |= {f.__name__: f for f in (cut, duration, figure, size, thousands)}
+    made.filters["code"] = lambda text: Markup(code(text))  # Markdown's: it needs no more escaping
     return made
 
 
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a table as CSV (RFC 4180), whole."""
+@contextmanager
+def spared(page: str) -> Iterator[None]:
+    """Say in a line that a page was not made, where making it fails: what it shows is kept.
+
+    What a person can mend, a full disk say, is raised as ever.
+    """
+    try:
+        yield
+    except TartanError:
+        raise
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        print(
+            f"tartan: {page} was not made ({reason}): all else is kept; give the same command to "
+            "try again",
+            file=sys.stderr,
+        )
+
+
+def write_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """Write a table as CSV (RFC 4180), whole; its columns are those of all rows, as they come."""
+    columns = list(dict.fromkeys(column for record in records for column in record))
     file = io.StringIO()
-    writer = csv.writer(file)
-    writer.writerow(header)
-    writer.writerows(rows)
+    writer = csv.DictWriter(file, columns)
+    writer.writeheader()
+    writer.writerows(records)
     write_text(path, visible_lines(file.getvalue()))
 
 

@@ -18,6 +18,8 @@ SHOWN = 24
 WEIGHT = "train/weight/"
 NUMBERS = "numbers"
 """What `task.kind` of summary.json is where there are no labels to confuse."""
+GIVEN = "given \\ predicted"
+"""What rows and columns of a confusion are."""
 RANKINGS: Mapping[str, Mapping[str, Any]] = {
     "classes": {"title": "The mistakes it is surest of", "size": "probability", "digits": 3},
     "tags": {"title": "The texts with most wrong words", "size": "wrong words", "digits": 0},
@@ -62,6 +64,7 @@ def write_run_report(directory: Path, examples: int) -> None:
         "errors": errors if errors and len(errors.labels) <= SHOWN else None,
         "most": errors.most(10) if errors else [],
         "scatter": None if errors else next(iter(mistakes), None),
+        "given": GIVEN,
         "ranking": RANKINGS[summary["task"]["kind"]],
         "examples": examples and len(shown(predictions)),
         "worst": worst(predictions, examples),
@@ -75,13 +78,14 @@ def write_tables(
     directory: Path, records: Sequence[Mapping[str, Any]], errors: Confusion | None
 ) -> None:
     """Write metrics.csv, and confusion.csv where there are labels."""
-    columns = list(dict.fromkeys(key for record in records for key in record))
-    lines = ([record.get(column, "") for column in columns] for record in records)
-    write_csv(directory / "metrics.csv", columns, lines)
+    write_csv(directory / "metrics.csv", records)
     if errors:
-        counted = zip(errors.labels, errors.counts, strict=True)
-        header = ["given \\ predicted", *errors.labels]
-        write_csv(directory / "confusion.csv", header, ([label, *row] for label, row in counted))
+        rows = zip(errors.labels, errors.counts, strict=True)
+        shown = [
+            {GIVEN: label, **dict(zip(errors.labels, counts, strict=True))}
+            for label, counts in rows
+        ]
+        write_csv(directory / "confusion.csv", shown)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

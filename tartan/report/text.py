@@ -39,3 +39,14 @@ def markdown(text: object) -> str:
     line = " ".join(visible(text).split())
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKDOWN.sub(r"\\\1", line)
+
+
+def code(text: object) -> str:
+    """A text as code in Markdown, in one line: between more backticks than it has in a row.
+
+    >>> print(code("a`b"))
+    `` a`b ``
+    """
+    line = " ".join(visible(text).split())
+    fence = "`" * (max(map(len, re.findall("`+", line)), default=0) + 1)
+    return f"{fence} {line} {fence}" if "`" in line or not line else f"{fence}{line}{fence}"

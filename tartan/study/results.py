@@ -214,6 +214,25 @@ class StudyResults:
     runs: Sequence[RunResult]
     notes: Sequence[str]
 
+    @property
+    def significant(self) -> Sequence[Pair]:
+        """The pairs whose corrected p is below the level."""
+        return [p for p in self.pairs if p.corrected is not None and p.corrected < self.level]
+
+    @property
+    def above(self) -> Sequence[tuple[str, str]]:
+        """The labels of arms one of which is significantly above the other, that one first."""
+        found = [(pair.difference, self._labels(pair)) for pair in self.significant]
+        return [ends if d and d.mean > 0 else (ends[1], ends[0]) for d, ends in found]
+
+    def title(self, pair: Pair) -> str:
+        """What tables call a pair: `MT-TARTAN - Fine-tuning`."""
+        return " - ".join(self._labels(pair))
+
+    def _labels(self, pair: Pair) -> tuple[str, str]:
+        labels = {arm.name: arm.label for arm in self.arms}
+        return labels[pair.first], labels[pair.second]
+
     def plain(self) -> dict[str, Any]:
         """As study.json holds it."""
         return asdict(self)

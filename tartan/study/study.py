@@ -9,12 +9,13 @@ from rich.console import Console
 
 from tartan.config.lock import locked
 from tartan.errors import ConfigError, TartanError
-from tartan.files import write_text
+from tartan.report.pages import spared
 from tartan.report.record import write_json
 from tartan.study import child, tables
 from tartan.study.collect import collect
 from tartan.study.launch import check_launcher, launch
 from tartan.study.options import StudyOptions
+from tartan.study.page import write_study_report, write_tables
 from tartan.study.plan import Arm, Job, Typed, arms, composing, jobs, read_options
 from tartan.study.process import WorkError, apart
 from tartan.study.results import FILE, StudyResults
@@ -94,11 +95,11 @@ def _directory(options: StudyOptions) -> Path:
 
 
 def _write(results: StudyResults, directory: Path) -> None:
-    """Write study.json, study.md and the CSV files."""
+    """Write study.json, the CSV files, and the page."""
     write_json(directory / FILE, results.plain())
-    write_text(directory / "study.md", tables.markdown(results))
-    for name, text in tables.csv_files(results).items():
-        write_text(directory / name, text)
+    write_tables(results, directory)
+    with spared("study.html"):
+        write_study_report(results, directory)
 
 
 def _show(results: StudyResults, place: str) -> None:
@@ -106,11 +107,13 @@ def _show(results: StudyResults, place: str) -> None:
     console = Console(highlight=False, soft_wrap=True)
     if not console.is_terminal:
         console.width = 160  # a file's lines may be long, and are read with the table whole
-    for table in tables.tables(results):
-        console.print(table)
+    for table in (tables.arm_table, tables.pair_table, tables.weight_table):
+        if (shown := table(results)).rows:
+            console.print(shown.rich())
     for note in results.notes:
         console.print(note, markup=False)
     console.print(
-        f"in {place}: {FILE}, study.md, study.csv, pairs.csv, runs.csv, <arm>/seed<k>/",
+        f"in {place}: study.html, study.md, {FILE}, study.csv, pairs.csv, runs.csv, figures/, "
+        "<arm>/seed<k>/",
         markup=False,
     )

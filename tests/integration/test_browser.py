@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from support.browser import Browser, browser, installed
-from support.pages import HOSTILE, prediction, write_run, write_study
+from support.pages import HOSTILE, prediction, write_run
+from support.studies import made_up
 from tartan.report.run_page import write_run_report
-from tartan.report.study_page import write_study_report
+from tartan.study.page import write_study_report
 
 PROGRAM = installed()
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium is installed")
@@ -52,7 +53,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A run's page, a study's, and one of hostile names and long ones."""
     place = tmp_path_factory.mktemp("pages")
     write_run_report(write_run(place / "run"), 10)
-    write_study_report(write_study(place / "study"))
+    write_study_report(made_up(), place)
     labels = [*HOSTILE, "a label of many words " * 5, "x" * 200]
     lines = [
         prediction(n, f"{label} " * 9, label, labels[0], 0.5) for n, label in enumerate(labels)
@@ -62,7 +63,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     )
     return {
         "run": place / "run/report.html",
-        "study": place / "study/study.html",
+        "study": place / "study.html",
         "hostile": place / "hostile/report.html",
     }
 

@@ -49,7 +49,7 @@ def test_a_page_that_is_missing_is_made_again(tartan: Tartan, tmp_path: Path):
 def test_texts_are_kept_out_of_what_a_run_leaves(tartan: Tartan, tmp_path: Path):
     write_task(tmp_path / "data")
     answer = tartan(
-        "run", "data=jsonl", "data.dir=data", "run_dir=out", "report.examples=0", *MODEL
+        "run", "data=jsonl", "data.dir=data", "run_dir=out", "report_examples=0", *MODEL
     )
     assert answer.status == 0, answer.err
     assert "number 0 of dev" in (tmp_path / "data/dev.jsonl").read_text()

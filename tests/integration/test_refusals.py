@@ -69,7 +69,7 @@ def refused(answer: Answer, line: str, directory: Path) -> None:
         (["-m", "seed=0,1", "run_dir=x"], "run_dir is of one run: with -m, say hydra.sweep.dir"),
         (["optimizer.body_lr=-1"], "body_lr is -1.0: give at least 0"),
         (["on_nonfinite=skp"], "on_nonfinite=skp: did you mean 'skip'?"),
-        (["report.examples=-1"], "report.examples=-1: give at least 0"),
+        (["report_examples=-1"], "report_examples=-1: give at least 0"),
         (["max_skipped=-1"], "max_skipped=-1: give at least 0"),
         (["resume=nowhere"], "resume=nowhere: no run is there"),
         (["data=jsonl"], "data.dir"),

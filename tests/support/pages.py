@@ -6,6 +6,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+from markdown_it import MarkdownIt
+
 HOSTILE = (
     "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "a & b <i>", "{{ 7 * 7 }}",
     "$x_1$ | `code` *b*", "\u202egnp.exe\x00\x1b[31m", "]]></svg><b>", "'; --share: 9; x='",
@@ -68,6 +70,12 @@ class Page(HTMLParser):
 
 def read(path: Path) -> Page:
     return Page(path.read_text(encoding="utf-8"))
+
+
+def rendered(path: Path) -> Page:
+    """A Markdown file as HTML, with whatever HTML it lets through."""
+    text = path.read_text(encoding="utf-8")
+    return Page(MarkdownIt("commonmark").enable("table").render(text))
 
 
 def check_self_contained(page: Page) -> None:
@@ -137,49 +145,3 @@ def prediction(row: int, text: str, label: Any, predicted: Any, probability: Any
 
 def write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-
-
-def write_study(directory: Path, **changes: Any) -> Path:
-    """A study of two arms on three seeds, one run of which failed."""
-    first, second = changes.pop("labels", ("Fine-tuning", "META-TARTAN"))
-    runs = [
-        _run(arm, seed, test)
-        for arm, tests in {"finetune": (0.40, 0.44, 0.42), "meta": (0.90, 0.96)}.items()
-        for seed, test in enumerate(tests)
-    ]
-    failed = {**dict.fromkeys(runs[0]), "arm": "meta", "seed": 2, "directory": "meta/seed2",
-              "status": "failed", "error": "cannot <b>go</b> on", "curve": []}  # fmt: skip
-    estimate = {"n": 3, "mean": 0.42, "std": 0.02, "low": 0.4, "high": 0.44}
-    arm = {"overrides": ["schedule=finetune"], "stages": [], "dev": estimate, "test": estimate,
-           "weights": {"classification": 1.0}, "primary_examples": 120.0, "seconds": estimate,
-           "seconds_per_step": estimate, "peak_memory_bytes": 500_000_000}  # fmt: skip
-    study = {
-        "format": 1, "metric": "macro_f1", "confidence": 0.95, "level": 0.05, "seeds": [0, 1, 2],
-        "common": ["steps=6"], "budget": ["120 rows each"],
-        "splits": [{"split": "test", "rows": 16, "used_for": "read once"}],
-        "arms": [{**arm, "name": "finetune", "label": first},
-                 {**arm, "name": "meta", "label": second}],
-        "pairs": [{"first": "meta", "second": "finetune", "seeds": [0, 1],
-                   "differences": [0.5, 0.52], "p": 0.01, "exact": True, "corrected": 0.02,
-                   "least": 0.01,
-                   "difference": {"n": 2, "mean": 0.51, "std": 0.01, "low": 0.5, "high": 0.52}}],
-        "runs": [*runs, failed], "notes": ["Too few seeds."],
-    } | changes  # fmt: skip
-    directory.mkdir(parents=True)
-    (directory / "study.json").write_text(json.dumps(study))
-    return directory
-
-
-def _run(arm: str, seed: int, test: float) -> dict[str, Any]:
-    curve = [
-        {"step": step, "primary_examples": 8 * step, "seconds": step / (2 + seed),
-         "value": test / 2}
-        for step in (3, 6)
-    ]  # fmt: skip
-    weights = {"classification": 0.7, "mlm": 0.3 - seed / 100} if arm == "meta" else {arm: 1.0}
-    return {
-        "arm": arm, "seed": seed, "directory": f"{arm}/seed{seed}", "status": "finished",
-        "error": None, "dev": {"macro_f1": test}, "test": {"macro_f1": test}, "weights": weights,
-        "best_step": 6, "steps": 6, "primary_examples": 48, "seconds": 2.0,
-        "seconds_per_step": 0.3, "peak_memory_bytes": 500_000_000, "curve": curve,
-    }  # fmt: skip
