@@ -62,6 +62,9 @@ def parse(composed: DictConfig) -> StudyOptions:
             raise ConfigError(f"study: no arm '{name}'; {suggest(name, found.overrides)}")
     if len(set(chosen)) < len(chosen):
         raise ConfigError(f"study.arms={chosen}: name each arm once")
+    labels = [found.labels.get(name, name) for name in chosen]
+    if len(set(labels)) < len(labels):
+        raise ConfigError(f"study.labels: {labels}: give each arm a label of its own")
     if found.against is not None and found.against not in chosen:
         raise ConfigError(f"study.against={found.against}: it is not among study.arms")
     return replace(found, seeds=_seeds(found.seeds))

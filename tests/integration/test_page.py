@@ -16,6 +16,7 @@ TAGS = [
     for word in ("Rome", "Oslo", "Lima", "Bern", "Rome", "Oslo")
 ]
 MODEL = SMALL[:9]
+DEMO = [*SMALL, "report=true"]
 
 
 def predicted(run: Path) -> list[dict]:
@@ -23,7 +24,7 @@ def predicted(run: Path) -> list[dict]:
 
 
 def test_a_run_leaves_a_page(tartan: Tartan, tmp_path: Path):
-    answer = tartan("run", "objectives=[mlm]", "weighting=meta", "run_dir=out", *SMALL)
+    answer = tartan("run", "objectives=[mlm]", "weighting=meta", "run_dir=out", *DEMO)
     assert answer.status == 0, answer.err
     page, found = read(tmp_path / "out/report.html"), summary(tmp_path / "out")
     check_self_contained(page)
@@ -38,12 +39,44 @@ def test_a_run_leaves_a_page(tartan: Tartan, tmp_path: Path):
 
 
 def test_a_page_that_is_missing_is_made_again(tartan: Tartan, tmp_path: Path):
-    run = ["run", "run_dir=out", *SMALL]
+    run = ["run", "run_dir=out", *DEMO]
     tartan(*run)
     before = (tmp_path / "out/report.html").read_bytes()
     (tmp_path / "out/report.html").unlink()
     assert tartan(*run).status == 0
     assert (tmp_path / "out/report.html").read_bytes() == before
+
+
+def test_a_run_may_leave_no_page_and_make_it_later(tartan: Tartan, tmp_path: Path):
+    run = ["run", "run_dir=out", *DEMO]
+    assert tartan(*run, "report=false").status == 0
+    shown = {"report.html", "report.md", "metrics.csv", "confusion.csv", "figures"}
+    assert not shown & {path.name for path in (tmp_path / "out").iterdir()}
+    written = (tmp_path / "out/summary.json").read_bytes()
+    assert tartan(*run).status == 0
+    assert shown <= {path.name for path in (tmp_path / "out").iterdir()}
+    assert (tmp_path / "out/summary.json").read_bytes() == written
+
+
+def test_a_plot_that_fails_costs_nothing_but_the_page(
+    tartan: Tartan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("no font\nfound")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("matplotlib.figure.Figure.savefig", fail)
+        answer = tartan("run", "run_dir=out", *DEMO)
+    assert answer.status == 0
+    assert answer.err == (
+        "tartan: report.html was not made (RuntimeError: no font found): all else is kept; give "
+        "the same command to try again\n"
+    )
+    assert "best model" in answer.out
+    assert summary(tmp_path / "out")["test"]
+    assert len(predicted(tmp_path / "out")) == 16
+    assert tartan("run", "run_dir=out", *DEMO).err == ""
+    check_self_contained(read(tmp_path / "out/report.html"))
 
 
 def test_texts_are_kept_out_of_what_a_run_leaves(tartan: Tartan, tmp_path: Path):

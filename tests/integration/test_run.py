@@ -26,7 +26,8 @@ Tartan = Callable[..., Answer]
 
 
 def test_the_command_of_the_readme_trains_and_leaves_its_files(tartan: Tartan, tmp_path: Path):
-    answer = tartan("run", "objectives=[mlm]", "weighting=meta", "run_dir=out", *SMALL)
+    run = ["run", "objectives=[mlm]", "weighting=meta", "run_dir=out", *SMALL, "report=true"]
+    answer = tartan(*run)
     assert answer.status == 0, answer.err
     left = {path.name for path in (tmp_path / "out").iterdir()}
     assert left == {

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from support.command import Answer, records, summary, write_task
+from support.pages import check_self_contained, read
 from support.studies import TINY, results, untimed
 from tartan.config.lock import locked
 from tartan.study.results import FORMAT
@@ -74,6 +75,9 @@ def test_a_studys_tables_say_what_its_results_say(whole: Path):
     for arm, row in zip(found["arms"], rows, strict=True):
         assert float(row["test_mean"]) == arm["test"]["mean"]
         assert f"{arm['test']['mean']:.4f} ± {arm['test']['std']:.4f}" in text
+    page = read(whole / "study.html")
+    check_self_contained(page)
+    assert f"{arm['test']['mean']:.4f} ± {arm['test']['std']:.4f}" in page.cells()
     assert "Too few seeds: a two-sided paired test of 2 seeds, corrected for 1 comparison" in text
     assert "for one below 0.05, 6 seeds are needed" in text
     assert "* test (16 rows): read once in each run" in text

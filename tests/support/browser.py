@@ -109,6 +109,7 @@ def browser(program: str, profile: Path) -> Iterator[Browser]:
     process = subprocess.Popen(
         ["/bin/bash", "-c", script, "browser", *command],
         pass_fds=(to_read, to_write), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env=os.environ | {"TMPDIR": str(profile)},
     )  # fmt: skip
     os.close(to_read)
     os.close(to_write)

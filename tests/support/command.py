@@ -9,8 +9,9 @@ SMALL = [
     "steps=6", "batch_size=8", "eval.every=3", "log.every=2", "precision=fp32", "device=cpu",
     "model.hidden_size=16", "model.intermediate_size=32", "model.layers=1",
     "data.train=24", "data.dev=16", "data.test=16", "data.unlabelled=40",
+    "report=false",
 ]  # fmt: skip
-"""Overrides that make the demo a matter of a second."""
+"""Overrides that make the demo a matter of a second; its page is not drawn."""
 
 
 @dataclass

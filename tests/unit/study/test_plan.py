@@ -111,3 +111,8 @@ def test_what_cannot_be_used_is_refused_in_a_line(overrides, said):
     with pytest.raises(ConfigError) as refused:
         planned(*overrides)
     assert str(refused.value) == said
+
+
+def test_two_arms_of_one_label_are_refused():
+    with pytest.raises(ConfigError, match="give each arm a label of its own"):
+        planned("study.labels.mt=TAPT")
