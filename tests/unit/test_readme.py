@@ -26,11 +26,11 @@ ROWS = [
     for line in re.findall(r"^\| (`.*?) \|", README, re.MULTILINE)
     if "hydra/launcher" not in line
 ]
+TYPED = re.findall(r"python -m tartan study ((?:.*\\\n)*[^`\n]*)", README + REPRODUCE)
 STUDIES = [
-    *(command.replace("\\\n", " ")
-      for command in re.findall(r"python -m tartan study ((?:.*\\\n)*[^`\n]*)", README + REPRODUCE)),
+    *(command.replace("\\\n", " ") for command in TYPED),
     *(shown for line in ROWS if "study." in line for shown in re.findall(r"`(.*?)`", line)),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
