@@ -28,6 +28,7 @@ from tartan.report.record import (
     METRICS,
     ORIGIN,
     PREDICTIONS,
+    REPORT,
     SUMMARY,
     MetricsFile,
     read_json,
@@ -35,7 +36,7 @@ from tartan.report.record import (
     write_json,
     write_lines,
 )
-from tartan.report.run_page import REPORT, write_run_report
+from tartan.report.run_page import write_run_report
 from tartan.report.tracker import check_tracker, start_tracker
 from tartan.train.checkpoint import Checkpoints
 from tartan.train.evaluate import evaluate, evaluate_rows

@@ -14,7 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from tartan.report.record import MetricsFile, Record
+from tartan.report.record import METRICS, REPORT, SUMMARY, MetricsFile, Record
 from tartan.report.tracker import RunTracker
 from tartan.weighting import Cost
 
@@ -103,11 +103,13 @@ def outcome(summary: Mapping[str, Any], directory: Path) -> str:
         for split in ("dev", "test")
         for name, value in summary[split].items()
     ]
+    files = (REPORT, SUMMARY, METRICS)
+    left = [*(name for name in files if (directory / name).exists()), "checkpoints/", "model/"]
     weights = [f"{name} {value:.3f}" for name, value in summary["weights"].items()]
     return (
         f"best model of step {summary['best_step']}: {', '.join(scores)}\n"
         f"weights: {', '.join(weights)}\n"
-        f"in {directory}: report.html, summary.json, metrics.jsonl, checkpoints/, model/"
+        f"in {directory}: {', '.join(left)}"
     )
 
 

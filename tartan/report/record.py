@@ -13,6 +13,8 @@ from tartan.files import write_text, writing
 
 PREDICTIONS = "predictions-dev.jsonl"
 """What the best model predicts of dev, a row a line."""
+REPORT = "report.html"
+"""The page of a run."""
 METRICS, SUMMARY, CONFIG = "metrics.jsonl", "summary.json", ".hydra/config.yaml"
 ORIGIN = "checkpoints/origin.json"
 """What a run began with: its data's hashes, its device, what else its figures depend on."""

@@ -7,12 +7,12 @@ from typing import Any
 
 from tartan.errors import CheckpointError
 from tartan.report.curves import Curve, collect, starts
-from tartan.report.figures import Plot, lines, matrix, save, scatter
+from tartan.report.figures import lines, matrix, scatter
 from tartan.report.mistakes import Confusion, confusion, shown, worst
 from tartan.report.pages import duration, size, write_csv, write_page
-from tartan.report.record import CONFIG, METRICS, PREDICTIONS, SUMMARY, read_json
+from tartan.report.plot import Plot, save
+from tartan.report.record import CONFIG, METRICS, PREDICTIONS, REPORT, SUMMARY, read_json
 
-REPORT = "report.html"
 SHOWN = 24
 """Labels of a matrix at most; of more, the most frequent confusions alone are shown."""
 WEIGHT = "train/weight/"

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from tartan.report.figures import save
 from tartan.report.pages import write_csv, write_page
-from tartan.report.run_page import REPORT
+from tartan.report.plot import save
+from tartan.report.record import REPORT
 from tartan.study import plots, tables
 from tartan.study.results import StudyResults
 

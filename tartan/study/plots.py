@@ -6,7 +6,8 @@ from itertools import chain
 import numpy as np
 
 from tartan.report.curves import Curve
-from tartan.report.figures import Band, Plot, dots, intervals, lines
+from tartan.report.figures import Band, dots, intervals, lines
+from tartan.report.plot import Plot
 from tartan.study.results import RunResult, StudyResults
 
 AXES: Mapping[str, tuple[str, str, str]] = {

@@ -1,0 +1,127 @@
+"""A plot, drawn once and shown three ways: as PNG, as SVG, and inside a page.
+
+Inside a page a plot has no background and takes its colours from the page, dark or light.
+"""
+
+import io
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+from markupsafe import Markup, escape
+from matplotlib.figure import Figure
+
+from tartan.files import writing
+from tartan.report.text import visible
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
+INK = "#101214"
+"""Axes and text; a page has its own colour in its place."""
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#b05a8c", "#7a6a00", "#56799c")
+"""Of lines, in turn: told apart by most who see colours otherwise, as lines' dashes are by all."""
+STYLE: "dict[RcKeyType, Any]" = {
+    "font.size": 10,
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "tartan",  # the same plot is the same file
+    "text.parse_math": False,  # a name may hold a dollar sign
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": INK,
+    "grid.alpha": 0.15,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.facecolor": "none",
+}
+_NOTHING: Mapping[str, None] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+"""Metadata that an SVG is to have: none, so that it depends on what it shows alone."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A plot on a page.
+
+    Attributes:
+        name: of its files in figures/.
+        title: what it shows.
+        drawn: the plot.
+        told: what it shows, in words, for those who do not see it.
+    """
+
+    name: str
+    title: str
+    drawn: Figure
+    told: str
+
+    @cached_property
+    def svg(self) -> str:
+        """The plot as an SVG element, without a background."""
+        file = io.StringIO()
+        with drawing():
+            _place(self.drawn)
+            self.drawn.savefig(file, format="svg", facecolor="none", metadata=dict(_NOTHING))
+        drawn = file.getvalue()
+        return drawn[drawn.index("<svg") :]
+
+    @property
+    def inline(self) -> Markup:
+        """The plot for a page."""
+        return Markup(inline(self.svg, self.name, str(escape(visible(self.told)))))
+
+
+def save(plots: Sequence[Plot], directory: Path) -> None:
+    """Write plots as PNG and SVG, on white. StorageError where they cannot be written."""
+    with writing(directory), drawing():
+        directory.mkdir(exist_ok=True)
+        for plot in plots:
+            place = directory / plot.name
+            svg = plot.svg.replace("<svg ", '<svg style="background: white" ', 1)
+            place.with_suffix(".svg").write_text(svg, encoding="utf-8")
+            plot.drawn.savefig(place.with_suffix(".png"), dpi=150, facecolor="white")
+
+
+def inline(svg: str, name: str, label: str) -> str:
+    """An SVG element as a page can hold it.
+
+    Args:
+        svg: as a plot has it.
+        name: its name in the page, a word: its ids begin with it.
+        label: what a screen reader says in its place; text that is already escaped.
+    """
+    svg = re.sub(r"<[^>]*>", lambda tag: _at_home(tag[0], name), svg)
+    head, _, rest = svg.partition(">")
+    shape = re.search(r"viewBox=\"[^\"]*\"", head)
+    assert shape, "matplotlib says how large a plot is"
+    return f'<svg {shape[0]} role="img" aria-label="{label}">{rest}'
+
+
+def _at_home(tag: str, name: str) -> str:
+    """A tag of an SVG as it is in a page: ids of its own, the page's colours."""
+    tag = re.sub(r"(\bid=\"|url\(#|href=\"#)", rf"\g<1>{name}-", tag).replace(INK, "currentColor")
+    for number, colour in enumerate(SERIES, start=1):
+        tag = tag.replace(colour, f"var(--series-{number})")
+    return tag
+
+
+def _place(figure: Figure) -> None:
+    """Find once where everything in a plot stands, not each time it is drawn."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """The style; a name that the font has no letters for is drawn with boxes, and no warning."""
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
