@@ -9,9 +9,11 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from multiprocessing import connection, parent_process
 from pathlib import Path
 from typing import Any
@@ -104,7 +106,7 @@ def answer(
         answers: where the answer goes.
     """
     os.setpgrp()  # Ctrl-C is for the study, which passes it on
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    die_with_parent()
     if log is not None:
         _print_to(log)
     register(discover())
@@ -126,6 +128,28 @@ def answer(
         status = 1
     sys.stdout.flush()
     sys.exit(status)
+
+
+@cache
+def die_with_parent(number: int | None = None) -> None:
+    """From now on, end this process at once when the one that started it is no more.
+
+    A run that went on alone would hold its directory against the study when that is started again.
+
+    Args:
+        number: the parent's, where it did not start this process by way of `multiprocessing`.
+    """
+    threading.Thread(target=_outlive, args=(number,), daemon=True).start()
+
+
+def _outlive(number: int | None) -> None:
+    """Wait until the parent is no more, then end this process."""
+    parent = parent_process()
+    if number is None and parent is not None:
+        connection.wait([parent.sentinel])
+    while os.getppid() == number:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _describe(config: Config, experiment: Experiment) -> Trial:
@@ -167,14 +191,3 @@ def _print_to(log: str) -> None:
     os.dup2(file, 1)
     os.dup2(file, 2)
     os.close(file)
-
-
-def _die_with_parent() -> None:
-    """Wait until the process that started this one is no more, then end this one at once.
-
-    A run that went on alone would hold its directory against the study when that is started again.
-    """
-    parent = parent_process()
-    assert parent is not None
-    connection.wait([parent.sentinel])
-    os.kill(os.getpid(), signal.SIGKILL)

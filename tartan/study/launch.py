@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +18,21 @@ from omegaconf.errors import OmegaConfBaseException
 
 from tartan.config.hydra_files import hydra_files
 from tartan.config.parse import one_line
-from tartan.errors import ConfigError, suggest
+from tartan.errors import ConfigError, TartanError, suggest
 from tartan.report.record import SUMMARY, read_json
 from tartan.study import child
 from tartan.study.plan import Job, Typed, composing, quoted
 from tartan.study.process import WorkError, apart
+from tartan.train.interrupt import Interrupts
 
 LOCAL = ("basic", "joblib", "submitit_local")
 """Launchers that stay on this machine."""
+PACKAGES = {
+    "joblib": "hydra-joblib-launcher",
+    "submitit_local": "hydra-submitit-launcher",
+    "submitit_slurm": "hydra-submitit-launcher",
+}
+"""Launchers that are installed by themselves, and by what."""
 
 
 def check_launcher(typed: Typed) -> bool:
@@ -39,23 +46,22 @@ def check_launcher(typed: Typed) -> bool:
         known = loader.get_group_options("hydra/launcher")
         for text in typed.hydra:
             name = text.removeprefix("hydra/launcher=")
-            if name != text and name not in known:
-                raise ConfigError(
-                    f"{text}: no such launcher is installed; {suggest(name, known)} "
-                    f"(pip install hydra-{name.split('_')[0]}-launcher)"
-                )
-        launcher = _settings(typed, Path("study")).hydra.runtime.choices["hydra/launcher"]
-    return launcher not in LOCAL
+            if name == text or name in known:
+                continue
+            if name in PACKAGES:
+                raise ConfigError(f"{text} is not installed: pip install {PACKAGES[name]}")
+            raise ConfigError(f"{text}: no such launcher; {suggest(name, {*known, *PACKAGES})}")
+        return _chosen(_settings(typed, Path("study"))) not in LOCAL
 
 
 def launch(jobs: Sequence[Job], typed: Typed, study: Path) -> dict[str, str]:
     """Run jobs; of those that failed, why, by their place.
 
-    A job that fails leaves the others alone. Where the launcher itself fails, each job that is not
-    finished by then has its reason.
+    A job that fails leaves the others alone.
 
     Raises:
-        Interrupted: a signal came; the run under way has saved its last step.
+        TartanError: the launcher itself failed.
+        Interrupted: a signal came. A run that this process waits for has saved its last step.
     """
     with composing():
         hydra = GlobalHydra.instance().hydra
@@ -69,16 +75,19 @@ def launch(jobs: Sequence[Job], typed: Typed, study: Path) -> dict[str, str]:
         )
         overrides = [[*job.overrides, f"hydra.sweep.subdir={job.place}"] for job in jobs]
         try:
-            returned = launcher.launch(overrides, initial_job_idx=0)
+            with Interrupts():
+                returned = launcher.launch(overrides, initial_job_idx=0)
         except Exception as error:  # whatever a launcher of others raises
-            reason = f"the launcher failed: {type(error).__name__}: {' '.join(str(error).split())}"
-            return {job.place: reason for job in jobs if not job.finished}
+            raise TartanError(
+                f"hydra/launcher={_chosen(settings)} failed: {_line(error)}; give the same command "
+                "to go on"
+            ) from error
     failed: dict[str, str] = {}
     for job, one in zip(jobs, returned, strict=True):
         try:
             reason = one.return_value
         except Exception as error:
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            reason = _line(error)
         if reason:
             failed[job.place] = reason
     return failed
@@ -100,6 +109,8 @@ class _Task:
 
     def __call__(self, composed: DictConfig) -> str | None:
         """Run one job; why it failed, if it did."""
+        if socket.gethostname() == self.host and os.getppid() == self.pid != os.getpid():
+            child.die_with_parent(self.pid)
         settings = HydraConfig.get()
         directory = Path(settings.runtime.output_dir)
         name = f"{directory.parent.name} seed {composed.seed}"
@@ -113,7 +124,6 @@ class _Task:
                 str(directory),
                 files,
                 log=directory.with_suffix(".log"),
-                abandoned=self._abandoned(),
             )
         except WorkError as error:
             with suppress(OSError):
@@ -122,12 +132,6 @@ class _Task:
             return str(error)
         print(f"{shown}: {_told(read_json(directory / SUMMARY) or {})}", flush=True)
         return None
-
-    def _abandoned(self) -> Callable[[], bool]:
-        """Whether this process was started by the study's, and that is no more."""
-        if socket.gethostname() == self.host and os.getppid() == self.pid != os.getpid():
-            return lambda: os.getppid() != self.pid
-        return lambda: False
 
 
 def _settings(typed: Typed, study: Path) -> DictConfig:
@@ -141,6 +145,11 @@ def _settings(typed: Typed, study: Path) -> DictConfig:
         raise ConfigError(one_line(error)) from error
 
 
+def _chosen(settings: DictConfig) -> str:
+    """The launcher's name."""
+    return str(settings.hydra.runtime.choices["hydra/launcher"])
+
+
 def _callbacks(settings: DictConfig) -> Any:
     """Hydra's callbacks, as its configuration has them."""
     from hydra._internal.callbacks import Callbacks  # noqa: PLC0415 - Hydra offers no other door
@@ -152,3 +161,8 @@ def _told(summary: Mapping[str, Any]) -> str:
     """What a finished run came to."""
     scores = [f"dev {name} {value:.4f}" for name, value in summary["dev"].items()]
     return f"{', '.join(scores)}, {summary['seconds']:.0f} s"
+
+
+def _line(error: Exception) -> str:
+    """An exception in a line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

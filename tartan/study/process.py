@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,13 @@ class WorkError(Exception):
     """Work that failed, in a line."""
 
 
-def apart(
-    work: Callable[..., Any],
-    *arguments: Any,
-    log: Path | None = None,
-    abandoned: Callable[[], bool] = lambda: False,
-) -> Any:
+def apart(work: Callable[..., Any], *arguments: Any, log: Path | None = None) -> Any:
     """Do work of `child` in a process of its own, and wait for it.
 
     Args:
         work: a function of `child`.
         arguments: its arguments.
         log: the file that what it prints is added to.
-        abandoned: asked every second; where true, the work is stopped.
 
     Returns:
         What the work returns.
@@ -48,9 +42,7 @@ def apart(
             process.start()
         theirs.close()
         try:
-            while not connection.wait([process.sentinel, answers], timeout=1):
-                if abandoned():
-                    raise Interrupted(signal.SIGTERM)
+            connection.wait([process.sentinel, answers])
             kind, result = _received(answers)
             process.join()
         except Interrupted:
@@ -79,10 +71,10 @@ def _known_start_method() -> Iterator[None]:
 
 def _received(answers: "connection.Connection[None, tuple[str, Any]]") -> tuple[str, Any]:
     """What a process answered; nothing where it ended before."""
-    try:
-        return answers.recv()
-    except EOFError:
-        return "", None
+    with suppress(EOFError):
+        if answers.poll():
+            return answers.recv()
+    return "", None
 
 
 def _ended(status: int, log: Path | None) -> str:
