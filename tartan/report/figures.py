@@ -95,8 +95,8 @@ def matrix(counts: Sequence[Sequence[int]], labels: Sequence[str], x: str, y: st
     """Counts in a square, each shaded by its share of its row."""
     with drawing():
         names = list(map(_short, labels))
-        room, side = 0.09 * max(map(len, names)), max(1.6, 0.42 * len(names))
-        figure, axes = _axes(x, y, width=side + room + 0.6, height=side + 0.8 * room + 0.5)
+        room, side = 0.1 * max(map(len, names)), max(1.6, 0.42 * len(names))
+        figure, axes = _axes(x, y, width=side + room + 0.9, height=side + 0.8 * room + 0.5)
         shares = [[count / max(sum(row), 1) for count in row] for row in counts]
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         for place, row in enumerate(counts):
@@ -127,7 +127,8 @@ def _rows(axes: Axes, names: Sequence[str]) -> None:
 def _legend(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:
     """Names above the plot, where they hide nothing."""
     shown = list(map(_short, names))
-    columns = 2 if max(map(len, shown), default=0) > 14 else 3
+    longest = max(map(len, shown), default=0)
+    columns = 3 if longest <= 14 else 2 if longest <= 20 else 1
     figure.legend(
         handles, shown, loc="outside upper left", ncols=columns, frameon=False, handlelength=2.4
     )
