@@ -28,6 +28,7 @@ from benchmarks.setting import Setting, count
 from benchmarks.tables import parts_page
 from tartan.body.attend import attend
 from tartan.body.dropout import dropout
+from tartan.body.embedding import Embedding
 from tartan.objective import Batch
 from tartan.seeding import generator
 from tartan.train.losses import Losses
@@ -103,16 +104,22 @@ def _through(function: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> Non
 
 
 def embeddings(rounds: int) -> Iterator[Part]:
-    """The gradient of token embeddings, added to a `.grad` that is there."""
-    weight = torch.zeros(SHAPE.vocabulary, SHAPE.hidden, requires_grad=True)
+    """The gradient of tied token embeddings, added to a `.grad` that is there."""
+    weight = nn.Parameter(torch.zeros(SHAPE.vocabulary, SHAPE.hidden))
     weight.grad = torch.zeros_like(weight)
     tokens = torch.randint(SHAPE.vocabulary, (TOKENS,))
+    own = Embedding(SHAPE.vocabulary, SHAPE.hidden)
+    own.weight = weight
 
-    def read(sparse: bool) -> Work:
-        return lambda: functional.embedding(tokens, weight, sparse=sparse).sum().backward()
+    def read(lookup: Callable[[Tensor], Tensor]) -> Work:
+        def work() -> None:
+            (lookup(tokens).sum() + weight.sum()).backward()
 
-    what = f"gradient of {SHAPE.vocabulary:,} embeddings"
-    yield compare(what, ("dense", read(False)), ("sparse", read(True)), rounds)
+        return work
+
+    what = f"gradient of {SHAPE.vocabulary:,} embeddings, tied to a decoder"
+    plain = partial(functional.embedding, weight=weight)
+    yield compare(what, ("dense", read(plain)), ("row by row", read(own)), rounds)
 
 
 def optimiser(rounds: int) -> Iterator[Part]:

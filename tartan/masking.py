@@ -47,7 +47,7 @@ def token_loss(head: nn.Module, hidden: Tensor, batch: Batch) -> Loss:
         hidden: [tokens, hidden] float.
         batch: targets `positions` [items] int64 among the tokens, and `tokens` [items] int64.
     """
-    states = hidden[batch.targets["positions"]].split(CHUNK)
+    states = hidden.index_select(0, batch.targets["positions"]).split(CHUNK)
     tokens = batch.targets["tokens"].split(CHUNK)
     score = _score if len(states) == 1 else partial(checkpoint, _score, use_reentrant=False)
     parts = [score(head, *part) for part in zip(states, tokens, strict=True)]
@@ -57,6 +57,6 @@ def token_loss(head: nn.Module, hidden: Tensor, batch: Batch) -> Loss:
 
 def _score(head: nn.Module, states: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
     """Summed cross-entropy of tokens [items] from states [items, hidden]; how many are right."""
-    logits = head(states[None])[0].float()
+    logits = head(states[None]).squeeze(0).float()
     loss = functional.cross_entropy(logits, tokens, reduction="sum")
     return loss, (logits.detach().argmax(1) == tokens).sum()

@@ -70,7 +70,9 @@ class _Attend(torch.autograd.Function):
         if mask is not None:
             scores.masked_fill_(~mask, float("-inf"))
         weights = scores.softmax(-1)
-        kept, ctx.factor = keep(tuple(weights.shape), dropout) if dropout else (None, 1.0)
+        kept, ctx.factor = None, 1.0
+        if dropout:
+            kept, ctx.factor = keep(tuple(weights.shape), dropout, weights.dtype)
         ctx.save_for_backward(query, key, value, weights, kept)
         ctx.scaling = scaling
         return _dropped(weights, kept, ctx.factor) @ value

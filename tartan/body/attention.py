@@ -111,7 +111,7 @@ def _attention(
     The mask and what else a family passes are left aside; that the family then still computes what
     it should is for `Body` to prove.
     """
-    query, key, value = (states[0].transpose(0, 1) for states in (query, key, value))
+    query, key, value = (states.squeeze(0).transpose(0, 1) for states in (query, key, value))
     # Transformers counts a window as flash attention does: 1 more than the largest distance.
     window = None if sliding_window is None else sliding_window - 1
     attended = packed_attention(

@@ -12,6 +12,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from tartan.body.attention import keep_from_compiler
 from tartan.body.dropout import replace_dropout
+from tartan.body.embedding import replace_embeddings
 from tartan.body.layouts import (
     FAILURES,
     evaluating,
@@ -116,15 +117,9 @@ class Body(nn.Module):
         for layer in layers:
             layer.compile(dynamic=True)
 
-    def sparse_embeddings(self, sparse: bool) -> None:
-        """Whether the gradient of the token embeddings is sparse: a row for each token read.
-
-        A dense one has a row for each token of the vocabulary, which a CPU is slow to fill.
-        Accumulated into a `.grad` that is there already, both are the same.
-        """
-        embeddings = self.model.get_input_embeddings()
-        if isinstance(embeddings, nn.Embedding):
-            embeddings.sparse = sparse
+    def add_embeddings_directly(self) -> None:
+        """Have the gradient of the token embeddings go straight to a `.grad` that is there."""
+        replace_embeddings(self.model)
 
     def forward(self, packed: Packed) -> Tensor:
         """Encode sequences.

@@ -15,7 +15,9 @@ LEVELS = 1 << 16
 """Probabilities are multiples of 1 / LEVELS; what is kept is scaled by the exact one."""
 
 
-def keep(shape: tuple[int, ...], p: float) -> tuple[Tensor, float]:
+def keep(
+    shape: tuple[int, ...], p: float, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, float]:
     """Draw what dropout keeps, on the CPU.
 
     The draw follows from torch's default generator, which moves on by one number.
@@ -23,22 +25,25 @@ def keep(shape: tuple[int, ...], p: float) -> tuple[Tensor, float]:
     Args:
         shape: of the mask.
         p: probability that an element is dropped, at least 0 and below 1, rounded to 1 / LEVELS.
+        dtype: of the mask: a product with numbers of its own type is several times as fast as with
+            a mask of bool.
 
     Returns:
-        [shape] bool, True where an element is kept; and the factor that keeps the expectation.
+        [shape] of the dtype, 1 where an element is kept and 0 elsewhere; and the factor that keeps
+        the expectation.
     """
     seed = int(torch.empty((), dtype=torch.int64).random_())
     count = int(np.prod(shape))
     words: Any = np.random.SFC64(seed).random_raw(-(-count // 4))
     draws = torch.from_numpy(words.view(np.int16)[:count]).view(shape)
     dropped = min(round(p * LEVELS), LEVELS - 1)
-    return draws >= dropped - LEVELS // 2, LEVELS / (LEVELS - dropped)
+    kept = torch.ge(draws, dropped - LEVELS // 2, out=torch.empty(shape, dtype=dtype))
+    return kept, LEVELS / (LEVELS - dropped)
 
 
 def scale(values: Tensor, kept: Tensor, factor: float) -> Tensor:
-    """Values times `factor` where kept (bool, of their shape), 0 elsewhere; in one pass."""
-    scaled: Tensor = torch.ops.aten.native_dropout_backward(values, kept, factor)
-    return scaled
+    """Values times what `keep` drew, of their shape and dtype, and its factor; in one pass."""
+    return torch.addcmul(values.new_zeros(()), values, kept, value=factor)
 
 
 class _Dropout(torch.autograd.Function):
@@ -60,7 +65,7 @@ def dropout(values: Tensor, p: float) -> Tensor:
     """Values with each element dropped with probability p, and the rest scaled up."""
     if p == 0 or values.device.type != "cpu":
         return functional.dropout(values, p)
-    kept, factor = keep(tuple(values.shape), p)
+    kept, factor = keep(tuple(values.shape), p, values.dtype)
     dropped: Tensor = _Dropout.apply(values.contiguous(), kept, factor)  # type: ignore[no-untyped-call]
     return dropped
 

@@ -51,8 +51,8 @@ def read_packed(
     }
     if packed.token_type_ids is not None:
         inputs["token_type_ids"] = packed.token_type_ids[None]
-    hidden: Tensor = model(**inputs, return_dict=True).last_hidden_state[0]
-    return hidden
+    hidden: Tensor = model(**inputs, return_dict=True).last_hidden_state
+    return hidden.squeeze(0)
 
 
 def _earlier(packed: Packed) -> Tensor:

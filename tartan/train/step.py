@@ -49,8 +49,8 @@ class Step:
         self._batches = Ahead(self._micro_batches) if ahead else self._micro_batches
         self._shared = Shared(model.shared())
         self.guard, self.whole = Guard(late), True
-        # Every `.grad` of the body is a view of a flat buffer, which sparse gradients can join.
-        model.body.sparse_embeddings(runtime.device.type == "cpu")
+        if self._device.type == "cpu":  # a `.grad` of the body is there before any backward pass
+            model.body.add_embeddings_directly()
 
     @property
     def at_work(self) -> tuple[Sequence[str], Sequence[int]]:

@@ -19,8 +19,9 @@ def trace(setup: Setup, stage: Stage, spoiled: SpoiledError) -> str:
     Args:
         setup: what is trained.
         stage: the stage, with the parameters the step had.
-        spoiled: the step.
+        spoiled: the step; its gradients are dropped.
     """
+    setup.model.zero_grad()  # so that autograd sees the gradients of token embeddings, too
     when = f"at step {spoiled.step + 1}"
     first = spoiled.step * setup.accumulate
     numbers = range(first, first + setup.accumulate)
@@ -60,8 +61,8 @@ def _wrong(setup: Setup, loss: Tensor) -> str:
         return ""
     moved = [parameter for parameter in setup.model.parameters() if parameter.requires_grad]
     gradients = torch.autograd.grad(loss, moved, allow_unused=True)
-    dense = (g.coalesce().values() if g.is_sparse else g for g in gradients if g is not None)
-    return "" if all(bool(g.isfinite().all()) for g in dense) else "gradient is not finite"
+    finite = (bool(g.isfinite().all()) for g in gradients if g is not None)
+    return "" if all(finite) else "gradient is not finite"
 
 
 def _where(setup: Setup, stage: Stage, name: str, number: int) -> str:

@@ -91,13 +91,11 @@ def test_in_bf16_they_agree_in_direction():
     assert nn.functional.cosine_similarity(apart, single, dim=0) > 0.99
 
 
-def test_sparse_gradients_of_embeddings_add_up_to_the_dense_ones():
+def test_gradients_of_embeddings_that_go_straight_to_grad_are_autograds():
     joint = Joint()
-    dense = joint.gradient(joint.losses.together(0, joint.batches))
-    joint.model.body.sparse_embeddings(True)
-    sparse = joint.gradient(joint.losses.together(0, joint.batches))
-    assert all(not p.grad.is_sparse for p in joint.model.parameters() if p.grad is not None)
-    assert_close(sparse, dense)
+    found = joint.gradient(joint.losses.together(0, joint.batches))
+    joint.model.body.add_embeddings_directly()
+    assert_close(joint.gradient(joint.losses.together(0, joint.batches)), found)
 
 
 def test_dropout_is_a_function_of_the_seed_the_number_and_who_is_read():
