@@ -136,8 +136,7 @@ class Reader:
     def read(self, batch: Columns) -> tuple[Columns, int, int]:
         """A batch's columns as `Tokenized` has them, the rows that were cut, the words lost."""
         whole = [batch[column] for column in ("text", "text_pair") if column in batch]
-        shorten = self._beginning if len(whole) == 1 else self._most
-        texts = [[shorten(text) for text in column] for column in whole]
+        texts = [[self._beginning(text) for text in column] for column in whole]
         words = "words" in batch
         rows = self._encode(texts, words)
         long = [
@@ -182,7 +181,8 @@ class Reader:
         """As much of a text as matters: megabytes of it would take gigabytes to tokenise.
 
         The cut changes the last word alone; what is read ends before that. Nothing is left out but
-        of a text with hardly a token in `MOST` characters.
+        of a text with hardly a token in `MOST` characters. Of a pair whose texts would both fill a
+        row, either may get the odd token.
         """
         text = self._most(text)
         size = ENOUGH * self.max_length

@@ -8,13 +8,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from support.command import Answer, records, summary, write_task
 from support.pages import check_self_contained, read
-from support.studies import TINY, results, untimed
+from support.studies import ONE_STEP, TINY, results, same
 from tartan.config.lock import locked
 from tartan.study.results import FORMAT
 
@@ -129,7 +130,7 @@ def test_a_study_that_was_killed_ends_with_the_same_table(
     again = tartan("study", *TINY, "study.dir=killed")
     assert again.status == 0
     assert "1 finished, 3 to do" in again.out
-    assert untimed(tmp_path / "killed") == untimed(whole)
+    same(tmp_path / "killed", whole)
 
 
 def test_ctrl_c_saves_the_run_under_way(tartan: Callable[..., Answer], tmp_path: Path):
@@ -177,7 +178,29 @@ def test_joblib_spreads_the_runs_over_cores(
     launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     answer = tartan("study", *TINY, "study.dir=spread", *launcher)
     assert answer.status == 0, answer.err
-    assert untimed(tmp_path / "spread") == untimed(whole)
+    same(tmp_path / "spread", whole)
+
+
+@pytest.mark.skipif(find_spec("submitit") is not None, reason="it is installed here")
+@pytest.mark.parametrize("name", ["submitit_local", "submitit_slurm"])
+def test_a_launcher_that_is_not_installed_is_named(name: str, tartan: Callable[..., Answer]):
+    answer = tartan("study", f"hydra/launcher={name}")
+    assert (answer.status, answer.err) == (
+        2,
+        f"tartan: hydra/launcher={name} is not installed: pip install hydra-submitit-launcher\n",
+    )
+
+
+def test_a_launcher_that_fails_is_one_line_and_the_study_can_go_on(
+    tmp_path: Path, tartan: Callable[..., Answer]
+):
+    """joblib is told to use no core."""
+    broken = tartan("study", *TINY, "hydra/launcher=joblib", "hydra.launcher.n_jobs=0")
+    assert broken.status == 2
+    assert broken.err.startswith("tartan: hydra/launcher=joblib failed: ValueError: ")
+    assert broken.err.endswith("; give the same command to go on\n")
+    assert len(broken.err.splitlines()) == 1
+    assert {run["status"] for run in results(tmp_path / "study")["runs"]} == {"unfinished"}
 
 
 @pytest.mark.parametrize(
@@ -187,8 +210,8 @@ def test_joblib_spreads_the_runs_over_cores(
          "tartan: arm finetune: nowhere: no such directory: set data.dir=... to the task's "
          "directory\n"),
         (["hydra/launcher=slurm"],
-         "tartan: hydra/launcher=slurm: no such launcher is installed; choose from: basic, joblib "
-         "(pip install hydra-slurm-launcher)\n"),
+         "tartan: hydra/launcher=slurm: no such launcher; choose from: basic, joblib, "
+         "submitit_local, submitit_slurm\n"),
         (["study.arms=[dapt]"],
          "tartan: arm dapt: objective dapt reads the domain corpus, which demo lacks: add a "
          "domain.txt, one passage a line, or leave the objective out\n"),
@@ -203,22 +226,21 @@ def test_what_cannot_be_used_is_refused_before_any_run(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_dapt_is_left_out_where_there_is_no_domain_corpus(
+def test_dapt_is_an_arm_where_there_is_a_domain_corpus(
     tmp_path: Path, tartan: Callable[..., Answer]
 ):
-    from tartan.study import study as module  # noqa: PLC0415
-    from tartan.study.plan import Typed  # noqa: PLC0415
-
-    write_task(tmp_path / "data", domain="green is a colour\n" * 3)
-    tartan("study", "--help")  # makes plugins known
-    small = ["data=jsonl", "model.layers=1", "device=cpu"]
-    for directory, kept in (("data", 5), ("none", 4)):
-        if directory == "none":
-            write_task(tmp_path / "none")
-        typed = Typed.split([*small, f"data.dir={directory}"])
-        found, _, absent = module._tried(module.read_options(typed), typed, anywhere=False)
-        assert len(found) == kept
-        assert len(absent) == 5 - kept
+    write_task(tmp_path / "with", domain="green is a colour\n" * 3)
+    write_task(tmp_path / "without")
+    for data, names in (("with", ["dapt", "mt"]), ("without", ["mt"])):
+        answer = tartan(
+            "study", *ONE_STEP, "data=jsonl", f"data.dir={data}", f"study.dir=of_{data}",
+            "~study.overrides.finetune", "~study.overrides.tapt", "~study.overrides.meta",
+        )  # fmt: skip
+        assert answer.status == 0, answer.err
+        assert [arm["name"] for arm in results(tmp_path / f"of_{data}")["arms"]] == names
+    said = "Arm dapt is left out: objective dapt reads the domain corpus, which without lacks"
+    assert said in answer.out
+    assert said in (tmp_path / "of_without/study.md").read_text()
 
 
 def test_help_says_what_there_is(tartan: Callable[..., Answer]):

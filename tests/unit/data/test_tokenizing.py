@@ -198,6 +198,19 @@ def test_a_text_of_megabytes_is_read_as_it_would_be_whole(make):
     assert tokenized.truncated == sum(length > 12 for length in lengths)
 
 
+def test_a_pair_of_long_texts_is_read_as_it_would_be_whole(tokenizer):
+    long, other = "red green " * 200, "blue one two " * 100
+    pairs = [(long, "one two"), ("one", long), (long, other), (other, long)]
+    given = dataset(*(first for first, _ in pairs), text_pair=[second for _, second in pairs])
+    tokenized = tokenize(given, tokenizer, 11)
+    whole = [tokenizer(*pair, truncation=True, max_length=11)["input_ids"] for pair in pairs]
+    assert tokenized.rows["input_ids"][:] == whole
+    assert tokenized.truncated == 4
+    # Whole, this one would take more memory than there is: what is cut is the square of it.
+    endless = tokenize(dataset(long * 1000, text_pair=[other * 1000]), tokenizer, 11)
+    assert endless.rows["input_ids"][:] == whole[2:3]
+
+
 def test_a_text_without_an_end_is_read_so_far_and_counted(tokenizer):
     endless = "x" * 2**20
     tokenized = tokenize(dataset(endless + " one", "x" * 999 + " one"), tokenizer, 8)
