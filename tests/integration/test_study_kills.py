@@ -7,6 +7,7 @@ test_study.py.
 import random
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,22 @@ LAUNCHERS = {
     "basic": [],
     "joblib": ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"],
 }
+
+
+def kill_at_random(process: "subprocess.Popen[str]", study: Path, rng: random.Random) -> int:
+    """Kill a study at a random moment, mostly while it trains; how it ended."""
+    if rng.random() < 0.8:  # else it may be starting still
+        begun = time.time_ns()
+        while process.poll() is None and not _trains(study, begun):
+            time.sleep(0.01)
+    time.sleep(rng.uniform(0, 2))
+    process.send_signal(signal.SIGKILL)
+    return process.wait()
+
+
+def _trains(study: Path, begun: int) -> bool:
+    """Whether a run has trained since a moment, in nanoseconds."""
+    return any(path.stat().st_mtime_ns > begun for path in study.glob("*/*/metrics.jsonl"))
 
 
 @pytest.mark.soak
@@ -39,11 +56,12 @@ def test_a_study_killed_many_times_ends_as_an_undisturbed_one(
         status: int | None = None
         while status != 0:
             process = spawn("study", *again)
-            try:
-                status = process.wait(rng.uniform(1, 25) if killed < KILLS else None)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                status = process.wait()
+            if killed < KILLS:
+                status = kill_at_random(process, tmp_path / where, rng)
+            else:
+                process.communicate()
+                status = process.returncode
+            if status == -signal.SIGKILL:
                 killed += 1
                 done = len(list((tmp_path / where).glob("*/*/summary.json")))
                 print(f"kill {killed}: {where}, {done} runs finished")
