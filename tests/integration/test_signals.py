@@ -52,7 +52,7 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., An
         (signal.SIGTERM, 143, "train.trainer:Trainer._end", 1, "step 20 is saved"),
         (signal.SIGTERM, 143, "train.trainer:Trainer._end", 2, "training is over and saved"),
         (signal.SIGTERM, 143, "body.export:write_whole", 1, "what was saved before stays"),
-        (signal.SIGINT, 130, "config.run:evaluate", 2, "what was saved before stays"),
+        (signal.SIGINT, 130, "config.run:evaluate", 1, "what was saved before stays"),
     ],
 )
 def test_a_signal_saves_the_step_and_the_command_it_names_goes_on(
