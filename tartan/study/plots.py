@@ -68,16 +68,13 @@ def curve_plots(results: StudyResults) -> list[Plot]:
 def mean_curve(curves: Sequence[Curve]) -> tuple[Curve, Band] | None:
     """The mean of curves, and the band of their standard deviation (n - 1) around it.
 
-    Between its points a curve is taken as straight. The mean goes where all of the curves go: a
-    mean over those that are left would jump where one of them ends. None where there is no such
-    place.
+    Between its points a curve is taken as straight, and after its last as level, so that the mean
+    does not jump where one of them ends. It begins where all have begun. None of no curves.
     """
-    low = max((curve.x[0] for curve in curves), default=1)
-    high = min((curve.x[-1] for curve in curves), default=0)
-    if low > high:
+    if not curves:
         return None
-    places = {x for x in chain.from_iterable(curve.x for curve in curves) if low <= x <= high}
-    grid = sorted(places)
+    begun = max(curve.x[0] for curve in curves)
+    grid = sorted({x for x in chain.from_iterable(curve.x for curve in curves) if x >= begun})
     values = np.array([np.interp(grid, curve.x, curve.y) for curve in curves])
     mean = values.mean(0)
     spread = values.std(0, ddof=1) if len(curves) > 1 else np.zeros_like(mean)

@@ -122,12 +122,12 @@ def test_a_study_without_finished_runs_has_a_page(tmp_path: Path):
         assert "Paired differences" not in page.texts("h2")
 
 
-def test_the_mean_of_curves_goes_where_all_go():
+def test_the_mean_of_curves_begins_with_the_last_and_ends_level():
     one, other = Curve((0.0, 2.0, 4.0), (0.0, 2.0, 4.0)), Curve((1.0, 3.0), (3.0, 5.0))
     curve, (low, high) = mean_curve([one, other])
-    assert curve == Curve((1.0, 2.0, 3.0), (2.0, 3.0, 4.0))
-    assert low == pytest.approx([2 - 2**0.5, 3 - 2**0.5, 4 - 2**0.5])
-    assert high == pytest.approx([2 + 2**0.5, 3 + 2**0.5, 4 + 2**0.5])
+    assert curve == Curve((1.0, 2.0, 3.0, 4.0), (2.0, 3.0, 4.0, 4.5))
+    assert low == pytest.approx([2 - 2**0.5, 3 - 2**0.5, 4 - 2**0.5, 4.5 - 0.5**0.5])
+    assert high == pytest.approx([2 + 2**0.5, 3 + 2**0.5, 4 + 2**0.5, 4.5 + 0.5**0.5])
 
 
 def test_the_mean_of_one_curve_is_the_curve():
@@ -135,6 +135,8 @@ def test_the_mean_of_one_curve_is_the_curve():
     assert mean_curve([one]) == (one, ([0.0, 2.0], [0.0, 2.0]))
 
 
-def test_curves_that_nowhere_go_together_have_no_mean():
-    assert mean_curve([Curve((0.0, 1.0), (0.0, 1.0)), Curve((2.0,), (0.0,))]) is None
+def test_a_curve_that_ends_before_another_begins_counts_there():
+    found = mean_curve([Curve((0.0, 1.0), (0.0, 1.0)), Curve((2.0,), (0.0,))])
+    assert found is not None
+    assert found[0] == Curve((2.0,), (0.5,))
     assert mean_curve([]) is None
