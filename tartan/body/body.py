@@ -12,7 +12,6 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from tartan.body.attention import keep_from_compiler
 from tartan.body.dropout import replace_dropout
-from tartan.body.embedding import replace_embeddings
 from tartan.body.layouts import (
     FAILURES,
     evaluating,
@@ -116,10 +115,6 @@ class Body(nn.Module):
         keep_from_compiler()
         for layer in layers:
             layer.compile(dynamic=True)
-
-    def add_embeddings_directly(self) -> None:
-        """Have the gradient of the token embeddings go straight to a `.grad` that is there."""
-        replace_embeddings(self.model)
 
     def forward(self, packed: Packed) -> Tensor:
         """Encode sequences.

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from tartan.backward import Shared, Term, backward
+from tartan.body.embedding import replace_embeddings
 from tartan.data.stream import Stream
 from tartan.objective import Batch, Row
 from tartan.seeding import generator
@@ -50,7 +51,7 @@ class Step:
         self._shared = Shared(model.shared())
         self.guard, self.whole = Guard(late), True
         if self._device.type == "cpu":  # a `.grad` of the body is there before any backward pass
-            model.body.add_embeddings_directly()
+            replace_embeddings(model.body.model)
 
     @property
     def at_work(self) -> tuple[Sequence[str], Sequence[int]]:

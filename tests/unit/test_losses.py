@@ -10,6 +10,7 @@ from torch.testing import assert_close
 import tartan.masking
 from support.context import ROWS, TinyContext
 from tartan import Batch, Objective
+from tartan.body.embedding import replace_embeddings
 from tartan.packed import Packed
 from tartan.testing import tiny_source
 from tartan.train.losses import Losses
@@ -94,7 +95,7 @@ def test_in_bf16_they_agree_in_direction():
 def test_gradients_of_embeddings_that_go_straight_to_grad_are_autograds():
     joint = Joint()
     found = joint.gradient(joint.losses.together(0, joint.batches))
-    joint.model.body.add_embeddings_directly()
+    replace_embeddings(joint.model.body.model)
     assert_close(joint.gradient(joint.losses.together(0, joint.batches)), found)
 
 
