@@ -136,12 +136,16 @@ def _stream(terms: Sequence[Term], weighting: Weighting, shared: Shared, dev: Te
     dev_gradient = _dev_gradient(dev, terms, shared)
     total = shared.buffer("total")
     losses, products, norms, heads = [], [], [], []
-    for term, weight in zip(terms, weights, strict=True):
-        loss, gradient = _gradient(term, shared, shared.buffer("scratch"))
+    for index, (term, weight) in enumerate(zip(terms, weights, strict=True)):
+        flat = shared.buffer("scratch") if index else total  # the first is weighted where it lies
+        loss, gradient = _gradient(term, shared, flat)
         losses.append(loss)
         products.append(torch.dot(dev_gradient, gradient))
         norms.append(torch.linalg.vector_norm(gradient))
-        total.addcmul_(gradient, weight)
+        if gradient is total:
+            total.mul_(weight)
+        else:
+            total.addcmul_(gradient, weight)
         heads.append(_take(term))
     _give(terms, heads, weights)
     shared.point(total)

@@ -34,7 +34,7 @@ class Batch:
     """What one objective reads in one pass of the body.
 
     Attributes:
-        inputs: the sequences.
+        inputs: the sequences; with `wanted`, where not all hidden states are read.
         items: how many items the loss sums over, known before the loss is computed, so that
             micro-batches of an accumulated step add up to exactly the whole batch's mean.
         targets: what the loss compares with, by name. Batches are laid end to end by their targets'
@@ -73,7 +73,7 @@ class MaskedLM(Protocol):
     """A masked language model apart from the body."""
 
     def __call__(self, packed: Packed, positions: Tensor) -> Tensor:
-        """Logits [positions, vocabulary] at positions [positions] int64 among the tokens."""
+        """Logits [positions, vocabulary] at positions [positions] int64, each once, of tokens."""
 
 
 class Context(Protocol):

@@ -1,6 +1,6 @@
 """Packed: the sequences of a batch laid end to end, the one layout the text body reads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
@@ -22,6 +22,8 @@ class Packed:
         lengths: tokens of each sequence, on the host.
         token_type_ids: [tokens] int64 segment of each token, or None for a single segment.
         causal: whether a token attends to itself and to earlier tokens of its sequence alone.
+        wanted: [places] int64, the tokens whose hidden states are read, each once; None for all.
+            What a body gives for the others is not defined: it need not compute them.
 
     Raises:
         ValueError: when the lengths do not lay out the tokens, or sequences that are joined
@@ -32,6 +34,7 @@ class Packed:
     lengths: tuple[int, ...]
     token_type_ids: Tensor | None = None
     causal: bool = False
+    wanted: Tensor | None = None
 
     def __post_init__(self) -> None:
         if sum(self.lengths) != self.input_ids.numel() or min(self.lengths, default=0) < 1:
@@ -71,7 +74,7 @@ class Packed:
             types = torch.cat([part.segments for part in parts])
         tokens = torch.cat([part.input_ids for part in parts])
         lengths = tuple(length for part in parts for length in part.lengths)
-        return cls(tokens, lengths, types, causal=parts[0].causal)
+        return cls(tokens, lengths, types, causal=parts[0].causal, wanted=_all_wanted(parts))
 
     @property
     def segments(self) -> Tensor:
@@ -83,19 +86,27 @@ class Packed:
         """The same layout over other token ids, [tokens] int64."""
         return replace(self, input_ids=input_ids)
 
+    def want(self, places: Tensor) -> Self:
+        """The same sequences, of which only some tokens' hidden states are read: see `wanted`."""
+        return replace(self, wanted=places)
+
     def pin(self) -> Self:
         """The same sequences in pinned host memory."""
-        types = None if self.token_type_ids is None else self.token_type_ids.pin_memory()
-        return replace(self, input_ids=self.input_ids.pin_memory(), token_type_ids=types)
+        return self._moved(Tensor.pin_memory)
 
     def to(self, device: torch.device) -> Self:
         """The same sequences on a device; copied from pinned memory without waiting."""
         queued = device.type == "cuda"
-        types = self.token_type_ids
+        return self._moved(lambda values: values.to(device, non_blocking=queued))
+
+    def _moved(self, move: Callable[[Tensor], Tensor]) -> Self:
+        """The same sequences, each tensor moved elsewhere."""
+        types, wanted = self.token_type_ids, self.wanted
         return replace(
             self,
-            input_ids=self.input_ids.to(device, non_blocking=queued),
-            token_type_ids=None if types is None else types.to(device, non_blocking=queued),
+            input_ids=move(self.input_ids),
+            token_type_ids=None if types is None else move(types),
+            wanted=None if wanted is None else move(wanted),
         )
 
     @cached_property
@@ -153,6 +164,21 @@ class Packed:
         device = self.input_ids.device
         pinned = host.pin_memory() if device.type == "cuda" else host
         return pinned.to(device, non_blocking=True)
+
+
+def _all_wanted(parts: Sequence[Packed]) -> Tensor | None:
+    """What is wanted of several parts laid end to end; None where that is all of them."""
+    if all(part.wanted is None for part in parts):
+        return None
+    places, start = [], 0
+    for part in parts:
+        tokens = part.input_ids
+        wanted = part.wanted
+        if wanted is None:
+            wanted = torch.arange(tokens.numel(), device=tokens.device)
+        places.append(wanted + start)
+        start += tokens.numel()
+    return torch.cat(places)
 
 
 def _starts(lengths: Sequence[int]) -> Tensor:

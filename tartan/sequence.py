@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from tartan.objective import Batch, Context, PrimaryObjective, Row
+from tartan.packed import Packed
 
 
 class SequenceObjective(PrimaryObjective):
@@ -17,10 +19,16 @@ class SequenceObjective(PrimaryObjective):
         self._outputs, self._hidden_size = len(context.labels), context.hidden_size
         self._examples = context.labelled()
         self.head = context.head("SequenceClassification")
+        self._first = reads_first_tokens(self.head, self._hidden_size)
 
     def examples(self) -> Sequence[Row]:
         """The labelled training rows."""
         return self._examples
+
+    def inputs(self, rows: Sequence[Row]) -> Packed:
+        """Rows laid end to end; of hidden states, those are wanted that head and probe read."""
+        packed = Packed.of_rows(rows)
+        return packed.want(packed.starts) if self._first else packed
 
     def predict(self, hidden: Tensor, batch: Batch) -> Tensor:
         """The head's outputs, [rows, outputs]."""
@@ -41,3 +49,21 @@ class SequenceObjective(PrimaryObjective):
             nn.Dropout(dropout),
             nn.Linear(size, self._outputs),
         )
+
+
+def reads_first_tokens(head: nn.Module, width: int) -> bool:
+    """Whether a head on sequences looks at each one's first hidden state alone; it is tried.
+
+    Args:
+        head: called as `tartan.objective.Head` says; it is left in training mode.
+        width: of the hidden states.
+    """
+    states = torch.arange(2 * 3 * width).sin().view(2, 3, width)
+    others = states.clone()
+    others[:, 1:] = states[:, 1:].cos()
+    mask = torch.ones(2, 3, dtype=torch.bool)
+    head.eval()
+    with torch.no_grad():
+        alike = torch.equal(head(states, mask), head(others, mask))
+    head.train()
+    return alike

@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from torch import Tensor
 from torch.nn import functional
 
-from tartan import Batch, ConfigError, Context, Objective, Packed, Row, SequenceObjective, hookimpl
+from tartan import Batch, ConfigError, Context, Objective, Row, SequenceObjective, hookimpl
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Classification(SequenceObjective):
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:  # noqa: ARG002
         """Rows as they are. Targets: `labels` [rows] int64."""
         labels = torch.tensor([row["label"] for row in rows])
-        return Batch(Packed.of_rows(rows), len(rows), {"labels": labels})
+        return Batch(self.inputs(rows), len(rows), {"labels": labels})
 
     def criterion(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Summed cross-entropy of logits [rows, classes]."""

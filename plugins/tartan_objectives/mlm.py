@@ -64,7 +64,8 @@ class MLM(Objective):
         chosen, masked = self._mask(original.input_ids, rng)
         positions = chosen.nonzero().squeeze(1)
         targets = {"positions": positions, "tokens": original.input_ids[positions]}
-        return Batch(original.with_input_ids(masked), len(positions), targets)
+        inputs = original.with_input_ids(masked).want(positions)
+        return Batch(inputs, len(positions), targets)
 
     def loss(self, hidden: Tensor, batch: Batch) -> Loss:
         """Cross-entropy over the masked tokens; logits exist for these alone."""

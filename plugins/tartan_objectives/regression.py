@@ -16,7 +16,6 @@ from tartan import (
     Context,
     LabelKind,
     Objective,
-    Packed,
     Row,
     SequenceObjective,
     hookimpl,
@@ -51,7 +50,7 @@ class Regression(SequenceObjective):
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:  # noqa: ARG002
         """Rows as they are. Targets: `labels` [rows] float32."""
         labels = torch.tensor([row["label"] for row in rows], dtype=torch.float32)
-        return Batch(Packed.of_rows(rows), len(rows), {"labels": labels})
+        return Batch(self.inputs(rows), len(rows), {"labels": labels})
 
     def criterion(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Summed squared error of outputs [rows, 1], over the variance of the training labels."""

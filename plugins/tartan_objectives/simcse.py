@@ -56,7 +56,8 @@ class SimCSE(Objective):
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:  # noqa: ARG002
         """All rows, then all rows again."""
         sequences = [row["input_ids"] for row in rows]
-        return Batch(Packed.of([*sequences, *sequences]), len(rows))
+        inputs = Packed.of([*sequences, *sequences])
+        return Batch(inputs.want(inputs.starts), len(rows))
 
     def loss(self, hidden: Tensor, batch: Batch) -> Loss:
         """Cross-entropy of finding each first view's other view among all second views."""

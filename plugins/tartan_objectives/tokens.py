@@ -62,10 +62,11 @@ class Tokens(PrimaryObjective):
             for position in row["positions"]
         ]
         labels = [tag for row in rows for tag in row["label"]]
-        targets = {"positions": positions, "labels": labels}
-        return Batch(
-            inputs, len(labels), {name: torch.tensor(ids).long() for name, ids in targets.items()}
-        )
+        targets = {
+            "positions": torch.tensor(positions).long(),
+            "labels": torch.tensor(labels).long(),
+        }
+        return Batch(inputs.want(targets["positions"]), len(labels), targets)
 
     def predict(self, hidden: Tensor, batch: Batch) -> Tensor:
         """Logits [items, tags] of the family's own head, which looks at each token by itself."""

@@ -24,6 +24,7 @@ from tartan.body.layouts import (
     why_not_varlen,
     why_padded,
 )
+from tartan.body.wanted import attention_output, read_wanted
 from tartan.errors import ModelError
 from tartan.packed import Packed
 
@@ -51,14 +52,17 @@ class Body(nn.Module):
         self.model = model
         remove_pooler(model)
         replace_dropout(model)
+        self._first_position = first_position(model)
+        self._varlen = False
         with evaluating(model):
             packed = trial(model)
             expected = _hidden_states(model, packed)
             self.padded_because = why_padded(model, packed, expected)
+            self._narrows = None
+            if self.packed:
+                self._narrows = attention_output(model, self._read_packed, packed)
         self.hidden_size = expected.shape[-1]
         self.max_length = position_limit(model)
-        self._first_position = first_position(model)
-        self._varlen = False
         self.train()
 
     @property
@@ -113,6 +117,7 @@ class Body(nn.Module):
                 "install one, or leave compile off"
             )
         keep_from_compiler()
+        self._narrows = None  # compiled code does not notice hooks that come and go
         for layer in layers:
             layer.compile(dynamic=True)
 
@@ -120,7 +125,8 @@ class Body(nn.Module):
         """Encode sequences.
 
         Returns:
-            [tokens, hidden] float hidden states, in the order of the packed tokens.
+            [tokens, hidden] float hidden states, in the order of the packed tokens; of those that
+            are not `wanted`, anything finite.
 
         Raises:
             ModelError: when a sequence is longer than `max_length` (a GPU would stop the program),
@@ -138,9 +144,16 @@ class Body(nn.Module):
 
     def _read(self, packed: Packed) -> Tensor:
         """Hidden states [tokens, hidden], in the layout that the family can read."""
-        if self.packed:
-            return read_packed(self.model, packed, self._first_position, varlen=self._varlen)
-        return read_padded(self.model, packed)
+        if not self.packed:
+            return read_padded(self.model, packed)
+        if packed.wanted is None or self._narrows is None:
+            return self._read_packed(packed)
+        output = self.model.get_submodule(self._narrows)
+        return read_wanted(self._read_packed, packed, output)
+
+    def _read_packed(self, packed: Packed) -> Tensor:
+        """Hidden states [tokens, hidden] by way of one row of tokens."""
+        return read_packed(self.model, packed, self._first_position, varlen=self._varlen)
 
 
 class NoPooler(nn.Module):

@@ -32,8 +32,8 @@ class MaskedLM(nn.Module):
         self.head = head
 
     def forward(self, packed: Packed, positions: Tensor) -> Tensor:
-        """Logits [positions, vocabulary] at positions [positions] int64 among the tokens."""
-        logits: Tensor = self.head(self.body(packed)[positions][None])[0]
+        """Logits [positions, vocabulary] at positions [positions] int64, each once, of tokens."""
+        logits: Tensor = self.head(self.body(packed.want(positions))[positions][None])[0]
         return logits
 
     def tie(self, body: Body) -> None:

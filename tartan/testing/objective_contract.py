@@ -3,6 +3,7 @@
 import pickle
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
@@ -177,6 +178,24 @@ class ObjectiveContract(Contract):
         packed = trial.gradients([batch])
         trial.pad()
         require_close("with a body that pads", packed, trial.gradients([batch]), CLOSE)
+
+    def test_only_wanted_hidden_states_are_read(self) -> None:
+        """Where its batches say whose hidden states are `wanted`, those of others do not matter."""
+        trial = self.trial()
+        batch = trial.prepare(trial.collate())
+        wanted = batch.inputs.wanted
+        if wanted is None:
+            raise NotApplicable("it wants the hidden states of all tokens")
+        require(wanted.unique().numel() == wanted.numel(), "it wants a token more than once")
+        with torch.no_grad():
+            hidden = trial.body(replace(batch.inputs, wanted=None))
+            spoiled = torch.full_like(hidden, torch.nan)
+            spoiled[wanted] = hidden[wanted]
+            losses = [trial.objective.loss(h, batch).total.item() for h in (hidden, spoiled)]
+        require(
+            losses[0] == losses[1],
+            f"the loss is {losses[0]}, and {losses[1]} without the hidden states of other tokens",
+        )
 
     def test_it_is_finite_under_bf16_autocast(self) -> None:
         """Under bfloat16 autocast loss and gradients are finite."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tartan.body import Body
 from tartan.objective import Batch, Context, Loss, Objective, PrimaryObjective, Row
+from tartan.packed import Packed
 from tartan.seeding import generator, seeded
 from tartan.testing.contract import Broken
 from tartan.testing.world import World, world
@@ -116,13 +117,7 @@ def join(batches: Sequence[Batch]) -> Batch:
     """
     first = batches[0]
     inputs = [batch.inputs for batch in batches]
-    types = [each.token_type_ids for each in inputs if each.token_type_ids is not None]
-    joined = replace(
-        first.inputs,
-        input_ids=torch.cat([each.input_ids for each in inputs]),
-        lengths=tuple(length for each in inputs for length in each.lengths),
-        token_type_ids=torch.cat(types) if types else None,
-    )
+    joined = Packed.join(inputs)
     sizes = torch.tensor([0, *(each.input_ids.numel() for each in inputs)])
     offsets = sizes.cumsum(0).tolist()
     targets = {

@@ -46,6 +46,12 @@ class Runtime:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
+    def same_weights(self) -> AbstractContextManager[object]:
+        """A context in which weights stay as they are: `autocast` in it casts each of them once."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, enabled=False)
+
     def reset_peak_memory(self) -> None:
         """Count the peak from now on, where the system lets a process say so (CUDA, Linux)."""
         if self.device.type == "cuda":

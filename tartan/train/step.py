@@ -44,7 +44,7 @@ class Step:
         self._weighting, self._optimiser, self._dev = weighting, optimiser, dev
         self._accumulate, self._seed = accumulate, seed
         self._losses = Losses(model, runtime, seed)
-        self._device = runtime.device
+        self._runtime, self._device = runtime, runtime.device
         # On a CPU the thread takes from the arithmetic what it saves, or more: it was measured.
         ahead = self._device.type != "cpu"
         self._batches = Ahead(self._micro_batches) if ahead else self._micro_batches
@@ -63,7 +63,8 @@ class Step:
 
         SpoiledError where a loss or gradient is not finite.
         """
-        signals, metrics = self.measure(step)
+        with self._runtime.same_weights():
+            signals, metrics = self.measure(step)
         self._losses.at_work = ("the optimiser",), ()
         norms = self._optimiser.norms()
         held = self.guard.see(step, signals, norms)

@@ -115,6 +115,15 @@ class LooksHowItWasRead(Faithful):
         return super().losses(hidden, batch) * (2 if padded else 1)
 
 
+class LooksElsewhere(Faithful):
+    def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:
+        batch = super().collate(rows, rng)
+        return replace(batch, inputs=batch.inputs.want(batch.targets["positions"]))
+
+    def losses(self, hidden: Tensor, batch: Batch) -> Tensor:
+        return super().losses(hidden, batch) + 0 * hidden.sum()
+
+
 class NeedsPrecision(Faithful):
     """Adds 0 times the logarithm of a thousandth, which bfloat16 rounds to 0."""
 
@@ -165,6 +174,7 @@ OBJECTIVES: Mapping[str, tuple[type[Objective], str]] = {
     "a_batch_is_the_sum_of_its_micro_batches": (TakesTheMean, "split into micro-batches"),
     "the_order_of_sequences_does_not_matter": (PrefersTheFirst, "its sequences in reverse order"),
     "packed_and_padded_bodies_agree": (LooksHowItWasRead, "with a body that pads, the gradient"),
+    "only_wanted_hidden_states_are_read": (LooksElsewhere, "without the hidden states of other"),
     "it_is_finite_under_bf16_autocast": (NeedsPrecision, "the loss is nan"),
     "state_round_trips_through_safetensors": (HidesState, "once loaded"),
     "dev_and_test_rows_are_out_of_reach": (

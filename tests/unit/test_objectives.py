@@ -174,3 +174,17 @@ def test_label_smoothing_is_an_option(given: TinyContext):
     smooth.load_state_dict(plain.state_dict())
     body = given.body.eval()
     assert mean_loss(smooth, body, ROWS) != mean_loss(plain, body, ROWS)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_head_that_looks_at_more_than_the_first_token_wants_them_all(
+    first: bool, given: TinyContext, monkeypatch: pytest.MonkeyPatch
+):
+    class Mean(torch.nn.Module):
+        def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            return (hidden * mask[..., None]).sum(1)[:, :2] / mask.sum(1, keepdim=True)
+
+    if not first:
+        monkeypatch.setattr(type(given), "head", lambda *_: Mean())
+    batch = make(Classification, given).collate(ROWS, rng())
+    assert (batch.inputs.wanted is not None) == first

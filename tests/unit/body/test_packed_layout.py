@@ -186,6 +186,14 @@ def test_what_has_no_segments_is_joined_as_the_first_segment():
     assert Packed.join([plain, paired]).segments.tolist() == [0, 0, 0, 1, 1]
 
 
+def test_what_is_wanted_moves_along_with_its_batch():
+    some = packed_of((2, 2)).want(torch.tensor([3, 0]))
+    assert Packed.join([some, packed_of((3,)), some]).wanted.tolist() == [3, 0, 4, 5, 6, 10, 7]
+    assert Packed.join([packed_of((3,)), packed_of((1,))]).wanted is None
+    moved = some.to(torch.device("meta"))
+    assert moved.wanted.device.type == moved.input_ids.device.type == "meta"
+
+
 def test_causal_and_other_sequences_are_not_joined():
     one, other = packed_of((2,)), Packed(torch.arange(3), (3,), causal=True)
     assert Packed.join([other, other]).causal
