@@ -198,7 +198,8 @@ class Bucket:
 
     Attributes:
         sequences: how many.
-        longest: tokens of the longest.
+        longest: tokens of the longest, rounded up to a multiple of 16: few shapes, so that kernels
+            and memory are used again.
         even: whether all are that long, so that nothing is padded.
     """
 
@@ -235,9 +236,9 @@ class Buckets:
         groups, indices, masks = [], [], []
         for _, members in groupby(order, key=lambda sequence: _ceiling(lengths[sequence])):
             rows = list(members)
-            steps = torch.arange(lengths[rows[-1]])
+            steps = torch.arange(-(-lengths[rows[-1]] // 16) * 16)
             mask = steps < sizes[rows, None]
-            even = lengths[rows[0]] == lengths[rows[-1]]
+            even = lengths[rows[0]] == len(steps)
             groups.append(Bucket(len(rows), len(steps), even))
             masks.append(mask.flatten())
             indices.append((starts[rows, None] + steps * mask).flatten())

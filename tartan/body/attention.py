@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn import functional
 from transformers import AttentionInterface, AttentionMaskInterface
 
 from tartan.body.attend import attend, prefers_products
@@ -42,7 +42,8 @@ def packed_attention(
         varlen: whether to use the device's variable-length kernel, where it has one for this.
 
     Returns:
-        [tokens, heads, head_dim] float, in the order of the query's tokens.
+        [tokens, heads, head_dim] float, in the order of the query's tokens; anything finite for
+        tokens beyond those of `packed`.
     """
     if varlen and (chosen := kernel(query, dropout)):
         return chosen(query, key, value, packed, dropout=dropout, scaling=scaling, window=window)
@@ -64,7 +65,8 @@ def packed_attention(
         for q, k, v, mask in zip(queries, keys, values, masks, strict=True)
     ]
     rows = torch.cat([states.transpose(1, 2).flatten(0, 1) for states in attended])
-    return rows.index_select(0, buckets.places)
+    spare = len(query) - len(buckets.places)
+    return rows.index_select(0, functional.pad(buckets.places, (0, spare)))
 
 
 def _bucket(
@@ -80,7 +82,7 @@ def _bucket(
     """One bucket's attention, [sequences, heads, tokens, head_dim], by what is fastest for it."""
     if query.shape == key.shape and not causal and prefers_products(query, dropout):
         return attend(query, key, value, mask, dropout=dropout, scaling=scaling)
-    return scaled_dot_product_attention(
+    return functional.scaled_dot_product_attention(
         query,
         key,
         value,

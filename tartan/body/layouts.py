@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cosine_similarity
+from torch.nn import functional
 from transformers import PretrainedConfig, PreTrainedModel
 
 from tartan.body.attention import NAME
@@ -20,6 +20,10 @@ FAILURES = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, Value
 
 AGREEMENT = 0.999
 """The least cosine between results of two kernels in half precision that compute the same."""
+
+REPEATED = 64
+"""On a CPU, tokens are filled up to a multiple of this many by some that nobody attends to: oneDNN
+makes a kernel for every shape it meets, and malloc finds room again for what has the same size."""
 
 LEARNED_POSITIONS = 1024
 """Up to this many positions the proof reads more tokens than there are positions."""
@@ -43,16 +47,23 @@ def read_packed(
 
     `varlen`: with the device's variable-length attention kernel, where it has one.
     """
+    tokens = packed.input_ids.numel()
+    spares = packed.input_ids.device.type == "cpu" and not varlen
+    spare = -tokens % REPEATED if spares else 0
+
+    def row(values: Tensor) -> Tensor:
+        return functional.pad(values, (0, spare))[None]
+
     inputs: dict[str, Any] = {
-        "input_ids": packed.input_ids[None],
-        "position_ids": packed.positions[None] + first_position,
+        "input_ids": row(packed.input_ids),
+        "position_ids": row(packed.positions) + first_position,
         "packed": packed,
         "varlen": varlen,
     }
     if packed.token_type_ids is not None:
-        inputs["token_type_ids"] = packed.token_type_ids[None]
+        inputs["token_type_ids"] = row(packed.token_type_ids)
     hidden: Tensor = model(**inputs, return_dict=True).last_hidden_state
-    return hidden.squeeze(0)
+    return hidden.squeeze(0)[:tokens]
 
 
 def _earlier(packed: Packed) -> Tensor:
@@ -136,7 +147,9 @@ def why_not_varlen(model: PreTrainedModel, packed: Packed) -> str | None:
 
     try:
         pairs = zip(read(varlen=False), read(varlen=True), strict=True)
-        cosines = [cosine_similarity(a.flatten(), b.flatten(), dim=0).item() for a, b in pairs]
+        cosines = [
+            functional.cosine_similarity(a.flatten(), b.flatten(), dim=0).item() for a, b in pairs
+        ]
     except (*FAILURES, ImportError) as error:
         return f"{type(error).__name__}: {str(error).splitlines()[0]}"
     if min(cosines) > AGREEMENT:  # NaN is not

@@ -92,19 +92,17 @@ def fit(probe: nn.Module, loss: Callable[[nn.Module], Tensor], options: ProbeOpt
     their number, and those after the last that counts move nothing.
     """
     parameters = list(probe.parameters())
-    optimiser = AdamW(parameters, lr=options.lr, weight_decay=options.weight_decay, foreach=True)
+    optimiser = AdamW(parameters, lr=options.lr, weight_decay=options.weight_decay, fused=True)
     previous = torch.tensor(float("inf"), device=parameters[0].device)
-    done = torch.zeros_like(previous, dtype=torch.bool)
+    done = torch.zeros_like(previous)
+    optimiser.found_inf = done  # type: ignore[attr-defined]  # where it is 1, nothing moves
     probe.train()
     for _ in range(options.steps):
         value = loss(probe)
         optimiser.zero_grad()
         value.backward()
-        kept = [parameter.detach().clone() for parameter in parameters]
         optimiser.step()
-        with torch.no_grad():
-            for parameter, old in zip(parameters, kept, strict=True):
-                parameter.copy_(torch.where(done, old, parameter))
-        done |= (previous - value.detach()).abs() < options.tolerance
+        still = (previous - value.detach()).abs() < options.tolerance
+        done.copy_(done.maximum(still.float()))
         previous = value.detach()
     return probe.eval().requires_grad_(False)

@@ -5,7 +5,10 @@ import sys
 
 import pytest
 
-import tartan  # noqa: F401  # what a run in this process imports it forgets, and torch loads once
+import tartan.testing.examine  # noqa: F401
+from tartan.plugins import discover
+
+discover()  # a run in this process forgets what it imports first: nothing, now
 
 SUBCLASS = """
 from support.breakers import Waits
@@ -35,7 +38,7 @@ def test_a_name_collects_the_contract_alone(author: pytest.Pytester):
 
 def test_a_rule_that_does_not_apply_is_skipped_with_the_reason(author: pytest.Pytester):
     done = author.runpytest("-rs", "--tartan-plugin", "simcse", "-k", "micro_batches")
-    done.assert_outcomes(skipped=1, deselected=13)
+    done.assert_outcomes(skipped=1, deselected=14)
     done.stdout.fnmatch_lines("SKIPPED*its rows meet in the loss: it declares separable = False")
 
 

@@ -50,9 +50,9 @@ def test_attention_is_to_earlier_tokens_of_the_same_sequence(lengths, window):
 def test_one_layout_keeps_masks_of_both_directions():
     packed = Packed(torch.arange(9), (2, 7))
     both, left = (packed.buckets.masks(1, causal=causal) for causal in (False, True))
-    assert both[0].shape == (2, 1, 7, 7)
-    assert left[0].shape == (1, 1, 7, 7)
-    assert left[0][0, 0].sum() == 7 + 6
+    assert both[0].shape == (2, 1, 16, 16)
+    assert left[0].shape == (1, 1, 16, 16)
+    assert left[0][0, 0].sum() == 16 + 15
     assert packed.buckets.masks(causal=True) == (None,)
 
 

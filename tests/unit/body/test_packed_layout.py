@@ -76,12 +76,12 @@ def test_long_texts_fall_into_few_buckets():
 
 
 def test_nothing_is_masked_where_nothing_is_padded():
-    buckets = packed_of([4, 4, 30]).buckets
+    buckets = packed_of([16, 16, 32]).buckets
     assert buckets.masks() == (None, None)
-    near, far = buckets.masks(window=5)
+    near, far = buckets.masks(window=15)
     assert near is None
-    assert far.shape == (1, 1, 30, 30)
-    assert far[0, 0, 10].nonzero().squeeze(1).tolist() == list(range(5, 16))
+    assert far.shape == (1, 1, 32, 32)
+    assert far[0, 0, 20].nonzero().squeeze(1).tolist() == list(range(5, 32))
 
 
 def test_every_query_sees_a_token_so_that_gradients_are_finite():
