@@ -56,7 +56,12 @@ def options(cls: type[T], values: Mapping[str, Any], where: str) -> T:
 
 def one_line(error: Exception, where: str = "") -> str:
     """What Hydra or OmegaConf says, in one line that names the key."""
-    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    cause = error
+    # Hydra wraps what OmegaConf says; OmegaConf's own causes, where it keeps them, say less.
+    if not isinstance(error, OmegaConfBaseException) and isinstance(
+        error.__cause__, OmegaConfBaseException
+    ):
+        cause = error.__cause__
     text = str(cause).splitlines()[0]
     key = ".".join(filter(None, (where, getattr(cause, "full_key", None))))
     return f"{key}: {text}" if key and key not in text else text
