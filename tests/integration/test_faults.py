@@ -165,13 +165,9 @@ def test_a_process_that_may_not_have_more_memory_says_so(
 ):
     """By the system's own limit, from a moment on."""
     monkeypatch.chdir(tmp_path)
-    wide = [
-        "model.layers=2",
-        "model.intermediate_size=40000",
-        "data.dev=400",
-        "eval.batch_size=400",
-    ]
-    command = ["run", "run_dir=out", "schedule=finetune", *SMALL, *wide]
+    wide = ["model.layers=2", "model.intermediate_size=40000"]
+    large = ["data.dev=400", "eval.batch_size=400"]
+    command = ["run", "run_dir=out", "schedule=finetune", *SMALL, *wide, *large]
     prepare = partial(at_call, f"tartan.{when}", 1, partial(_limit, 1 << 20))
     said = line(answered(command, tmp_path / "said", prepare))
     assert f"out of memory in {place}" in said

@@ -24,5 +24,5 @@ def test_it_says_the_same_whether_or_not_omegaconf_keeps_causes(
         "objectives.mine.share: Structured config of type `Demanding` has missing mandatory "
         "value: share"
     )
-    with pytest.raises(ConfigError, match="^objectives.mine.share: Value 'much' of type 'str'"):
+    with pytest.raises(ConfigError, match=r"^objectives\.mine\.share: Value 'much' of type 'str'"):
         options(Demanding, {"share": "much"}, "objectives.mine")
