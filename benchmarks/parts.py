@@ -9,7 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import product
@@ -29,7 +29,9 @@ from benchmarks.tables import parts_page
 from tartan.body.attend import attend
 from tartan.body.dropout import dropout
 from tartan.body.embedding import Embedding
+from tartan.cross_entropy import cross_entropy
 from tartan.objective import Batch
+from tartan.packed import Packed
 from tartan.seeding import generator
 from tartan.train.losses import Losses
 from tartan.train.stage import Setup
@@ -122,6 +124,23 @@ def embeddings(rounds: int) -> Iterator[Part]:
     yield compare(what, ("dense", read(plain)), ("row by row", read(own)), rounds)
 
 
+def vocabulary(rounds: int) -> Iterator[Part]:
+    """Cross-entropy of as many tokens as are masked of 32 texts, forward and backward, in bf16."""
+    logits = torch.randn(TOKENS * 15 // 100, SHAPE.vocabulary, dtype=torch.bfloat16)
+    tokens = torch.randint(SHAPE.vocabulary, (len(logits),))
+    inputs = (logits.requires_grad_(),)
+
+    def plain(logits: Tensor) -> Tensor:
+        return functional.cross_entropy(logits.float(), tokens, reduction="sum")
+
+    def own(logits: Tensor) -> Tensor:
+        return cross_entropy(logits, tokens)[0]
+
+    what = f"cross-entropy of {len(logits)} x {SHAPE.vocabulary:,}, bf16"
+    ways = partial(_through, plain, inputs), partial(_through, own, inputs)
+    yield compare(what, ("torch's", ways[0]), ("row by row", ways[1]), rounds)
+
+
 def optimiser(rounds: int) -> Iterator[Part]:
     """A step of AdamW over the parameters of a body."""
     with with_model(Setting(model="small")) as setting:
@@ -160,22 +179,37 @@ def _read(losses: Losses, way: str, batches: Mapping[str, Batch]) -> None:
     torch.stack([piece() for piece in pieces.values()]).sum().backward()
 
 
+def wanted(rounds: int) -> Iterator[Part]:
+    """The body alone, forward and backward, where a loss reads some hidden states."""
+    with with_model(Setting(model="small")) as setting:
+        setup = experiment(setting).setup
+    for name in ("classification", "mlm"):
+        rows = setup.streams[name].rows(0)
+        inputs = setup.model.objective(name).collate(rows, generator(0)).inputs
+        assert inputs.wanted is not None
+        what = f"the body, {len(inputs.wanted)} of {inputs.input_ids.numel():,} hidden states read"
+        plain, own = _body(setup, replace(inputs, wanted=None)), _body(setup, inputs)
+        yield compare(what, ("all computed", plain), ("as wanted", own), rounds)
+
+
+def _body(setup: Setup, inputs: Packed) -> Work:
+    """The body forward and backward."""
+
+    def work() -> None:
+        with setup.runtime.autocast():
+            setup.model.body(inputs).float().sum().backward()
+
+    return work
+
+
 def layers(rounds: int) -> Iterator[Part]:
     """The body alone, forward and backward, its layers compiled or not."""
     with with_model(Setting(model="small")) as setting:
         setups = [experiment(setting).setup for _ in range(2)]
     setups[1].model.body.compile_layers()
     rows = setups[0].streams["mlm"].rows(0)
-    inputs = setups[0].model.objective("mlm").collate(rows, generator(0)).inputs
-
-    def through(setup: Setup) -> Work:
-        def work() -> None:
-            with setup.runtime.autocast():
-                setup.model.body(inputs).float().sum().backward()
-
-        return work
-
-    plain, compiled = map(through, setups)
+    batch = setups[0].model.objective("mlm").collate(rows, generator(0))
+    plain, compiled = (_body(setup, replace(batch.inputs, wanted=None)) for setup in setups)
     compiled()  # for as long as that takes
     yield compare("the body", ("eager", plain), ("compiled", compiled), rounds)
 
@@ -189,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(given)
     started = datetime.now(UTC)
     found: dict[str, Any] = {"parts": []}
-    for measure in (elements, attention, embeddings, optimiser, passes, layers):
+    for measure in (elements, attention, embeddings, vocabulary, optimiser, passes, wanted, layers):
         for part in measure(options.rounds):
             found["parts"].append(asdict(part))
             print(f"{part.what}: {part.ratio:.2f}", file=sys.stderr, flush=True)
