@@ -48,7 +48,7 @@ def own_store(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_noise_ends_with_a_lower_weight_than_the_tasks_own_text(seed: int):
-    """On the demo, in the 300 steps in which MLM begins to tell the topics' words apart."""
+    """On the demo, in the 400 steps in which MLM begins to tell the topics' words apart."""
     plugins = with_noise()
     register(plugins)
     overrides = ["objectives=[mlm,noise]", "weighting=meta", "weighting.lr=0.05", f"seed={seed}"]
@@ -56,7 +56,7 @@ def test_noise_ends_with_a_lower_weight_than_the_tasks_own_text(seed: int):
         config = parse(compose("config", [*overrides, "precision=fp32", "device=cpu"]))
     experiment = build(config, plugins)
     stage = Stage(experiment.setup, experiment.stages["joint"])
-    for step in range(300):
+    for step in range(400):
         stage.take(step)
     weights = stage.weights()
     assert weights["noise"] < 0.9 * weights["mlm"], weights
