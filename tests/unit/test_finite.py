@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from hydra import compose, initialize_config_module
-from torch import Tensor
+from torch import Tensor, nn
 
 from support.command import SMALL
 from tartan import Loss, Signals
@@ -61,12 +61,16 @@ def test_a_late_guard_tells_when_it_is_asked():
         guard.settle()
 
 
-@pytest.fixture
-def setup() -> Setup:
+def made(weighting: str) -> Setup:
     register(discover())
     with initialize_config_module("tartan.configs", version_base="1.3"):
-        composed = compose("config", ["objectives=[mlm]", "weighting=meta", *SMALL])
+        composed = compose("config", ["objectives=[mlm]", f"weighting={weighting}", *SMALL])
         return build(parse(composed), discover()).setup
+
+
+@pytest.fixture
+def setup() -> Setup:
+    return made("meta")
 
 
 def poison(setup: Setup, number: int) -> None:
@@ -132,3 +136,21 @@ def test_weights_that_are_not_finite_are_the_weightings_own(setup: Setup):
     assert "the weighting gives weights that are not finite at step 1: {" in trace(
         setup, stage, caught.value
     )
+
+
+def test_a_gradient_that_only_token_embeddings_see_is_traced():
+    """They add theirs to `.grad` past autograd; static measures no objective's own gradient."""
+    setup = made("static")
+    stage = Stage(setup, StageOptions(steps=20))
+    stage.take(0)
+
+    def spoil(_: nn.Module, __: object, found: Tensor) -> None:
+        if found.requires_grad:
+            found.register_hook(lambda gradient: gradient * torch.nan)
+
+    setup.model.body.model.get_input_embeddings().register_forward_hook(spoil)
+    with pytest.raises(SpoiledError) as caught:
+        stage.take(1)
+    said = trace(setup, stage, caught.value)
+    assert said.startswith("classification: the gradient is not finite at step 2, on rows ")
+    assert said.endswith("each of them by itself)")
