@@ -181,7 +181,7 @@ def _read(losses: Losses, way: str, batches: Mapping[str, Batch]) -> None:
 
 def wanted(rounds: int) -> Iterator[Part]:
     """The body alone, forward and backward, where a loss reads some hidden states."""
-    with with_model(Setting(model="small")) as setting:
+    with with_model(Setting(model="small", words=50)) as setting:
         setup = experiment(setting).setup
     for name in ("classification", "mlm"):
         rows = setup.streams[name].rows(0)

@@ -81,10 +81,11 @@ def source(report: Mapping[str, Any]) -> str:
     peaks = ", ".join(
         f"{precision} {peak / 1e12:.3g}" for precision, peak in report["matrix_peak_flops"].items()
     )
+    measured = f"; matrix peak {peaks} TFLOP/s" if peaks else ""
     return (
         f"    {report['command']}\n\n"
         f"{report['date']}, commit {report['commit']}; {device}; torch {versions['torch']}, "
-        f"transformers {versions['transformers']}; matrix peak {peaks} TFLOP/s."
+        f"transformers {versions['transformers']}{measured}."
     )
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-ROWS = 32
+ROWS = 64
 """Rows that a CPU finishes together; elsewhere it is all of them."""
 
 
