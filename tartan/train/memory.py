@@ -4,6 +4,9 @@ import ctypes
 import os
 import sys
 
+TIDIED = 100
+"""Steps on a CPU after which what lies free is given back."""
+
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 """Numbers of glibc's `mallopt` parameters (malloc.h)."""
 
@@ -22,3 +25,14 @@ def keep_freed_memory() -> None:
         mallopt(_MMAP_MAX, 0)
         mallopt(_TRIM_THRESHOLD, 2**31 - 1)
         mallopt(_TOP_PAD, 2**28)
+
+
+def give_back_memory() -> None:
+    """Have glibc's malloc give free pages back to the system.
+
+    Batches differ in shape, so that what is kept falls apart into more and more pieces: a process
+    grew by 13 MB a step. Does nothing where the C library is not glibc.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)

@@ -10,6 +10,7 @@ from tartan.data.stream import Stream
 from tartan.errors import ConfigError, suggest
 from tartan.objective import Row
 from tartan.train import out_of_memory
+from tartan.train.memory import TIDIED, give_back_memory
 from tartan.train.model import JointModel
 from tartan.train.optimiser import Optimiser, OptimiserOptions
 from tartan.train.probe import DevGradient
@@ -154,6 +155,8 @@ class Stage:
         """
         try:
             self.window.add(*self._step(step))
+            if self._setup.runtime.device.type == "cpu" and (step + 1) % TIDIED == 0:
+                give_back_memory()
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory.recognised(error):
                 raise

@@ -1,5 +1,8 @@
 """What a step holds at its peak, counted allocation by allocation."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 
@@ -61,3 +64,28 @@ def test_meta_holds_two_copies_of_the_bodys_gradient_more_than_static(count: int
 
 def test_the_peak_does_not_grow_with_the_objectives_but_by_their_heads():
     assert peak(meta, 8) - peak(meta, 2) < 0.1 * BODY
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux how much is resident")
+def test_what_malloc_keeps_can_be_given_back():
+    """In a process of its own: how malloc behaves is set for a whole process."""
+    code = """
+import torch
+from tartan.train.memory import give_back_memory, keep_freed_memory
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+keep_freed_memory()
+pieces = [torch.ones(1 << 20) for _ in range(100)]
+held = pieces.pop()  # above the others: what is below it is not the heap's end
+del pieces
+kept = resident()
+give_back_memory()
+print(kept - resident())
+"""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) > 300 * 2**20
