@@ -142,10 +142,10 @@ def _stream(terms: Sequence[Term], weighting: Weighting, shared: Shared, dev: Te
         losses.append(loss)
         products.append(torch.dot(dev_gradient, gradient))
         norms.append(torch.linalg.vector_norm(gradient))
-        if gradient is total:
-            total.mul_(weight)
-        else:
+        if index:
             total.addcmul_(gradient, weight)
+        else:
+            total.mul_(weight)
         heads.append(_take(term))
     _give(terms, heads, weights)
     shared.point(total)

@@ -31,8 +31,10 @@ def give_back_memory() -> None:
     """Have glibc's malloc give free pages back to the system.
 
     Batches differ in shape, so that what is kept falls apart into more and more pieces: a process
-    grew by 13 MB a step. Does nothing where the C library is not glibc.
+    grew by 13 MB a step. Does nothing where `keep_freed_memory` does nothing.
     """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if not sys.platform.startswith("linux") or any(n.startswith("MALLOC_") for n in os.environ):
+        return
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
