@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_model, save_model
 
 from tartan.errors import TartanError
-from tartan.objective import Objective
+from tartan.objective import Objective, PrimaryObjective
 from tartan.plugins import discover
 from tartan.seeding import seeded
 from tartan.testing.compare import (
@@ -196,6 +196,9 @@ class ObjectiveContract(Contract):
             losses[0] == losses[1],
             f"the loss is {losses[0]}, and {losses[1]} without the hidden states of other tokens",
         )
+        if isinstance(trial.objective, PrimaryObjective):
+            features = [trial.objective.features(h, batch) for h in (hidden, spoiled)]
+            require(torch.equal(*features), "its features are those of other tokens, too")
 
     def test_it_is_finite_under_bf16_autocast(self) -> None:
         """Under bfloat16 autocast loss and gradients are finite."""
