@@ -1,13 +1,14 @@
 """Packed: the sequences of a batch laid end to end, the one layout the text body reads."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import groupby
 from typing import Any, Self
 
 import torch
 from torch import Tensor
+
+from tartan.buckets import Buckets, starts_of
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Packed:
     @cached_property
     def starts(self) -> Tensor:
         """[sequences] int64: where each sequence's first token stands."""
-        return self._send(_starts(self.lengths))
+        return self._send(starts_of(self.lengths))
 
     @cached_property
     def offsets(self) -> Tensor:
@@ -149,7 +150,7 @@ class Packed:
         return padded.flatten(0, 1).index_select(0, self.places)
 
     @cached_property
-    def buckets(self) -> "Buckets":
+    def buckets(self) -> Buckets:
         """The sequences grouped by similar length, for attention that costs little padding."""
         host = Buckets.of(self.lengths)
         return replace(
@@ -181,128 +182,6 @@ def _all_wanted(parts: Sequence[Packed]) -> Tensor | None:
     return torch.cat(places)
 
 
-def _starts(lengths: Sequence[int]) -> Tensor:
-    """[sequences] int64: the first token of each sequence."""
-    sizes = torch.tensor(lengths)
-    return sizes.cumsum(0) - sizes
-
-
 def _positions(lengths: Sequence[int]) -> Tensor:
     """[tokens] int64: each token's position in its own sequence."""
-    return torch.arange(sum(lengths)) - _starts(lengths).repeat_interleave(torch.tensor(lengths))
-
-
-@dataclass(frozen=True)
-class Bucket:
-    """Sequences that attend together.
-
-    Attributes:
-        sequences: how many.
-        longest: tokens of the longest, rounded up to a multiple of 16: few shapes, so that kernels
-            and memory are used again.
-        even: whether all are that long, so that nothing is padded.
-    """
-
-    sequences: int
-    longest: int
-    even: bool
-
-
-@dataclass(frozen=True)
-class Buckets:
-    """Sequences grouped by similar length; each group padded to its longest, for attention alone.
-
-    Attributes:
-        groups: the groups, shortest sequences first.
-        index: [places] int64, the token at each place of the groups' rows laid end to end; at
-            padding, the sequence's first token.
-        mask: [places] bool, True at tokens, False at padding.
-        places: [tokens] int64, the place of each token: `values[index][places]` is `values`.
-    """
-
-    groups: tuple[Bucket, ...]
-    index: Tensor
-    mask: Tensor
-    places: Tensor
-    _masks: dict[tuple[int | None, bool], tuple[Tensor | None, ...]] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
-
-    @classmethod
-    def of(cls, lengths: Sequence[int]) -> Self:
-        """Group sequences of the given lengths that lie end to end, on the host."""
-        starts, sizes = _starts(lengths), torch.tensor(lengths)
-        order = sorted(range(len(lengths)), key=lengths.__getitem__)
-        groups, indices, masks = [], [], []
-        for _, members in groupby(order, key=lambda sequence: _ceiling(lengths[sequence])):
-            rows = list(members)
-            steps = torch.arange(-(-lengths[rows[-1]] // 16) * 16)
-            mask = steps < sizes[rows, None]
-            even = lengths[rows[0]] == len(steps)
-            groups.append(Bucket(len(rows), len(steps), even))
-            masks.append(mask.flatten())
-            indices.append((starts[rows, None] + steps * mask).flatten())
-        index, mask = torch.cat(indices), torch.cat(masks)
-        places = index.new_empty(sum(lengths))
-        places[index[mask]] = mask.nonzero().squeeze(1)
-        return cls(tuple(groups), index, mask, places)
-
-    def split(self, values: Tensor) -> tuple[Tensor, ...]:
-        """Values [places, ...] as each group's [sequences, longest, ...]."""
-        parts = values.split([group.sequences * group.longest for group in self.groups])
-        return tuple(
-            part.unflatten(0, (group.sequences, group.longest))
-            for group, part in zip(self.groups, parts, strict=True)
-        )
-
-    def masks(
-        self, window: int | None = None, *, causal: bool = False
-    ) -> tuple[Tensor | None, ...]:
-        """Which tokens attend to which, for each group; worked out once for all layers.
-
-        Args:
-            window: the largest distance at which a token is seen; None for any distance.
-            causal: whether later tokens are hidden.
-
-        Returns:
-            For each group, bool that broadcasts to [sequences, heads, longest, longest], True where
-            the row's token sees the column's; None where every token sees every other or, if
-            causal, every earlier one.
-        """
-        key = window, causal
-        if key not in self._masks:
-            attended = _earlier if causal else _attended
-            pairs = zip(self.groups, self.split(self.mask), strict=True)
-            self._masks[key] = tuple(attended(group, real, window) for group, real in pairs)
-        return self._masks[key]
-
-
-def _ceiling(length: int) -> int:
-    """The longest sequence that attends together with one of this length.
-
-    A multiple of 16, and of an eighth to a quarter of the length where that is more: few groups,
-    and little padding in each.
-    """
-    width = max(16, (1 << length.bit_length()) // 8)
-    return -(-length // width) * width
-
-
-def _attended(group: Bucket, real: Tensor, window: int | None) -> Tensor | None:
-    """One group's part of `Buckets.masks`; real is [sequences, longest] bool, True at tokens."""
-    keys = None if group.even else real[:, None, None, :]
-    if window is None or window >= group.longest - 1:
-        return keys
-    steps = torch.arange(group.longest, device=real.device)
-    near = ((steps[:, None] - steps).abs() <= window)[None, None]
-    # A query at padding sees every token: one that saw none would turn gradients into NaN.
-    return near if keys is None else keys & (near | ~real[:, None, :, None])
-
-
-def _earlier(group: Bucket, real: Tensor, window: int | None) -> Tensor | None:
-    """One group's part of `Buckets.masks` if causal; real is as in `_attended`."""
-    # Padding comes after a row's tokens, so that hiding what is later hides padding too.
-    if window is None or window >= group.longest - 1:
-        return None
-    steps = torch.arange(group.longest, device=real.device)
-    distance = steps[:, None] - steps
-    return ((distance >= 0) & (distance <= window))[None, None]
+    return torch.arange(sum(lengths)) - starts_of(lengths).repeat_interleave(torch.tensor(lengths))

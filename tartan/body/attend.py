@@ -1,59 +1,69 @@
 """Scaled dot-product attention on a CPU, forward and backward as batched matrix products.
 
 torch's fused kernel has no dropout there, and a slow backward in bf16 for short sequences; what it
-does instead draws dropout number by number (benchmarks: docs/performance.md).
+does instead draws dropout number by number. One autograd function goes through all buckets of a
+layer, so that a bucket costs its arithmetic and little else (benchmarks: docs/performance.md).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from tartan.body.dropout import keep, scale
+from tartan.buckets import ByHead
+from tartan.packed import Packed
 
 LONG = 512
 """From so many tokens on, torch's fused kernel is as fast in bf16, and holds no weights."""
 
 
-def prefers_products(query: Tensor, dropout: float) -> bool:
-    """Whether `attend` is the faster way for queries [sequences, heads, tokens, head_dim]."""
-    if query.device.type != "cpu":
+def prefers_products(query: Tensor, key: Tensor, packed: Packed, dropout: float) -> bool:
+    """Whether `attend` can compute this, and is the faster way; arguments as `attend` has them."""
+    if query.device.type != "cpu" or query.shape != key.shape:
         return False
-    return dropout > 0 or (query.dtype == torch.bfloat16 and query.shape[2] < LONG)
+    return dropout > 0 or (query.dtype == torch.bfloat16 and max(packed.lengths) < LONG)
 
 
 def attend(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    mask: Tensor | None = None,
+    packed: Packed,
     *,
     dropout: float = 0.0,
     scaling: float | None = None,
+    window: int | None = None,
 ) -> Tensor:
-    """`torch.nn.functional.scaled_dot_product_attention` of CPU tensors.
+    """Attend within each sequence, on a CPU.
 
     Args:
-        query: [sequences, heads, tokens, head_dim] float.
-        key: likewise.
+        query: [tokens, heads, head_dim] float.
+        key: likewise, with as many heads.
         value: likewise.
-        mask: bool that broadcasts to [sequences, heads, tokens, tokens], True where the row's token
-            sees the column's; every token must see one. None where every token sees every other.
+        packed: the sequences that the tokens belong to.
         dropout: probability that an attention weight is dropped.
         scaling: factor of the inner products; head_dim ** -0.5 when None.
+        window: the largest distance at which a token is seen; None for any distance.
 
     Returns:
-        [sequences, heads, tokens, head_dim] float.
+        [tokens, heads, head_dim] float; 0 for tokens beyond those of `packed`.
     """
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    layout = packed.buckets.by_head(query.shape[1])
+    biases = layout.biases(query.dtype, window, causal=packed.causal)
     attended: Tensor = _Attend.apply(  # type: ignore[no-untyped-call]
-        query, key, value, mask, dropout, scaling
+        query * scaling, key, value, layout, biases, dropout
     )
     return attended
 
 
 class _Attend(torch.autograd.Function):
-    """Holds on to the attention weights, in the precision of the query, and to what was kept."""
+    """Attention of scaled queries: holds on to the weights, in their precision, and what was kept.
+
+    Each bucket's products are written where they belong among the rows of all buckets.
+    """
 
     @staticmethod
     def forward(
@@ -61,34 +71,84 @@ class _Attend(torch.autograd.Function):
         query: Tensor,
         key: Tensor,
         value: Tensor,
-        mask: Tensor | None,
+        layout: ByHead,
+        biases: Sequence[Tensor | None],
         dropout: float,
-        scaling: float,
     ) -> Tensor:
-        query, key, value = (states.contiguous() for states in (query, key, value))
-        scores = (query @ key.mT).mul_(scaling)
-        if mask is not None:
-            scores.masked_fill_(~mask, float("-inf"))
-        weights = scores.softmax(-1)
-        kept, ctx.factor = None, 1.0
-        if dropout:
-            kept, ctx.factor = keep(tuple(weights.shape), dropout, weights.dtype)
-        ctx.save_for_backward(query, key, value, weights, kept)
-        ctx.scaling = scaling
-        return _dropped(weights, kept, ctx.factor) @ value
+        rows = [
+            states.flatten(0, 1).index_select(0, layout.index) for states in (query, key, value)
+        ]
+        attended = torch.empty_like(rows[2])
+        weights: list[Tensor] = []
+        kept: list[Tensor | None] = []
+        ctx.factor = 1.0
+        for q, k, v, out, bias in zip(*map(layout.split, (*rows, attended)), biases, strict=True):
+            weights.append(_weights(q, k, bias))
+            drawn = None
+            if dropout:
+                drawn, ctx.factor = keep(tuple(weights[-1].shape), dropout, q.dtype)
+            kept.append(drawn)
+            torch.bmm(_dropped(weights[-1], drawn, ctx.factor), v, out=out)
+        ctx.save_for_backward(*rows, *weights, *kept)
+        ctx.layout = layout
+        return _tokens(attended, layout, len(query))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        query, key, value, weights, kept = ctx.saved_tensors
-        grad = grads[0].contiguous()
-        grad_value = _dropped(weights, kept, ctx.factor).mT @ grad
-        grad_weights = _dropped(grad @ value.mT, kept, ctx.factor)
-        grad_scores = torch.ops.aten._softmax_backward_data(
-            grad_weights, weights, -1, weights.dtype
-        ).mul_(ctx.scaling)
-        return grad_scores @ key, grad_scores.mT @ query, grad_value, None, None, None
+        layout, tokens = ctx.layout, len(grads[0])
+        (*rows, weights, kept) = _unsaved(ctx.saved_tensors, len(layout.buckets.groups))
+        received = _rows_of_gradient(grads[0], layout)
+        given = [torch.empty_like(part) for part in rows]
+        parts = zip(*map(layout.split, (*rows, received, *given)), weights, kept, strict=True)
+        for q, k, v, grad, grad_q, grad_k, grad_v, weight, drawn in parts:
+            torch.bmm(_dropped(weight, drawn, ctx.factor).mT, grad, out=grad_v)
+            grad_weight = _dropped(torch.bmm(grad, v.mT), drawn, ctx.factor)
+            grad_scores = torch.ops.aten._softmax_backward_data(
+                grad_weight, weight, -1, weight.dtype
+            )
+            torch.bmm(grad_scores, k, out=grad_q)
+            torch.bmm(grad_scores.mT, q, out=grad_k)
+        return *(_tokens(part, layout, tokens) for part in given), None, None, None
+
+
+def _weights(query: Tensor, key: Tensor, bias: Tensor | None) -> Tensor:
+    """One bucket's attention weights, [sequences * heads, longest, longest].
+
+    The softmax is float32: torch's is slow in bf16 where rows are short.
+    """
+    if bias is None:
+        scores = torch.bmm(query, key.mT)
+    else:
+        scores = torch.baddbmm(bias.expand(len(query), query.shape[1], -1), query, key.mT)
+    precise = torch.promote_types(scores.dtype, torch.float32)
+    weights: Tensor = scores.softmax(-1, dtype=precise)
+    return weights.to(scores.dtype)
 
 
 def _dropped(weights: Tensor, kept: Tensor | None, factor: float) -> Tensor:
     """Weights after dropout; as they are where there is none."""
     return weights if kept is None else scale(weights, kept, factor)
+
+
+def _rows_of_gradient(grad: Tensor, layout: ByHead) -> Tensor:
+    """A gradient [tokens, heads, head_dim] as the buckets' rows, 0 at padding.
+
+    So a query at padding, which sees what its sequence's first token sees, gives it nothing.
+    """
+    states = grad.flatten(0, 1)[: len(layout.places)]
+    return torch.cat([states, states.new_zeros(1, states.shape[1])]).index_select(0, layout.real)
+
+
+def _tokens(rows: Tensor, layout: ByHead, tokens: int) -> Tensor:
+    """The buckets' rows as [tokens, heads, head_dim], 0 for tokens that are in no bucket."""
+    states = rows.new_zeros(tokens * layout.heads, rows.shape[1])
+    torch.index_select(rows, 0, layout.places, out=states[: len(layout.places)])
+    return states.view(tokens, layout.heads, -1)
+
+
+def _unsaved(
+    saved: Sequence[Tensor], groups: int
+) -> tuple[Tensor, Tensor, Tensor, Sequence[Tensor], Sequence[Tensor | None]]:
+    """What `_Attend` held on to: rows of queries, keys and values, and each group's weights."""
+    query, key, value, *rest = saved
+    return query, key, value, rest[:groups], rest[groups:]

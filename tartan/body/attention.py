@@ -47,51 +47,43 @@ def packed_attention(
     """
     if varlen and (chosen := kernel(query, dropout)):
         return chosen(query, key, value, packed, dropout=dropout, scaling=scaling, window=window)
+    if prefers_products(query, key, packed, dropout):
+        return attend(query, key, value, packed, dropout=dropout, scaling=scaling, window=window)
+    return by_bucket(query, key, value, packed, dropout, scaling, window)
+
+
+def by_bucket(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    packed: Packed,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    window: int | None = None,
+) -> Tensor:
+    """`packed_attention` by torch's own, one bucket of similar lengths after the other."""
     buckets = packed.buckets
     queries, keys, values = (
         buckets.split(states.index_select(0, buckets.index)) for states in (query, key, value)
     )
     masks = buckets.masks(window, causal=packed.causal)
     attended = [
-        _bucket(
+        functional.scaled_dot_product_attention(
             q.transpose(1, 2),
             k.transpose(1, 2),
             v.transpose(1, 2),
-            mask,
-            dropout=dropout,
-            scaling=scaling,
-            causal=packed.causal and mask is None,
+            attn_mask=mask,
+            dropout_p=dropout,
+            is_causal=packed.causal and mask is None,
+            scale=scaling,
+            enable_gqa=query.shape[1] != key.shape[1],
         )
         for q, k, v, mask in zip(queries, keys, values, masks, strict=True)
     ]
     rows = torch.cat([states.transpose(1, 2).flatten(0, 1) for states in attended])
     spare = len(query) - len(buckets.places)
-    return rows.index_select(0, functional.pad(buckets.places, (0, spare)))
-
-
-def _bucket(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: Tensor | None,
-    *,
-    dropout: float,
-    scaling: float | None,
-    causal: bool,
-) -> Tensor:
-    """One bucket's attention, [sequences, heads, tokens, head_dim], by what is fastest for it."""
-    if query.shape == key.shape and not causal and prefers_products(query, dropout):
-        return attend(query, key, value, mask, dropout=dropout, scaling=scaling)
-    return functional.scaled_dot_product_attention(
-        query,
-        key,
-        value,
-        attn_mask=mask,
-        dropout_p=dropout,
-        is_causal=causal,
-        scale=scaling,
-        enable_gqa=query.shape[1] != key.shape[1],
-    )
+    places = functional.pad(buckets.places, (0, spare)) if spare else buckets.places
+    return rows.index_select(0, places)
 
 
 def _attention(

@@ -1,11 +1,12 @@
 """Attention over packed sequences is attention over each of them by itself."""
 
+from dataclasses import replace
+
 import pytest
 import torch
-from torch.nn.functional import scaled_dot_product_attention
 
-from tartan.body.attend import attend
-from tartan.body.attention import packed_attention
+from tartan.body.attend import attend, prefers_products
+from tartan.body.attention import by_bucket, packed_attention
 from tartan.packed import Packed
 
 LENGTHS = (5, 1, 30, 5, 17, 33, 16)
@@ -20,7 +21,7 @@ def states(lengths, heads=2, key_heads=2, width=4, seed=0):
     ]
 
 
-def one_by_one(query, key, value, lengths, window=None, scaling=None):
+def one_by_one(query, key, value, lengths, window=None, scaling=None, *, causal=False, kept=None):
     """The definition: a loop over sequences, weights written out."""
     rows = []
     states = (x.repeat_interleave(query.shape[1] // x.shape[1], 1) for x in (query, key, value))
@@ -28,7 +29,9 @@ def one_by_one(query, key, value, lengths, window=None, scaling=None):
         scores = torch.einsum("qhd,khd->hqk", q, k) * (scaling or q.shape[-1] ** -0.5)
         steps = torch.arange(len(q))
         far = (steps[:, None] - steps).abs() > (len(q) if window is None else window)
+        far |= (steps > steps[:, None]) & causal
         weights = scores.masked_fill(far, float("-inf")).softmax(-1)
+        weights = weights if kept is None else weights * kept[len(rows)]
         rows.append(torch.einsum("hqk,khd->qhd", weights, v))
     return torch.cat(rows)
 
@@ -83,35 +86,65 @@ def test_dropout_drops_attention_weights_and_scales_the_rest():
     torch.testing.assert_close(found, 2 * weights * kept)
 
 
+@pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("window", [None, 1])
-def test_gradients_with_dropout_are_those_of_the_weights_kept(window):
+def test_gradients_with_dropout_are_those_of_the_weights_kept(window, causal):
     """Against autograd through the written-out product, with what was kept read off."""
-    q, k, v = (x.detach().transpose(0, 1)[None].requires_grad_() for x in states((5,)))
-    mask = None if window is None else torch.ones(5, 5).tril(window).triu(-window).bool()
+    lengths = (5, 3, 17)
+    inputs = states(lengths)
+    packed = replace(packed_of(lengths), causal=causal)
+    query, key, value = inputs
+    eye = torch.cat([torch.eye(n, 17) for n in lengths])[:, None, :].double().expand(-1, 2, -1)
     torch.manual_seed(5)
-    kept = attend(q, k, torch.eye(5).double().expand(1, 2, 5, 5), mask, dropout=0.4) != 0
+    weights = packed_attention(query, key, eye, packed, dropout=0.4, window=window).split(lengths)
+    kept = [w[..., : len(w)].permute(1, 0, 2) != 0 for w in weights]
     torch.manual_seed(5)
-    found = attend(q, k, v, mask, dropout=0.4)
-    scores = (q @ k.mT) * q.shape[-1] ** -0.5
-    scores = scores if mask is None else scores.masked_fill(~mask, float("-inf"))
+    found = packed_attention(query, key, value, packed, dropout=0.4, window=window)
     factor = 65536 / (65536 - round(0.4 * 65536))
-    expected = (scores.softmax(-1) * kept * factor) @ v
+    expected = one_by_one(query, key, value, lengths, window, causal=causal, kept=kept) * factor
     torch.testing.assert_close(found, expected)
     weight = torch.randn_like(found)
     for a, b in zip(
-        torch.autograd.grad(found, (q, k, v), weight),
-        torch.autograd.grad(expected, (q, k, v), weight),
+        torch.autograd.grad(found, inputs, weight),
+        torch.autograd.grad(expected, inputs, weight),
         strict=True,
     ):
         torch.testing.assert_close(a, b)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("masked", [False, True])
-def test_products_and_torchs_own_attention_agree(dtype, masked):
-    generator = torch.Generator().manual_seed(0)
-    q, k, v = (torch.randn(3, 2, 20, 8, generator=generator).to(dtype) for _ in range(3))
-    mask = torch.arange(20) < torch.tensor([20, 7, 1])[:, None, None, None] if masked else None
-    found, expected = attend(q, k, v, mask), scaled_dot_product_attention(q, k, v, mask)
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("lengths", [(20, 7, 1), (16, 16)])
+def test_products_and_torchs_own_attention_agree(dtype, causal, lengths):
+    packed = replace(packed_of(lengths), causal=causal)
+    inputs = [x.detach().to(dtype).requires_grad_() for x in states(lengths, width=8)]
+    found, expected = attend(*inputs, packed), by_bucket(*inputs, packed)
     tolerance = 1e-5 if dtype == torch.float32 else 2e-2
     torch.testing.assert_close(found, expected, atol=tolerance, rtol=tolerance)
+    weight = torch.randn_like(found)
+    for a, b in zip(
+        torch.autograd.grad(found, inputs, weight),
+        torch.autograd.grad(expected, inputs, weight),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b, atol=2 * tolerance, rtol=2 * tolerance)
+
+
+def test_tokens_beyond_the_sequences_are_attended_by_none_and_get_no_gradient():
+    lengths = (5, 18)
+    inputs = states((*lengths, 4))
+    found = attend(*inputs, packed_of(lengths))
+    alone = attend(*(x[:23] for x in inputs), packed_of(lengths))
+    torch.testing.assert_close(found[:23], alone)
+    for x in torch.autograd.grad(found.sum(), inputs):
+        assert not x[23:].any()
+
+
+def test_long_sequences_in_bf16_go_to_torchs_kernel_where_nothing_is_dropped():
+    query = torch.zeros(600, 2, 4, dtype=torch.bfloat16)
+    short, long = packed_of((300, 300)), packed_of((600,))
+    assert prefers_products(query, query, short, 0.0)
+    assert not prefers_products(query, query, long, 0.0)
+    assert prefers_products(query, query, long, 0.1)
+    assert not prefers_products(query.float(), query.float(), short, 0.0)
+    assert not prefers_products(query, query[:, :1], short, 0.1)

@@ -1,0 +1,216 @@
+"""Buckets: sequences of similar length, padded to one length for attention alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Self
+
+import torch
+from torch import Tensor
+
+
+def starts_of(lengths: Sequence[int]) -> Tensor:
+    """[sequences] int64: the first token of each sequence."""
+    sizes = torch.tensor(lengths)
+    return sizes.cumsum(0) - sizes
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Sequences that attend together.
+
+    Attributes:
+        sequences: how many.
+        longest: tokens of the longest, rounded up to a multiple of 16: few shapes, so that kernels
+            and memory are used again.
+        even: whether all are that long, so that nothing is padded.
+    """
+
+    sequences: int
+    longest: int
+    even: bool
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """Sequences grouped by similar length; each group padded to its longest, for attention alone.
+
+    Attributes:
+        groups: the groups, shortest sequences first.
+        index: [places] int64, the token at each place of the groups' rows laid end to end; at
+            padding, the sequence's first token.
+        mask: [places] bool, True at tokens, False at padding.
+        places: [tokens] int64, the place of each token: `values[index][places]` is `values`.
+    """
+
+    groups: tuple[Bucket, ...]
+    index: Tensor
+    mask: Tensor
+    places: Tensor
+    _masks: dict[tuple[int | None, bool], tuple[Tensor | None, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _by_head: dict[int, "ByHead"] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    @classmethod
+    def of(cls, lengths: Sequence[int]) -> Self:
+        """Group sequences of the given lengths that lie end to end, on the host."""
+        starts, sizes = starts_of(lengths), torch.tensor(lengths)
+        order = sorted(range(len(lengths)), key=lengths.__getitem__)
+        groups, indices, masks = [], [], []
+        for _, members in groupby(order, key=lambda sequence: _ceiling(lengths[sequence])):
+            rows = list(members)
+            steps = torch.arange(-(-lengths[rows[-1]] // 16) * 16)
+            mask = steps < sizes[rows, None]
+            even = lengths[rows[0]] == len(steps)
+            groups.append(Bucket(len(rows), len(steps), even))
+            masks.append(mask.flatten())
+            indices.append((starts[rows, None] + steps * mask).flatten())
+        index, mask = torch.cat(indices), torch.cat(masks)
+        places = index.new_empty(sum(lengths))
+        places[index[mask]] = mask.nonzero().squeeze(1)
+        return cls(tuple(groups), index, mask, places)
+
+    def split(self, values: Tensor) -> tuple[Tensor, ...]:
+        """Values [places, ...] as each group's [sequences, longest, ...]."""
+        parts = values.split([group.sequences * group.longest for group in self.groups])
+        return tuple(
+            part.unflatten(0, (group.sequences, group.longest))
+            for group, part in zip(self.groups, parts, strict=True)
+        )
+
+    def masks(
+        self, window: int | None = None, *, causal: bool = False
+    ) -> tuple[Tensor | None, ...]:
+        """Which tokens attend to which, for each group; worked out once for all layers.
+
+        Args:
+            window: the largest distance at which a token is seen; None for any distance.
+            causal: whether later tokens are hidden.
+
+        Returns:
+            For each group, bool that broadcasts to [sequences, heads, longest, longest], True where
+            the row's token sees the column's; None where every token sees every other or, if
+            causal, every earlier one.
+        """
+        key = window, causal
+        if key not in self._masks:
+            attended = _earlier if causal else _attended
+            pairs = zip(self.groups, self.split(self.mask), strict=True)
+            self._masks[key] = tuple(attended(group, real, window) for group, real in pairs)
+        return self._masks[key]
+
+    def by_head(self, heads: int) -> "ByHead":
+        """The same groups laid out head by head; worked out once for all layers."""
+        if heads not in self._by_head:
+            self._by_head[heads] = ByHead.of(self, heads)
+        return self._by_head[heads]
+
+
+@dataclass(frozen=True)
+class ByHead:
+    """Buckets of tokens with several heads: each group lies [sequences, heads, longest].
+
+    Attributes:
+        buckets: the same groups without heads.
+        heads: how many.
+        index: [places * heads] int64, which of the states [tokens * heads, ...] stands at each
+            place of the groups laid end to end; at padding, that of the sequence's first token.
+        real: likewise; at padding `tokens * heads`, where no state is.
+        places: [tokens * heads] int64, the place of each state.
+    """
+
+    buckets: Buckets
+    heads: int
+    index: Tensor
+    real: Tensor
+    places: Tensor
+    _biases: dict[tuple[int | None, bool, torch.dtype], tuple[Tensor | None, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    @classmethod
+    def of(cls, buckets: Buckets, heads: int) -> Self:
+        """The groups of some buckets."""
+        head = torch.arange(heads, device=buckets.index.device)[:, None]
+        tokens, masks = buckets.split(buckets.index), buckets.split(buckets.mask)
+        index = torch.cat([(part[:, None] * heads + head).flatten() for part in tokens])
+        mask = torch.cat([part[:, None].expand(-1, heads, -1).flatten() for part in masks])
+        states = len(buckets.places) * heads
+        places = index.new_empty(states)
+        places[index[mask]] = mask.nonzero().squeeze(1)
+        return cls(buckets, heads, index, index.where(mask, states), places)
+
+    def split(self, states: Tensor) -> tuple[Tensor, ...]:
+        """States [places * heads, ...] as each group's [sequences * heads, longest, ...]."""
+        shapes = [(group.sequences * self.heads, group.longest) for group in self.buckets.groups]
+        parts = states.split([rows * longest for rows, longest in shapes])
+        return tuple(part.unflatten(0, shape) for shape, part in zip(shapes, parts, strict=True))
+
+    def biases(
+        self, dtype: torch.dtype, window: int | None = None, *, causal: bool = False
+    ) -> tuple[Tensor | None, ...]:
+        """What to add to each group's attention scores: 0, and -inf where a token is not seen.
+
+        Args:
+            dtype: of the scores.
+            window: as in `Buckets.masks`.
+            causal: likewise.
+
+        Returns:
+            For each group, dtype that broadcasts to [sequences * heads, longest, longest]; None
+            where every token sees every other. Worked out once for all layers.
+        """
+        key = window, causal, dtype
+        if key not in self._biases:
+            masks = self.buckets.masks(window, causal=causal)
+            self._biases[key] = tuple(
+                self._bias(group.longest, mask, dtype, causal)
+                for group, mask in zip(self.buckets.groups, masks, strict=True)
+            )
+        return self._biases[key]
+
+    def _bias(
+        self, longest: int, mask: Tensor | None, dtype: torch.dtype, causal: bool
+    ) -> Tensor | None:
+        """One group's part of `biases`, from its part of `Buckets.masks`."""
+        if mask is None and causal:
+            mask = self.index.new_ones((1, 1, longest, longest), dtype=torch.bool).tril()
+        if mask is None:
+            return None
+        bias = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
+        bias.masked_fill_(~mask, float("-inf"))
+        return bias[0] if len(bias) == 1 else bias.expand(-1, self.heads, -1, -1).flatten(0, 1)
+
+
+def _ceiling(length: int) -> int:
+    """The longest sequence that attends together with one of this length.
+
+    A multiple of 16, and of an eighth to a quarter of the length where that is more: few groups,
+    and little padding in each.
+    """
+    width = max(16, (1 << length.bit_length()) // 8)
+    return -(-length // width) * width
+
+
+def _attended(group: Bucket, real: Tensor, window: int | None) -> Tensor | None:
+    """One group's part of `Buckets.masks`; real is [sequences, longest] bool, True at tokens."""
+    keys = None if group.even else real[:, None, None, :]
+    if window is None or window >= group.longest - 1:
+        return keys
+    steps = torch.arange(group.longest, device=real.device)
+    near = ((steps[:, None] - steps).abs() <= window)[None, None]
+    # A query at padding sees every token: one that saw none would turn gradients into NaN.
+    return near if keys is None else keys & (near | ~real[:, None, :, None])
+
+
+def _earlier(group: Bucket, real: Tensor, window: int | None) -> Tensor | None:
+    """One group's part of `Buckets.masks` if causal; real is as in `_attended`."""
+    # Padding comes after a row's tokens, so that hiding what is later hides padding too.
+    if window is None or window >= group.longest - 1:
+        return None
+    steps = torch.arange(group.longest, device=real.device)
+    distance = steps[:, None] - steps
+    return ((distance >= 0) & (distance <= window))[None, None]
