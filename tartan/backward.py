@@ -15,6 +15,9 @@ from torch import Tensor, nn
 
 from tartan.weighting import Needs, Signals, Weighting
 
+SWEPT = 1 << 20
+"""Numbers of a gradient that a CPU measures and adds at a time, so that they stay in its cache."""
+
 
 @dataclass(frozen=True)
 class Term:
@@ -139,13 +142,10 @@ def _stream(terms: Sequence[Term], weighting: Weighting, shared: Shared, dev: Te
     for index, (term, weight) in enumerate(zip(terms, weights, strict=True)):
         flat = shared.buffer("scratch") if index else total  # the first is weighted where it lies
         loss, gradient = _gradient(term, shared, flat)
+        product, norm = _add(gradient, weight, total, dev_gradient)
         losses.append(loss)
-        products.append(torch.dot(dev_gradient, gradient))
-        norms.append(torch.linalg.vector_norm(gradient))
-        if index:
-            total.addcmul_(gradient, weight)
-        else:
-            total.mul_(weight)
+        products.append(product)
+        norms.append(norm)
         heads.append(_take(term))
     _give(terms, heads, weights)
     shared.point(total)
@@ -156,6 +156,27 @@ def _stream(terms: Sequence[Term], weighting: Weighting, shared: Shared, dev: Te
         dev=torch.stack(products),
         dev_norm=torch.linalg.vector_norm(dev_gradient),
     )
+
+
+def _add(
+    gradient: Tensor, weight: Tensor, total: Tensor, dev_gradient: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Add a weighted gradient to the total, or weight it there if it is the total itself.
+
+    Returns:
+        Its inner product with the dev gradient, and its norm before it was weighted.
+    """
+    size = SWEPT if total.device.type == "cpu" else len(total)
+    products, norms, first = [], [], gradient is total
+    parts = zip(gradient.split(size), total.split(size), dev_gradient.split(size), strict=True)
+    for part, onto, dev in parts:
+        products.append(torch.dot(dev, part))
+        norms.append(torch.linalg.vector_norm(part))
+        if first:
+            onto.mul_(weight)
+        else:
+            onto.addcmul_(part, weight)
+    return torch.stack(products).sum(), torch.linalg.vector_norm(torch.stack(norms))
 
 
 def _gramian(

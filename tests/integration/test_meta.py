@@ -7,6 +7,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_module
 from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins as HydraPlugins
 
 from tartan import Context, Row
 from tartan.config.build import build
@@ -42,7 +43,8 @@ def with_noise() -> Plugins:
 
 @pytest.fixture(autouse=True)
 def own_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is registered here is not there for other tests."""
+    """What is registered here is not there for other tests; what Hydra registers once is."""
+    HydraPlugins.instance()
     monkeypatch.setattr(ConfigStore.instance(), "repo", deepcopy(ConfigStore.instance().repo))
 
 
