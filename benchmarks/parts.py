@@ -26,14 +26,15 @@ from benchmarks.models import SIZES
 from benchmarks.origin import origin
 from benchmarks.setting import Setting, count
 from benchmarks.tables import parts_page
-from tartan.body.attend import attend
+from tartan.backward import accumulate
+from tartan.body.attention import by_bucket, packed_attention
 from tartan.body.dropout import dropout
 from tartan.body.embedding import Embedding
-from tartan.cross_entropy import cross_entropy
 from tartan.objective import Batch
 from tartan.packed import Packed
 from tartan.seeding import generator
 from tartan.train.losses import Losses
+from tartan.train.memory import keep_freed_memory
 from tartan.train.stage import Setup
 
 Work = Callable[[], object]
@@ -86,17 +87,17 @@ def elements(rounds: int) -> Iterator[Part]:
 
 
 def attention(rounds: int) -> Iterator[Part]:
-    """Attention of one bucket, forward and backward, in bf16."""
-    for (rows, length), p in product(((32, 48), (8, 128)), (0.1, 0.0)):
-        shape = rows, length, SHAPE.heads, SHAPE.hidden // SHAPE.heads
-        states = (torch.randn(shape, dtype=torch.bfloat16) for _ in range(3))
-        inputs = tuple(x.transpose(1, 2).requires_grad_() for x in states)
-        ways = (
-            partial(functional.scaled_dot_product_attention, dropout_p=p),
-            partial(attend, dropout=p),
+    """Attention within sequences of several lengths, forward and backward, in bf16."""
+    for lengths, p in product(((48,) * 32, (128,) * 8, tuple(range(16, 112, 3))), (0.1, 0.0)):
+        packed = Packed(torch.zeros(sum(lengths), dtype=torch.int64), lengths)
+        shape = sum(lengths), SHAPE.heads, SHAPE.hidden // SHAPE.heads
+        inputs = tuple(
+            torch.randn(shape, dtype=torch.bfloat16, requires_grad=True) for _ in range(3)
         )
+        ways = (partial(way, packed=packed, dropout=p) for way in (by_bucket, packed_attention))
         plain, own = (partial(_through, way, inputs) for way in ways)
-        what = f"attention of {rows} x {length}, bf16, dropout {p:g}"
+        between = f"{min(lengths)} to {max(lengths)}" if len({*lengths}) > 1 else f"{lengths[0]}"
+        what = f"attention of {len(lengths)} x {between}, bf16, dropout {p:g}"
         yield compare(what, ("torch's", plain), ("products", own), rounds)
 
 
@@ -124,21 +125,21 @@ def embeddings(rounds: int) -> Iterator[Part]:
     yield compare(what, ("dense", read(plain)), ("row by row", read(own)), rounds)
 
 
-def vocabulary(rounds: int) -> Iterator[Part]:
-    """Cross-entropy of as many tokens as are masked of 32 texts, forward and backward, in bf16."""
-    logits = torch.randn(TOKENS * 15 // 100, SHAPE.vocabulary, dtype=torch.bfloat16)
-    tokens = torch.randint(SHAPE.vocabulary, (len(logits),))
-    inputs = (logits.requires_grad_(),)
+def products(rounds: int) -> Iterator[Part]:
+    """The inner product, norm and weighted sum of a body's gradient."""
+    gradient, total, dev = torch.randn(3, SHAPE.vocabulary * SHAPE.hidden * 2)
+    weight = torch.tensor(0.5)
 
-    def plain(logits: Tensor) -> Tensor:
-        return functional.cross_entropy(logits.float(), tokens, reduction="sum")
+    def plain() -> None:
+        torch.dot(dev, gradient)
+        torch.linalg.vector_norm(gradient)
+        total.addcmul_(gradient, weight)
 
-    def own(logits: Tensor) -> Tensor:
-        return cross_entropy(logits, tokens)[0]
+    def own() -> None:
+        accumulate(gradient, weight, total, dev)
 
-    what = f"cross-entropy of {len(logits)} x {SHAPE.vocabulary:,}, bf16"
-    ways = partial(_through, plain, inputs), partial(_through, own, inputs)
-    yield compare(what, ("torch's", ways[0]), ("row by row", ways[1]), rounds)
+    what = f"product, norm, sum of {len(gradient) / 1e6:.0f} million numbers"
+    yield compare(what, ("one by one", plain), ("in one sweep", own), rounds)
 
 
 def optimiser(rounds: int) -> Iterator[Part]:
@@ -214,6 +215,9 @@ def layers(rounds: int) -> Iterator[Part]:
     yield compare("the body", ("eager", plain), ("compiled", compiled), rounds)
 
 
+MEASURES = (elements, attention, embeddings, products, optimiser, passes, wanted, layers)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure every part, print the table, and write it as JSON."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -222,8 +226,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there, too")
     options = parser.parse_args(given)
     started = datetime.now(UTC)
+    keep_freed_memory()  # as a run does
     found: dict[str, Any] = {"parts": []}
-    for measure in (elements, attention, embeddings, vocabulary, optimiser, passes, wanted, layers):
+    for measure in MEASURES:
         for part in measure(options.rounds):
             found["parts"].append(asdict(part))
             print(f"{part.what}: {part.ratio:.2f}", file=sys.stderr, flush=True)

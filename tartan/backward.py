@@ -142,7 +142,7 @@ def _stream(terms: Sequence[Term], weighting: Weighting, shared: Shared, dev: Te
     for index, (term, weight) in enumerate(zip(terms, weights, strict=True)):
         flat = shared.buffer("scratch") if index else total  # the first is weighted where it lies
         loss, gradient = _gradient(term, shared, flat)
-        product, norm = _add(gradient, weight, total, dev_gradient)
+        product, norm = accumulate(gradient, weight, total, dev_gradient)
         losses.append(loss)
         products.append(product)
         norms.append(norm)
@@ -158,13 +158,20 @@ def _stream(terms: Sequence[Term], weighting: Weighting, shared: Shared, dev: Te
     )
 
 
-def _add(
+def accumulate(
     gradient: Tensor, weight: Tensor, total: Tensor, dev_gradient: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Add a weighted gradient to the total, or weight it there if it is the total itself.
 
+    Args:
+        gradient: [size] float.
+        weight: [] float.
+        total: [size] float.
+        dev_gradient: [size] float.
+
     Returns:
-        Its inner product with the dev gradient, and its norm before it was weighted.
+        [] float each: the gradient's inner product with the dev gradient, and its norm, both before
+        it was weighted.
     """
     size = SWEPT if total.device.type == "cpu" else len(total)
     products, norms, first = [], [], gradient is total

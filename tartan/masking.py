@@ -4,9 +4,9 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from tartan.cross_entropy import cross_entropy
 from tartan.errors import ModelError
 from tartan.objective import Batch, Context, Loss
 
@@ -57,4 +57,6 @@ def token_loss(head: nn.Module, hidden: Tensor, batch: Batch) -> Loss:
 
 def _score(head: nn.Module, states: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
     """Summed cross-entropy of tokens [items] from states [items, hidden]; how many are right."""
-    return cross_entropy(head(states[None]).squeeze(0), tokens)
+    logits = head(states[None]).squeeze(0).float()
+    loss = functional.cross_entropy(logits, tokens, reduction="sum")
+    return loss, (logits.detach().argmax(1) == tokens).sum()
