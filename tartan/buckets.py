@@ -8,6 +8,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
+STEP = 16
+"""Lengths of buckets are multiples of this many tokens."""
+
 
 def starts_of(lengths: Sequence[int]) -> Tensor:
     """[sequences] int64: the first token of each sequence."""
@@ -21,8 +24,8 @@ class Bucket:
 
     Attributes:
         sequences: how many.
-        longest: tokens of the longest, rounded up to a multiple of 16: few shapes, so that kernels
-            and memory are used again.
+        longest: tokens of the longest, rounded up to a multiple of `STEP`: few shapes, so that
+            kernels and memory are used again.
         even: whether all are that long, so that nothing is padded.
     """
 
@@ -50,6 +53,9 @@ class Buckets:
     _masks: dict[tuple[int | None, bool], tuple[Tensor | None, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _biases: dict[tuple[int | None, bool, torch.dtype], tuple[Tensor | None, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
     _by_head: dict[int, "ByHead"] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -62,7 +68,7 @@ class Buckets:
         groups, indices, masks = [], [], []
         for _, members in groupby(order, key=lambda sequence: _ceiling(lengths[sequence])):
             rows = list(members)
-            steps = torch.arange(-(-lengths[rows[-1]] // 16) * 16)
+            steps = torch.arange(-(-lengths[rows[-1]] // STEP) * STEP)
             mask = steps < sizes[rows, None]
             even = lengths[rows[0]] == len(steps)
             groups.append(Bucket(len(rows), len(steps), even))
@@ -102,6 +108,22 @@ class Buckets:
             self._masks[key] = tuple(attended(group, real, window) for group, real in pairs)
         return self._masks[key]
 
+    def biases(
+        self, dtype: torch.dtype, window: int | None = None, *, causal: bool = False
+    ) -> tuple[Tensor | None, ...]:
+        """As `masks`, but what to add to scores of a dtype: 0, or -inf where a token is not seen.
+
+        None stands where every token sees every other, whether causal or not.
+        """
+        key = window, causal, dtype
+        if key not in self._biases:
+            masks = self.masks(window, causal=causal)
+            self._biases[key] = tuple(
+                _bias(group, mask, dtype, causal=causal)
+                for group, mask in zip(self.groups, masks, strict=True)
+            )
+        return self._biases[key]
+
     def by_head(self, heads: int) -> "ByHead":
         """The same groups laid out head by head; worked out once for all layers."""
         if heads not in self._by_head:
@@ -127,9 +149,6 @@ class ByHead:
     index: Tensor
     real: Tensor
     places: Tensor
-    _biases: dict[tuple[int | None, bool, torch.dtype], tuple[Tensor | None, ...]] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
 
     @classmethod
     def of(cls, buckets: Buckets, heads: int) -> Self:
@@ -149,49 +168,14 @@ class ByHead:
         parts = states.split([rows * longest for rows, longest in shapes])
         return tuple(part.unflatten(0, shape) for shape, part in zip(shapes, parts, strict=True))
 
-    def biases(
-        self, dtype: torch.dtype, window: int | None = None, *, causal: bool = False
-    ) -> tuple[Tensor | None, ...]:
-        """What to add to each group's attention scores: 0, and -inf where a token is not seen.
-
-        Args:
-            dtype: of the scores.
-            window: as in `Buckets.masks`.
-            causal: likewise.
-
-        Returns:
-            For each group, dtype that broadcasts to [sequences * heads, longest, longest]; None
-            where every token sees every other. Worked out once for all layers.
-        """
-        key = window, causal, dtype
-        if key not in self._biases:
-            masks = self.buckets.masks(window, causal=causal)
-            self._biases[key] = tuple(
-                self._bias(group.longest, mask, dtype, causal)
-                for group, mask in zip(self.buckets.groups, masks, strict=True)
-            )
-        return self._biases[key]
-
-    def _bias(
-        self, longest: int, mask: Tensor | None, dtype: torch.dtype, causal: bool
-    ) -> Tensor | None:
-        """One group's part of `biases`, from its part of `Buckets.masks`."""
-        if mask is None and causal:
-            mask = self.index.new_ones((1, 1, longest, longest), dtype=torch.bool).tril()
-        if mask is None:
-            return None
-        bias = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
-        bias.masked_fill_(~mask, float("-inf"))
-        return bias[0] if len(bias) == 1 else bias.expand(-1, self.heads, -1, -1).flatten(0, 1)
-
 
 def _ceiling(length: int) -> int:
     """The longest sequence that attends together with one of this length.
 
-    A multiple of 16, and of an eighth to a quarter of the length where that is more: few groups,
-    and little padding in each.
+    A multiple of `STEP`, and of an eighth to a quarter of the length where that is more: few
+    groups, and little padding in each.
     """
-    width = max(16, (1 << length.bit_length()) // 8)
+    width = max(STEP, (1 << length.bit_length()) // 8)
     return -(-length // width) * width
 
 
@@ -214,3 +198,12 @@ def _earlier(group: Bucket, real: Tensor, window: int | None) -> Tensor | None:
     steps = torch.arange(group.longest, device=real.device)
     distance = steps[:, None] - steps
     return ((distance >= 0) & (distance <= window))[None, None]
+
+
+def _bias(group: Bucket, mask: Tensor | None, dtype: torch.dtype, *, causal: bool) -> Tensor | None:
+    """One group's part of `Buckets.biases`, from its part of `Buckets.masks`."""
+    if mask is None and causal:
+        mask = torch.ones((1, 1, group.longest, group.longest), dtype=torch.bool).tril()
+    if mask is None:
+        return None
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, -torch.inf)

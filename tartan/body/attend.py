@@ -52,7 +52,7 @@ def attend(
     """
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     layout = packed.buckets.by_head(query.shape[1])
-    biases = layout.biases(query.dtype, window, causal=packed.causal)
+    biases = packed.buckets.biases(query.dtype, window, causal=packed.causal)
     attended: Tensor = _Attend.apply(  # type: ignore[no-untyped-call]
         query * scaling, key, value, layout, biases, dropout
     )
@@ -83,7 +83,7 @@ class _Attend(torch.autograd.Function):
         kept: list[Tensor | None] = []
         ctx.factor = 1.0
         for q, k, v, out, bias in zip(*map(layout.split, (*rows, attended)), biases, strict=True):
-            weights.append(_weights(q, k, bias))
+            weights.append(_weights(q, k, bias, layout.heads))
             drawn = None
             if dropout:
                 drawn, ctx.factor = keep(tuple(weights[-1].shape), dropout, q.dtype)
@@ -111,15 +111,17 @@ class _Attend(torch.autograd.Function):
         return *(_tokens(part, layout, tokens) for part in given), None, None, None
 
 
-def _weights(query: Tensor, key: Tensor, bias: Tensor | None) -> Tensor:
+def _weights(query: Tensor, key: Tensor, bias: Tensor | None, heads: int) -> Tensor:
     """One bucket's attention weights, [sequences * heads, longest, longest].
 
-    The softmax is float32: torch's is slow in bf16 where rows are short.
+    The bias is of `Buckets.biases`. The softmax is float32: torch's is slow in bf16 where rows are
+    short.
     """
     if bias is None:
         scores = torch.bmm(query, key.mT)
     else:
-        scores = torch.baddbmm(bias.expand(len(query), query.shape[1], -1), query, key.mT)
+        each = bias[0] if len(bias) == 1 else bias.expand(-1, heads, -1, -1).flatten(0, 1)
+        scores = torch.baddbmm(each.expand(len(query), query.shape[1], -1), query, key.mT)
     precise = torch.promote_types(scores.dtype, torch.float32)
     weights: Tensor = scores.softmax(-1, dtype=precise)
     return weights.to(scores.dtype)

@@ -71,6 +71,19 @@ def test_a_bucket_pads_by_less_than_its_width(lengths):
         assert bucket.even == (shortest == bucket.longest)
 
 
+@given(LENGTHS, st.integers(1, 3))
+def test_heads_stand_apart_in_a_bucket(lengths, heads):
+    packed = packed_of(lengths)
+    buckets, layout = packed.buckets, packed.buckets.by_head(heads)
+    states = torch.arange(sum(lengths) * heads)
+    assert torch.equal(states[layout.index][layout.places], states)
+    assert torch.equal(layout.real[layout.places], states)
+    assert (layout.real == len(states)).sum() == heads * (~buckets.mask).sum()
+    for rows, tokens in zip(layout.split(layout.index), buckets.split(buckets.index), strict=True):
+        expected = tokens[:, None] * heads + torch.arange(heads)[:, None]
+        assert torch.equal(rows, expected.flatten(0, 1))
+
+
 def test_long_texts_fall_into_few_buckets():
     assert len(packed_of(range(1, 513)).buckets.groups) <= 16
 
@@ -91,10 +104,27 @@ def test_every_query_sees_a_token_so_that_gradients_are_finite():
     assert not mask[0, 0, :2, 2:].any()
 
 
-def test_masks_are_worked_out_once():
+def test_masks_and_layouts_are_worked_out_once():
     buckets = packed_of([2, 9]).buckets
     assert buckets.masks(3) is buckets.masks(3)
     assert buckets.masks() is not buckets.masks(3)
+    assert buckets.biases(torch.float32) is buckets.biases(torch.float32)
+    assert buckets.by_head(2) is buckets.by_head(2)
+    assert buckets.by_head(2) is not buckets.by_head(3)
+
+
+@given(LENGTHS, st.none() | st.integers(0, 80), st.booleans())
+def test_a_bias_hides_what_a_mask_hides(lengths, window, causal):
+    buckets = packed_of(lengths).buckets
+    biases = buckets.biases(torch.bfloat16, window, causal=causal)
+    for group, mask, bias in zip(
+        buckets.groups, buckets.masks(window, causal=causal), biases, strict=True
+    ):
+        every = torch.ones(1, 1, group.longest, group.longest, dtype=torch.bool)
+        seen = (every.tril() if causal else every) if mask is None else mask
+        added = torch.zeros(1, 1, 1, 1) if bias is None else bias
+        assert torch.equal((added == 0).expand_as(seen), seen)
+        assert torch.equal((added == -torch.inf).expand_as(seen), ~seen)
 
 
 def test_gradients_pass_through_both_layouts():
