@@ -48,7 +48,7 @@ def own_store(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ConfigStore.instance(), "repo", deepcopy(ConfigStore.instance().repo))
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_noise_ends_with_a_lower_weight_than_the_tasks_own_text(seed: int):
     """On the demo, in the 400 steps in which MLM begins to tell the topics' words apart."""
     plugins = with_noise()
