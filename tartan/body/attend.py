@@ -16,7 +16,7 @@ from tartan.buckets import ByHead
 from tartan.packed import Packed
 
 LONG = 512
-"""From so many tokens on, torch's fused kernel is as fast in bf16, and holds no weights."""
+"""From so many tokens on bf16 is left to torch's fused kernel, slower, but it holds no weights."""
 
 
 def prefers_products(query: Tensor, key: Tensor, packed: Packed, dropout: float) -> bool:
