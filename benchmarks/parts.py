@@ -16,11 +16,13 @@ from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+import tartan.buckets
 from benchmarks.experiment import experiment, with_model
 from benchmarks.models import SIZES
 from benchmarks.origin import origin
@@ -89,16 +91,37 @@ def elements(rounds: int) -> Iterator[Part]:
 def attention(rounds: int) -> Iterator[Part]:
     """Attention within sequences of several lengths, forward and backward, in bf16."""
     for lengths, p in product(((48,) * 32, (128,) * 8, tuple(range(16, 112, 3))), (0.1, 0.0)):
-        packed = Packed(torch.zeros(sum(lengths), dtype=torch.int64), lengths)
-        shape = sum(lengths), SHAPE.heads, SHAPE.hidden // SHAPE.heads
-        inputs = tuple(
-            torch.randn(shape, dtype=torch.bfloat16, requires_grad=True) for _ in range(3)
-        )
+        packed, inputs = _packed(lengths), _states(sum(lengths))
         ways = (partial(way, packed=packed, dropout=p) for way in (by_bucket, packed_attention))
         plain, own = (partial(_through, way, inputs) for way in ways)
         between = f"{min(lengths)} to {max(lengths)}" if len({*lengths}) > 1 else f"{lengths[0]}"
         what = f"attention of {len(lengths)} x {between}, bf16, dropout {p:g}"
         yield compare(what, ("torch's", plain), ("products", own), rounds)
+
+
+def merging(rounds: int) -> Iterator[Part]:
+    """Attention within sequences most of which are short, a few in a bucket of their own or not."""
+    lengths = tuple(16 + round(93 * (place / 31) ** 3) for place in range(32))
+    inputs, packed = _states(sum(lengths)), (_packed(lengths), _packed(lengths))
+    with mock.patch.object(tartan.buckets, "SETUP", 0):
+        assert packed[0].buckets  # worked out here, and kept
+    for p in (0.1, 0.0):
+        ways = (partial(packed_attention, packed=each, dropout=p) for each in packed)
+        plain, own = (partial(_through, way, inputs) for way in ways)
+        counts = [f"{len(each.buckets.groups)} buckets" for each in packed]
+        what = f"attention of {len(lengths)} x 16 to 109, most short, dropout {p:g}"
+        yield compare(what, (counts[0], plain), (counts[1], own), rounds)
+
+
+def _packed(lengths: tuple[int, ...]) -> Packed:
+    """Sequences of some lengths."""
+    return Packed(torch.zeros(sum(lengths), dtype=torch.int64), lengths)
+
+
+def _states(tokens: int) -> tuple[Tensor, ...]:
+    """Query, key and value in bf16, [tokens, heads, head_dim]."""
+    shape = tokens, SHAPE.heads, SHAPE.hidden // SHAPE.heads
+    return tuple(torch.randn(shape, dtype=torch.bfloat16, requires_grad=True) for _ in range(3))
 
 
 def _through(function: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> None:
@@ -215,7 +238,17 @@ def layers(rounds: int) -> Iterator[Part]:
     yield compare("the body", ("eager", plain), ("compiled", compiled), rounds)
 
 
-MEASURES = (elements, attention, embeddings, products, optimiser, passes, wanted, layers)
+MEASURES = (
+    elements,
+    attention,
+    merging,
+    embeddings,
+    products,
+    optimiser,
+    passes,
+    wanted,
+    layers,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,6 +1,7 @@
 """Buckets: sequences of similar length, padded to one length for attention alone."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Self
@@ -10,6 +11,12 @@ from torch import Tensor
 
 STEP = 16
 """Lengths of buckets are multiples of this many tokens."""
+
+BESIDE = 32
+"""A sequence costs longest * (longest + BESIDE): products and weights, and moving its states."""
+
+SETUP = 1 << 13
+"""What a bucket costs besides, on the same scale: the calls of its products, however small."""
 
 
 def starts_of(lengths: Sequence[int]) -> Tensor:
@@ -65,8 +72,9 @@ class Buckets:
         """Group sequences of the given lengths that lie end to end, on the host."""
         starts, sizes = starts_of(lengths), torch.tensor(lengths)
         order = sorted(range(len(lengths)), key=lengths.__getitem__)
+        ceilings = _merged(lengths)
         groups, indices, masks = [], [], []
-        for _, members in groupby(order, key=lambda sequence: _ceiling(lengths[sequence])):
+        for _, members in groupby(order, key=lambda row: ceilings[_ceiling(lengths[row])]):
             rows = list(members)
             steps = torch.arange(-(-lengths[rows[-1]] // STEP) * STEP)
             mask = steps < sizes[rows, None]
@@ -169,8 +177,31 @@ class ByHead:
         return tuple(part.unflatten(0, shape) for shape, part in zip(shapes, parts, strict=True))
 
 
+def _merged(lengths: Sequence[int]) -> Mapping[int, int]:
+    """For each ceiling of some lengths, the highest of those it shares a bucket with.
+
+    Of all ways to cut the ceilings into runs, the one that costs least, by `BESIDE` and `SETUP`:
+    few sequences are sooner padded than computed in a bucket of their own.
+    """
+    counts = sorted(Counter(map(_ceiling, lengths)).items())
+    best = [(0, 0)]  # cost of the runs up to each ceiling, and where the last of them begins
+    for end in range(1, len(counts) + 1):
+        longest, rows, ways = counts[end - 1][0], 0, []
+        for begin in reversed(range(end)):
+            rows += counts[begin][1]
+            cost = SETUP + rows * longest * (longest + BESIDE)
+            ways.append((best[begin][0] + cost, begin))
+        best.append(min(ways))
+    merged: dict[int, int] = {}
+    while counts:
+        begin = best[len(counts)][1]
+        merged |= {ceiling: counts[-1][0] for ceiling, _ in counts[begin:]}
+        del counts[begin:]
+    return merged
+
+
 def _ceiling(length: int) -> int:
-    """The longest sequence that attends together with one of this length.
+    """The longest sequence that may fall into a bucket with one of this length, merging aside.
 
     A multiple of `STEP`, and of an eighth to a quarter of the length where that is more: few
     groups, and little padding in each.

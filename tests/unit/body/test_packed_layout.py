@@ -1,10 +1,14 @@
 """Packed sequences: every layout holds the same tokens."""
 
+from collections import Counter
+from itertools import product
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tartan.buckets import BESIDE, SETUP
 from tartan.packed import Packed
 
 LENGTHS = st.lists(st.integers(1, 70), min_size=1, max_size=12)
@@ -60,15 +64,35 @@ def test_a_row_of_a_bucket_is_one_sequence(lengths):
 
 
 @given(LENGTHS)
-def test_a_bucket_pads_by_less_than_its_width(lengths):
-    for bucket, real in zip(
-        packed_of(lengths).buckets.groups,
-        packed_of(lengths).buckets.split(packed_of(lengths).buckets.mask),
-        strict=True,
-    ):
+def test_many_sequences_of_a_length_are_padded_by_less_than_a_buckets_width(lengths):
+    buckets = packed_of(lengths * 16).buckets
+    for bucket, real in zip(buckets.groups, buckets.split(buckets.mask), strict=True):
         shortest = int(real.sum(1).min())
         assert bucket.longest - shortest < max(16, shortest // 4 + 1)
         assert bucket.even == (shortest == bucket.longest)
+
+
+@given(LENGTHS)
+def test_no_other_way_to_group_similar_lengths_costs_less(lengths):
+    found = [(bucket.sequences, bucket.longest) for bucket in packed_of(lengths).buckets.groups]
+    counts = sorted(Counter(-(-length // 16) * 16 for length in lengths).items())
+    ways = product((False, True), repeat=len(counts) - 1)
+    assert cost(found) == min(cost(grouped(counts, cuts)) for cuts in ways)
+
+
+def grouped(counts, cuts):
+    """Neighbours put together, but where they are cut apart."""
+    groups, rows = [], 0
+    for (longest, sequences), cut in zip(counts, (*cuts, True), strict=True):
+        rows += sequences
+        if cut:
+            groups.append((rows, longest))
+            rows = 0
+    return groups
+
+
+def cost(groups):
+    return sum(SETUP + rows * longest * (longest + BESIDE) for rows, longest in groups)
 
 
 @given(LENGTHS, st.integers(1, 3))
@@ -89,7 +113,7 @@ def test_long_texts_fall_into_few_buckets():
 
 
 def test_nothing_is_masked_where_nothing_is_padded():
-    buckets = packed_of([16, 16, 32]).buckets
+    buckets = packed_of([16] * 16 + [32] * 8).buckets
     assert buckets.masks() == (None, None)
     near, far = buckets.masks(window=15)
     assert near is None
