@@ -28,10 +28,10 @@ from benchmarks.models import SIZES
 from benchmarks.origin import origin
 from benchmarks.setting import Setting, count
 from benchmarks.tables import parts_page
-from tartan.backward import accumulate
 from tartan.body.attention import by_bucket, packed_attention
 from tartan.body.dropout import dropout
 from tartan.body.embedding import Embedding
+from tartan.gradient import Gradient, Table, accumulate
 from tartan.objective import Batch
 from tartan.packed import Packed
 from tartan.seeding import generator
@@ -134,8 +134,7 @@ def embeddings(rounds: int) -> Iterator[Part]:
     weight = nn.Parameter(torch.zeros(SHAPE.vocabulary, SHAPE.hidden))
     weight.grad = torch.zeros_like(weight)
     tokens = torch.randint(SHAPE.vocabulary, (TOKENS,))
-    own = Embedding(SHAPE.vocabulary, SHAPE.hidden)
-    own.weight = weight
+    own = Embedding(weight)
 
     def read(lookup: Callable[[Tensor], Tensor]) -> Work:
         def work() -> None:
@@ -149,20 +148,25 @@ def embeddings(rounds: int) -> Iterator[Part]:
 
 
 def products(rounds: int) -> Iterator[Part]:
-    """The inner product, norm and weighted sum of a body's gradient."""
-    gradient, total, dev = torch.randn(3, SHAPE.vocabulary * SHAPE.hidden * 2)
-    weight = torch.tensor(0.5)
+    """The inner product, norm and weighted sum of a body's gradient, half of it embeddings."""
+    flat, total, dev = torch.randn(3, SHAPE.vocabulary * SHAPE.hidden * 2)
+    weight, table = torch.tensor(0.5), Table(0, SHAPE.vocabulary, SHAPE.hidden)
 
     def plain() -> None:
-        torch.dot(dev, gradient)
-        torch.linalg.vector_norm(gradient)
-        total.addcmul_(gradient, weight)
+        torch.dot(dev, flat)
+        torch.linalg.vector_norm(flat)
+        total.addcmul_(flat, weight)
 
-    def own() -> None:
-        accumulate(gradient, weight, total, dev)
+    def own(rows: Tensor | None) -> None:
+        each = (Gradient(values, table, rows) for values in (flat, total, dev))
+        gradient, onto, other = each
+        accumulate(gradient, weight, onto, other)
 
-    what = f"product, norm, sum of {len(gradient) / 1e6:.0f} million numbers"
-    yield compare(what, ("one by one", plain), ("in one sweep", own), rounds)
+    read = torch.randint(SHAPE.vocabulary, (TOKENS,)).unique()
+    what = f"product, norm, sum of {len(flat) / 1e6:.0f} million numbers"
+    yield compare(what, ("one by one", plain), ("in one sweep", partial(own, None)), rounds)
+    what = f"the same, embeddings of {len(read):,} tokens read"
+    yield compare(what, ("one by one", plain), ("in one sweep", partial(own, read)), rounds)
 
 
 def optimiser(rounds: int) -> Iterator[Part]:

@@ -13,10 +13,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from tartan.gradient import Gradient, Lookup, Table, accumulate
 from tartan.weighting import Needs, Signals, Weighting
-
-SWEPT = 1 << 20
-"""Numbers of a gradient that a CPU measures and adds at a time, so that they stay in its cache."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +50,15 @@ class Shared:
 
     Make it once and hand it to every `backward`: the buffers are allocated once and kept.
 
+    Attributes:
+        buffers: what is kept, by name.
+
     Raises:
         ValueError: no parameter, or parameters of several dtypes or devices.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
+    def __init__(self, parameters: Iterable[nn.Parameter], lookup: Lookup | None = None) -> None:
+        """`lookup`: embeddings whose weight is among the parameters, if it knows its rows."""
         self.parameters = [p for p in parameters if p.requires_grad]
         kinds = {(p.dtype, p.device) for p in self.parameters}
         if len(kinds) != 1:
@@ -64,13 +66,43 @@ class Shared:
         ((self.dtype, self.device),) = kinds
         self.size = sum(p.numel() for p in self.parameters)
         self.buffers: dict[str, Tensor] = {}
+        self._gradients: dict[str, Gradient] = {}
+        self._table = None if lookup is None else self._place(lookup.weight)
+        self._lookup = None if self._table is None else lookup
 
-    def buffer(self, name: str, rows: int | None = None) -> Tensor:
-        """A kept buffer, zeroed: [size], or [rows, size]."""
-        shape = (self.size,) if rows is None else (rows, self.size)
-        if name not in self.buffers or self.buffers[name].shape != shape:
-            self.buffers[name] = torch.empty(shape, dtype=self.dtype, device=self.device)
-        return self.buffers[name].zero_()
+    def _place(self, weight: nn.Parameter) -> Table | None:
+        """Where a weight lies in a flat gradient; None where it has none."""
+        start = 0
+        for parameter in self.parameters:
+            if parameter is weight:
+                return Table(start, *weight.shape)
+            start += parameter.numel()
+        return None
+
+    def gradient(self, name: str) -> Gradient:
+        """A kept gradient, cleared."""
+        if name not in self._gradients:
+            flat = torch.empty(self.size, dtype=self.dtype, device=self.device)
+            self.buffers[name] = flat
+            self._gradients[name] = Gradient(flat, self._table)
+        self._gradients[name].clear()
+        return self._gradients[name]
+
+    def matrix(self, rows: int) -> Tensor:
+        """The kept gradients of several terms, [rows, size], cleared."""
+        if "gradients" not in self.buffers or len(self.buffers["gradients"]) != rows:
+            shape = rows, self.size
+            self.buffers["gradients"] = torch.empty(shape, dtype=self.dtype, device=self.device)
+        return self.buffers["gradients"].zero_()
+
+    def begin(self) -> None:
+        """A term's gradient begins."""
+        if self._lookup is not None:
+            self._lookup.begin()
+
+    def seen(self) -> Tensor | None:
+        """Rows of the table that the gradient since may have; None for all: see `Lookup`."""
+        return None if self._lookup is None else self._lookup.seen()
 
     def point(self, flat: Tensor) -> None:
         """Make every parameter's `.grad` a view of a flat buffer, [size]."""
@@ -121,7 +153,7 @@ def _sum(terms: Sequence[Term], weighting: Weighting, shared: Shared) -> Signals
     """One weighted sum and one backward for each micro-batch."""
     weights = weighting.weights().to(shared.device)
     losses = [torch.zeros((), device=shared.device) for _ in terms]
-    shared.point(shared.buffer("total"))
+    shared.point(shared.gradient("total").flat)
     for micro in zip_longest(*(term.pieces for term in terms)):
         total = torch.zeros((), device=shared.device)
         for index, piece in enumerate(micro):
@@ -137,53 +169,25 @@ def _stream(terms: Sequence[Term], weighting: Weighting, shared: Shared, dev: Te
     """One gradient at a time: dev gradient, accumulator and scratch are all that is held."""
     weights = weighting.weights().to(shared.device)
     dev_gradient = _dev_gradient(dev, terms, shared)
-    total = shared.buffer("total")
+    total = shared.gradient("total")
     losses, products, norms, heads = [], [], [], []
     for index, (term, weight) in enumerate(zip(terms, weights, strict=True)):
-        flat = shared.buffer("scratch") if index else total  # the first is weighted where it lies
-        loss, gradient = _gradient(term, shared, flat)
+        # The first is weighted where it lies.
+        gradient = shared.gradient("scratch") if index else total
+        losses.append(_gradient(term, shared, gradient))
         product, norm = accumulate(gradient, weight, total, dev_gradient)
-        losses.append(loss)
         products.append(product)
         norms.append(norm)
         heads.append(_take(term))
     _give(terms, heads, weights)
-    shared.point(total)
+    shared.point(total.flat)
     return Signals(
         torch.stack(losses),
         weights,
         norms=torch.stack(norms),
         dev=torch.stack(products),
-        dev_norm=torch.linalg.vector_norm(dev_gradient),
+        dev_norm=dev_gradient.norm(),
     )
-
-
-def accumulate(
-    gradient: Tensor, weight: Tensor, total: Tensor, dev_gradient: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Add a weighted gradient to the total, or weight it there if it is the total itself.
-
-    Args:
-        gradient: [size] float.
-        weight: [] float.
-        total: [size] float.
-        dev_gradient: [size] float.
-
-    Returns:
-        [] float each: the gradient's inner product with the dev gradient, and its norm, both before
-        it was weighted.
-    """
-    size = SWEPT if total.device.type == "cpu" else len(total)
-    products, norms, first = [], [], gradient is total
-    parts = zip(gradient.split(size), total.split(size), dev_gradient.split(size), strict=True)
-    for part, onto, dev in parts:
-        products.append(torch.dot(dev, part))
-        norms.append(torch.linalg.vector_norm(part))
-        if first:
-            onto.mul_(weight)
-        else:
-            onto.addcmul_(part, weight)
-    return torch.stack(products).sum(), torch.linalg.vector_norm(torch.stack(norms))
 
 
 def _gramian(
@@ -191,10 +195,10 @@ def _gramian(
 ) -> Signals:
     """All gradients at once, [objectives, size], so that weights may come from their Gramian."""
     dev_gradient = None if dev is None else _dev_gradient(dev, terms, shared)
-    gradients = shared.buffer("gradients", rows=len(terms))
+    gradients = shared.matrix(len(terms))
     losses, heads = [], []
     for term, row in zip(terms, gradients, strict=True):
-        losses.append(_gradient(term, shared, row)[0])
+        losses.append(_gradient(term, shared, Gradient(row)))
         heads.append(_take(term))
     gramian = gradients @ gradients.T
     signals = Signals(
@@ -202,31 +206,34 @@ def _gramian(
         weighting.weights().to(shared.device),
         norms=gramian.diagonal().sqrt(),
         gramian=gramian,
-        dev=None if dev_gradient is None else gradients @ dev_gradient,
-        dev_norm=None if dev_gradient is None else torch.linalg.vector_norm(dev_gradient),
+        dev=None if dev_gradient is None else gradients @ dev_gradient.flat,
+        dev_norm=None if dev_gradient is None else dev_gradient.norm(),
     )
     weights = weighting.combine(signals).to(shared.device)
     _give(terms, heads, weights)
-    shared.point(torch.mv(gradients.T, weights, out=shared.buffer("total")))
+    shared.point(torch.mv(gradients.T, weights, out=shared.gradient("total").flat))
     return replace(signals, weights=weights)
 
 
-def _dev_gradient(dev: Term, terms: Sequence[Term], shared: Shared) -> Tensor:
-    """The dev gradient, [size]. A dev loss may run through heads that train: theirs is dropped."""
-    _, gradient = _gradient(dev, shared, shared.buffer("dev"))
+def _dev_gradient(dev: Term, terms: Sequence[Term], shared: Shared) -> Gradient:
+    """The dev gradient. A dev loss may run through heads that train: theirs is dropped."""
+    gradient = shared.gradient("dev")
+    _gradient(dev, shared, gradient)
     _clear(terms)
     return gradient
 
 
-def _gradient(term: Term, shared: Shared, flat: Tensor) -> tuple[Tensor, Tensor]:
-    """A term's mean loss, and its gradient on the shared parameters written into zeroed `flat`."""
-    shared.point(flat)
+def _gradient(term: Term, shared: Shared, gradient: Gradient) -> Tensor:
+    """A term's mean loss, []; its gradient on the shared parameters is added to a cleared one."""
+    shared.point(gradient.flat)
+    shared.begin()
     loss = torch.zeros((), device=shared.device)
     for piece in term.pieces:
         value = piece() * term.scale
         value.backward(retain_graph=term.retain)
         loss += value.detach()
-    return loss, flat
+    gradient.rows = shared.seen()
+    return loss
 
 
 def _clear(terms: Sequence[Term]) -> None:

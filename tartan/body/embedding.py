@@ -14,44 +14,86 @@ from transformers import PreTrainedModel
 class Embedding(nn.Embedding):
     """`torch.nn.Embedding` that adds the rows of the tokens it read to a `.grad` that is there.
 
-    It does so in a backward pass, but past autograd: `torch.autograd.grad` does not see them.
+    It does so in a backward pass, but past autograd: `torch.autograd.grad` does not see them. As a
+    `tartan.gradient.Lookup` it knows which rows they are.
     """
+
+    weight: nn.Parameter
+
+    def __init__(self, weight: nn.Parameter, padding_idx: int | None = None) -> None:
+        """Look up rows of a weight, [rows, width]; one of them may have no gradient."""
+        rows, width = weight.shape
+        super().__init__(rows, width, padding_idx, device="meta")
+        self.weight = weight
+        self._read: list[Tensor] = []
+        self._whole = False
+        weight.register_post_accumulate_grad_hook(self._accumulated)
 
     def forward(self, input: Tensor) -> Tensor:
         """Embeddings [..., width] of tokens [...] int64."""
-        if self.weight.grad is None or not torch.is_grad_enabled():
+        trains = self.weight.requires_grad and torch.is_grad_enabled()
+        if self.weight.grad is None or not trains:
             return super().forward(input)
-        found: Tensor = _Rows.apply(self.weight, input, self.padding_idx)  # type: ignore[no-untyped-call]
+        # The weight itself stays out of the graph, where autograd would visit it in vain.
+        anchor = torch.empty((), requires_grad=True)
+        found: Tensor = _Rows.apply(anchor, self, input)  # type: ignore[no-untyped-call]
         return found
+
+    def add(self, tokens: Tensor, rows: Tensor) -> None:
+        """Add the gradient, [..., width] float, of tokens, [...] int64, to what is in `.grad`."""
+        assert self.weight.grad is not None
+        if self.padding_idx is not None:
+            rows = rows.masked_fill((tokens == self.padding_idx)[..., None], 0)
+        self._read.append(tokens.flatten())
+        self.weight.grad.index_add_(0, tokens.flatten(), rows.flatten(0, -2).to(self.weight.dtype))
+
+    def begin(self) -> None:
+        """Forget what was read: a gradient begins, at 0."""
+        self._read.clear()
+        self._whole = False
+
+    def seen(self) -> Tensor | None:
+        """[n] int64, distinct: rows with a gradient since; None if autograd has added to all."""
+        read = [self.weight.new_empty(0, dtype=torch.int64), *self._read]
+        return None if self._whole else torch.cat(read).unique()
+
+    def _accumulated(self, _: Tensor) -> None:
+        """Autograd, which sees no lookup, has added a gradient of the whole weight."""
+        self._whole = True
 
 
 class _Rows(torch.autograd.Function):
-    """Rows of a weight; their gradient goes straight to the weight's `.grad`."""
+    """Rows of an embedding's weight; their gradient goes straight to the weight's `.grad`."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, tokens: Tensor, padding: int | None) -> Tensor:
+    def forward(ctx: Any, anchor: Tensor, embedding: Embedding, tokens: Tensor) -> Tensor:  # noqa: ARG004
         ctx.save_for_backward(tokens)
-        ctx.weight, ctx.padding = weight, padding
-        return weight[tokens]
+        ctx.embedding = embedding
+        return embedding.weight[tokens]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, None, None]:
         (tokens,) = ctx.saved_tensors
-        rows = grads[0]
-        if ctx.padding is not None:
-            rows = rows.masked_fill((tokens == ctx.padding)[..., None], 0)
-        ctx.weight.grad.index_add_(0, tokens.flatten(), rows.flatten(0, -2).to(ctx.weight.dtype))
+        ctx.embedding.add(tokens, grads[0])
         return None, None, None
 
 
-def replace_embeddings(model: PreTrainedModel) -> None:
-    """Have the token embeddings of a model be an `Embedding`, unless their family has its own."""
+def replace_embeddings(model: PreTrainedModel) -> Embedding | None:
+    """Have the token embeddings of a model be an `Embedding`, and return it.
+
+    None where they are frozen, or of a kind that their family has for itself.
+    """
     old = model.get_input_embeddings()
+    if isinstance(old, Embedding):
+        return old
     if type(old) is not nn.Embedding or old.max_norm is not None or old.scale_grad_by_freq:
-        return
-    new = Embedding(old.num_embeddings, old.embedding_dim, old.padding_idx, _weight=old.weight)
-    new.weight = old.weight
+        return None
+    weight = old.weight
+    if not isinstance(weight, nn.Parameter) or not weight.requires_grad:
+        return None
+    new = Embedding(weight, old.padding_idx)
     for module in list(model.modules()):
         for name, child in module.named_children():
             if child is old:
                 setattr(module, name, new.train(old.training))
+    return new

@@ -48,10 +48,10 @@ class Step:
         # On a CPU the thread takes from the arithmetic what it saves, or more: it was measured.
         ahead = self._device.type != "cpu"
         self._batches = Ahead(self._micro_batches) if ahead else self._micro_batches
-        self._shared = Shared(model.shared())
+        # On a CPU: a `.grad` of the body is there before any backward pass.
+        lookup = replace_embeddings(model.body.model) if self._device.type == "cpu" else None
+        self._shared = Shared(model.shared(), lookup)
         self.guard, self.whole = Guard(late), True
-        if self._device.type == "cpu":  # a `.grad` of the body is there before any backward pass
-            replace_embeddings(model.body.model)
 
     @property
     def at_work(self) -> tuple[Sequence[str], Sequence[int]]:

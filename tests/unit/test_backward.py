@@ -1,7 +1,6 @@
 """The backward primitive: the same gradient by every way, exact under accumulation."""
 
 from collections.abc import Sequence
-from importlib import import_module
 
 import pytest
 import torch
@@ -10,7 +9,6 @@ from torch.testing import assert_close
 
 import tartan
 from tartan import Needs, Shared, Signals, Term, Weighting, backward
-from tartan.backward import accumulate
 from tartan_weightings.meta import Meta, MetaOptions
 from tartan_weightings.static import Static, StaticOptions
 
@@ -316,20 +314,3 @@ def test_the_dev_gradient_is_asked_for_where_it_is_missing():
 def test_shared_parameters_need_one_dtype(parameters: Sequence[nn.Parameter]):
     with pytest.raises(ValueError, match="one dtype and one device"):
         Shared(parameters)
-
-
-@pytest.mark.parametrize("size", [3, 7, 20, 21])
-def test_a_gradient_taken_in_pieces_is_measured_and_added_whole(monkeypatch, size):
-    # `tartan.backward` is the function.
-    monkeypatch.setattr(import_module("tartan.backward"), "SWEPT", size)
-    gradient, total, dev = torch.randn(3, 20, dtype=torch.float64)
-    weight = torch.tensor(0.3, dtype=torch.float64)
-    expected = total + 0.3 * gradient
-    product, norm = accumulate(gradient, weight, total, dev)
-    assert_close(product, dev @ gradient)
-    assert_close(norm, gradient.norm())
-    assert_close(total, expected)
-    first = gradient.clone()
-    found = accumulate(first, weight, first, dev)
-    assert_close(torch.stack(found), torch.stack([product, norm]))
-    assert_close(first, 0.3 * gradient)
