@@ -25,10 +25,10 @@ class Lookup(Protocol):
     weight: nn.Parameter
 
     def begin(self) -> None:
-        """Forget the rows seen so far: a gradient begins, at 0."""
+        """From now on, remember which rows are read: a gradient begins, at 0."""
 
     def seen(self) -> Tensor | None:
-        """[n] int64, distinct: rows that may differ from 0 since; None for all of them."""
+        """[n] int64, distinct: rows that may differ from 0 since; None for all. Ends it, too."""
 
 
 @dataclass(frozen=True)

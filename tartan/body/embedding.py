@@ -25,8 +25,7 @@ class Embedding(nn.Embedding):
         rows, width = weight.shape
         super().__init__(rows, width, padding_idx, device="meta")
         self.weight = weight
-        self._read: list[Tensor] = []
-        self._whole = False
+        self._read: list[Tensor] | None = None  # None where nobody asked, or autograd added to all
         weight.register_post_accumulate_grad_hook(self._accumulated)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -44,22 +43,28 @@ class Embedding(nn.Embedding):
         assert self.weight.grad is not None
         if self.padding_idx is not None:
             rows = rows.masked_fill((tokens == self.padding_idx)[..., None], 0)
-        self._read.append(tokens.flatten())
+        if self._read is not None:
+            self._read.append(tokens.flatten())
         self.weight.grad.index_add_(0, tokens.flatten(), rows.flatten(0, -2).to(self.weight.dtype))
 
     def begin(self) -> None:
-        """Forget what was read: a gradient begins, at 0."""
-        self._read.clear()
-        self._whole = False
+        """From now on, remember what is read: a gradient begins, at 0."""
+        self._read = []
 
     def seen(self) -> Tensor | None:
-        """[n] int64, distinct: rows with a gradient since; None if autograd has added to all."""
-        read = [self.weight.new_empty(0, dtype=torch.int64), *self._read]
-        return None if self._whole else torch.cat(read).unique()
+        """[n] int64, distinct: rows with a gradient since; None if autograd has added to all.
+
+        What is read from now on is not remembered.
+        """
+        read, self._read = self._read, None
+        if read is None:
+            return None
+        rows: Tensor = torch.cat([torch.empty(0, dtype=torch.int64), *read]).unique()
+        return rows
 
     def _accumulated(self, _: Tensor) -> None:
         """Autograd, which sees no lookup, has added a gradient of the whole weight."""
-        self._whole = True
+        self._read = None
 
 
 class _Rows(torch.autograd.Function):

@@ -53,12 +53,23 @@ def test_it_knows_the_rows_that_were_read_since_a_gradient_began():
     _, own = pair()
     own.begin()
     assert own.seen().tolist() == []
+    own.begin()
     for tokens in (TOKENS, torch.tensor([4])):
         own(tokens).sum().backward()
     assert own.seen().tolist() == [0, 1, 3, 4, 5]
     own.begin()
     own(torch.tensor([2, 2])).sum().backward()
     assert own.seen().tolist() == [2]
+
+
+def test_it_remembers_nothing_where_nobody_asked():
+    _, own = pair()
+    own(TOKENS).sum().backward()
+    assert own.seen() is None
+    own.begin()
+    own.seen()
+    own(TOKENS).sum().backward()
+    assert own.seen() is None
 
 
 @pytest.mark.parametrize("first", ["decoder", "lookup"])
