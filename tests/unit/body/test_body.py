@@ -4,6 +4,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModel
 
+from support.closeness import assert_same
 from tartan.body import Body
 from tartan.body.layouts import trial_tokens
 from tartan.body.quiet import quiet
@@ -27,7 +28,7 @@ def own_hidden_states(body, packed):
 def test_hidden_states_are_the_familys_own(family, packed):
     body = tiny_source(family).body().eval()
     expected, _ = own_hidden_states(body, packed)
-    torch.testing.assert_close(body(packed), expected, atol=2e-6, rtol=0)
+    assert_same(body(packed), expected)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -39,7 +40,7 @@ def test_gradients_are_the_familys_own(family, packed):
     (expected * weight).sum().backward()
     own = dict(model.named_parameters())
     for name, parameter in body.model.named_parameters():
-        torch.testing.assert_close(parameter.grad, own[name].grad, atol=1e-5, rtol=1e-4)
+        assert_same(parameter.grad, own[name].grad)
 
 
 @pytest.mark.parametrize("family", PACKED_FAMILIES)
@@ -106,7 +107,7 @@ def test_a_sequence_does_not_depend_on_its_neighbours(family, packed):
     order = [4, 0, 7, 2, 6]
     chosen = Packed.of([sequences[i].tolist() for i in order])
     for i, hidden in zip(order, body(chosen).split(chosen.lengths), strict=True):
-        torch.testing.assert_close(hidden, forwards[i], atol=2e-6, rtol=0)
+        assert_same(hidden, forwards[i])
 
 
 @pytest.mark.parametrize("family", PACKED_FAMILIES)

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from transformers import AutoModel
 
+from support.closeness import assert_same
 from tartan.body import Body
 from tartan.testing import PACKED_FAMILIES, PADDED_FAMILIES, tiny_config, tiny_source
 
@@ -32,10 +33,10 @@ def test_wanted_states_and_their_gradients_are_those_of_a_whole_pass(family, pac
     body.zero_grad()
     found = body(packed.want(WANTED))
     assert found.shape == (packed.input_ids.numel(), body.hidden_size)
-    torch.testing.assert_close(found[WANTED], hidden, atol=2e-6, rtol=0)
+    assert_same(found[WANTED], hidden)
     (found[WANTED] * weight).sum().backward()
     for name, parameter in body.named_parameters():
-        torch.testing.assert_close(parameter.grad, expected[name], atol=1e-5, rtol=1e-4)
+        assert_same(parameter.grad, expected[name])
 
 
 @pytest.mark.parametrize("family", [f for f in PACKED_FAMILIES if f in NARROWS])
