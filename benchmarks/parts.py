@@ -28,16 +28,18 @@ from benchmarks.models import SIZES
 from benchmarks.origin import origin
 from benchmarks.setting import Setting, count
 from benchmarks.tables import parts_page
+from tartan.backward import Term, backward
 from tartan.body.attention import by_bucket, packed_attention
 from tartan.body.dropout import dropout
 from tartan.body.embedding import Embedding
-from tartan.gradient import Gradient, Table, accumulate
 from tartan.objective import Batch
 from tartan.packed import Packed
 from tartan.seeding import generator
+from tartan.shared import Shared
 from tartan.train.losses import Losses
 from tartan.train.memory import keep_freed_memory
 from tartan.train.stage import Setup
+from tartan_weightings.meta import Meta, MetaOptions
 
 Work = Callable[[], object]
 TOKENS, SHAPE = 1650, SIZES["small"]
@@ -130,43 +132,41 @@ def _through(function: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> Non
 
 
 def embeddings(rounds: int) -> Iterator[Part]:
-    """The gradient of tied token embeddings, added to a `.grad` that is there."""
+    """The gradient of token embeddings that are tied to a decoder."""
     weight = nn.Parameter(torch.zeros(SHAPE.vocabulary, SHAPE.hidden))
-    weight.grad = torch.zeros_like(weight)
     tokens = torch.randint(SHAPE.vocabulary, (TOKENS,))
-    own = Embedding(weight)
+    lookup, shared = Embedding(weight), {}
+    for told in (True, False):
+        shared[told] = Shared([weight], lookup if told else None)
 
-    def read(lookup: Callable[[Tensor], Tensor]) -> Work:
-        def work() -> None:
-            (lookup(tokens).sum() + weight.sum()).backward()
-
-        return work
+    def read(told: bool) -> None:
+        shared[told].begin()
+        (lookup(tokens).sum() + weight.sum()).backward()
+        shared[told].take()
 
     what = f"gradient of {SHAPE.vocabulary:,} embeddings, tied to a decoder"
-    plain = partial(functional.embedding, weight=weight)
-    yield compare(what, ("dense", read(plain)), ("row by row", read(own)), rounds)
+    ways = ("dense", partial(read, False)), ("row by row", partial(read, True))
+    yield compare(what, *ways, rounds)
 
 
 def products(rounds: int) -> Iterator[Part]:
-    """The inner product, norm and weighted sum of a body's gradient, half of it embeddings."""
-    flat, total, dev = torch.randn(3, SHAPE.vocabulary * SHAPE.hidden * 2)
-    weight, table = torch.tensor(0.5), Table(0, SHAPE.vocabulary, SHAPE.hidden)
+    """What META does with gradients of a body's matrices once autograd has them, in bf16."""
+    matrices = [
+        nn.Parameter(torch.randn(SHAPE.feed_forward, SHAPE.hidden)) for _ in range(3 * SHAPE.layers)
+    ]
+    factors = [torch.randn_like(matrix, dtype=torch.bfloat16) for matrix in matrices]
+    weighting = Meta(MetaOptions(), ("one", "two"), torch.device("cpu"))
 
-    def plain() -> None:
-        torch.dot(dev, flat)
-        torch.linalg.vector_norm(flat)
-        total.addcmul_(flat, weight)
+    def loss() -> Tensor:
+        cast = [matrix.bfloat16() for matrix in matrices]
+        return torch.stack([torch.sum(a * b) for a, b in zip(cast, factors, strict=True)]).sum()
 
-    def own(rows: Tensor | None) -> None:
-        each = (Gradient(values, table, rows) for values in (flat, total, dev))
-        gradient, onto, other = each
-        accumulate(gradient, weight, onto, other)
+    def way(flat: bool) -> Work:
+        shared, term = Shared(matrices, flat=flat), Term([loss])
+        return lambda: backward([term, term], weighting, shared, dev=term)
 
-    read = torch.randint(SHAPE.vocabulary, (TOKENS,)).unique()
-    what = f"product, norm, sum of {len(flat) / 1e6:.0f} million numbers"
-    yield compare(what, ("one by one", plain), ("in one sweep", partial(own, None)), rounds)
-    what = f"the same, embeddings of {len(read):,} tokens read"
-    yield compare(what, ("one by one", plain), ("in one sweep", partial(own, read)), rounds)
+    what = f"META's gradients of {sum(m.numel() for m in matrices) / 1e6:.0f} million numbers"
+    yield compare(what, ("in flat buffers", way(True)), ("as they come", way(False)), rounds)
 
 
 def optimiser(rounds: int) -> Iterator[Part]:

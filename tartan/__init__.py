@@ -3,7 +3,7 @@
 Everything a plugin or a training loop of one's own needs is re-exported here.
 """
 
-from tartan.backward import Shared, Term, backward
+from tartan.backward import Term, backward
 from tartan.errors import (
     CheckpointError,
     ConfigError,
@@ -28,6 +28,7 @@ from tartan.objective import (
 from tartan.packed import Packed
 from tartan.plugins import hookimpl
 from tartan.sequence import SequenceObjective
+from tartan.shared import Shared
 from tartan.weighting import Cost, Needs, ProbeOptions, Signals, Weighting, cost
 
 __all__ = [

@@ -13,7 +13,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from tartan.gradient import Gradient, Lookup, Table, accumulate
+from tartan.gradient import Gradient, accumulate
+from tartan.shared import Shared
 from tartan.weighting import Needs, Signals, Weighting
 
 
@@ -43,72 +44,6 @@ class Term:
     def scale(self) -> float:
         """What turns the pieces' sum into the mean; a batch without items has loss 0."""
         return 1 / max(self.items, 1)
-
-
-class Shared:
-    """The parameters that objectives share, and the flat buffers their gradients live in.
-
-    Make it once and hand it to every `backward`: the buffers are allocated once and kept.
-
-    Attributes:
-        buffers: what is kept, by name.
-
-    Raises:
-        ValueError: no parameter, or parameters of several dtypes or devices.
-    """
-
-    def __init__(self, parameters: Iterable[nn.Parameter], lookup: Lookup | None = None) -> None:
-        """`lookup`: embeddings whose weight is among the parameters, if it knows its rows."""
-        self.parameters = [p for p in parameters if p.requires_grad]
-        kinds = {(p.dtype, p.device) for p in self.parameters}
-        if len(kinds) != 1:
-            raise ValueError(f"shared parameters need one dtype and one device, found {kinds}")
-        ((self.dtype, self.device),) = kinds
-        self.size = sum(p.numel() for p in self.parameters)
-        self.buffers: dict[str, Tensor] = {}
-        self._gradients: dict[str, Gradient] = {}
-        self._table = None if lookup is None else self._place(lookup.weight)
-        self._lookup = None if self._table is None else lookup
-
-    def _place(self, weight: nn.Parameter) -> Table | None:
-        """Where a weight lies in a flat gradient; None where it has none."""
-        start = 0
-        for parameter in self.parameters:
-            if parameter is weight:
-                return Table(start, *weight.shape)
-            start += parameter.numel()
-        return None
-
-    def gradient(self, name: str) -> Gradient:
-        """A kept gradient, cleared."""
-        if name not in self._gradients:
-            flat = torch.empty(self.size, dtype=self.dtype, device=self.device)
-            self.buffers[name] = flat
-            self._gradients[name] = Gradient(flat, self._table)
-        self._gradients[name].clear()
-        return self._gradients[name]
-
-    def matrix(self, rows: int) -> Tensor:
-        """The kept gradients of several terms, [rows, size], cleared."""
-        if "gradients" not in self.buffers or len(self.buffers["gradients"]) != rows:
-            shape = rows, self.size
-            self.buffers["gradients"] = torch.empty(shape, dtype=self.dtype, device=self.device)
-        return self.buffers["gradients"].zero_()
-
-    def begin(self) -> None:
-        """A term's gradient begins."""
-        if self._lookup is not None:
-            self._lookup.begin()
-
-    def seen(self) -> Tensor | None:
-        """Rows of the table that the gradient since may have; None for all: see `Lookup`."""
-        return None if self._lookup is None else self._lookup.seen()
-
-    def point(self, flat: Tensor) -> None:
-        """Make every parameter's `.grad` a view of a flat buffer, [size]."""
-        pieces = flat.split([p.numel() for p in self.parameters])
-        for parameter, piece in zip(self.parameters, pieces, strict=True):
-            parameter.grad = piece.view_as(parameter)
 
 
 def backward(
@@ -153,7 +88,7 @@ def _sum(terms: Sequence[Term], weighting: Weighting, shared: Shared) -> Signals
     """One weighted sum and one backward for each micro-batch."""
     weights = weighting.weights().to(shared.device)
     losses = [torch.zeros((), device=shared.device) for _ in terms]
-    shared.point(shared.gradient("total").flat)
+    shared.begin()
     for micro in zip_longest(*(term.pieces for term in terms)):
         total = torch.zeros((), device=shared.device)
         for index, piece in enumerate(micro):
@@ -162,6 +97,7 @@ def _sum(terms: Sequence[Term], weighting: Weighting, shared: Shared) -> Signals
                 losses[index] += value.detach()
                 total = total + weights[index] * value
         total.backward()
+    shared.give(shared.take())
     return Signals(torch.stack(losses), weights)
 
 
@@ -169,18 +105,18 @@ def _stream(terms: Sequence[Term], weighting: Weighting, shared: Shared, dev: Te
     """One gradient at a time: dev gradient, accumulator and scratch are all that is held."""
     weights = weighting.weights().to(shared.device)
     dev_gradient = _dev_gradient(dev, terms, shared)
-    total = shared.gradient("total")
+    total = shared.nothing()
     losses, products, norms, heads = [], [], [], []
-    for index, (term, weight) in enumerate(zip(terms, weights, strict=True)):
-        # The first is weighted where it lies.
-        gradient = shared.gradient("scratch") if index else total
-        losses.append(_gradient(term, shared, gradient))
+    for term, weight in zip(terms, weights, strict=True):
+        loss, gradient = _gradient(term, shared)
         product, norm = accumulate(gradient, weight, total, dev_gradient)
+        del gradient  # the next one takes its room
+        losses.append(loss)
         products.append(product)
         norms.append(norm)
         heads.append(_take(term))
     _give(terms, heads, weights)
-    shared.point(total.flat)
+    shared.give(total)
     return Signals(
         torch.stack(losses),
         weights,
@@ -194,11 +130,14 @@ def _gramian(
     terms: Sequence[Term], weighting: Weighting, shared: Shared, dev: Term | None
 ) -> Signals:
     """All gradients at once, [objectives, size], so that weights may come from their Gramian."""
-    dev_gradient = None if dev is None else _dev_gradient(dev, terms, shared)
-    gradients = shared.matrix(len(terms))
+    flat_dev = None if dev is None else shared.lay(_dev_gradient(dev, terms, shared), shared.room())
+    gradients = shared.room(len(terms))
     losses, heads = [], []
     for term, row in zip(terms, gradients, strict=True):
-        losses.append(_gradient(term, shared, Gradient(row)))
+        loss, gradient = _gradient(term, shared)
+        shared.lay(gradient, row)
+        del gradient
+        losses.append(loss)
         heads.append(_take(term))
     gramian = gradients @ gradients.T
     signals = Signals(
@@ -206,34 +145,31 @@ def _gramian(
         weighting.weights().to(shared.device),
         norms=gramian.diagonal().sqrt(),
         gramian=gramian,
-        dev=None if dev_gradient is None else gradients @ dev_gradient.flat,
-        dev_norm=None if dev_gradient is None else dev_gradient.norm(),
+        dev=None if flat_dev is None else gradients @ flat_dev,
+        dev_norm=None if flat_dev is None else torch.linalg.vector_norm(flat_dev),
     )
     weights = weighting.combine(signals).to(shared.device)
     _give(terms, heads, weights)
-    shared.point(torch.mv(gradients.T, weights, out=shared.gradient("total").flat))
+    shared.point(gradients.T @ weights)
     return replace(signals, weights=weights)
 
 
 def _dev_gradient(dev: Term, terms: Sequence[Term], shared: Shared) -> Gradient:
     """The dev gradient. A dev loss may run through heads that train: theirs is dropped."""
-    gradient = shared.gradient("dev")
-    _gradient(dev, shared, gradient)
+    _, gradient = _gradient(dev, shared)
     _clear(terms)
     return gradient
 
 
-def _gradient(term: Term, shared: Shared, gradient: Gradient) -> Tensor:
-    """A term's mean loss, []; its gradient on the shared parameters is added to a cleared one."""
-    shared.point(gradient.flat)
+def _gradient(term: Term, shared: Shared) -> tuple[Tensor, Gradient]:
+    """A term's mean loss, [], and its gradient on the shared parameters."""
     shared.begin()
     loss = torch.zeros((), device=shared.device)
     for piece in term.pieces:
         value = piece() * term.scale
         value.backward(retain_graph=term.retain)
         loss += value.detach()
-    gradient.rows = shared.seen()
-    return loss
+    return loss, shared.take()
 
 
 def _clear(terms: Sequence[Term]) -> None:

@@ -1,4 +1,4 @@
-"""Token embeddings whose gradient is added to `.grad` row by row.
+"""Token embeddings that keep the gradient of the rows that were read, and of no others.
 
 torch gives an embedding a gradient with a row for each token of the vocabulary, or a sparse one; a
 CPU is slow to fill the first, and slow to add either to the gradient of a tied LM decoder.
@@ -10,12 +10,14 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from tartan.gradient import Rows
+
 
 class Embedding(nn.Embedding):
-    """`torch.nn.Embedding` that adds the rows of the tokens it read to a `.grad` that is there.
+    """`torch.nn.Embedding`; told to, it keeps the gradient of what it reads: a `Lookup`.
 
-    It does so in a backward pass, but past autograd: `torch.autograd.grad` does not see them. As a
-    `tartan.gradient.Lookup` it knows which rows they are.
+    It keeps it in a backward pass, but past autograd: neither `.grad` nor `torch.autograd.grad`
+    sees it.
     """
 
     weight: nn.Parameter
@@ -25,50 +27,38 @@ class Embedding(nn.Embedding):
         rows, width = weight.shape
         super().__init__(rows, width, padding_idx, device="meta")
         self.weight = weight
-        self._read: list[Tensor] | None = None  # None where nobody asked, or autograd added to all
-        weight.register_post_accumulate_grad_hook(self._accumulated)
+        self._keeps = False
+        self._kept: Rows | None = None
 
     def forward(self, input: Tensor) -> Tensor:
         """Embeddings [..., width] of tokens [...] int64."""
         trains = self.weight.requires_grad and torch.is_grad_enabled()
-        if self.weight.grad is None or not trains:
+        if not (self._keeps and trains):
             return super().forward(input)
         # The weight itself stays out of the graph, where autograd would visit it in vain.
         anchor = torch.empty((), requires_grad=True)
         found: Tensor = _Rows.apply(anchor, self, input)  # type: ignore[no-untyped-call]
         return found
 
-    def add(self, tokens: Tensor, rows: Tensor) -> None:
-        """Add the gradient, [..., width] float, of tokens, [...] int64, to what is in `.grad`."""
-        assert self.weight.grad is not None
+    def keep(self, tokens: Tensor, rows: Tensor) -> None:
+        """Keep the gradient, [..., width] float, of tokens, [...] int64, with what is kept."""
         if self.padding_idx is not None:
             rows = rows.masked_fill((tokens == self.padding_idx)[..., None], 0)
-        if self._read is not None:
-            self._read.append(tokens.flatten())
-        self.weight.grad.index_add_(0, tokens.flatten(), rows.flatten(0, -2).to(self.weight.dtype))
+        more = Rows.of(tokens.flatten(), rows.flatten(0, -2).to(self.weight.dtype))
+        self._kept = more if self._kept is None else self._kept.plus(more)
 
     def begin(self) -> None:
-        """From now on, remember what is read: a gradient begins, at 0."""
-        self._read = []
+        """Keep the gradient of what is read from now on."""
+        self._keeps, self._kept = True, None
 
-    def seen(self) -> Tensor | None:
-        """[n] int64, distinct: rows with a gradient since; None if autograd has added to all.
-
-        What is read from now on is not remembered.
-        """
-        read, self._read = self._read, None
-        if read is None:
-            return None
-        rows: Tensor = torch.cat([torch.empty(0, dtype=torch.int64), *read]).unique()
-        return rows
-
-    def _accumulated(self, _: Tensor) -> None:
-        """Autograd, which sees no lookup, has added a gradient of the whole weight."""
-        self._read = None
+    def take(self) -> Rows | None:
+        """What was kept since; None if nothing was. Nothing is kept after."""
+        kept, self._keeps, self._kept = self._kept, False, None
+        return kept
 
 
 class _Rows(torch.autograd.Function):
-    """Rows of an embedding's weight; their gradient goes straight to the weight's `.grad`."""
+    """Rows of an embedding's weight; the embedding itself keeps their gradient."""
 
     @staticmethod
     def forward(ctx: Any, anchor: Tensor, embedding: Embedding, tokens: Tensor) -> Tensor:  # noqa: ARG004
@@ -79,7 +69,7 @@ class _Rows(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, None, None]:
         (tokens,) = ctx.saved_tensors
-        ctx.embedding.add(tokens, grads[0])
+        ctx.embedding.keep(tokens, grads[0])
         return None, None, None
 
 

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from tartan.backward import Shared, Term, backward
+from tartan.backward import Term, backward
 from tartan.body.embedding import replace_embeddings
 from tartan.data.stream import Stream
 from tartan.objective import Batch, Row
 from tartan.seeding import generator
+from tartan.shared import Shared
 from tartan.train.ahead import Ahead
 from tartan.train.finite import Guard
 from tartan.train.losses import Losses
@@ -48,7 +49,6 @@ class Step:
         # On a CPU the thread takes from the arithmetic what it saves, or more: it was measured.
         ahead = self._device.type != "cpu"
         self._batches = Ahead(self._micro_batches) if ahead else self._micro_batches
-        # On a CPU: a `.grad` of the body is there before any backward pass.
         lookup = replace_embeddings(model.body.model) if self._device.type == "cpu" else None
         self._shared = Shared(model.shared(), lookup)
         self.guard, self.whole = Guard(late), True

@@ -21,7 +21,7 @@ def trace(setup: Setup, stage: Stage, spoiled: SpoiledError) -> str:
         stage: the stage, with the parameters the step had.
         spoiled: the step; its gradients are dropped.
     """
-    setup.model.zero_grad()  # so that autograd sees the gradients of token embeddings, too
+    setup.model.zero_grad()
     when = f"at step {spoiled.step + 1}"
     first = spoiled.step * setup.accumulate
     numbers = range(first, first + setup.accumulate)

@@ -63,8 +63,8 @@ class Problem:
     def dev_term(self) -> Term:
         return Term([lambda: self.body(self.dev).pow(2).sum()], len(self.dev))
 
-    def shared(self) -> Shared:
-        return Shared(self.body.parameters())
+    def shared(self, *, flat: bool = False) -> Shared:
+        return Shared(self.body.parameters(), flat=flat)
 
     def gradients(self) -> list[Tensor]:
         modules = [self.body, *self.heads]
@@ -87,26 +87,27 @@ def plain(problem: Problem, weights: Tensor) -> list[Tensor]:
 WAYS = [Needs.LOSSES, Needs.DEV, Needs.GRADIENTS, Needs.GRADIENTS | Needs.DEV]
 
 
+@pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize("micro", [1, 3])
 @pytest.mark.parametrize("needs", WAYS)
-def test_every_way_leaves_the_gradient_of_the_weighted_sum(needs: Needs, micro: int):
+def test_every_way_leaves_the_gradient_of_the_weighted_sum(needs: Needs, micro: int, flat: bool):
     problem = Problem()
     backward(
         problem.terms(micro),
         Fixed(WEIGHTS, needs),
-        problem.shared(),
+        problem.shared(flat=flat),
         dev=problem.dev_term(),
     )
     assert_close(problem.gradients(), plain(problem, WEIGHTS), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize("needs", WAYS)
-def test_signals_are_those_of_the_whole_batch_under_accumulation(needs: Needs):
+def test_signals_are_those_of_the_whole_batch_under_accumulation(needs: Needs, flat: bool):
     problem = Problem()
+    weighting, dev = Fixed(WEIGHTS, needs), problem.dev_term()
     whole, split = (
-        backward(
-            problem.terms(micro), Fixed(WEIGHTS, needs), problem.shared(), dev=problem.dev_term()
-        )
+        backward(problem.terms(micro), weighting, problem.shared(flat=flat), dev=dev)
         for micro in (1, 4)
     )
     assert_close(vars(split), vars(whole), rtol=1e-5, atol=1e-6)
@@ -142,20 +143,6 @@ def test_a_stream_measures_what_the_gramian_measures():
     assert stream.gramian is None
 
 
-def test_a_stream_holds_three_copies_of_the_gradient_however_many_objectives_there_are():
-    problem, shared = Problem(), None
-    for count in (2, 3):
-        shared = problem.shared()
-        backward(
-            problem.terms()[:count],
-            Fixed(WEIGHTS[:count], Needs.DEV),
-            shared,
-            dev=problem.dev_term(),
-        )
-        held = sum(buffer.numel() for buffer in shared.buffers.values())
-        assert held == tartan.cost(Needs.DEV, count).copies * shared.size == 3 * shared.size
-
-
 @pytest.mark.parametrize("needs", WAYS)
 def test_a_step_costs_the_backward_passes_that_are_declared(needs: Needs):
     problem = Problem()
@@ -172,16 +159,17 @@ def test_a_step_costs_the_backward_passes_that_are_declared(needs: Needs):
 
 
 def test_gradients_are_set_and_not_added_to():
-    problem, shared = Problem(), None
+    problem = Problem()
+    shared = problem.shared()
     for _ in range(2):
-        shared = shared or problem.shared()
         backward(problem.terms(), Fixed(WEIGHTS, Needs.LOSSES), shared)
     assert_close(problem.gradients(), plain(problem, WEIGHTS), rtol=1e-5, atol=1e-6)
 
 
-def test_a_step_with_losses_after_a_step_with_gradients_is_not_disturbed():
+@pytest.mark.parametrize("flat", [False, True])
+def test_a_step_with_losses_after_a_step_with_gradients_is_not_disturbed(flat: bool):
     problem = Problem()
-    shared = problem.shared()
+    shared = problem.shared(flat=flat)
     for needs in (Needs.DEV, Needs.LOSSES, Needs.DEV):
         backward(problem.terms(), Fixed(WEIGHTS, needs), shared, dev=problem.dev_term())
         assert_close(problem.gradients(), plain(problem, WEIGHTS), rtol=1e-5, atol=1e-6)

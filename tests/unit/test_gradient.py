@@ -1,4 +1,4 @@
-"""Flat gradients: what is left out because it is 0 changes nothing."""
+"""Gradients as autograd hands them over: what is left out because it is 0 changes nothing."""
 
 import pytest
 import torch
@@ -7,54 +7,60 @@ from torch.testing import assert_close
 
 from tartan import Needs, Shared, Term, backward
 from tartan.body.embedding import Embedding
-from tartan.gradient import Gradient, Table, accumulate
+from tartan.gradient import Gradient, Part, Rows, accumulate, whole
 from tartan_weightings.meta import Meta, MetaOptions
 
-TABLE = Table(3, 4, 2)
-"""Of 20 numbers the third to the tenth: four rows of two."""
-
-FEW = torch.tensor([0, 2])
-
-
-def gradient(rows: Tensor | None = None) -> Gradient:
-    """Random numbers, 0 in rows of the table that are not among the given ones."""
-    flat = torch.randn(20, dtype=torch.float64)
-    found = Gradient(flat, TABLE, rows)
-    if rows is not None:
-        others = torch.ones(4, dtype=torch.bool)
-        others[rows] = False
-        found.embeddings()[others] = 0
-    return found
+FEW = Rows(torch.tensor([0, 2]), torch.tensor([[1.0, 2], [3, 4]]))
+OTHERS = Rows(torch.tensor([1, 2, 4]), torch.tensor([[5.0, 6], [7, 8], [9, 10]]))
+NONE = Rows(torch.tensor([], dtype=torch.int64), torch.zeros(0, 2))
+WEIGHT = torch.tensor(0.3)
 
 
-@pytest.mark.parametrize("size", [3, 7, 20, 21])
-@pytest.mark.parametrize("of_gradient", [None, FEW, FEW[:0]])
-@pytest.mark.parametrize("of_total", [None, FEW + 1])
-@pytest.mark.parametrize("of_dev", [None, FEW + 1])
-def test_it_is_measured_and_added_whole(monkeypatch, size, of_gradient, of_total, of_dev):
-    monkeypatch.setattr("tartan.gradient.SWEPT", size)
-    own, total, dev = gradient(of_gradient), gradient(of_total), gradient(of_dev)
-    weight = torch.tensor(0.3, dtype=torch.float64)
-    before, expected = own.flat.clone(), total.flat + 0.3 * own.flat
-    product, norm = accumulate(own, weight, total, dev)
-    assert_close(product, dev.flat @ own.flat)
-    assert_close(norm, own.flat.norm())
-    assert_close(total.flat, expected)
-    assert_close(own.norm(), norm)
-    found = accumulate(own, weight, own, dev)
-    assert_close(torch.stack(found), torch.stack([product, norm]))
-    assert_close(own.flat, 0.3 * before)
+def dense() -> Tensor:
+    return torch.arange(10.0).view(5, 2) - 4
 
 
-@pytest.mark.parametrize("of_gradient", [None, FEW])
-@pytest.mark.parametrize("of_total", [None, FEW + 1])
-def test_clearing_reaches_everything_that_was_added(of_gradient, of_total):
-    own, total, dev = gradient(of_gradient), gradient(of_total), gradient()
-    accumulate(own, torch.tensor(0.5), total, dev)
-    for each in (own, total):
-        each.clear()
-        assert not each.flat.any()
-        assert each.rows is None
+def table(part: Part | None) -> Tensor:
+    """A part as a table of five rows, a copy."""
+    return whole(part, lambda: torch.empty(5, 2)).clone()
+
+
+def parts() -> list[Part | None]:
+    return [None, dense(), FEW, OTHERS, NONE]
+
+
+@pytest.mark.parametrize("own", range(1, 5))
+@pytest.mark.parametrize("onto", range(5))
+@pytest.mark.parametrize("other", range(5))
+def test_it_is_measured_and_added_whole(own, onto, other):
+    gradient, total, dev = (Gradient([parts()[each]]) for each in (own, onto, other))
+    (before, sum_before, beside) = (table(each.parts[0]) for each in (gradient, total, dev))
+    product, norm = accumulate(gradient, WEIGHT, total, dev)
+    assert_close(product, (before * beside).sum())
+    assert_close(norm, before.norm())
+    assert_close(table(total.parts[0]), sum_before + 0.3 * before)
+    assert_close(table(dev.parts[0]), beside)
+
+
+def test_parameters_without_a_gradient_count_as_0():
+    gradient, total = Gradient([None, dense()]), Gradient([dense(), None])
+    product, norm = accumulate(gradient, WEIGHT, total, Gradient([dense(), None]))
+    assert (product, norm) == (0, dense().norm())
+    assert_close([*map(table, total.parts)], [dense(), 0.3 * dense()])
+    product, norm = accumulate(Gradient([None]), WEIGHT, Gradient([None]), Gradient([None]))
+    assert (product, norm) == (0, 0)
+
+
+def test_rows_for_the_same_row_add_up():
+    found = Rows.of(torch.tensor([4, 1, 4]), torch.tensor([[1.0, 1], [2, 2], [3, 3]]))
+    assert found.index.tolist() == [1, 4]
+    assert found.values.tolist() == [[2, 2], [4, 4]]
+    assert_close(table(found.plus(OTHERS)), table(found) + table(OTHERS))
+
+
+def test_what_is_not_finite_stays_in_its_row():
+    spoiled = Rows(torch.tensor([1]), torch.full((1, 2), torch.nan))
+    assert spoiled.at(torch.tensor([0, 2])).tolist() == [[0, 0], [0, 0]]
 
 
 class Words:
@@ -65,6 +71,7 @@ class Words:
         self.embedding = Embedding(nn.Parameter(torch.randn(10, 4)))
         self.matrix = nn.Parameter(torch.randn(4, 4))
         self.before = nn.Parameter(torch.randn(3))
+        self.unused = nn.Parameter(torch.randn(2))
 
     def term(self, words: list[list[int]], *, tied: bool = False) -> Term:
         """Some micro-batches of words."""
@@ -77,11 +84,13 @@ class Words:
 
         return Term([lambda micro=micro: loss(micro) for micro in words], 3)
 
-    def steps(self, tied: tuple[bool, ...], needs: Needs, *, told: bool) -> list[list[Tensor]]:
+    def steps(
+        self, tied: tuple[bool, ...], needs: Needs, *, told: bool, flat: bool
+    ) -> list[list[Tensor]]:
         """Signals and gradients of three steps that read other words each."""
         lookup = self.embedding if told else None
-        parameters = [self.before, self.embedding.weight, self.matrix]
-        shared = Shared(parameters, lookup)
+        parameters = [self.before, self.embedding.weight, self.unused, self.matrix]
+        shared = Shared(parameters, lookup, flat=flat)
         weighting = Meta(MetaOptions(), tuple(map(str, tied)), torch.device("cpu"))
         found = []
         for step in range(3):
@@ -92,32 +101,54 @@ class Words:
             dev = self.term([[step + 3, 9]])
             signals = backward(terms, weighting, shared, dev=dev, needs=needs)
             measured = [signals.losses, signals.norms, signals.dev, signals.dev_norm]
-            found.append([*measured, *(p.grad.clone() for p in parameters)])
+            found.append(
+                [*(m for m in measured if m is not None), *(p.grad.clone() for p in parameters)]
+            )
         return found
 
 
-@pytest.mark.parametrize("needs", [Needs.DEV, Needs.DEV | Needs.GRADIENTS])
+@pytest.mark.parametrize("needs", [Needs.LOSSES, Needs.DEV, Needs.DEV | Needs.GRADIENTS])
 @pytest.mark.parametrize(
     "tied", [(False,), (True,), (False, False), (False, True, False), (True, False)]
 )
-def test_a_step_that_knows_its_rows_is_the_step_that_does_not(tied, needs):
-    told, untold = (Words().steps(tied, needs, told=told) for told in (True, False))
-    for one, other in zip(told, untold, strict=True):
-        assert_close(one, other)
-
-
-def test_embeddings_that_are_not_shared_tell_nothing():
-    words = Words()
-    shared = Shared([words.matrix], words.embedding)
-    shared.gradient("total").clear()
-    assert shared.seen() is None
+def test_rows_parts_and_flat_buffers_give_the_same_step(tied, needs):
+    rows, whole_parts, flat = (
+        Words().steps(tied, needs, told=told, flat=flat)
+        for told, flat in ((True, False), (False, False), (True, True))
+    )
+    for one, *others in zip(rows, whole_parts, flat, strict=True):
+        for other in others:
+            assert_close(other, one)
 
 
 def test_rows_that_were_not_read_are_left_out():
     words = Words()
     shared = Shared([words.before, words.embedding.weight, words.matrix], words.embedding)
-    weighting = Meta(MetaOptions(), ("0",), torch.device("cpu"))
-    backward([words.term([[2, 5]])], weighting, shared, dev=words.term([[7]]))
-    total = shared._gradients["total"]
-    assert total.rows.tolist() == [2, 5]
-    assert total.embeddings().any(1).nonzero().flatten().tolist() == [2, 5]
+    shared.begin()
+    words.term([[2, 5], [5]]).pieces[0]().backward()
+    _, rows, _ = shared.take().parts
+    assert isinstance(rows, Rows)
+    assert rows.index.tolist() == [2, 5]
+
+
+def test_embeddings_that_are_not_shared_are_autograds():
+    words = Words()
+    shared = Shared([words.matrix], words.embedding)
+    shared.begin()
+    words.term([[2, 5]]).pieces[0]().backward()
+    assert words.embedding.weight.grad.any(1).tolist() == [place in (2, 5) for place in range(10)]
+    assert len(shared.take().parts) == 1
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_a_gradient_that_was_taken_is_nobodys(flat):
+    """What comes after a gradient changes nothing in it."""
+    matrix = nn.Parameter(torch.eye(2))
+    shared, found = Shared([matrix], flat=flat), []
+    for factor in (1.0, 2.0):
+        shared.begin()
+        (matrix.square().sum() * factor).backward()
+        found.append(shared.take())
+        assert matrix.grad is None
+    shared.begin()
+    assert_close([each.parts[0].view(2, 2) for each in found], [2 * torch.eye(2), 4 * torch.eye(2)])

@@ -1,4 +1,4 @@
-"""Token embeddings that add to `.grad` row by row: what autograd adds, with the same `.grad`."""
+"""Token embeddings that keep the gradient of what they read: what autograd adds up."""
 
 import pytest
 import torch
@@ -12,89 +12,60 @@ TOKENS = torch.tensor([[3, 1, 3], [0, 5, 3]])
 
 
 def pair(padding: int | None = None) -> tuple[nn.Embedding, Embedding]:
-    """torch's embedding and tartan's, alike, each with a `.grad` that holds something."""
+    """torch's embedding and tartan's, alike."""
     torch.manual_seed(0)
     plain = nn.Embedding(6, 4, padding)
-    own = Embedding(nn.Parameter(plain.weight.detach().clone()), padding)
-    for each in (plain, own):
-        each.weight.grad = torch.full((6, 4), 0.5)
-    return plain, own
+    return plain, Embedding(nn.Parameter(plain.weight.detach().clone()), padding)
 
 
 @pytest.mark.parametrize("padding", [None, 3])
-def test_the_rows_of_the_tokens_join_what_is_there(padding):
-    results = []
-    for embedding in pair(padding):
-        found = embedding(TOKENS)
+def test_it_keeps_what_autograd_would_add(padding):
+    plain, own = pair(padding)
+    own.begin()
+    found = [embedding(TOKENS) for embedding in (plain, own)]
+    assert_close(found[1], found[0])
+    for each, embedding in zip(found, (plain, own), strict=True):
         # A tied decoder's gradient comes by autograd in the same backward pass.
-        (found.pow(3).sum() + embedding.weight.square().sum()).backward()
-        results.append((found.detach(), embedding.weight.grad))
-    assert_close(results[1], results[0])
+        (each.pow(3).sum() + embedding.weight.square().sum()).backward()
+    kept = own.take()
+    assert kept.index.tolist() == [0, 1, 3, 5]
+    assert_close(kept.add_to(own.weight.grad), plain.weight.grad)
 
 
-def test_without_a_grad_it_is_torchs_embedding():
+def test_passes_add_up_until_it_is_taken():
     plain, own = pair()
-    for embedding in (plain, own):
-        embedding.weight.grad = None
-        embedding(TOKENS).pow(3).sum().backward()
-    assert_close(own.weight.grad, plain.weight.grad)
-
-
-def test_a_view_of_a_flat_buffer_is_written_to():
-    _, own = pair()
-    flat = torch.zeros(30)
-    own.weight.grad = flat[6:].view(6, 4)
-    own(TOKENS).sum().backward()
-    assert_close(flat[6:].view(6, 4).sum(1), torch.tensor([4.0, 4, 0, 12, 0, 4]))
-    assert flat[:6].abs().sum() == 0
-
-
-def test_it_knows_the_rows_that_were_read_since_a_gradient_began():
-    _, own = pair()
     own.begin()
-    assert own.seen().tolist() == []
-    own.begin()
-    for tokens in (TOKENS, torch.tensor([4])):
-        own(tokens).sum().backward()
-    assert own.seen().tolist() == [0, 1, 3, 4, 5]
+    for tokens in (TOKENS, torch.tensor([4, 0])):
+        for embedding in (plain, own):
+            embedding(tokens).pow(3).sum().backward()
+    assert own.weight.grad is None
+    kept = own.take()
+    assert kept.index.tolist() == [0, 1, 3, 4, 5]
+    assert_close(kept.add_to(torch.zeros(6, 4)), plain.weight.grad)
     own.begin()
     own(torch.tensor([2, 2])).sum().backward()
-    assert own.seen().tolist() == [2]
-
-
-def test_it_remembers_nothing_where_nobody_asked():
-    _, own = pair()
-    own(TOKENS).sum().backward()
-    assert own.seen() is None
+    assert own.take().index.tolist() == [2]
     own.begin()
-    own.seen()
-    own(TOKENS).sum().backward()
-    assert own.seen() is None
+    assert own.take() is None
 
 
-@pytest.mark.parametrize("first", ["decoder", "lookup"])
-def test_it_knows_of_no_row_where_a_decoder_adds_to_all(first):
-    _, own = pair()
+def test_where_nobody_asked_it_is_torchs_embedding():
+    plain, own = pair()
     own.begin()
-    uses = {"decoder": own.weight.sum, "lookup": lambda: own(TOKENS).sum()}
-    for name in sorted(uses, reverse=first == "lookup"):
-        uses[name]().backward()
-    assert own.seen() is None
+    own.take()
+    for embedding in (plain, own):
+        embedding(TOKENS).pow(3).sum().backward()
+    assert_close(own.weight.grad, plain.weight.grad)
+    assert own.take() is None
 
 
-def test_without_a_grad_it_knows_of_no_row():
-    _, own = pair()
-    own.weight.grad = None
-    own.begin()
-    own(TOKENS).sum().backward()
-    assert own.seen() is None
-
-
-def test_embeddings_frozen_since_keep_their_grad():
+def test_embeddings_frozen_since_keep_nothing():
     _, own = pair()
     own.weight.requires_grad_(False)
+    own.begin()
     assert not own(TOKENS).requires_grad
-    assert_close(own.weight.grad, torch.full((6, 4), 0.5))
+    with torch.no_grad():
+        assert not own(TOKENS).requires_grad
 
 
 def test_frozen_embeddings_are_left_alone():

@@ -8,7 +8,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from support.breakers import Learning, Options
-from tartan import Cost, Needs, Shared, Signals, Term, backward
+from tartan import Needs, Shared, Signals, Term, backward
 from tartan.testing import Broken
 from tartan.testing.weighting_trial import SIZE, Measured, Undeclared, extremes, spent
 
@@ -46,16 +46,16 @@ def test_signals_are_those_of_the_engine(needs: Needs):
 
 
 @pytest.mark.parametrize(
-    ("needs", "cost"),
+    ("needs", "passes"),
     [
-        (Needs.LOSSES, Cost(backwards=1, copies=1)),
-        (Needs.LOSSES | Needs.DEV, Cost(backwards=4, copies=3)),
-        (Needs.LOSSES | Needs.GRADIENTS, Cost(backwards=3, copies=4)),
-        (Needs.LOSSES | Needs.GRADIENTS | Needs.DEV, Cost(backwards=4, copies=5)),
+        (Needs.LOSSES, 1),
+        (Needs.LOSSES | Needs.DEV, 4),
+        (Needs.LOSSES | Needs.GRADIENTS, 3),
+        (Needs.LOSSES | Needs.GRADIENTS | Needs.DEV, 4),
     ],
 )
-def test_passes_and_copies_are_counted(needs: Needs, cost: Cost):
-    assert spent(Asking(needs), 3, step=0) == cost
+def test_passes_are_counted(needs: Needs, passes: int):
+    assert spent(Asking(needs), 3, step=0) == passes
 
 
 def test_extremes_are_finite():
