@@ -10,11 +10,11 @@ from torch import nn
 
 from benchmarks.models import SIZES, VOCABULARY, directory_of
 from benchmarks.setting import Setting
-from tartan.config.build import Experiment, build
 from tartan.config.parse import parse
 from tartan.config.store import register
 from tartan.errors import ConfigError
 from tartan.plugins import discover
+from tartan.run.build import Experiment, build
 
 STEPS = 1000
 """The budget that learning rates are scheduled over; nothing else depends on it."""

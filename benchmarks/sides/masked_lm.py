@@ -9,8 +9,8 @@ from transformers import AutoModelForMaskedLM, PreTrainedModel
 
 from tartan.body import LiftedHead, export
 from tartan.body.quiet import quiet
-from tartan.config.build import Experiment
 from tartan.objective import Batch
+from tartan.run.build import Experiment
 from tartan.train.model import JointModel
 
 IGNORED = -100

@@ -15,13 +15,13 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from tartan.config.hydra_files import hydra_files
 from tartan.config.overrides import accept
-from tartan.config.run import run
 from tartan.config.store import register
 from tartan.errors import ConfigError, Interrupted, TartanError, told
 from tartan.plugins import discover
 from tartan.report.record import CONFIG
+from tartan.run.hydra_files import hydra_files
+from tartan.run.run import run
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,1 +1,1 @@
-"""Typed schema, strict merge, and configuration to objects."""
+"""Typed schema, overrides, parsing, and what Hydra's store holds."""

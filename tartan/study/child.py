@@ -20,14 +20,14 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from tartan.config.blame import blamed
-from tartan.config.build import Experiment, build
 from tartan.config.parse import parse
-from tartan.config.run import run
 from tartan.config.schema import Config
 from tartan.config.store import register
 from tartan.errors import Interrupted, MissingCorpusError, TartanError, told
 from tartan.plugins import discover
+from tartan.run.blame import blamed
+from tartan.run.build import Experiment, build
+from tartan.run.run import run
 from tartan.study.results import Stage
 from tartan.weighting import Needs
 

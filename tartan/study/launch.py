@@ -16,10 +16,10 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from tartan.config.hydra_files import hydra_files
 from tartan.config.parse import one_line
 from tartan.errors import ConfigError, TartanError, suggest
 from tartan.report.record import SUMMARY, read_json
+from tartan.run.hydra_files import hydra_files
 from tartan.study import child
 from tartan.study.plan import Job, Typed, composing, quoted
 from tartan.study.process import WorkError, apart

@@ -13,9 +13,9 @@ from omegaconf import DictConfig
 
 from tartan.config.overrides import accept
 from tartan.config.parse import resolved
-from tartan.config.resume import differing_keys
 from tartan.errors import CheckpointError, ConfigError, NoSuchOptionError
 from tartan.report.record import CONFIG, SUMMARY
+from tartan.run.resume import differing_keys
 from tartan.study.options import StudyOptions, parse
 
 OWN = {

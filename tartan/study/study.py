@@ -7,10 +7,10 @@ from pathlib import Path
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from tartan.config.lock import locked
 from tartan.errors import ConfigError, TartanError
 from tartan.report.pages import spared
 from tartan.report.record import write_json
+from tartan.run.lock import locked
 from tartan.study import child, tables
 from tartan.study.collect import collect
 from tartan.study.launch import check_launcher, launch

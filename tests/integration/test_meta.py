@@ -10,10 +10,10 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins as HydraPlugins
 
 from tartan import Context, Row
-from tartan.config.build import build
 from tartan.config.parse import parse
 from tartan.config.store import register
 from tartan.plugins import Plugin, Plugins, discover
+from tartan.run.build import build
 from tartan.train.stage import Stage
 from tartan_objectives.mlm import MLM, MLMOptions
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from support.command import SMALL, Answer, records, summary
-from tartan.config.build import Experiment
+from tartan.run.build import Experiment
 
 Tartan = Callable[..., Answer]
 RUN = ["data=jsonl", "data.dir=data", "weighting=meta", "run_dir=out", *SMALL[:9]]
@@ -50,9 +50,9 @@ def best(overrides: list[str], checkpoints: Path) -> Experiment:
     """A run's experiment with its best model."""
     from hydra import compose, initialize_config_module  # noqa: PLC0415
 
-    from tartan.config.build import build  # noqa: PLC0415
     from tartan.config.parse import parse  # noqa: PLC0415
     from tartan.plugins import discover  # noqa: PLC0415
+    from tartan.run.build import build  # noqa: PLC0415
     from tartan.train.checkpoint import Checkpoints  # noqa: PLC0415
 
     with initialize_config_module("tartan.configs", version_base="1.3"):

@@ -12,10 +12,10 @@ from hydra import compose, initialize_config_module
 
 from support.command import SMALL, Answer, records, summary, write_task
 from tartan import Needs
-from tartan.config.build import Experiment, build
 from tartan.config.parse import parse
 from tartan.config.store import register
 from tartan.plugins import discover
+from tartan.run.build import Experiment, build
 from tartan.train.checkpoint import Checkpoints
 from tartan.train.evaluate import (
     evaluate,  # noqa: F401

@@ -1,14 +1,12 @@
 import json
-from pathlib import Path
 
 import pytest
 
+from support.shared import SHARED
 from tartan import LabelKind
 from tartan.data import JsonlOptions, load_task
 from tartan.data.task import SPLITS
 from tartan.errors import ConfigError, DataError
-
-SHARED = Path(__file__).parents[3].parent / "shared" / "data"
 
 GOOD = b'{"text": "a", "label": "animal"}\n'
 
@@ -286,7 +284,7 @@ def test_train_can_be_read_alone(jsonl):
     [("citation_intent", (1688, 114, 139), 6, 168), ("sciie", (3219, 455, 974), 7, 0)],
 )
 def test_published_tasks_are_read_whole(name, sizes, classes, dropped):
-    task = load(SHARED / name)
+    task = load(SHARED / "data" / name)
     assert (task.train.num_rows, task.dev.num_rows, task.test.num_rows) == sizes
     assert len(task.labels) == classes
     assert task.dropped == {"task": dropped, "domain": 0}

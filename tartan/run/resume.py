@@ -11,11 +11,11 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
-from tartan.config.build import Experiment
 from tartan.config.parse import resolved
 from tartan.config.schema import Config
 from tartan.errors import CheckpointError, ConfigError
 from tartan.report.record import CHANGES, CONFIG, ORIGIN, SUMMARY, read_json, write_json
+from tartan.run.build import Experiment
 
 PLACE = ("run_dir", "resume", "resume_changed", "cache", "tracker", "report", "report_examples")
 """Keys that say where a run is and is shown, not what it is; a resumed run may differ in them."""

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from support.command import SMALL
 from tartan import Loss, Signals
-from tartan.config.build import build
 from tartan.config.parse import parse
 from tartan.config.store import register
 from tartan.plugins import discover
+from tartan.run.build import build
 from tartan.train.finite import Guard, SpoiledError, spoiled
 from tartan.train.stage import Setup, Stage, StageOptions
 from tartan.train.trace import trace

@@ -8,19 +8,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from tartan.body import LiftedHead, export
-from tartan.config.blame import blamed
-from tartan.config.build import Experiment, build
-from tartan.config.lock import locked
 from tartan.config.parse import parse, resolved
-from tartan.config.resume import (
-    Origin,
-    changed_keys,
-    compare,
-    note_changes,
-    run_directory,
-)
 from tartan.config.schema import Config
-from tartan.config.summary import summarise
 from tartan.plugins import Plugins
 from tartan.report.console import RunConsole, outcome
 from tartan.report.pages import spared
@@ -38,6 +27,17 @@ from tartan.report.record import (
 )
 from tartan.report.run_page import write_run_report
 from tartan.report.tracker import check_tracker, start_tracker
+from tartan.run.blame import blamed
+from tartan.run.build import Experiment, build
+from tartan.run.lock import locked
+from tartan.run.resume import (
+    Origin,
+    changed_keys,
+    compare,
+    note_changes,
+    run_directory,
+)
+from tartan.run.summary import summarise
 from tartan.train.checkpoint import Checkpoints
 from tartan.train.evaluate import evaluate, evaluate_rows
 from tartan.train.interrupt import Interrupts

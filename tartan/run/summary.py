@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from tartan.config.build import Experiment
-from tartan.config.resume import changes_of
 from tartan.config.schema import Config
 from tartan.data import Task
+from tartan.run.build import Experiment
+from tartan.run.resume import changes_of
 from tartan.train.curve import evaluations, primary_examples
 from tartan.train.progress import Progress
 

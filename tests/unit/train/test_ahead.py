@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from support.command import SMALL
 from support.context import ROWS
 from tartan import DataError
-from tartan.config.build import build
 from tartan.config.parse import parse
 from tartan.config.store import register
 from tartan.data import Stream
 from tartan.plugins import discover
+from tartan.run.build import build
 from tartan.seeding import generator
 from tartan.train.ahead import Ahead
 from tartan.train.stage import Stage

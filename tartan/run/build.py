@@ -9,17 +9,17 @@ from typing import Any
 from torch import nn
 
 from tartan.body import AutoOptions, Body, LiftedHead, ModelSource, TinyOptions
-from tartan.config.notices import auxiliary_notices, end_task_notices
 from tartan.config.parse import options
 from tartan.config.schema import Config, StageConfig
-from tartan.config.tasks import Section, end_task_class, load_auxiliary, load_section
-from tartan.config.weightings import Weightings
 from tartan.data import Stream, Task, train_tokenizer
 from tartan.data.cache import caching
 from tartan.data.hold_out import hold_out
 from tartan.errors import ConfigError, suggest
 from tartan.objective import Objective
 from tartan.plugins import RESERVED, Plugins
+from tartan.run.notices import auxiliary_notices, end_task_notices
+from tartan.run.tasks import Section, end_task_class, load_auxiliary, load_section
+from tartan.run.weightings import Weightings
 from tartan.seeding import seeded
 from tartan.train.context import TaskContext, Texts, Training
 from tartan.train.memory import keep_freed_memory

@@ -1,7 +1,6 @@
 """Weightings: the released implementation's values, and what holds for all of them."""
 
 import json
-from pathlib import Path
 
 import numpy
 import pytest
@@ -11,12 +10,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.testing import assert_close
 
+from support.shared import SHARED
 from tartan import ConfigError, Needs, Shared, Signals, Term, backward
 from tartan_weightings.meta import Meta, MetaOptions
 from tartan_weightings.static import Static, StaticOptions
 
 CPU = torch.device("cpu")
-GOLDEN = Path(__file__).parents[3] / "shared" / "golden"
+GOLDEN = SHARED / "golden"
 NAMES = ("task", "mlm", "rtd")
 golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the recorded vectors are not here")
 
