@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from transformers import AutoConfig, AutoModelForMaskedLM, PreTrainedTokenizerBase
 
-from tartan.body.quiet import quiet
+from tartan.quiet import quiet
 from tartan.seeding import seeded
 
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from transformers import AutoModelForMaskedLM, PreTrainedModel
 
 from tartan.body import LiftedHead, export
-from tartan.body.quiet import quiet
 from tartan.objective import Batch
+from tartan.quiet import quiet
 from tartan.run.build import Experiment
 from tartan.train.model import JointModel
 

@@ -8,8 +8,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tartan.body.body import Body, set_pooler
 from tartan.body.heads import LiftedHead, StandIn, borrow, own
-from tartan.body.quiet import quiet
 from tartan.files import write_whole
+from tartan.quiet import quiet
 
 
 def export(

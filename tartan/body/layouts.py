@@ -12,8 +12,8 @@ from torch.nn import functional
 from transformers import PretrainedConfig, PreTrainedModel
 
 from tartan.body.attention import NAME
-from tartan.body.quiet import quiet
 from tartan.packed import Packed
+from tartan.quiet import quiet
 
 FAILURES = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 """What a family raises when it is asked for something it was not written for."""

@@ -9,7 +9,7 @@ from transformers import PretrainedConfig
 from tartan.body.body import Body
 from tartan.body.heads import LiftedHead, borrow
 from tartan.body.layouts import FAILURES
-from tartan.body.lookup import summary
+from tartan.body.pretrained import summary
 from tartan.body.source import AutoOptions, ModelSource
 from tartan.errors import ConfigError, ModelError
 from tartan.packed import Packed

@@ -18,7 +18,7 @@ from transformers import (
 
 from tartan.body.body import Body
 from tartan.body.heads import LiftedHead, lift
-from tartan.body.lookup import (
+from tartan.body.pretrained import (
     UNUSABLE,
     auto_class,
     find,
@@ -28,8 +28,8 @@ from tartan.body.lookup import (
     skeleton,
     summary,
 )
-from tartan.body.quiet import quiet
 from tartan.errors import ModelError
+from tartan.quiet import quiet
 
 
 @dataclass

@@ -13,8 +13,8 @@ from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from tartan.body.layouts import FAILURES, agree
-from tartan.body.quiet import quiet
 from tartan.packed import Packed
+from tartan.quiet import quiet
 
 Read = Callable[[Packed], Tensor]
 """From sequences to hidden states [tokens, hidden]."""

@@ -13,11 +13,11 @@ from datasets import ClassLabel, Dataset, DatasetDict, List
 
 from tartan.data.arrow import batches_of
 from tartan.data.lines import expand, read_passages
-from tartan.data.quiet import quiet
 from tartan.data.rows import PAIR, ROLES, Example, check_row
 from tartan.data.task import SPLITS, Task, build_task
 from tartan.errors import ConfigError, DataError, suggest
 from tartan.objective import LabelKind
+from tartan.quiet import quiet
 
 
 @dataclass

@@ -16,8 +16,8 @@ from transformers import PreTrainedTokenizerBase
 
 from tartan.data.arrow import Columns, batches_of
 from tartan.data.cache import Made, cached, key_of
-from tartan.data.quiet import quiet
 from tartan.errors import ConfigError
+from tartan.quiet import quiet
 
 ENOUGH = 64
 """A text is read this many characters for each token of the maximum length, before the rest."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from tartan.report.text import cut
 
-Prediction = Mapping[str, Any]
+PredictionLine = Mapping[str, Any]
 """A line of predictions-dev.jsonl."""
 
 
@@ -53,19 +53,19 @@ class Confusion:
         return sorted(pairs, key=lambda pair: -pair[2])[:number]
 
 
-def confusion(predictions: Sequence[Prediction], labels: Sequence[str]) -> Confusion:
+def confusion(predictions: Sequence[PredictionLine], labels: Sequence[str]) -> Confusion:
     """The confusion of classes, or of words' tags."""
     counts = Counter(pair for prediction in predictions for pair in _pairs(prediction))
     rows = tuple(tuple(counts[given, predicted] for predicted in labels) for given in labels)
     return Confusion(tuple(labels), rows)
 
 
-def shown(predictions: Sequence[Prediction]) -> list[Prediction]:
+def shown(predictions: Sequence[PredictionLine]) -> list[PredictionLine]:
     """The predictions whose texts were kept."""
     return [prediction for prediction in predictions if {"text", "words"} & prediction.keys()]
 
 
-def worst(predictions: Sequence[Prediction], number: int) -> list[Mistake]:
+def worst(predictions: Sequence[PredictionLine], number: int) -> list[Mistake]:
     """The mistakes that the model is surest of; of words the rows with most, of numbers the widest.
 
     Args:
@@ -76,7 +76,7 @@ def worst(predictions: Sequence[Prediction], number: int) -> list[Mistake]:
     return sorted(mistakes, key=lambda mistake: (-mistake.size, mistake.row))[:number]
 
 
-def _pairs(prediction: Prediction) -> Iterator[tuple[str, str]]:
+def _pairs(prediction: PredictionLine) -> Iterator[tuple[str, str]]:
     """Given and predicted labels."""
     given, predicted = prediction["label"], prediction["predicted"]
     if isinstance(given, str):
@@ -85,7 +85,7 @@ def _pairs(prediction: Prediction) -> Iterator[tuple[str, str]]:
         yield from zip(given, predicted, strict=True)
 
 
-def _mistake(prediction: Prediction) -> Mistake:
+def _mistake(prediction: PredictionLine) -> Mistake:
     """A row as a mistake, of size 0 where it is right."""
     given, predicted, row = prediction["label"], prediction["predicted"], prediction["row"]
     if isinstance(given, list):

@@ -12,8 +12,8 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerFast
 
-from tartan.body.quiet import quiet
 from tartan.body.source import ModelSource
+from tartan.quiet import quiet
 
 PACKED_FAMILIES = ("bert", "roberta", "distilbert", "electra", "modernbert", "albert")
 """Families that read sequences laid end to end."""

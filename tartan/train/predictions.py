@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tartan.objective import LabelKind, Row
 
-Prediction = Mapping[str, Any]
+RowPrediction = Mapping[str, Any]
 """One row: `row`, counted from 0; `text`, also `text_pair` of pairs, or `words`; `label` and
 `predicted`, names or numbers; `probability` of what is predicted, except of numbers. Of words, the
 last three are lists."""
@@ -23,7 +23,7 @@ def predictions(
     outputs: Sequence[Tensor],
     kind: LabelKind,
     labels: Sequence[str],
-) -> list[Prediction]:
+) -> list[RowPrediction]:
     """What is predicted of each row; nothing where a plugin's outputs are not one for each label.
 
     Args:
@@ -42,7 +42,7 @@ def predictions(
     ]
 
 
-def without_texts(prediction: Prediction) -> Prediction:
+def without_texts(prediction: RowPrediction) -> RowPrediction:
     """A prediction that does not tell what its row reads."""
     return {key: value for key, value in prediction.items() if key not in TEXTS}
 

@@ -7,7 +7,7 @@ from transformers import AutoModel
 
 from benchmarks.arithmetic import Body, Work, median_ratio, objectives_work
 from benchmarks.peak import matrix_peak
-from tartan.body.quiet import quiet
+from tartan.quiet import quiet
 from tartan.testing import tiny_config
 
 

@@ -7,9 +7,9 @@ from transformers import AutoConfig, AutoModel
 from support.closeness import assert_same
 from tartan.body import Body
 from tartan.body.layouts import trial_tokens
-from tartan.body.quiet import quiet
 from tartan.errors import ModelError
 from tartan.packed import Packed
+from tartan.quiet import quiet
 from tartan.testing import FAMILIES, PACKED_FAMILIES, PADDED_FAMILIES, tiny_config, tiny_source
 
 

@@ -7,8 +7,8 @@ from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassificatio
 
 from tartan.body.export import whole
 from tartan.body.heads import lift
-from tartan.body.quiet import quiet
 from tartan.errors import ModelError
+from tartan.quiet import quiet
 from tartan.testing import FAMILIES, tiny_config, tiny_source
 
 LABELS = ("no", "perhaps", "yes")

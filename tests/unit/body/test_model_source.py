@@ -1,6 +1,5 @@
 """A model is loaded whole, or one line says why not."""
 
-import logging
 import shutil
 
 import pytest
@@ -11,9 +10,9 @@ from transformers.utils import logging as transformers_logging
 
 from support.checkpoints import edit_json, load, refusal
 from tartan.body import AutoOptions, Body, ModelSource, TinyOptions
-from tartan.body.quiet import quiet
 from tartan.errors import ModelError
 from tartan.packed import Packed
+from tartan.quiet import quiet
 from tartan.seeding import seeded
 from tartan.testing import FAMILIES, save_tiny, tiny_config, tiny_tokenizer
 
@@ -95,14 +94,6 @@ def test_loading_says_nothing(saved, capfd):
     assert (captured.out, captured.err) == ("", "")
     assert transformers_logging.is_progress_bar_enabled() == bars
     assert transformers_logging.get_verbosity() == verbosity
-
-
-def test_quiet_restores_after_an_error():
-    hub = logging.getLogger("huggingface_hub")
-    before = transformers_logging.get_verbosity(), hub.level
-    with pytest.raises(RuntimeError), quiet():
-        raise RuntimeError
-    assert (transformers_logging.get_verbosity(), hub.level) == before
 
 
 def test_tiny_is_a_bert_over_the_tokenizer(packed):

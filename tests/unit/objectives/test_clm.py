@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 from support.context import ROWS, TinyContext
 from tartan import Batch, ModelError, Packed
 from tartan.body.export import whole
-from tartan.body.quiet import quiet
+from tartan.quiet import quiet
 from tartan.testing import tiny_source
 from tartan_objectives.clm import CLM, CLMOptions
 

@@ -16,8 +16,8 @@ from transformers import (
 from transformers.models.auto import modeling_auto
 
 from tartan.body.layouts import FAILURES, position_limit
-from tartan.body.quiet import quiet
 from tartan.errors import ModelError, suggest
+from tartan.quiet import quiet
 
 UNUSABLE = (*FAILURES, ImportError, StrictDataclassError)
 """What transformers raises where the files of a model ask for what cannot be had."""
