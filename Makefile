@@ -1,29 +1,42 @@
 # Two commands do all the set-up on a fresh machine: `make run` and `make test`.
 PYTHON ?= python3
 VENV ?= .venv
+READY ?= $(VENV)/ready
+PY ?= $(VENV)/bin/python
+FAST = tests/unit tests/contract -m 'not slow and not soak and not heavy'
 
-.PHONY: run test check coverage
+.PHONY: run test test-fast check coverage site matrix
 
-run: $(VENV)/ready
-	$(VENV)/bin/python -m tartan run 'objectives=[mlm]' weighting=meta
+run: $(READY)
+	$(PY) -m tartan run 'objectives=[mlm]' weighting=meta
 
-test: $(VENV)/ready
-	$(VENV)/bin/python -m pytest --numprocesses 2
+test: $(READY)
+	$(PY) -m pytest --numprocesses 2
 
-coverage: $(VENV)/ready
+test-fast: $(READY)
+	$(PY) -m pytest --numprocesses 2 $(FAST)
+
+coverage: $(READY)
 	mkdir -p .coverage
-	$(VENV)/bin/coverage erase
-	$(VENV)/bin/coverage run -m pytest --numprocesses 2
-	$(VENV)/bin/coverage combine --quiet
-	$(VENV)/bin/coverage report
+	$(PY) -m coverage erase
+	$(PY) -m coverage run -m pytest --numprocesses 2
+	$(PY) -m coverage combine --quiet
+	$(PY) -m coverage report
 
-check: $(VENV)/ready
+check: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(PY) -m tools.prose
+
+site: $(READY)
+	$(PY) -m mkdocs build --strict
+
+matrix:
+	$(PYTHON) -m tools.matrix $(ARGS)
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet -e '.[dev]' -c constraints.txt
+	$(VENV)/bin/pip install --quiet -e '.[dev,docs]' -c constraints.txt
 	touch $@

@@ -103,6 +103,7 @@ def test_a_plugin_that_raises_is_shown_where_it_did(check: Callable):
     assert "test_check.py:" in out
 
 
+@pytest.mark.heavy
 def test_the_command_as_a_user_types_it():
     done = subprocess.run(
         [sys.executable, "-m", "tartan", "check", "static"],

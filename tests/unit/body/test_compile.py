@@ -18,6 +18,7 @@ def gradient(body, packed, dtype=torch.float32):
     return torch.cat([p.grad.flatten() for p in body.parameters() if p.grad is not None])
 
 
+@pytest.mark.heavy
 def test_compiled_and_plain_agree_for_any_batch(packed):
     body = tiny_source("bert", num_hidden_layers=1).body().eval()
     batches = [packed, Packed(packed.input_ids[:31], (7, 1, 23))]

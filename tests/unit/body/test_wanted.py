@@ -64,6 +64,7 @@ def test_a_layer_in_which_tokens_meet_after_attention_computes_them_all(packed):
     torch.testing.assert_close(body(packed.want(WANTED)), body(packed))
 
 
+@pytest.mark.heavy
 def test_compiled_layers_compute_them_all(body, packed):
     body.eval()
     expected = body(packed)
