@@ -1,4 +1,4 @@
-"""The figure of docs/performance.md: seconds a step as one thing grows."""
+"""The figure of benchmarks/results/README.md: seconds a step as one thing grows."""
 
 from collections.abc import Mapping
 from pathlib import Path

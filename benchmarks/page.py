@@ -1,7 +1,7 @@
-"""`python -m benchmarks.page`: write the tables and the figure of docs/performance.md.
+"""`python -m benchmarks.page`: write the tables and the figure of benchmarks/results/README.md.
 
-Between `<!-- KIND results/NAME.json -->`, a kind of `PAGES`, and `<!-- end -->` stands what the
-file, named from this folder, gives, or that it is not there yet; everything else is left as it is.
+Text between `<!-- KIND results/NAME.json -->`, with a kind of `PAGES`, and `<!-- end -->` is
+replaced by the tables of that file, named from this folder. Other text stays as it is.
 """
 
 import argparse
@@ -17,28 +17,28 @@ from benchmarks.tables import page, parts_page, scale_page
 from tartan.errors import DataError, TartanError
 
 HERE = Path(__file__).parent
-PAGE = HERE.parent / "docs" / "performance.md"
-FIGURE = PAGE.parent / "performance-scale.svg"
+PAGE = HERE / "results" / "README.md"
+FIGURE = PAGE.parent / "scale.svg"
 _SHOWN = f"![Seconds a step as one thing grows and the rest stays]({FIGURE.name})"
 PAGES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "step": page,
     "scale": lambda report: f"{_SHOWN}\n\n{scale_page(report)}",
     "parts": parts_page,
 }
-"""What writes the text of a kind of report."""
+"""The function that writes the text of each kind of report."""
 _PART = re.compile(r"(<!-- (step|scale|parts) (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the page, or see whether it is as it should be; exit status 2 if not."""
+    """Write the page, or check that it is up to date; exit status 2 if it is not."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.page", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; 2 if it would change")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 2 if the page would change")
     options = parser.parse_args(arguments)
     try:
         text = PAGE.read_text(encoding="utf-8")
         filled = fill(text)
         if options.check and filled != text:
-            raise DataError(f"{PAGE.name} is not what the results give: python -m benchmarks.page")
+            raise DataError(f"{PAGE.name} is out of date: run python -m benchmarks.page")
         if not options.check:
             PAGE.write_text(filled, encoding="utf-8")
             for report in map(load, scales(text)):
@@ -51,7 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def fill(text: str) -> str:
-    """A page with every part between markers written anew. DataError if a file cannot be read."""
+    """Return a page with every part between markers written again.
+
+    Raises:
+        DataError: a file of measurements cannot be read.
+    """
 
     def part(found: re.Match[str]) -> str:
         opening, kind, file, end = found.groups()
@@ -63,15 +67,15 @@ def fill(text: str) -> str:
 
 
 def scales(text: str) -> list[str]:
-    """The files of scale that a page names; the figure is drawn from the last."""
+    """Return the files of scale that a page names; the figure is drawn from the last."""
     return [file for _, kind, file, _ in _PART.findall(text) if kind == "scale"]
 
 
 def load(file: str) -> dict[str, Any] | None:
-    """A report, by its place in this folder; None if it is not there.
+    """Return a report, named from this folder, or None if there is no such file.
 
     Raises:
-        DataError: it is there, and cannot be read.
+        DataError: the file exists and cannot be read.
     """
     place = HERE / file
     if not place.exists():
@@ -79,7 +83,7 @@ def load(file: str) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"benchmarks/{file} cannot be read ({error}): measure it anew") from error
+        raise DataError(f"benchmarks/{file} cannot be read ({error}): measure it again") from error
     return found
 
 

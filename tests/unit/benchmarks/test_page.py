@@ -80,7 +80,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / f"{name}.json").write_text(json.dumps(report))
     monkeypatch.setattr(page, "HERE", tmp_path)
     monkeypatch.setattr(page, "PAGE", tmp_path / "page.md")
-    monkeypatch.setattr(page, "FIGURE", tmp_path / "figure.svg")
+    monkeypatch.setattr(page, "FIGURE", tmp_path / "scale.svg")
     return tmp_path
 
 
@@ -110,7 +110,7 @@ def test_parts_between_markers_are_written_and_nothing_else(here: Path):
     )
     assert "plain-meta was not timed: it has another gradient." in filled
     assert "Unless it grows: objectives 2, batch 16, length 64, model small." in filled
-    assert filled.count("](performance-scale.svg)") == 1
+    assert filled.count("](scale.svg)") == 1
     assert page.fill(filled) == filled
 
 
@@ -129,7 +129,7 @@ def test_what_was_not_measured_is_said_to_be_so(here: Path):
 
 def test_a_file_that_is_no_report_is_named(here: Path):
     (here / "step.json").write_text("{")
-    with pytest.raises(DataError, match=r"benchmarks/step.json cannot be read .*: measure it anew"):
+    with pytest.raises(DataError, match=r"benchmarks/step.json cannot be read .*: measure it again"):
         page.fill(TEXT)
 
 
@@ -154,3 +154,7 @@ def test_scale_says_ratio_and_memory():
     assert [cell.strip() for cell in row.strip("|").split("|")] == [
         "small", "0.5", "0.5", "1.50", "25%", "25%", "1.00", "1.9",
     ]  # fmt: skip
+
+
+def test_the_page_of_the_checkout_is_up_to_date():
+    assert page.main(["--check"]) == 0
