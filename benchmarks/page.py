@@ -32,7 +32,9 @@ _PART = re.compile(r"(<!-- (step|scale|parts) (\S+) -->\n).*?(<!-- end -->)", re
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page, or check that it is up to date; exit status 2 if it is not."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.page", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 2 if the page would change")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit with 2 if the page would change"
+    )
     options = parser.parse_args(arguments)
     try:
         text = PAGE.read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
 PAGES = {
@@ -24,7 +25,7 @@ IMAGES = {"benchmarks/results/scale.svg": "scale.svg"}
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:|mailto:|#)([^)#]+)(#[^)]*)?\)")
 
 
-def on_files(files: Files, config: MkDocsConfig) -> Files:
+def on_files(files: Files, config: MkDocsConfig, **_: object) -> Files:
     """Add the pages and images that lie outside docs/."""
     for source, page in PAGES.items():
         text = (ROOT / source).read_text(encoding="utf-8")
@@ -34,9 +35,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, page: object, config: MkDocsConfig, files: Files) -> str:
+def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     """Point the links of a page in docs/ at pages of the site."""
-    source = page.file.src_uri  # type: ignore[attr-defined]
+    source = page.file.src_uri
     if source in PAGES.values():
         return markdown  # done in `on_files`
     return relink(markdown, f"docs/{source}")

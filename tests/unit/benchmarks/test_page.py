@@ -129,7 +129,9 @@ def test_what_was_not_measured_is_said_to_be_so(here: Path):
 
 def test_a_file_that_is_no_report_is_named(here: Path):
     (here / "step.json").write_text("{")
-    with pytest.raises(DataError, match=r"benchmarks/step.json cannot be read .*: measure it again"):
+    with pytest.raises(
+        DataError, match=r"benchmarks/step.json cannot be read .*: measure it again"
+    ):
         page.fill(TEXT)
 
 
