@@ -155,7 +155,7 @@ def products(rounds: int) -> Iterator[Part]:
         nn.Parameter(torch.randn(SHAPE.feed_forward, SHAPE.hidden)) for _ in range(3 * SHAPE.layers)
     ]
     factors = [torch.randn_like(matrix, dtype=torch.bfloat16) for matrix in matrices]
-    weighting = Meta(MetaOptions(), ("one", "two"), torch.device("cpu"))
+    weighting = Meta(MetaOptions(), ("one", "two"))
 
     def loss() -> Tensor:
         cast = [matrix.bfloat16() for matrix in matrices]

@@ -53,8 +53,11 @@ def backward(
     *,
     dev: Term | None = None,
     needs: Needs | None = None,
+    generator: torch.Generator | None = None,
 ) -> Signals:
     """Set `.grad` to the weighted sum of the terms' gradients; measure what the weighting needs.
+
+    A weighting's own parameters get the gradient of its `loss`.
 
     Gradients are set, not added to: the whole effective batch goes through one call, so that inner
     products are those of the whole batch. Afterwards every shared parameter has a `.grad`.
@@ -65,6 +68,8 @@ def backward(
         shared: the parameters whose gradients are measured.
         dev: the dev loss; needed where DEV is measured. Its gradient stays out of `.grad`.
         needs: what to measure; `weighting.needs` unless given.
+        generator: for the weighting's random choices in this step, on the CPU; torch's global
+            generator unless given.
 
     Returns:
         Signals on the shared parameters' device; nothing here waits for the device.
@@ -78,15 +83,29 @@ def backward(
     _clear(terms)
     dev = dev if Needs.DEV in needs else None
     if Needs.GRADIENTS in needs:
-        return _gramian(terms, weighting, shared, dev)
-    if dev is not None:
-        return _stream(terms, weighting, shared, dev)
-    return _sum(terms, weighting, shared)
+        signals = _gramian(terms, weighting, shared, dev, generator)
+    elif dev is not None:
+        signals = _stream(terms, weighting, shared, dev)
+    else:
+        signals = _sum(terms, weighting, shared)
+    signals = replace(signals, generator=generator)
+    differentiate(weighting, signals)
+    return signals
+
+
+def differentiate(weighting: Weighting, signals: Signals) -> None:
+    """Set `.grad` of a weighting's parameters, if it has any, to the gradient of its loss."""
+    parameters = [p for p in weighting.parameters() if p.requires_grad]
+    if not parameters:
+        return
+    gradients = torch.autograd.grad(weighting.loss(signals), parameters, allow_unused=True)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient
 
 
 def _sum(terms: Sequence[Term], weighting: Weighting, shared: Shared) -> Signals:
     """One weighted sum and one backward for each micro-batch."""
-    weights = weighting.weights().to(shared.device)
+    weights = _weights(weighting, shared)
     losses = [torch.zeros((), device=shared.device) for _ in terms]
     shared.begin()
     for micro in zip_longest(*(term.pieces for term in terms)):
@@ -103,7 +122,7 @@ def _sum(terms: Sequence[Term], weighting: Weighting, shared: Shared) -> Signals
 
 def _stream(terms: Sequence[Term], weighting: Weighting, shared: Shared, dev: Term) -> Signals:
     """One gradient at a time: dev gradient, accumulator and scratch are all that is held."""
-    weights = weighting.weights().to(shared.device)
+    weights = _weights(weighting, shared)
     dev_gradient = _dev_gradient(dev, terms, shared)
     total = shared.nothing()
     losses, products, norms, heads = [], [], [], []
@@ -127,7 +146,11 @@ def _stream(terms: Sequence[Term], weighting: Weighting, shared: Shared, dev: Te
 
 
 def _gramian(
-    terms: Sequence[Term], weighting: Weighting, shared: Shared, dev: Term | None
+    terms: Sequence[Term],
+    weighting: Weighting,
+    shared: Shared,
+    dev: Term | None,
+    generator: torch.Generator | None,
 ) -> Signals:
     """All gradients at once, [objectives, size], so that weights may come from their Gramian."""
     flat_dev = None if dev is None else shared.lay(_dev_gradient(dev, terms, shared), shared.room())
@@ -142,16 +165,22 @@ def _gramian(
     gramian = gradients @ gradients.T
     signals = Signals(
         torch.stack(losses),
-        weighting.weights().to(shared.device),
+        _weights(weighting, shared),
         norms=gramian.diagonal().sqrt(),
         gramian=gramian,
         dev=None if flat_dev is None else gradients @ flat_dev,
         dev_norm=None if flat_dev is None else torch.linalg.vector_norm(flat_dev),
+        generator=generator,
     )
-    weights = weighting.combine(signals).to(shared.device)
+    weights = weighting.combine(signals).detach().to(shared.device)
     _give(terms, heads, weights)
     shared.point(gradients.T @ weights)
     return replace(signals, weights=weights)
+
+
+def _weights(weighting: Weighting, shared: Shared) -> Tensor:
+    """Return a copy of the current weights, which a later update in place does not change."""
+    return weighting.weights().detach().to(shared.device, copy=True)
 
 
 def _dev_gradient(dev: Term, terms: Sequence[Term], shared: Shared) -> Gradient:

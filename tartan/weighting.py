@@ -1,20 +1,19 @@
-"""What a weighting is: how much each objective counts in an update, from small signals alone."""
+"""Weightings: how much each objective counts in an update, decided from small signals alone."""
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Flag, auto
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tartan.errors import ConfigError, suggest
 
 
 class Needs(Flag):
-    """What a weighting asks to be measured. Losses are always there; the rest costs passes."""
+    """Signals that a weighting needs. Losses are always measured; the rest costs passes."""
 
     LOSSES = auto()
     """The objectives' losses: one weighted sum, one backward pass."""
@@ -26,7 +25,7 @@ class Needs(Flag):
 
 @dataclass(frozen=True)
 class Cost:
-    """What one step costs.
+    """Cost of one step.
 
     Attributes:
         backwards: backward passes through the body.
@@ -41,7 +40,7 @@ class Cost:
 
 
 def cost(needs: Needs, objectives: int) -> Cost:
-    """The cost of a step that measures `needs` for a number of objectives."""
+    """Compute the cost of a step that measures `needs` for this many objectives."""
     dev = int(Needs.DEV in needs)
     if Needs.GRADIENTS in needs:
         return Cost(backwards=objectives + dev, copies=objectives + 1 + dev)
@@ -50,9 +49,9 @@ def cost(needs: Needs, objectives: int) -> Cost:
 
 @dataclass(frozen=True)
 class Signals:
-    """What was measured in a step. Float tensors, objectives in order, the primary first.
+    """Measurements of one step. Float tensors, objectives in order, the primary first.
 
-    Gradients are those of each objective's mean loss, on the body's parameters.
+    Gradients are those of each objective's mean loss, with respect to the body's parameters.
 
     Attributes:
         losses: [objectives], each objective's mean loss.
@@ -61,6 +60,8 @@ class Signals:
         gramian: [objectives, objectives], the gradients' inner products; with GRADIENTS.
         dev: [objectives], inner products with the dev gradient; with DEV.
         dev_norm: [], the dev gradient's Euclidean norm; with DEV.
+        generator: on the CPU, for the weighting's random choices in this step. In a run it depends
+            on the seed and the step alone. None stands for torch's global generator, as in torch.
     """
 
     losses: Tensor
@@ -69,6 +70,7 @@ class Signals:
     gramian: Tensor | None = None
     dev: Tensor | None = None
     dev_norm: Tensor | None = None
+    generator: torch.Generator | None = None
 
     @property
     def alignment(self) -> Tensor | None:
@@ -82,7 +84,9 @@ class Signals:
 
 @dataclass
 class ProbeOptions:
-    """How the dev gradient is taken (METHOD: the paper's meta-dev head; its released defaults).
+    """How the dev gradient is taken; the defaults are those of the paper's released code.
+
+    The probe is the released code's "meta-dev head" (Dery et al., ICLR 2022, appendix).
 
     Attributes:
         steps: AdamW iterations at most to fit a probe.
@@ -124,17 +128,31 @@ class ProbeOptions:
             )
 
 
-class Weighting(ABC):
-    """Decides how much each objective counts. It sees `Signals`, never the model."""
+class Weighting(nn.Module, ABC):
+    """Decides how much each objective counts. It sees `Signals`, never the model.
+
+    All state that changes in training is in buffers and parameters, so that `to` moves it and
+    `state_dict` saves it. A weighting has two ways to learn, and may use both:
+
+    * `update(signals)` changes buffers after each step;
+    * parameters are trained: `tartan.backward` sets their `.grad` to the gradient of
+      `loss(signals)`. A run steps them by AdamW with `lr`, without weight decay, and clips them by
+      themselves; in a training loop of your own, give `weighting.parameters()` to the optimiser.
+
+    Attributes:
+        lr: peak learning rate of the weighting's parameters in a run.
+    """
 
     Options: ClassVar[type]
     """A dataclass of the weighting's options with their defaults; unknown options are refused."""
     needs: ClassVar[Needs]
-    """The most it ever asks for; its cost is shown before a run."""
+    """The most that any step measures; its cost is shown before a run."""
+    lr: float = 1e-3
 
     @abstractmethod
-    def __init__(self, options: Any, objectives: tuple[str, ...], device: torch.device) -> None:
+    def __init__(self, options: Any, objectives: tuple[str, ...]) -> None:
         """`options` is an instance of `Options`; `objectives` are names, a primary first."""
+        super().__init__()
 
     @property
     def probe(self) -> ProbeOptions:
@@ -142,28 +160,30 @@ class Weighting(ABC):
         return ProbeOptions()
 
     def due(self, step: int) -> Needs:
-        """What this step asks to be measured: `needs`, or less."""
+        """Return what this step measures: `needs`, or less."""
         return self.needs
 
     @abstractmethod
     def weights(self) -> Tensor:
-        """[objectives] float, non-negative: what each objective's mean loss counts now."""
+        """Return what each objective's mean loss counts now: [objectives] float, at least 0."""
 
     def combine(self, signals: Signals) -> Tensor:
-        """The weights of the step just measured, where GRADIENTS kept its gradients.
+        """Return the weights of the step just measured, where GRADIENTS kept its gradients.
 
-        A weighting that solves for weights on this step's own Gramian overrides it.
+        Override it to solve for weights on this step's own Gramian.
         """
         return self.weights()
 
-    @abstractmethod
+    def loss(self, signals: Signals) -> Tensor:
+        """Return the loss that the weighting's parameters minimise, [] float.
+
+        The weighted sum of the objectives' mean losses, unless overridden. It is computed once a
+        step from the losses of the whole effective batch, however many micro-batches there are.
+        """
+        return self.weights() @ signals.losses.to(self.weights())
+
     def update(self, signals: Signals) -> None:
-        """Learn from a step's signals. Where it raises, it is set back to before the step."""
+        """Learn from a step's signals. Where it raises, a run restores the state before the step.
 
-    @abstractmethod
-    def state_dict(self) -> Mapping[str, Tensor]:
-        """All that changes in training, as tensors."""
-
-    @abstractmethod
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up a `state_dict` where it left off."""
+        The default does nothing.
+        """

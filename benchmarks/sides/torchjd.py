@@ -32,29 +32,21 @@ class MinimumNorm(Weighting):
     """The convex combination of least norm (Sener and Koltun, NeurIPS 2018), by TorchJD's MGDA."""
 
     needs = Needs.LOSSES | Needs.GRADIENTS
+    _weights: Tensor
 
-    def __init__(self, options: object, objectives: tuple[str, ...], device: torch.device) -> None:  # noqa: ARG002
+    def __init__(self, options: object, objectives: tuple[str, ...]) -> None:
+        super().__init__(options, objectives)
         self._solve = MGDAWeighting()
-        self._weights = torch.full((len(objectives),), 1 / len(objectives), device=device)
+        self.register_buffer("_weights", torch.full((len(objectives),), 1 / len(objectives)))
 
     def weights(self) -> Tensor:
-        """Equal shares, until a step's Gramian is known."""
+        """Return equal shares, until a step's Gramian is known."""
         return self._weights
 
     def combine(self, signals: Signals) -> Tensor:
-        """[objectives]: the solution for the step's own Gramian."""
+        """Return the solution for the step's own Gramian, [objectives]."""
         assert signals.gramian is not None
         return self._solve(signals.gramian)
-
-    def update(self, signals: Signals) -> None:
-        """Nothing is learnt from step to step."""
-
-    def state_dict(self) -> Mapping[str, Tensor]:
-        """Nothing changes in training."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Nothing to take up."""
 
 
 class TartanGramian(TartanSide):
@@ -67,7 +59,7 @@ class TartanGramian(TartanSide):
     def prepare(self, setup: Setup) -> Setup:
         """Weigh by `MinimumNorm`."""
         device = setup.runtime.device
-        return replace(setup, weighting=lambda _, names: MinimumNorm(None, names, device))
+        return replace(setup, weighting=lambda _, names: MinimumNorm(None, names).to(device))
 
 
 class TorchJD(Side):

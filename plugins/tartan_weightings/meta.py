@@ -1,32 +1,36 @@
 """META-TARTAN: weights that follow the dev gradient (Dery et al., ICLR 2022, section 3.2)."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from tartan import ConfigError, Needs, ProbeOptions, Signals, Weighting, hookimpl
+from tartan import ConfigError, Needs, ProbeOptions, Signals, Weighting, hookimpl, suggest
 
+SIMILARITIES = ("cosine", "dot")
 LARGEST = 1e30
-"""A logit at most, up or down."""
+"""Largest absolute value of a logit before the spread is bounded, so that none overflows."""
 
 
 @dataclass
 class MetaOptions:
-    """Options of `meta`; the defaults are those of the paper's released scripts.
+    """Options of `meta`; the defaults are those of the paper's released scripts, except `spread`.
 
     Attributes:
         lr: learning rate of the logits.
         every: steps between two measurements; the steps between cost what `static` costs.
         similarity: `cosine`, as in the paper's code, or `dot`, the plain inner product.
+        spread: largest difference of two logits: no objective counts less than exp(-spread) times
+            the one that counts most (6: 1/403), so that a weight can recover. The released code has
+            no bound.
         probe: how the dev gradient is taken.
     """
 
     lr: float = 1e-2
     every: int = 1
     similarity: str = "cosine"
+    spread: float = 6.0
     probe: ProbeOptions = field(default_factory=ProbeOptions)
 
 
@@ -35,57 +39,65 @@ class Meta(Weighting):
 
     Options = MetaOptions
     needs: ClassVar[Needs] = Needs.LOSSES | Needs.DEV
+    logits: Tensor
 
-    def __init__(
-        self, options: MetaOptions, objectives: tuple[str, ...], device: torch.device
-    ) -> None:
-        if options.similarity not in ("cosine", "dot"):
+    def __init__(self, options: MetaOptions, objectives: tuple[str, ...]) -> None:
+        super().__init__(options, objectives)
+        if options.similarity not in SIMILARITIES:
             raise ConfigError(
-                f"weighting.similarity is '{options.similarity}': choose from cosine, dot"
+                f"weighting.similarity is '{options.similarity}': "
+                f"{suggest(options.similarity, SIMILARITIES)}"
             )
         if not 0 <= options.lr < float("inf"):
             raise ConfigError(f"weighting.lr is {options.lr}: give at least 0, and finite")
         if options.every < 1:
             raise ConfigError(f"weighting.every is {options.every}: give at least 1")
+        if not 0 < options.spread <= 80:  # the softmax of a difference of 88 is 0 in float32
+            raise ConfigError(f"weighting.spread is {options.spread}: give more than 0, at most 80")
         self._options = options
-        self._logits = torch.full((len(objectives),), 1 / len(objectives), device=device)
+        self.register_buffer("logits", torch.full((len(objectives),), 1 / len(objectives)))
 
     @property
     def probe(self) -> ProbeOptions:
-        """As the options say."""
+        """The options' probe."""
         return self._options.probe
 
     def due(self, step: int) -> Needs:
-        """The dev gradient on every `every`-th step, losses alone between."""
+        """Measure the dev gradient in every `every`-th step, losses alone between."""
         return self.needs if step % self._options.every == 0 else Needs.LOSSES
 
     def weights(self) -> Tensor:
-        """The softmax of the logits, [objectives]."""
-        return self._logits.softmax(0)
+        """Return the softmax of the logits, [objectives]."""
+        return self.logits.softmax(0)
 
     def update(self, signals: Signals) -> None:
-        """Take one step of the logits where the step measured the dev gradient."""
+        """Take one step of the logits if the step measured the dev gradient."""
         similarity = signals.alignment if self._options.similarity == "cosine" else signals.dev
         if similarity is not None:
-            self._logits = ascend(self._logits, similarity, self._options.lr)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """The logits, [objectives]."""
-        return {"logits": self._logits}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up the logits."""
-        self._logits = state["logits"].to(self._logits)
+            logits = ascend(self.logits, similarity, self._options.lr)
+            self.logits = bounded(logits, self._options.spread)
 
 
 def ascend(logits: Tensor, similarity: Tensor, lr: float) -> Tensor:
-    """One step of the logits, [objectives], towards the objectives that help dev.
+    """Take one step of the logits, [objectives], towards the objectives that help dev.
 
     An SGD step with weights w moves the body by -eta * sum_i w_i g_i, so the dev loss falls by
     eta * <g_dev, g_i> for each unit of w_i (equation 5). As in the released code, the softmax's
-    own Jacobian is left out: logit_i += lr * similarity_i. Logits stay finite whatever is measured.
+    own Jacobian is left out: logit_i += lr * similarity_i. Logits stay finite.
     """
     return (logits + lr * similarity.to(logits)).clamp(-LARGEST, LARGEST)
+
+
+def bounded(logits: Tensor, spread: float) -> Tensor:
+    """Bound logits, [objectives]: none is lower than the highest by more than `spread`.
+
+    A softmax depends on differences alone, so the highest is also kept within `spread` of 0: logits
+    that all grow would lose precision. Logits within both bounds are returned unchanged.
+    """
+    top = logits.max()
+    moved = (logits - top).clamp(min=-spread) + top.clamp(-spread, spread)
+    within = (logits >= top - spread) & (top.abs() <= spread)
+    return torch.where(within, logits, moved)
 
 
 @hookimpl

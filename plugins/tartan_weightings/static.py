@@ -1,13 +1,12 @@
 """Fixed weights: MT-TARTAN where all are equal (Dery et al., ICLR 2022, section 3.1)."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from tartan import ConfigError, Needs, Signals, Weighting, hookimpl, suggest
+from tartan import ConfigError, Needs, Weighting, hookimpl, suggest
 
 
 @dataclass
@@ -22,18 +21,18 @@ class StaticOptions:
 
 
 class Static(Weighting):
-    """Every objective counts 1 / (number of objectives), or what it is given."""
+    """Every objective counts 1 / (number of objectives), or the weight given for it."""
 
     Options = StaticOptions
     needs: ClassVar[Needs] = Needs.LOSSES
+    _weights: Tensor
 
-    def __init__(
-        self, options: StaticOptions, objectives: tuple[str, ...], device: torch.device
-    ) -> None:
+    def __init__(self, options: StaticOptions, objectives: tuple[str, ...]) -> None:
+        super().__init__(options, objectives)
         given = options.weights or dict.fromkeys(objectives, 1 / len(objectives))
         missing = [name for name in objectives if name not in given]
         unknown = sorted(given.keys() - set(objectives))
-        # What a stage does not train may have a weight; a name that is nobody's leaves one missing.
+        # A weight may name an objective of another stage; a misspelt name leaves one missing.
         if missing and unknown:
             raise ConfigError(
                 f"weighting.weights.{unknown[0]}: no such objective; "
@@ -45,21 +44,12 @@ class Static(Weighting):
                     f"weighting.weights.{name} is {given.get(name, 'missing')}: "
                     "give every objective a finite weight of at least 0, or none of them"
                 )
-        self._weights = torch.tensor([given[name] for name in objectives], device=device)
+        values = torch.tensor([given[name] for name in objectives])
+        self.register_buffer("_weights", values, persistent=False)  # the options say them
 
     def weights(self) -> Tensor:
-        """The fixed weights, [objectives]."""
+        """Return the fixed weights, [objectives]."""
         return self._weights
-
-    def update(self, signals: Signals) -> None:
-        """Nothing to learn."""
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Nothing changes in training."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Nothing to take up."""
 
 
 @hookimpl

@@ -20,7 +20,8 @@ class Weightings:
         """A weighting of objectives; the run's own where no plugin is named."""
         values = {} if plugin else {k: v for k, v in self._section.items() if k != "plugin"}
         cls = self._plugins.weighting(plugin or self._section["plugin"])
-        return cls(options(cls.Options, values, "weighting"), objectives, self._device)
+        made: Weighting = cls(options(cls.Options, values, "weighting"), objectives)
+        return made.to(self._device)
 
     def probe(self, objectives: tuple[str, ...]) -> ProbeOptions | None:
         """How the run's own weighting takes the dev gradient; None where it takes none."""

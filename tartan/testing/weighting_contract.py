@@ -1,4 +1,4 @@
-"""What every weighting promises."""
+"""The contract of weightings."""
 
 from functools import partial
 from typing import ClassVar
@@ -9,9 +9,9 @@ from torch import Tensor
 
 from tartan.errors import TartanError
 from tartan.plugins import discover
-from tartan.testing.contract import Broken, Contract, require
+from tartan.testing.contract import Broken, Contract, NotApplicable, require
 from tartan.testing.host import no_host_sync
-from tartan.testing.weighting_trial import Measured, Undeclared, extremes, spent, take
+from tartan.testing.weighting_trial import Measured, Undeclared, draws, extremes, spent, take
 from tartan.weighting import Weighting, cost
 
 NAMES = ("task", "tapt", "dapt", "rtd")
@@ -40,7 +40,7 @@ class WeightingContract(Contract):
     def make(self, names: tuple[str, ...] = NAMES) -> Weighting:
         """The weighting of some objectives; Broken where it refuses to be built."""
         try:
-            return self.plugin_class()(self.parsed(), names, torch.device("cpu"))
+            return self.plugin_class()(self.parsed(), names)
         except TartanError as error:
             raise Broken(
                 f"it cannot be built for the objectives {', '.join(names)} ({error}): subclass "
@@ -66,6 +66,8 @@ class WeightingContract(Contract):
 
     def test_permuting_the_auxiliaries_permutes_their_weights(self) -> None:
         """In whatever order auxiliary objectives are named, each has the same weight."""
+        if draws(self.make(), len(NAMES)):
+            raise NotApplicable("its weights are random")
         order = torch.tensor([0, 2, 3, 1])
         one, other = self.make(), self.make(tuple(NAMES[place] for place in order))
         for step in STEPS:
@@ -93,6 +95,48 @@ class WeightingContract(Contract):
                 f"resumed at step {half}, at step {step} its weights are {found.tolist()}, and "
                 f"without a break {expected.tolist()}",
             )
+
+    def test_its_state_moves_with_it(self) -> None:
+        """Its tensors are buffers and parameters, so that `to` moves them to a device."""
+        weighting = self.make()
+        for step in STEPS:
+            take(weighting, step, Measured.of(len(NAMES), step))
+        stray = [name for name, value in vars(weighting).items() if isinstance(value, Tensor)]
+        require(
+            not stray,
+            f"{', '.join(stray)}: a tensor that is neither a buffer nor a parameter; "
+            "use register_buffer",
+        )
+        try:
+            device = weighting.to("meta").weights().device.type
+        except (RuntimeError, NotImplementedError) as error:
+            raise Broken(f"moved to another device, it gives no weights: {error}") from error
+        require(device == "meta", f"moved to another device, its weights are on {device}")
+
+    def test_random_choices_are_the_steps_own(self) -> None:
+        """It draws from `signals.generator` alone, so that a step always draws the same."""
+        one, other = self.make(), self.make()
+        for step in STEPS:
+            measured = Measured.of(len(NAMES), step)
+            expected = self._with_global_seed(one, step, measured, 1)
+            found = self._with_global_seed(other, step, measured, 2)
+            require(
+                torch.equal(expected, found),
+                f"at step {step} its weights are {found.tolist()}, and with another global seed "
+                f"{expected.tolist()}",
+            )
+
+    def _with_global_seed(
+        self, weighting: Weighting, step: int, measured: Measured, seed: int
+    ) -> Tensor:
+        """Take a step with torch's global generator at a seed; Broken if that is drawn from."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            before = torch.get_rng_state()
+            weights = take(weighting, step, measured)
+            kept = torch.equal(before, torch.get_rng_state())
+        require(kept, f"at step {step} it draws from torch's global generator")
+        return weights
 
     def test_declared_needs_are_enough(self) -> None:
         """It reads no signal beyond those that its `needs` ask for."""

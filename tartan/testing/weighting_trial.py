@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from tartan.backward import Term, backward
+from tartan.backward import Term, backward, differentiate
 from tartan.seeding import generator
 from tartan.shared import Shared
 from tartan.testing.contract import Broken
@@ -51,8 +51,10 @@ class Measured:
         """The same step with its objectives in another order, [objectives] int64."""
         return replace(self, losses=self.losses[order], gradients=self.gradients[order])
 
-    def signals(self, needs: Needs, weights: Tensor) -> Signals:
-        """What the engine hands to a weighting that asked for `needs`."""
+    def signals(
+        self, needs: Needs, weights: Tensor, generator: torch.Generator | None = None
+    ) -> Signals:
+        """Return what a step hands to a weighting that needs `needs`."""
         gramian = self.gradients @ self.gradients.T
         values = {
             "norms": gramian.diagonal().sqrt(),
@@ -61,7 +63,7 @@ class Measured:
             "dev_norm": self.dev.norm(),
         }
         asked = {name: value for name, value in values.items() if NEEDED[name] & needs}
-        return Signals(self.losses, weights, **asked)
+        return Signals(self.losses, weights.detach().clone(), generator=generator, **asked)
 
 
 def extremes(objectives: int) -> dict[str, Measured]:
@@ -95,14 +97,52 @@ def take(
     step: int,
     measured: Measured,
     guard: Callable[[Signals], Signals] = lambda signals: signals,
+    rng: torch.Generator | None = None,
 ) -> Tensor:
-    """A step as the engine takes it; the weights it was taken with, [objectives]."""
-    needs = weighting.due(step)
-    signals = guard(measured.signals(needs, weighting.weights()))
+    """Take a step as a run does.
+
+    Args:
+        weighting: the weighting; it learns.
+        step: the step's number.
+        measured: what there is to measure in it.
+        guard: applied to signals before the weighting sees them.
+        rng: the step's generator, if the caller has made it.
+
+    Returns:
+        The weights that the step was taken with, [objectives].
+    """
+    needs, rng = weighting.due(step), rng or step_generator(step)
+    signals = guard(measured.signals(needs, weighting.weights(), rng))
     if Needs.GRADIENTS in needs:
-        signals = guard(measured.signals(needs, weighting.combine(signals)))
-    weighting.update(signals)
-    return signals.weights.clone()
+        signals = guard(measured.signals(needs, weighting.combine(signals), rng))
+    differentiate(weighting, signals)
+    learn(weighting, signals)
+    return signals.weights
+
+
+def step_generator(step: int) -> torch.Generator:
+    """Make the generator of a step."""
+    return generator(0, "weighting", step)
+
+
+def draws(weighting: Weighting, objectives: int) -> bool:
+    """Whether the weighting makes random choices in some of its first steps."""
+    for step in range(3):
+        rng = step_generator(step)
+        before = rng.get_state()
+        take(weighting, step, Measured.of(objectives, step), rng=rng)
+        if not torch.equal(before, rng.get_state()):
+            return True
+    return False
+
+
+def learn(weighting: Weighting, signals: Signals) -> None:
+    """Have a weighting learn from a step: its buffers, then its parameters by plain descent."""
+    with torch.no_grad():
+        weighting.update(signals)
+        for parameter in weighting.parameters():
+            if parameter.grad is not None:
+                parameter.sub_(weighting.lr * parameter.grad)
 
 
 class Undeclared(Signals):
@@ -132,5 +172,5 @@ def spent(weighting: Weighting, objectives: int, step: int) -> int:
     terms = [Term([partial(torch.dot, gradient, body)]) for gradient in measured.gradients]
     dev = Term([partial(torch.dot, measured.dev, body)])
     signals = backward(terms, weighting, Shared([body]), dev=dev, needs=weighting.due(step))
-    weighting.update(signals)
+    learn(weighting, signals)
     return len(passes)

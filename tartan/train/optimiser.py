@@ -1,4 +1,4 @@
-"""AdamW over body and heads, linear warm-up and decay, clipping."""
+"""AdamW over body, heads and weighting, linear warm-up and decay, clipping."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers import get_linear_schedule_with_warmup
 
 from tartan.errors import ConfigError
+from tartan.train.hold import hold
+from tartan.weighting import Weighting
 
 
 @dataclass
@@ -53,7 +55,7 @@ class OptimiserOptions:
 
 
 class Optimiser:
-    """Takes the `.grad` of body and heads, clips each of the two, and steps."""
+    """Takes the `.grad` of body, heads and weighting, clips each by itself, and steps."""
 
     def __init__(
         self,
@@ -61,12 +63,18 @@ class Optimiser:
         heads: Sequence[nn.Parameter],
         options: OptimiserOptions,
         steps: int,
+        weighting: Weighting | None = None,
     ) -> None:
-        self._body, self._heads, self._clip = body, heads, options.clip
+        """Prepare a stage of `steps` steps; `weighting` has parameters of its own, or none."""
+        learned = [] if weighting is None else [*weighting.parameters()]
+        self._parts = [part for part in (body, heads, learned) if part or part is not learned]
+        self._device, self._clip = body[0].device, options.clip
         groups = [
             *_groups(body, options.body_lr, options.body_weight_decay),
             *_groups(heads, options.head_lr, options.head_weight_decay),
         ]
+        if weighting is not None and learned:
+            groups.append({"params": learned, "lr": weighting.lr, "weight_decay": 0.0})
         self._adamw = AdamW(
             groups, betas=(options.beta1, options.beta2), eps=options.eps, fused=True
         )
@@ -74,33 +82,36 @@ class Optimiser:
         self._schedule: LambdaLR = get_linear_schedule_with_warmup(self._adamw, warmup, steps)
 
     def norms(self) -> Tensor:
-        """[2]: the Euclidean norms of the body's gradient and of the heads'."""
-        device = self._body[0].device
-        parts = (_gradients(part) for part in (self._body, self._heads))
-        return torch.stack([nn.utils.get_total_norm(part).to(device) for part in parts])
+        """Compute the Euclidean norms of the gradients of body, heads and, if any, weighting.
+
+        Returns:
+            [2] float; [3] where the weighting has parameters.
+        """
+        parts = (_gradients(part) for part in self._parts)
+        return torch.stack([nn.utils.get_total_norm(part).to(self._device) for part in parts])
 
     def step(self, norms: Tensor | None = None, held: Tensor | None = None) -> None:
-        """Clip, move, and go on to the next learning rate.
+        """Clip, move, and continue to the next learning rate.
 
         Args:
-            norms: what `norms` gave, if it has been asked.
+            norms: the result of `norms`, if it has been computed.
             held: [] float; where it is 1, nothing moves.
         """
         if self._clip:
             norms = self.norms() if norms is None else norms
-            for parameters, norm in zip((self._body, self._heads), norms, strict=True):
+            for parameters, norm in zip(self._parts, norms, strict=True):
                 nn.utils.clip_grads_with_norm_(parameters, self._clip, norm)
         if held is not None:
-            self._adamw.found_inf = held  # type: ignore[attr-defined]  # as torch's GradScaler does
+            hold(self._adamw, held)
         self._adamw.step()
         self._schedule.step()
 
     def state_dict(self) -> dict[str, object]:
-        """Moments and schedule, loadable by torch.load with weights_only."""
+        """Return moments and schedule, loadable by torch.load with weights_only."""
         return {"adamw": self._adamw.state_dict(), "schedule": self._schedule.state_dict()}
 
     def load_state_dict(self, state: dict[str, dict[str, object]]) -> None:
-        """Take up a `state_dict`."""
+        """Load a `state_dict`."""
         self._adamw.load_state_dict(state["adamw"])
         self._schedule.load_state_dict(state["schedule"])
 

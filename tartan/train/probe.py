@@ -16,6 +16,7 @@ from tartan.backward import Term
 from tartan.errors import ConfigError
 from tartan.objective import Batch, Row
 from tartan.seeding import generator, seeded
+from tartan.train.hold import hold
 from tartan.train.model import JointModel
 from tartan.train.runtime import Runtime
 from tartan.weighting import ProbeOptions
@@ -95,7 +96,7 @@ def fit(probe: nn.Module, loss: Callable[[nn.Module], Tensor], options: ProbeOpt
     optimiser = AdamW(parameters, lr=options.lr, weight_decay=options.weight_decay, fused=True)
     previous = torch.tensor(float("inf"), device=parameters[0].device)
     done = torch.zeros_like(previous)
-    optimiser.found_inf = done  # type: ignore[attr-defined]  # where it is 1, nothing moves
+    hold(optimiser, done)
     probe.train()
     for _ in range(options.steps):
         value = loss(probe)

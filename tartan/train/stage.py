@@ -120,7 +120,9 @@ class Stage:
         self._setup = setup
         self._body, self._heads = model.shared(), model.heads(self.names)
         self._parameters = sum(p.nbytes for p in model.parameters())
-        self._optimiser = Optimiser(self._body, self._heads, options.optimizer, options.steps)
+        self._optimiser = Optimiser(
+            self._body, self._heads, options.optimizer, options.steps, self.weighting
+        )
         self._step = Step(
             model,
             self.streams,

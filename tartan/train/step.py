@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from tartan.backward import Term, backward
@@ -85,7 +86,12 @@ class Step:
         self._losses.at_work = ("the dev gradient",), ()
         dev = self._dev.term(step) if self._dev and Needs.DEV in needs else None
         signals = backward(
-            list(terms.values()), self._weighting, self._shared, dev=dev, needs=needs
+            list(terms.values()),
+            self._weighting,
+            self._shared,
+            dev=dev,
+            needs=needs,
+            generator=generator(self._seed, "weighting", step),
         )
         return signals, {
             name: value / max(terms[name.rpartition("/")[2]].items, 1)
@@ -108,7 +114,8 @@ class Step:
         """Have the weighting learn from a step; where it fails, it is as it was before."""
         before = {name: value.clone() for name, value in self._weighting.state_dict().items()}
         try:
-            self._weighting.update(signals)
+            with torch.no_grad():
+                self._weighting.update(signals)
         except Exception:
             self._weighting.load_state_dict(before)
             raise

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from tartan.backward import differentiate
 from tartan.train.finite import SpoiledError
 from tartan.train.stage import Setup, Stage
-from tartan.weighting import Signals
+from tartan.weighting import Signals, Weighting
 
 SHOWN = 8
 """How many rows a line names."""
@@ -37,7 +38,16 @@ def trace(setup: Setup, stage: Stage, spoiled: SpoiledError) -> str:
     weights = dict(zip(stage.names, spoiled.signals.weights.tolist(), strict=True))
     if not spoiled.signals.weights.isfinite().all():
         return f"the weighting gives weights that are not finite {when}: {weights}"
+    if _learns_non_finite(stage.weighting, spoiled.signals):
+        return f"the gradient of the weighting's own parameters is not finite {when}"
     return f"the weighted sum of the gradients is not finite {when}, though each of them is"
+
+
+def _learns_non_finite(weighting: Weighting, signals: Signals) -> bool:
+    """Whether the gradient of a weighting's own parameters is not finite."""
+    differentiate(weighting, signals)
+    gradients = (parameter.grad for parameter in weighting.parameters())
+    return not all(bool(g.isfinite().all()) for g in gradients if g is not None)
 
 
 def _measured(signals: Signals, position: int) -> str:

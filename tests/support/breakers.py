@@ -192,21 +192,17 @@ class Learning(Weighting):
 
     Options = Options
     needs: ClassVar[Needs] = Needs.LOSSES
+    logits: Tensor
 
-    def __init__(self, options: Any, objectives: tuple[str, ...], device: torch.device) -> None:
-        self.logits = torch.zeros(len(objectives), device=device)
+    def __init__(self, options: Any, objectives: tuple[str, ...]) -> None:
+        super().__init__(options, objectives)
+        self.register_buffer("logits", torch.zeros(len(objectives)))
 
     def weights(self) -> Tensor:
         return self.logits.softmax(0)
 
     def update(self, signals: Signals) -> None:
         self.logits = self.logits - 0.1 * signals.losses
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"logits": self.logits}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        self.logits = state["logits"]
 
 
 class WantsAWeightOption(Learning):
@@ -220,15 +216,26 @@ class Inverts(Learning):
 
 class CountsByPlace(Learning):
     def weights(self) -> Tensor:
-        return (self.logits + torch.arange(len(self.logits))).softmax(0)
+        return (self.logits + torch.arange(len(self.logits), device=self.logits.device)).softmax(0)
 
 
 class Forgets(Learning):
-    def state_dict(self) -> dict[str, Tensor]:
-        return {}
+    def __init__(self, options: Any, objectives: tuple[str, ...]) -> None:
+        super().__init__(options, objectives)
+        self.register_buffer("logits", self.logits, persistent=False)
 
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        pass
+
+class StaysBehind(Learning):
+    """Keeps its rates where they were made."""
+
+    def __init__(self, options: Any, objectives: tuple[str, ...]) -> None:
+        super().__init__(options, objectives)
+        self.rates = torch.full((len(objectives),), 0.1)
+
+
+class DrawsWeightsGlobally(Learning):
+    def update(self, signals: Signals) -> None:
+        self.logits = self.logits + torch.rand(())
 
 
 class Hopes(Learning):
@@ -254,6 +261,8 @@ WEIGHTINGS: Mapping[str, tuple[type[Weighting], str]] = {
     "weights_are_finite_and_not_negative": (Inverts, "a step with all losses zero its weights"),
     "permuting_the_auxiliaries_permutes_their_weights": (CountsByPlace, "in the other order"),
     "it_resumes_exactly_from_its_state": (Forgets, "resumed at step 4, at step 4 its weights are"),
+    "its_state_moves_with_it": (StaysBehind, "rates: a tensor that is neither a buffer nor"),
+    "random_choices_are_the_steps_own": (DrawsWeightsGlobally, "draws from torch's global gener"),
     "declared_needs_are_enough": (Hopes, "reads signals.gramian, which its `needs` do not ask"),
     "the_cost_declared_is_the_cost_measured": (AsksForMore, "at step 3 it asks for Needs.LOSSES|D"),
     "nothing_waits_for_the_device": (Waits, "it waits for the device: Tensor.tolist"),

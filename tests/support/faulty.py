@@ -74,22 +74,17 @@ class Balky(Weighting):
     Options = FaultyOptions
     needs = Needs.LOSSES
 
-    def __init__(self, options, objectives, device):
-        self._counts = torch.ones(len(objectives), device=device)
+    def __init__(self, options, objectives):
+        super().__init__(options, objectives)
+        self.register_buffer("counts", torch.ones(len(objectives)))
 
     def weights(self):
-        return self._counts / self._counts.sum()
+        return self.counts / self.counts.sum()
 
     def update(self, signals):
-        self._counts[0] += 0.5  # half of it done in place when it fails
+        self.counts[0] += 0.5  # half of it done in place when it fails
         fault("update")
-        self._counts[0] += 0.5
-
-    def state_dict(self):
-        return {"counts": self._counts}
-
-    def load_state_dict(self, state):
-        self._counts = state["counts"].clone()
+        self.counts[0] += 0.5
 
 
 @hookimpl

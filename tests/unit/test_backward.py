@@ -12,7 +12,6 @@ from tartan import Needs, Shared, Signals, Term, Weighting, backward
 from tartan_weightings.meta import Meta, MetaOptions
 from tartan_weightings.static import Static, StaticOptions
 
-CPU = torch.device("cpu")
 WEIGHTS = torch.tensor([0.5, 0.2, 0.3])
 
 
@@ -23,17 +22,11 @@ class Fixed(Weighting):
     needs = Needs.LOSSES
 
     def __init__(self, weights: Tensor, needs: Needs) -> None:
+        super().__init__(None, ())
         self._weights, self.needs = weights, needs  # type: ignore[misc]
 
     def weights(self) -> Tensor:
         return self._weights
-
-    def update(self, signals: Signals) -> None: ...
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {}
-
-    def load_state_dict(self, state: object) -> None: ...
 
 
 class Problem:
@@ -259,8 +252,8 @@ def test_it_serves_a_training_loop_of_ones_own():
     problem = Problem()
     shared = problem.shared()
     for weighting in (
-        Static(StaticOptions(), ("task", "aux"), CPU),
-        Meta(MetaOptions(lr=0.1), ("task", "aux"), CPU),
+        Static(StaticOptions(), ("task", "aux")),
+        Meta(MetaOptions(lr=0.1), ("task", "aux")),
     ):
         losses = [problem.loss(i, rows) / len(rows) for i, rows in enumerate(problem.rows[:2])]
         signals = backward(
@@ -302,3 +295,23 @@ def test_the_dev_gradient_is_asked_for_where_it_is_missing():
 def test_shared_parameters_need_one_dtype(parameters: Sequence[nn.Parameter]):
     with pytest.raises(ValueError, match="one dtype and one device"):
         Shared(parameters)
+
+
+def test_a_weighting_draws_from_the_generator_it_is_given():
+    class Shuffling(Fixed):
+        def combine(self, signals: Signals) -> Tensor:
+            return WEIGHTS[torch.randperm(3, generator=signals.generator)]
+
+    problem, weighting = Problem(), Shuffling(WEIGHTS, Needs.GRADIENTS)
+    seeds = [torch.Generator().manual_seed(seed) for seed in (*range(5), 0)]
+    drawn = [backward(problem.terms(), weighting, problem.shared(), generator=g) for g in seeds]
+    assert torch.equal(drawn[0].weights, drawn[-1].weights)
+    assert len({tuple(signals.weights.tolist()) for signals in drawn}) > 1
+    assert [signals.generator for signals in drawn] == seeds, "update draws from it too"
+
+
+def test_signals_keep_the_weights_that_a_step_was_taken_with():
+    problem, weights = Problem(), WEIGHTS.clone()
+    signals = backward(problem.terms(), Fixed(weights, Needs.LOSSES), problem.shared())
+    weights.zero_()
+    assert_close(signals.weights, WEIGHTS)

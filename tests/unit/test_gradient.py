@@ -91,7 +91,7 @@ class Words:
         lookup = self.embedding if told else None
         parameters = [self.before, self.embedding.weight, self.unused, self.matrix]
         shared = Shared(parameters, lookup, flat=flat)
-        weighting = Meta(MetaOptions(), tuple(map(str, tied)), torch.device("cpu"))
+        weighting = Meta(MetaOptions(), tuple(map(str, tied)))
         found = []
         for step in range(3):
             terms = [

@@ -21,13 +21,11 @@ class Options:
 class Uniform(Weighting):
     Options = Options
     needs = Needs.LOSSES
-    def __init__(self, options, objectives, device):
+    def __init__(self, options, objectives):
+        super().__init__(options, objectives)
         self.n = len(objectives)
     def weights(self):
         return torch.ones(self.n)
-    def update(self, signals): pass
-    def state_dict(self): return {}
-    def load_state_dict(self, state): pass
 
 @hookimpl
 def tartan_weightings():

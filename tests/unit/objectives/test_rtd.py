@@ -205,7 +205,7 @@ def test_the_generators_loss_is_in_the_gramian_where_embeddings_are_tied_alone(
         ready = objective.prepare(batch)
         return objective.loss(given.body(ready.inputs), ready).total
 
-    weighting = Static(StaticOptions(), ("rtd",), torch.device("cpu"))
+    weighting = Static(StaticOptions(), ("rtd",))
     term = Term([piece], batch.items, model.private("rtd"))
     signals = backward([term], weighting, Shared(model.shared()), needs=Needs.GRADIENTS)
     assert (signals.norms > 0).tolist() == [tied]

@@ -17,7 +17,7 @@ NAMES = ("task", "one", "two")
 
 class Asking(Learning):
     def __init__(self, needs: Needs) -> None:
-        super().__init__(Options(), NAMES, torch.device("cpu"))
+        super().__init__(Options(), NAMES)
         self.needs = needs
 
 
@@ -62,7 +62,8 @@ def test_extremes_are_finite():
     for name, measured in extremes(4).items():
         signals = measured.signals(Needs.GRADIENTS | Needs.DEV, torch.ones(4))
         for field in fields(Signals):
-            assert getattr(signals, field.name).isfinite().all(), (name, field.name)
+            value = getattr(signals, field.name)
+            assert value is None or value.isfinite().all(), (name, field.name)
 
 
 def test_a_signal_that_was_not_declared_cannot_be_read_not_even_to_find_it_missing():

@@ -32,7 +32,7 @@ def peak(needs: Needs, count: int, flat: bool) -> float:
             hidden = hidden @ matrix
         return (hidden @ head).pow(2).sum()
 
-    weighting = Static(StaticOptions(), tuple(map(str, range(count))), torch.device("cpu"))
+    weighting = Static(StaticOptions(), tuple(map(str, range(count))))
     terms = [Term([partial(loss, head)], 1, [head]) for head in heads]
     dev = Term([partial(loss, torch.ones(WIDTH, 1))])
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:

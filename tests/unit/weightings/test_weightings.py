@@ -15,7 +15,6 @@ from tartan import ConfigError, Needs, Shared, Signals, Term, backward
 from tartan_weightings.meta import Meta, MetaOptions
 from tartan_weightings.static import Static, StaticOptions
 
-CPU = torch.device("cpu")
 GOLDEN = SHARED / "golden"
 NAMES = ("task", "mlm", "rtd")
 golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the recorded vectors are not here")
@@ -45,7 +44,7 @@ class Recorded:
 
     def replay(self) -> list[tuple[Tensor, Tensor, Signals]]:
         """Logits, weights and signals after each update, by tartan."""
-        meta = Meta(MetaOptions(lr=self.outputs["meta_lr_weight"]), tuple(self.names), CPU)
+        meta = Meta(MetaOptions(lr=self.outputs["meta_lr_weight"]), tuple(self.names))
         shared, found = Shared(self.body), []
         for update in range(self.outputs["n_updates"]):
             terms = [self.term(update, name) for name in self.names]
@@ -73,7 +72,7 @@ def test_meta_follows_the_released_implementation():
 @golden
 def test_meta_starts_where_the_released_implementation_starts():
     recorded = Recorded("weighter_acc1")
-    start = Meta(MetaOptions(), tuple(recorded.names), CPU).state_dict()["logits"]
+    start = Meta(MetaOptions(), tuple(recorded.names)).state_dict()["logits"]
     expected = [recorded.outputs["initial_logits"][name] for name in recorded.names]
     assert_close(start, torch.tensor(expected))
 
@@ -111,12 +110,12 @@ def signals(dev: list[float], norms: list[float] | None = None, dev_norm: float 
 
 
 def test_static_weights_are_equal_shares_by_default():
-    assert_close(Static(StaticOptions(), NAMES, CPU).weights(), torch.full((3,), 1 / 3))
+    assert_close(Static(StaticOptions(), NAMES).weights(), torch.full((3,), 1 / 3))
 
 
 def test_static_weights_are_those_given_in_any_order():
     options = StaticOptions({"rtd": 50.0, "task": 1.0, "mlm": 0.0})
-    assert_close(Static(options, NAMES, CPU).weights(), torch.tensor([1.0, 0.0, 50.0]))
+    assert_close(Static(options, NAMES).weights(), torch.tensor([1.0, 0.0, 50.0]))
 
 
 @pytest.mark.parametrize(
@@ -133,17 +132,17 @@ def test_static_weights_are_those_given_in_any_order():
 )
 def test_static_refuses_weights_that_are_none(weights: dict[str, float], line: str):
     with pytest.raises(ConfigError) as caught:
-        Static(StaticOptions(weights), NAMES, CPU)
+        Static(StaticOptions(weights), NAMES)
     assert line in str(caught.value)
 
 
 def test_static_takes_a_map_that_names_what_a_stage_does_not_train():
     options = StaticOptions({"task": 1.0, "mlm": 0.5, "rtd": 2.0})
-    assert_close(Static(options, ("mlm", "rtd"), CPU).weights(), torch.tensor([0.5, 2.0]))
+    assert_close(Static(options, ("mlm", "rtd")).weights(), torch.tensor([0.5, 2.0]))
 
 
 def test_meta_raises_what_helps_dev_and_lowers_what_hurts_it():
-    meta = Meta(MetaOptions(lr=0.5), NAMES, CPU)
+    meta = Meta(MetaOptions(lr=0.5), NAMES)
     meta.update(signals([0.0, 2.0, -2.0]))
     primary, helpful, harmful = meta.weights()
     assert harmful < primary < helpful
@@ -152,20 +151,50 @@ def test_meta_raises_what_helps_dev_and_lowers_what_hurts_it():
 
 def test_meta_by_cosine_ignores_the_size_of_gradients_and_by_dot_does_not():
     for similarity, same in (("cosine", True), ("dot", False)):
-        small, large = (Meta(MetaOptions(similarity=similarity), NAMES, CPU) for _ in range(2))
+        small, large = (Meta(MetaOptions(similarity=similarity), NAMES) for _ in range(2))
         small.update(signals([0.1, 0.2, 0.3]))
         large.update(signals([1.0, 2.0, 3.0], norms=[10.0] * 3))
         assert torch.allclose(small.weights(), large.weights()) is same
 
 
 def test_meta_stands_still_where_gradients_are_zero():
-    meta = Meta(MetaOptions(lr=1.0), NAMES, CPU)
+    meta = Meta(MetaOptions(lr=1.0), NAMES)
     meta.update(signals([0.0, 0.0, 0.0], norms=[0.0, 0.0, 0.0], dev_norm=0.0))
     assert_close(meta.weights(), torch.full((3,), 1 / 3))
 
 
+@pytest.mark.parametrize("updates", [100, 10_000])
+def test_metas_weights_stay_above_a_floor_and_recover_in_as_many_steps(updates: int):
+    """However long an objective hurt dev; without the bound its weight became exactly 0."""
+    meta = Meta(MetaOptions(lr=0.1), NAMES)
+    for _ in range(updates):
+        meta.update(signals([2.0, 1.0, -2.0]))
+    low, high = meta.weights()[2], meta.weights()[0]
+    assert_close(low / high, torch.tensor(-6.0).exp())
+    for _ in range(31):  # 6.2 / (2 * 0.1)
+        meta.update(signals([-2.0, 0.0, 2.0]))
+    assert meta.weights()[2] > meta.weights()[0]
+
+
+def test_metas_spread_is_an_option():
+    meta = Meta(MetaOptions(lr=1e6, spread=2.0), NAMES)
+    meta.update(signals([-2.0, 2.0, 2.0]))
+    assert_close(meta.weights()[0] / meta.weights()[1], torch.tensor(-2.0).exp())
+
+
+def test_metas_logits_do_not_lose_precision_where_everything_helps():
+    """They would grow together; what counts is their difference."""
+    meta = Meta(MetaOptions(lr=0.01), NAMES)
+    for _ in range(10_000):
+        meta.update(signals([2.0, 2.0, 1.99]))
+    meta.update(signals([2.0, 2.0, 1.99]))
+    assert meta.logits.abs().max() <= 12
+    found = (meta.logits[0] - meta.logits[2]).item()
+    assert found == pytest.approx(10_001 * 0.01 * 0.005, rel=1e-2)
+
+
 def test_meta_measures_on_every_nth_step_alone():
-    meta = Meta(MetaOptions(every=4), NAMES, CPU)
+    meta = Meta(MetaOptions(every=4), NAMES)
     due = [Needs.DEV in meta.due(step) for step in range(8)]
     assert due == [True, False, False, False] * 2
     meta.update(Signals(losses=torch.ones(3), weights=torch.ones(3)))
@@ -173,9 +202,9 @@ def test_meta_measures_on_every_nth_step_alone():
 
 
 def test_meta_goes_on_from_its_state():
-    one = Meta(MetaOptions(lr=0.3), NAMES, CPU)
+    one = Meta(MetaOptions(lr=0.3), NAMES)
     one.update(signals([0.5, -0.5, 0.1]))
-    other = Meta(MetaOptions(lr=0.3), NAMES, CPU)
+    other = Meta(MetaOptions(lr=0.3), NAMES)
     other.load_state_dict({k: v.clone() for k, v in one.state_dict().items()})
     for meta in (one, other):
         meta.update(signals([0.2, 0.9, -0.4]))
@@ -187,14 +216,16 @@ def test_meta_goes_on_from_its_state():
     [
         (
             MetaOptions(similarity="cosin"),
-            "weighting.similarity is 'cosin': choose from cosine, dot",
+            "weighting.similarity is 'cosin': did you mean 'cosine'?",
         ),
         (MetaOptions(every=0), "weighting.every is 0: give at least 1"),
+        (MetaOptions(spread=0), "weighting.spread is 0: give more than 0, at most 80"),
+        (MetaOptions(spread=100), "weighting.spread is 100: give more than 0, at most 80"),
     ],
 )
 def test_meta_refuses_options_without_meaning(options: MetaOptions, line: str):
     with pytest.raises(ConfigError) as caught:
-        Meta(options, NAMES, CPU)
+        Meta(options, NAMES)
     assert str(caught.value) == line
 
 
@@ -221,7 +252,7 @@ def test_metas_weights_are_shares_whatever_is_measured(
     signals: list[Signals], similarity: str, lr: float
 ):
     names = tuple(f"o{n}" for n in range(len(signals[0].losses)))
-    meta = Meta(MetaOptions(lr=lr, similarity=similarity), names, CPU)
+    meta = Meta(MetaOptions(lr=lr, similarity=similarity), names)
     for each in signals:
         meta.update(each)
         weights = meta.weights()
@@ -236,12 +267,12 @@ def test_static_weights_are_those_given_for_whatever_trains(
 ):
     names = data.draw(st.permutations(list(given_weights)))
     trained = tuple(names[: data.draw(st.integers(1, len(names)))])
-    weights = Static(StaticOptions(weights=given_weights), trained, CPU).weights()
+    weights = Static(StaticOptions(weights=given_weights), trained).weights()
     assert weights.tolist() == pytest.approx([given_weights[name] for name in trained])
 
 
 @given(st.integers(1, 50))
 def test_static_weights_are_shares_by_default(count: int):
-    weights = Static(StaticOptions(), tuple(map(str, range(count))), CPU).weights()
+    weights = Static(StaticOptions(), tuple(map(str, range(count)))).weights()
     assert weights.sum().item() == pytest.approx(1)
     assert weights.min() == weights.max()

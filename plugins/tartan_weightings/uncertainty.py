@@ -1,0 +1,64 @@
+"""Uncertainty weighting: weights learned by gradient descent (Kendall et al., CVPR 2018)."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from tartan import ConfigError, Needs, Signals, Weighting, hookimpl
+
+BOUND = 20.0
+"""Largest absolute log variance: weights stay within exp(-20)/2 and exp(20)/2."""
+
+
+@dataclass
+class UncertaintyOptions:
+    """Options of `uncertainty`.
+
+    Attributes:
+        lr: peak learning rate of the log variances, which AdamW trains without weight decay.
+    """
+
+    lr: float = 1e-2
+
+
+class Uncertainty(Weighting):
+    """One learned log variance s_i for each objective: a noisier objective counts less.
+
+    With L_i the objectives' mean losses, training minimises (equation 7, s_i = log sigma_i^2)
+
+        sum_i 1/2 exp(-s_i) L_i + 1/2 s_i
+
+    so that objective i counts exp(-s_i) / 2: 1/2 at the start, 1 / (2 L_i) where s_i is optimal.
+    """
+
+    Options = UncertaintyOptions
+    needs: ClassVar[Needs] = Needs.LOSSES
+
+    def __init__(self, options: UncertaintyOptions, objectives: tuple[str, ...]) -> None:
+        super().__init__(options, objectives)
+        if not 0 <= options.lr < math.inf:
+            raise ConfigError(f"weighting.lr is {options.lr}: give at least 0, and finite")
+        self.lr = options.lr
+        self.log_variances = nn.Parameter(torch.zeros(len(objectives)))
+
+    def weights(self) -> Tensor:
+        """Return exp(-s) / 2, [objectives]."""
+        return (-self.log_variances.clamp(-BOUND, BOUND)).exp() / 2
+
+    def loss(self, signals: Signals) -> Tensor:
+        """Return the weighted losses and the regulariser, [] float."""
+        return super().loss(signals) + self.log_variances.sum() / 2
+
+    @torch.no_grad()
+    def update(self, signals: Signals) -> None:  # noqa: ARG002
+        """Keep the log variances within their bound, beyond which they have no gradient."""
+        self.log_variances.clamp_(-BOUND, BOUND)
+
+
+@hookimpl
+def tartan_weightings() -> dict[str, type[Weighting]]:
+    """Offer `uncertainty`."""
+    return {"uncertainty": Uncertainty}
