@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from torch import nn
 
-from tartan.objective import Row
+from tartan.batch import Row
 from tartan.train.model import JointModel
 
 

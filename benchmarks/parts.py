@@ -29,10 +29,10 @@ from benchmarks.origin import origin
 from benchmarks.setting import Setting, count
 from benchmarks.tables import parts_page
 from tartan.backward import Term, backward
+from tartan.batch import Batch
 from tartan.body.attention import by_bucket, packed_attention
 from tartan.body.dropout import dropout
 from tartan.body.embedding import Embedding
-from tartan.objective import Batch
 from tartan.packed import Packed
 from tartan.seeding import generator
 from tartan.shared import Shared

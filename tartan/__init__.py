@@ -4,6 +4,8 @@ Everything a plugin or a training loop of one's own needs is re-exported here.
 """
 
 from tartan.backward import Term, backward
+from tartan.batch import Batch, LabelKind, Loss, Row
+from tartan.context import Context, Encoder, EndTask, Head, LanguageModel
 from tartan.errors import (
     CheckpointError,
     ConfigError,
@@ -14,17 +16,7 @@ from tartan.errors import (
     suggest,
 )
 from tartan.masking import choose_tokens, mask_token, special_tokens, token_loss
-from tartan.objective import (
-    Batch,
-    Context,
-    Head,
-    LabelKind,
-    Loss,
-    MaskedLM,
-    Objective,
-    PrimaryObjective,
-    Row,
-)
+from tartan.objective import Objective, Passes, PrimaryObjective
 from tartan.packed import Packed
 from tartan.plugins import hookimpl
 from tartan.sequence import SequenceObjective
@@ -38,14 +30,17 @@ __all__ = [
     "Context",
     "Cost",
     "DataError",
+    "Encoder",
+    "EndTask",
     "Head",
     "LabelKind",
+    "LanguageModel",
     "Loss",
-    "MaskedLM",
     "ModelError",
     "Needs",
     "Objective",
     "Packed",
+    "Passes",
     "PluginError",
     "PrimaryObjective",
     "ProbeOptions",

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from tartan.batch import Batch, Loss
+from tartan.context import Context
 from tartan.errors import ModelError
-from tartan.objective import Batch, Context, Loss
 
 CHUNK = 1024
 """Tokens whose logits exist at once, [CHUNK, vocabulary] float32."""
@@ -43,11 +44,11 @@ def token_loss(head: nn.Module, hidden: Tensor, batch: Batch) -> Loss:
     the way back.
 
     Args:
-        head: a `MaskedLM` head; logits exist at the positions alone.
+        head: a `MaskedLM` head; logits exist at the indices alone.
         hidden: [tokens, hidden] float.
-        batch: targets `positions` [items] int64 among the tokens, and `tokens` [items] int64.
+        batch: targets, [items] int64: `indices` of tokens, and the `tokens` to predict there.
     """
-    states = hidden.index_select(0, batch.targets["positions"]).split(CHUNK)
+    states = hidden.index_select(0, batch.targets["indices"]).split(CHUNK)
     tokens = batch.targets["tokens"].split(CHUNK)
     score = _score if len(states) == 1 else partial(checkpoint, _score, use_reentrant=False)
     parts = [score(head, *part) for part in zip(states, tokens, strict=True)]

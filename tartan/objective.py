@@ -1,223 +1,142 @@
-"""What an objective is: one training signal on the body, with its own head and its own data."""
+"""Objectives: a training signal on the body, with its own head and its own data."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import Enum
-from typing import Any, ClassVar, Protocol, Self
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase
 
-from tartan.packed import Packed
-
-Row = Mapping[str, Any]
-"""One tokenised example: `input_ids` (list of int); `token_type_ids` (list of int) where it is a
-pair of texts and the body tells them apart; where it is labelled, `label`, as `LabelKind` says."""
-
-
-class LabelKind(Enum):
-    """What a labelled row's `label` is."""
-
-    CLASS = "classes"
-    """int, the id of a class."""
-    NUMBER = "numbers"
-    """float."""
-    TAGS = "tags"
-    """list of int, the id of each word's tag; the row's `positions` (list of int) say where among
-    its tokens each of these words begins. Words that a cut leaves no token of are in neither."""
+from tartan.batch import Batch, LabelKind, Loss, Row
+from tartan.context import Context, Encoder, EndTask
 
 
 @dataclass(frozen=True)
-class Batch:
-    """What one objective reads in one pass of the body.
+class Passes:
+    """How often an objective runs the body for one micro-batch.
 
     Attributes:
-        inputs: the sequences; with `wanted`, where not all hidden states are read.
-        items: how many items the loss sums over, known before the loss is computed, so that
-            micro-batches of an accumulated step add up to exactly the whole batch's mean.
-        targets: what the loss compares with, by name. Batches are laid end to end by their targets'
-            first dimensions, over tokens, sequences or items; `positions` are places among the
-            batch's tokens, and move along; targets without a dimension are sums, and add up.
-        seed: for random choices that are made on the device, in `prepare`; drawn in `collate`.
+        forward: passes forward.
+        backward: passes backward, those of the loss and those that `compute` makes itself.
     """
 
-    inputs: Packed
-    items: int
-    targets: Mapping[str, Tensor] = field(default_factory=dict)
-    seed: int = 0
-
-    def pin(self) -> Self:
-        """The same batch in host memory that an accelerator copies from without anybody waiting."""
-        targets = {name: value.pin_memory() for name, value in self.targets.items()}
-        return replace(self, inputs=self.inputs.pin(), targets=targets)
-
-    def to(self, device: torch.device) -> Self:
-        """The same batch on a device."""
-        queued = device.type == "cuda"  # what uses it there comes later
-        targets = {
-            name: value.to(device, non_blocking=queued) for name, value in self.targets.items()
-        }
-        return replace(self, inputs=self.inputs.to(device), targets=targets)
+    forward: int = 1
+    backward: int = 1
 
 
-class Head(Protocol):
-    """A Hugging Face head without its body."""
-
-    def __call__(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Logits from hidden states [rows, tokens, hidden] and their mask [rows, tokens]."""
+def calls_body(objective: "type[Objective]") -> bool:
+    """Return whether an objective overrides `compute`, and so calls the body itself."""
+    return objective.compute is not Objective.compute
 
 
-class MaskedLM(Protocol):
-    """A masked language model apart from the body."""
-
-    def __call__(self, packed: Packed, positions: Tensor) -> Tensor:
-        """Logits [positions, vocabulary] at positions [positions] int64, each once, of tokens."""
-
-
-class Context(Protocol):
-    """What an objective is built from. It reaches training data only: never dev, never test."""
-
-    @property
-    def name(self) -> str:
-        """The objective's own name in this run: `tapt`, say, where the plugin is `mlm`."""
-
-    @property
-    def tokenizer(self) -> PreTrainedTokenizerBase:
-        """The body's tokenizer."""
-
-    @property
-    def hidden_size(self) -> int:
-        """The width of the body's hidden states."""
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """What `label` stands for: the names of classes or tags by id; for numbers, one name."""
-
-    def labelled(self) -> Sequence[Row]:
-        """The task's training rows, tokenised and with their `label`.
-
-        The task is the end task, or for an auxiliary objective on labels, the one it was given.
-        """
-
-    def corpus(self, name: str) -> Sequence[Row]:
-        """An unlabelled corpus, tokenised: `input_ids`. DataError if the data has none of it."""
-
-    def head(self, kind: str) -> nn.Module:
-        """The family's own Hugging Face head, pre-trained where the checkpoint has one.
-
-        Args:
-            kind: as in the names of Hugging Face's classes: `MaskedLM`, `SequenceClassification`.
-                A head for classes, tags or a number has one output for each of `labels`.
-
-        Returns:
-            A module called as `Head` says. ModelError if the family has no such head.
-        """
-
-    def masked_lm(
-        self, *, width: float = 1.0, name: str | None = None, tied: bool = False
-    ) -> nn.Module:
-        """A masked language model of the objective's own, over the body's vocabulary.
-
-        Args:
-            width: hidden width as a share of the body's, of a model of its family with random
-                weights.
-            name: a pretrained model instead: a directory, or an id on the Hugging Face hub.
-            tied: whether its token embeddings are the body's very own; ConfigError if their shapes
-                differ.
-
-        Returns:
-            A module called as `MaskedLM` says. ModelError if there is no such model, or its
-            vocabulary is not the body's.
-        """
-
-    def check_causal(self) -> None:
-        """ModelError unless the body can read sequences that are `causal`."""
-
-
-@dataclass(frozen=True)
-class Loss:
-    """A loss summed over a batch's items.
-
-    Attributes:
-        total: [] float, the sum (not the mean) over `batch.items` items.
-        metrics: further sums over the same items, logged as means; they carry no gradient.
-    """
-
-    total: Tensor
-    metrics: Mapping[str, Tensor] = field(default_factory=dict)
+def _no_loss(self: "Objective", hidden: Tensor, batch: Batch) -> Loss:  # noqa: ARG001
+    """Refuse: an objective that overrides `compute` has no loss of given hidden states."""
+    raise TypeError(f"{type(self).__name__} overrides compute and defines no loss")
 
 
 class Objective(nn.Module, ABC):
-    """One training signal. Its parameters are its head; the body belongs to the run."""
+    """One training signal. Its parameters are its head; the body belongs to the run.
 
-    cost: ClassVar[str] = "one pass of the body over its batch"
-    """What a step of it computes, in words, for `python -m tartan list`."""
+    A subclass defines `loss`, which scores the hidden states of one pass of the body, or overrides
+    `compute`, which calls the body itself. Where the weighting needs losses only, objectives that
+    define `loss` share one pass of the body.
+    """
+
     Options: ClassVar[type]
     """A dataclass of the objective's options with their defaults; unknown options are refused."""
+    passes: Passes = Passes()
+    """Passes of the body. A class that overrides `compute` declares them; an instance may set its
+    own if they depend on its options."""
+    cost: ClassVar[str] = ""
+    """What a step computes besides these passes, in words, for `python -m tartan list`."""
     separable: ClassVar[bool] = True
-    """Whether a batch's loss is the sum of its rows' losses; False where rows meet in the loss."""
+    """Whether a batch's loss is the sum of its rows' losses; False if rows interact in the loss."""
+    uses_end_task: ClassVar[bool] = False
+    """Whether the loss uses `end_task`; its parameters then get this objective's gradient too."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let a class that overrides `compute` do without `loss`."""
+        super().__init_subclass__(**options)
+        if calls_body(cls) and cls.loss is Objective.loss:
+            type.__setattr__(cls, "loss", _no_loss)
 
     @abstractmethod
     def __init__(self, options: Any, context: Context) -> None:
         """Build the head and find the data. `options` is an instance of `Options`."""
         super().__init__()
+        self._end_task = context.end_task if self.uses_end_task else None
+
+    @property
+    def end_task(self) -> EndTask:
+        """The end task, for objectives that declare `uses_end_task`."""
+        if self._end_task is None:
+            raise TypeError(f"{type(self).__name__} must declare uses_end_task to use the end task")
+        return self._end_task
 
     @abstractmethod
     def examples(self) -> Sequence[Row]:
-        """The tokenised rows this objective trains on."""
+        """Return the tokenised rows this objective trains on."""
 
     @abstractmethod
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:
-        """Rows to a batch on the CPU. All random choices (masks, say) are drawn from `rng`."""
+        """Return the batch of some rows, on the CPU. All random choices are drawn from `rng`."""
 
     def prepare(self, batch: Batch) -> Batch:
-        """The batch as body and `loss` are to see it, on the body's device; as it is by default.
+        """Return the batch as body and loss need it, on the body's device; unchanged by default.
 
-        What takes a pass of a network to know belongs here: a generator's replaced tokens, say.
-        Random choices here follow from `batch.seed`.
+        Work that needs another network belongs here, for example sampling from a generator.
+        Random choices here are a function of `batch.seed`.
         """
         return batch
 
     @abstractmethod
     def loss(self, hidden: Tensor, batch: Batch) -> Loss:
-        """Score the body's hidden states [tokens, hidden] of a prepared batch's inputs."""
+        """Return the loss of a prepared batch from the body's hidden states [tokens, hidden]."""
+
+    def compute(self, body: Encoder, batch: Batch) -> Loss:
+        """Return the loss of a prepared batch, calling the body as often as needed.
+
+        Override it for several passes or for changed input embeddings, and declare `passes`.
+        Nothing in it may wait for the device.
+        """
+        return self.loss(body(batch.inputs), batch)
 
 
 class PrimaryObjective(Objective):
-    """An objective on labels, which can be the end task: it predicts, is scored, can be probed.
+    """An objective on labels that can be the end task: it predicts, is scored and can be probed.
 
-    Its items are what it predicts: sequences, or words of them, in the order of a batch's rows.
+    Its items are its predictions: sequences, or words of them, in the order of a batch's rows.
     """
 
     reads: ClassVar[LabelKind] = LabelKind.CLASS
-    """The kind of its labels."""
+    """The type of its labels."""
     metrics: ClassVar[tuple[str, ...]]
-    """The names that `score` gives, the one to go by first; of each, more is better."""
+    """The names that `score` returns, the default one for model selection first. Higher is better
+    for all of them."""
     head: nn.Module
     """The head that is exported with the body as a Hugging Face model."""
 
     @abstractmethod
     def predict(self, hidden: Tensor, batch: Batch) -> Tensor:
-        """The head's outputs [items, ...] from hidden states [tokens, hidden]."""
+        """Return the head's outputs [items, ...] for hidden states [tokens, hidden]."""
 
     @abstractmethod
     def features(self, hidden: Tensor, batch: Batch) -> Tensor:
-        """What a probe reads, [items, hidden], from hidden states [tokens, hidden]."""
+        """Return a probe's input, [items, hidden], from hidden states [tokens, hidden]."""
 
     @abstractmethod
     def probe(self, dropout: float) -> nn.Module:
-        """A fresh head from `features` to outputs like those of `predict`, randomly initialised."""
+        """Return a new random head from `features` to outputs like those of `predict`."""
 
     @abstractmethod
     def criterion(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """[] float: the loss of outputs [items, ...] summed over the batch's items."""
+        """Return the loss of outputs [items, ...], summed over the batch's items: [] float."""
 
     @abstractmethod
     def score(self, outputs: Tensor, rows: Sequence[Row]) -> dict[str, float]:
-        """The task's metrics, all finite, from the outputs [items, ...] for labelled rows."""
+        """Return the metrics, all finite, for the outputs [items, ...] of labelled rows."""
 
     def loss(self, hidden: Tensor, batch: Batch) -> Loss:
-        """The criterion of the head's own outputs."""
+        """Return the criterion of the head's own outputs."""
         return Loss(self.criterion(self.predict(hidden, batch), batch))

@@ -6,7 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tartan.objective import Batch, Context, PrimaryObjective, Row
+from tartan.batch import Batch, Row
+from tartan.context import Context
+from tartan.objective import PrimaryObjective
 from tartan.packed import Packed
 
 

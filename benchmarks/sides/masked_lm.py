@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForMaskedLM, PreTrainedModel
 
+from tartan.batch import Batch
 from tartan.body import LiftedHead, export
-from tartan.objective import Batch
 from tartan.quiet import quiet
 from tartan.run.build import Experiment
 from tartan.train.model import JointModel
@@ -48,8 +48,8 @@ def padded(batch: Batch, pad_token: int) -> dict[str, Tensor]:
         "input_ids": batch.inputs.pad(batch.inputs.input_ids, pad_token),
         "attention_mask": batch.inputs.mask.long(),
     }
-    if "positions" in batch.targets:
+    if "indices" in batch.targets:
         labels = torch.full_like(batch.inputs.input_ids, IGNORED)
-        labels[batch.targets["positions"]] = batch.targets["tokens"]
+        labels[batch.targets["indices"]] = batch.targets["tokens"]
         inputs["labels"] = batch.inputs.pad(labels, IGNORED)
     return inputs

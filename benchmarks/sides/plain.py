@@ -23,7 +23,8 @@ from benchmarks.experiment import STEPS, experiment, without_dropout
 from benchmarks.setting import Setting
 from benchmarks.sides.masked_lm import free_body, padded, plain_masked_lm
 from benchmarks.sides.side import Measured, Probed, Side, body_gradient
-from tartan.objective import Batch, PrimaryObjective, Row
+from tartan.batch import Batch, Row
+from tartan.objective import PrimaryObjective
 from tartan.seeding import generator
 from tartan.train.optimiser import Optimiser
 from tartan.weighting import ProbeOptions

@@ -12,7 +12,8 @@ from benchmarks.arithmetic import Body, Work, gradient_bytes, objectives_work
 from benchmarks.experiment import experiment, without_dropout
 from benchmarks.setting import Setting
 from benchmarks.sides.side import Measured, Probed, Side, body_gradient
-from tartan.objective import Batch, PrimaryObjective, Row
+from tartan.batch import Batch, Row
+from tartan.objective import PrimaryObjective
 from tartan.train.stage import Setup, Stage
 from tartan.weighting import Needs
 

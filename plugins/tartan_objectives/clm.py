@@ -42,11 +42,11 @@ class CLM(Objective):
         return self._examples
 
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:  # noqa: ARG002
-        """Rows as they are, causal. Targets: `positions` [items], of what precedes `tokens`."""
+        """Rows unchanged, causal. Targets: `tokens`, and `indices` of the tokens before them."""
         packed = Packed.of([row["input_ids"] for row in rows], causal=True)
-        positions = predicting(packed)
-        targets = {"positions": positions, "tokens": packed.input_ids[positions + 1]}
-        return Batch(packed, len(positions), targets)
+        indices = predicting(packed)
+        targets = {"indices": indices, "tokens": packed.input_ids[indices + 1]}
+        return Batch(packed, len(indices), targets, token_indices=("indices",))
 
     def loss(self, hidden: Tensor, batch: Batch) -> Loss:
         """Cross-entropy of each next token."""
@@ -54,7 +54,7 @@ class CLM(Objective):
 
 
 def predicting(packed: Packed) -> Tensor:
-    """Positions [items] int64 of the tokens that another one of their sequence follows."""
+    """Return the indices, [items] int64, of tokens that are not the last of their sequence."""
     followed = torch.ones(len(packed.input_ids), dtype=torch.bool)
     followed[packed.starts[1:] - 1] = False
     followed[-1] = False

@@ -59,13 +59,13 @@ class MLM(Objective):
         return self._examples
 
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:
-        """Mask the rows. Targets: `positions` [items] among the tokens, `tokens` [items]."""
+        """Mask the rows. Targets, [items] int64: `indices` of the masked tokens, and `tokens`."""
         original = Packed.of([row["input_ids"] for row in rows])
         chosen, masked = self._mask(original.input_ids, rng)
-        positions = chosen.nonzero().squeeze(1)
-        targets = {"positions": positions, "tokens": original.input_ids[positions]}
-        inputs = original.with_input_ids(masked).want(positions)
-        return Batch(inputs, len(positions), targets)
+        indices = chosen.nonzero().squeeze(1)
+        targets = {"indices": indices, "tokens": original.input_ids[indices]}
+        inputs = original.with_input_ids(masked).want(indices)
+        return Batch(inputs, len(indices), targets, token_indices=("indices",))
 
     def loss(self, hidden: Tensor, batch: Batch) -> Loss:
         """Cross-entropy over the masked tokens; logits exist for these alone."""

@@ -97,7 +97,7 @@ class RTD(Objective):
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:
         """Mask the rows.
 
-        Targets: `positions` [masked] int64 of the masked tokens, and `original` [items] int64.
+        Targets: `masked` [masked] int64, the masked tokens' indices; `original` [items] int64.
         """
         packed = Packed.of([row["input_ids"] for row in rows])
         original = packed.input_ids
@@ -105,8 +105,9 @@ class RTD(Objective):
         return Batch(
             packed.with_input_ids(original.masked_fill(masked, self._mask_id)),
             len(original),
-            {"positions": masked.nonzero().squeeze(1), "original": original},
+            {"masked": masked.nonzero().squeeze(1), "original": original},
             seed=int(torch.randint(2**63 - 1, (), generator=rng)),
+            token_indices=("masked",),
         )
 
     def prepare(self, batch: Batch) -> Batch:
@@ -115,13 +116,13 @@ class RTD(Objective):
         Further targets: `replaced` [items] bool, False also where a sample is the original token;
         `generator_loss` [] float, summed over the masked tokens, with its graph.
         """
-        positions, original = batch.targets["positions"], batch.targets["original"]
-        logits = self.generator(batch.inputs, positions).float()
-        loss = functional.cross_entropy(logits, original[positions], reduction="sum")
+        masked, original = batch.targets["masked"], batch.targets["original"]
+        logits = self.generator(batch.inputs, masked).float()
+        loss = functional.cross_entropy(logits, original[masked], reduction="sum")
         rng = torch.Generator(logits.device).manual_seed(batch.seed)
         # A model may have logits beyond the vocabulary, to round its size up.
         samples = SAMPLERS[self._options.sampling](logits.detach()[:, : self._vocabulary], rng)
-        tokens = original.index_copy(0, positions, samples)
+        tokens = original.index_copy(0, masked, samples)
         targets = {"replaced": tokens != original, "generator_loss": loss}
         return replace(
             batch,
@@ -168,7 +169,7 @@ SAMPLERS: Mapping[str, Callable[[Tensor, torch.Generator], Tensor]] = {
 
 
 def _generator(options: RTDOptions, context: Context) -> nn.Module:
-    """The generator, called as `tartan.MaskedLM` says; errors name the option to change."""
+    """The generator, called as `tartan.LanguageModel` says; errors name the option to change."""
     own = options.generator is None
     key = "generator_size" if own else "generator"
     try:

@@ -53,20 +53,21 @@ class Tokens(PrimaryObjective):
         return self._examples
 
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:  # noqa: ARG002
-        """Rows as they are. Targets, [items] int64: `positions` among the tokens, and `labels`."""
+        """Rows unchanged. Targets, [items] int64: `word_starts`, token indices, and `labels`."""
         inputs = Packed.of_rows(rows)
         starts = [0, *accumulate(inputs.lengths)]
-        positions = [
-            start + position
+        word_starts = [
+            start + index
             for start, row in zip(starts, rows, strict=False)
-            for position in row["positions"]
+            for index in row["word_starts"]
         ]
         labels = [tag for row in rows for tag in row["label"]]
         targets = {
-            "positions": torch.tensor(positions).long(),
+            "word_starts": torch.tensor(word_starts).long(),
             "labels": torch.tensor(labels).long(),
         }
-        return Batch(inputs.want(targets["positions"]), len(labels), targets)
+        inputs = inputs.want(targets["word_starts"])
+        return Batch(inputs, len(labels), targets, token_indices=("word_starts",))
 
     def predict(self, hidden: Tensor, batch: Batch) -> Tensor:
         """Logits [items, tags] of the family's own head, which looks at each token by itself."""
@@ -75,7 +76,7 @@ class Tokens(PrimaryObjective):
 
     def features(self, hidden: Tensor, batch: Batch) -> Tensor:
         """The hidden state of each word's first token, [items, hidden]."""
-        return hidden[batch.targets["positions"]]
+        return hidden[batch.targets["word_starts"]]
 
     def probe(self, dropout: float) -> nn.Module:
         """A linear head, as BERT's and RoBERTa's on tokens are."""

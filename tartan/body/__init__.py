@@ -3,14 +3,13 @@
 from tartan.body.body import Body
 from tartan.body.export import export
 from tartan.body.heads import LiftedHead
-from tartan.body.masked_lm import MaskedLM, masked_lm
+from tartan.body.masked_lm import masked_lm
 from tartan.body.source import AutoOptions, ModelSource, TinyOptions
 
 __all__ = [
     "AutoOptions",
     "Body",
     "LiftedHead",
-    "MaskedLM",
     "ModelSource",
     "TinyOptions",
     "export",

@@ -2,7 +2,7 @@
 
 import os
 from contextlib import AbstractContextManager
-from functools import cached_property
+from functools import cached_property, partial
 from shutil import which
 
 import torch
@@ -14,6 +14,7 @@ from tartan.body.attention import keep_from_compiler
 from tartan.body.dropout import replace_dropout
 from tartan.body.layouts import (
     FAILURES,
+    agree,
     evaluating,
     first_position,
     position_limit,
@@ -85,6 +86,33 @@ class Body(nn.Module):
                 f"({self.not_causal_because}): choose another model family"
             )
 
+    @cached_property
+    def no_embeddings_because(self) -> str | None:
+        """Why it cannot read embeddings instead of token ids; None if it can. Tried once."""
+        packed = trial(self.model)
+        with evaluating(self.model), torch.autocast(self.model.device.type, enabled=False):
+            try:
+                with torch.no_grad():
+                    expected = self._read(packed)
+                    found = self._read(packed, self.embed(packed))
+            except FAILURES as error:
+                return f"{type(error).__name__}: {error}"
+        same = agree(expected, found)
+        return None if same else "hidden states of token ids and of their embeddings differ"
+
+    def check_embeddings(self) -> None:
+        """Raise ModelError unless it can read token embeddings instead of token ids."""
+        if self.no_embeddings_because is not None:
+            raise ModelError(
+                f"{self.model.config.model_type} cannot read token embeddings "
+                f"({self.no_embeddings_because}): choose another model family"
+            )
+
+    def embed(self, packed: Packed) -> Tensor:
+        """Return the token embeddings, [tokens, width] float, without positions and segments."""
+        embeddings: Tensor = self.model.get_input_embeddings()(packed.input_ids)
+        return embeddings
+
     def use_varlen(self, autocast: AbstractContextManager[object]) -> str | None:
         """Attend by the device's variable-length kernel from now on, if that gives the same.
 
@@ -121,8 +149,12 @@ class Body(nn.Module):
         for layer in layers:
             layer.compile(dynamic=True)
 
-    def forward(self, packed: Packed) -> Tensor:
+    def forward(self, packed: Packed, embeddings: Tensor | None = None) -> Tensor:
         """Encode sequences.
+
+        Args:
+            packed: the sequences.
+            embeddings: [tokens, width] float, to use instead of `embed(packed)`.
 
         Returns:
             [tokens, hidden] float hidden states, in the order of the packed tokens; of those that
@@ -140,20 +172,21 @@ class Body(nn.Module):
             )
         if packed.causal:
             self.check_causal()
-        return self._read(packed)
+        return self._read(packed, embeddings)
 
-    def _read(self, packed: Packed) -> Tensor:
+    def _read(self, packed: Packed, embeddings: Tensor | None = None) -> Tensor:
         """Hidden states [tokens, hidden], in the layout that the family can read."""
         if not self.packed:
-            return read_padded(self.model, packed)
+            return read_padded(self.model, packed, embeddings)
         if packed.wanted is None or self._narrows is None:
-            return self._read_packed(packed)
+            return self._read_packed(packed, embeddings)
         output = self.model.get_submodule(self._narrows)
-        return read_wanted(self._read_packed, packed, output)
+        return read_wanted(partial(self._read_packed, embeddings=embeddings), packed, output)
 
-    def _read_packed(self, packed: Packed) -> Tensor:
+    def _read_packed(self, packed: Packed, embeddings: Tensor | None = None) -> Tensor:
         """Hidden states [tokens, hidden] by way of one row of tokens."""
-        return read_packed(self.model, packed, self._first_position, varlen=self._varlen)
+        first = self._first_position
+        return read_packed(self.model, packed, first, embeddings, varlen=self._varlen)
 
 
 class NoPooler(nn.Module):

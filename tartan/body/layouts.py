@@ -29,23 +29,35 @@ LEARNED_POSITIONS = 1024
 """Up to this many positions the proof reads more tokens than there are positions."""
 
 
-def read_padded(model: PreTrainedModel, packed: Packed) -> Tensor:
-    """Hidden states [tokens, hidden] by way of [sequences, longest] tokens and their mask."""
+def read_padded(model: PreTrainedModel, packed: Packed, embeddings: Tensor | None = None) -> Tensor:
+    """Hidden states [tokens, hidden] by way of [sequences, longest] tokens and their mask.
+
+    `embeddings`: [tokens, width] float, to use instead of the embeddings of the token ids.
+    """
     inputs: dict[str, Any] = {
-        "input_ids": packed.pad(packed.input_ids, model.config.pad_token_id or 0),
         "attention_mask": _earlier(packed) if packed.causal else packed.mask.long(),
     }
+    if embeddings is None:
+        inputs["input_ids"] = packed.pad(packed.input_ids, model.config.pad_token_id or 0)
+    else:
+        inputs["inputs_embeds"] = packed.pad(embeddings)
     if packed.token_type_ids is not None:
         inputs["token_type_ids"] = packed.pad(packed.token_type_ids)
     return packed.unpad(model(**inputs, return_dict=True).last_hidden_state)
 
 
 def read_packed(
-    model: PreTrainedModel, packed: Packed, first_position: int, *, varlen: bool = False
+    model: PreTrainedModel,
+    packed: Packed,
+    first_position: int,
+    embeddings: Tensor | None = None,
+    *,
+    varlen: bool = False,
 ) -> Tensor:
     """Hidden states [tokens, hidden] by way of one row of tokens, each with its position.
 
     `varlen`: with the device's variable-length attention kernel, where it has one.
+    `embeddings`: [tokens, width] float, to use instead of the embeddings of the token ids.
     """
     tokens = packed.input_ids.numel()
     spares = packed.input_ids.device.type == "cpu" and not varlen
@@ -55,11 +67,14 @@ def read_packed(
         return functional.pad(values, (0, spare))[None]
 
     inputs: dict[str, Any] = {
-        "input_ids": row(packed.input_ids),
         "position_ids": row(packed.positions) + first_position,
         "packed": packed,
         "varlen": varlen,
     }
+    if embeddings is None:
+        inputs["input_ids"] = row(packed.input_ids)
+    else:
+        inputs["inputs_embeds"] = functional.pad(embeddings, (0, 0, 0, spare))[None]
     if packed.token_type_ids is not None:
         inputs["token_type_ids"] = row(packed.token_type_ids)
     hidden: Tensor = model(**inputs, return_dict=True).last_hidden_state

@@ -18,7 +18,7 @@ FEED_FORWARD = ("intermediate_size", "hidden_dim")
 """What families call the width of a layer's feed-forward part."""
 
 
-class MaskedLM(nn.Module):
+class IndependentLM(nn.Module):
     """A body and the family's MaskedLM head on it, apart from the run's body.
 
     Attributes:
@@ -31,9 +31,9 @@ class MaskedLM(nn.Module):
         self.body = body
         self.head = head
 
-    def forward(self, packed: Packed, positions: Tensor) -> Tensor:
-        """Logits [positions, vocabulary] at positions [positions] int64, each once, of tokens."""
-        logits: Tensor = self.head(self.body(packed.want(positions))[positions][None])[0]
+    def forward(self, packed: Packed, indices: Tensor) -> Tensor:
+        """Return logits [items, vocabulary] at tokens' indices, [items] int64, each once."""
+        logits: Tensor = self.head(self.body(packed.want(indices))[indices][None])[0]
         return logits
 
     def tie(self, body: Body) -> None:
@@ -66,7 +66,7 @@ def masked_lm(
     width: float = 1.0,
     name: str | None = None,
     tied: bool = False,
-) -> MaskedLM:
+) -> IndependentLM:
     """Another masked language model over the vocabulary of a run's body, in training mode.
 
     Args:
@@ -84,7 +84,7 @@ def masked_lm(
     try:
         other = scaled(source, width) if name is None else _pretrained(source, name)
         encoder = other.body()
-        model = MaskedLM(encoder, other.head("MaskedLM", encoder))
+        model = IndependentLM(encoder, other.head("MaskedLM", encoder))
     except FAILURES as error:
         raise ModelError(
             f"{source.config.model_type} has no model of {width:g} times its width "

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from itertools import product
 from random import Random
 
+from tartan.batch import LabelKind
 from tartan.data.rows import Example
 from tartan.data.task import SPLITS, Task, build_task
 from tartan.errors import ConfigError
-from tartan.objective import LabelKind
 from tartan.seeding import derive
 
 CONSONANTS, VOWELS = "bdfgklmnprstvz", "aeiou"

@@ -11,12 +11,12 @@ from typing import Any
 import datasets
 from datasets import ClassLabel, Dataset, DatasetDict, List
 
+from tartan.batch import LabelKind
 from tartan.data.arrow import batches_of
 from tartan.data.lines import expand, read_passages
 from tartan.data.rows import PAIR, ROLES, Example, check_row
 from tartan.data.task import SPLITS, Task, build_task
 from tartan.errors import ConfigError, DataError, suggest
-from tartan.objective import LabelKind
 from tartan.quiet import quiet
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tartan.batch import LabelKind
 from tartan.data.lines import expand, read_lines, read_passages
 from tartan.data.rows import PAIR, ROLES, Example, check_row, kind
 from tartan.data.task import SPLITS, Task, build_task
 from tartan.errors import ConfigError, DataError, suggest
-from tartan.objective import LabelKind
 
 
 @dataclass

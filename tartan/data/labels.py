@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from tartan.batch import LabelKind
 from tartan.data.rows import Class, Example, Label, kind
 from tartan.errors import DataError, shown, suggest
-from tartan.objective import LabelKind
 
 SCORE = "score"
 """What the one output is called where the label is a number."""

@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from tartan.batch import LabelKind
 from tartan.errors import DataError
-from tartan.objective import LabelKind
 
 Class = str | int | bool
 """A class as the source writes it; a task uses one of these types throughout."""

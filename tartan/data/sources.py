@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Generic, Protocol, TypeVar
 
+from tartan.batch import LabelKind
 from tartan.data.demo import DemoOptions, load_demo
 from tartan.data.hub import HubOptions, load_hub
 from tartan.data.jsonl import JsonlOptions, load_jsonl
 from tartan.data.task import SPLITS, Task
 from tartan.errors import ConfigError, suggest
-from tartan.objective import LabelKind
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)

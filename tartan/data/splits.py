@@ -14,6 +14,7 @@ from typing import Any
 
 from datasets import Dataset, Features, List, Value
 
+from tartan.batch import LabelKind
 from tartan.data.arrow import Columns, batches_of, in_batches, spool
 from tartan.data.digests import conflicts, digest, row_digest, short
 from tartan.data.labels import (
@@ -26,7 +27,6 @@ from tartan.data.labels import (
 )
 from tartan.data.rows import Class, Example
 from tartan.errors import DataError
-from tartan.objective import LabelKind
 
 Encode = Callable[[Example], int | float | list[int]]
 """From a row to its label as it is stored."""

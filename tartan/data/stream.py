@@ -6,8 +6,8 @@ from copy import copy
 import torch
 from torch import Tensor
 
+from tartan.batch import Row
 from tartan.errors import ConfigError, DataError
-from tartan.objective import Row
 from tartan.seeding import generator
 
 

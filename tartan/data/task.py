@@ -8,12 +8,12 @@ from itertools import chain
 
 from datasets import Dataset, Features, Value
 
+from tartan.batch import LabelKind
 from tartan.data.arrow import batches_of, in_batches, spool
 from tartan.data.digests import digest, row_digest
 from tartan.data.rows import Example
 from tartan.data.splits import SplitReader, line
 from tartan.errors import DataError
-from tartan.objective import LabelKind
 
 SPLITS = ("train", "dev", "test")
 

@@ -31,8 +31,8 @@ class Tokenized:
 
     Attributes:
         rows: columns `input_ids` (list of int, special tokens included); `token_type_ids` (list of
-            int) of pairs, where they were asked for; `positions` and `kept` (list of int) of tagged
-            words; `label` where the texts are labelled. Memory-mapped.
+            int) of pairs, where they were asked for; `word_starts` and `kept` (list of int) of
+            tagged words; `label` where the texts are labelled. Memory-mapped.
         truncated: how many rows lost tokens at the maximum length, or text beyond `MOST`.
         lost_words: how many tagged words have no token left, nearly always because of that.
         damaged: where the rows lay damaged in the cache; they were made anew.
@@ -49,8 +49,8 @@ def tokenize(
 ) -> Tokenized:
     """Tokenise `text`, with `text_pair` after it where there is one, and find the words in it.
 
-    A word's label stands at its first token; `positions` says which one that is. A word without
-    a token is left out of `label` and `positions`; `kept` says which words are in them, counted
+    A word's label stands at its first token; `word_starts` says which one that is. A word without
+    a token is left out of `label` and `word_starts`; `kept` says which words are in them, counted
     from 0. A row may hold nothing but special tokens.
 
     Rows that were tokenised before come from the cache.
@@ -128,7 +128,7 @@ class Reader:
         if self.segments:
             types["token_type_ids"] = List(Value("int8"))
         if "words" in dataset.column_names:
-            types |= {"positions": List(Value("int32")), "kept": List(Value("int32"))}
+            types |= {"word_starts": List(Value("int32")), "kept": List(Value("int32"))}
         if "label" in dataset.column_names:
             types["label"] = dataset.features["label"]
         return batches(), Features(types), lambda: lost
@@ -201,11 +201,11 @@ class Reader:
 
 
 def _place_words(rows: dict[str, list[Any]], batch: Columns) -> int:
-    """Put `positions` and `kept` in place of offsets, and the words' `label`; how many are lost."""
+    """Replace offsets by `word_starts`, `kept` and `label`; return how many words are lost."""
     found = [
         first_tokens(*row) for row in zip(batch["words"], rows.pop("offset_mapping"), strict=True)
     ]
-    rows["positions"] = [list(first.values()) for first in found]
+    rows["word_starts"] = [list(first.values()) for first in found]
     rows["kept"] = [list(first) for first in found]
     rows["label"] = [
         [tags[word] for word in first] for tags, first in zip(batch["label"], found, strict=True)

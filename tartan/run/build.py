@@ -15,7 +15,7 @@ from tartan.data import Stream, Task, train_tokenizer
 from tartan.data.cache import caching
 from tartan.data.hold_out import hold_out
 from tartan.errors import ConfigError, suggest
-from tartan.objective import Objective
+from tartan.objective import Objective, PrimaryObjective
 from tartan.plugins import RESERVED, Plugins
 from tartan.run.notices import auxiliary_notices, end_task_notices
 from tartan.run.tasks import Section, end_task_class, load_auxiliary, load_section
@@ -184,7 +184,9 @@ def _load_joint_model(
         cls = plugins.objective(section["plugin"])
         values = {key: value for key, value in section.items() if key not in RESERVED}
         where = f"objectives.{name}" if objectives else "primary"
-        context = TaskContext(name, training[name], body, seed)
+        end_task = next(iter(objectives.values()), None)
+        assert end_task is None or isinstance(end_task, PrimaryObjective)
+        context = TaskContext(name, training[name], body, seed, end_task)
         with seeded(seed, "objective", name):
             objectives[name] = cls(options(cls.Options, values, where), context)
     model = JointModel(body, next(iter(objectives)), objectives)

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tartan.batch import LabelKind
 from tartan.config.parse import options
 from tartan.data import Task, find_source, load_task, training_part
 from tartan.data.task import SPLITS
 from tartan.errors import ConfigError, TartanError
-from tartan.objective import LabelKind, PrimaryObjective
+from tartan.objective import PrimaryObjective
 from tartan.plugins import Plugins
 
 Section = Mapping[str, Any]

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tartan.objective import Batch
+from tartan.batch import Batch
 from tartan.testing.contract import require
 
 
@@ -35,10 +35,8 @@ def same(one: Batch, other: Batch) -> bool:
     """Whether two batches hold the same."""
     if changes(tensors(one), tensors(other)):
         return False
-    return (one.inputs.lengths, one.items, one.seed) == (
-        other.inputs.lengths,
-        other.items,
-        other.seed,
+    return one.token_indices == other.token_indices and (
+        (one.inputs.lengths, one.items, one.seed) == (other.inputs.lengths, other.items, other.seed)
     )
 
 
@@ -53,21 +51,26 @@ def farthest(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> tuple[st
 
 
 def require_close(
-    what: str, one: Mapping[str, Tensor], other: Mapping[str, Tensor], bound: float
+    change: str,
+    one: Mapping[str, Tensor],
+    other: Mapping[str, Tensor],
+    bound: float,
+    remedy: str = "",
 ) -> None:
-    """Broken unless two sets of gradients agree, up to a share of their largest entry.
+    """Raise Broken unless two sets of gradients agree, up to a share of their largest entry.
 
     Args:
-        what: what was done for the other gradients.
+        change: how the other gradients were computed.
         one: gradients by parameter.
         other: those they are compared with.
         bound: the share.
+        remedy: how to fix it, appended to the message.
     """
     name, distance = farthest(one, other)
     require(
         distance <= bound,
-        f"{what}, the gradient of {name} is another: by {distance:.1e} of the largest entry, and "
-        f"at most {bound:.0e} is rounding",
+        f"{change}, the gradient of {name} differs by {distance:.1e} of the largest entry; "
+        f"rounding explains at most {bound:.0e}{remedy}",
     )
 
 

@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tartan.batch import Batch, Loss, Row
 from tartan.body import Body
-from tartan.objective import Batch, Context, Loss, Objective, PrimaryObjective, Row
+from tartan.context import Context
+from tartan.objective import Objective, PrimaryObjective
 from tartan.packed import Packed
 from tartan.seeding import generator, seeded
 from tartan.testing.contract import Broken
@@ -121,7 +123,11 @@ def join(batches: Sequence[Batch]) -> Batch:
     sizes = torch.tensor([0, *(each.input_ids.numel() for each in inputs)])
     offsets = sizes.cumsum(0).tolist()
     targets = {
-        name: _joined(name, [batch.targets[name] for batch in batches], offsets)
+        name: _joined(
+            name,
+            [batch.targets[name] for batch in batches],
+            offsets if name in first.token_indices else None,
+        )
         for name in first.targets
     }
     return replace(
@@ -129,11 +135,27 @@ def join(batches: Sequence[Batch]) -> Batch:
     )
 
 
-def _joined(name: str, parts: Sequence[Tensor], offsets: Sequence[int]) -> Tensor:
-    """A target of joined batches, each part's first token at an offset."""
+def declare_token_indices(batch: Batch) -> str:
+    """Return advice to declare targets that may be token indices; empty if there are none."""
+    suspects = tuple(
+        name
+        for name, target in batch.targets.items()
+        if target.ndim and target.dtype == torch.int64 and name not in batch.token_indices
+    )
+    if not suspects:
+        return ""
+    declared = (*batch.token_indices, *suspects)
+    return (
+        f"; if {', '.join(suspects)} hold indices of tokens, declare them: "
+        f"Batch(..., token_indices={declared})"
+    )
+
+
+def _joined(name: str, parts: Sequence[Tensor], offsets: Sequence[int] | None) -> Tensor:
+    """Concatenate a target of several batches; token indices are shifted by offsets."""
     if parts[0].ndim == 0:
         return torch.stack(list(parts)).sum(0)
-    if name == "positions":
+    if offsets is not None:
         parts = [part + offset for part, offset in zip(parts, offsets, strict=False)]
     try:
         return torch.cat(list(parts))

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
+from tartan.batch import LabelKind
 from tartan.body import Body, ModelSource
 from tartan.data.cache import caching
 from tartan.data.rows import Example, Label
 from tartan.data.task import SPLITS, Task, build_task
-from tartan.objective import LabelKind
 from tartan.seeding import seeded
 from tartan.testing.models import tiny_source, tiny_tokenizer
 from tartan.train.context import TaskContext, Texts

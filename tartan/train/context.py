@@ -9,12 +9,15 @@ from datasets import Dataset
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
+from tartan.batch import LabelKind, Row
 from tartan.body import Body, ModelSource, masked_lm
+from tartan.context import EndTask
 from tartan.data import Task, tokenize
 from tartan.data.task import SPLITS
-from tartan.errors import MissingCorpusError
-from tartan.objective import LabelKind, Row
+from tartan.errors import ConfigError, MissingCorpusError
+from tartan.objective import PrimaryObjective
 from tartan.seeding import seeded
+from tartan.train.end_task import LentEndTask
 
 PROBLEMS: Mapping[LabelKind, Literal["single_label_classification", "regression"]] = {
     LabelKind.CLASS: "single_label_classification",
@@ -116,9 +119,18 @@ class Texts:
 class TaskContext:
     """The `tartan.Context` of one objective."""
 
-    def __init__(self, name: str, training: Training, body: Body, seed: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        training: Training,
+        body: Body,
+        seed: int,
+        end_task: PrimaryObjective | None = None,
+    ) -> None:
+        """`end_task`: the end task; None when it is what is built."""
         self._name, self._training, self._source = name, training, training.corpora.source
         self._body, self._seed = body, seed
+        self._end_task = end_task
 
     @property
     def name(self) -> str:
@@ -139,6 +151,16 @@ class TaskContext:
     def labels(self) -> tuple[str, ...]:
         """The names of classes or tags; of numbers, one name."""
         return self._training.labels
+
+    @property
+    def end_task(self) -> EndTask:
+        """The end task. ConfigError if it is the objective itself."""
+        if self._end_task is None:
+            raise ConfigError(
+                f"{self._name} trains the end task's head, so it cannot be the end task: list it "
+                "in `objectives`"
+            )
+        return LentEndTask(self._end_task, self._name)
 
     def labelled(self) -> Sequence[Row]:
         """The training rows, without those that are held out."""
@@ -174,6 +196,10 @@ class TaskContext:
     def check_causal(self) -> None:
         """ModelError unless the body can read left to right."""
         self._body.check_causal()
+
+    def check_embeddings(self) -> None:
+        """Raise ModelError unless the body can read token embeddings instead of token ids."""
+        self._body.check_embeddings()
 
 
 def reads_segments(source: ModelSource) -> bool:

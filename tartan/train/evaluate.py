@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from tartan.objective import Row
+from tartan.batch import Row
 from tartan.seeding import generator
 from tartan.train import out_of_memory
 from tartan.train.model import JointModel

@@ -7,7 +7,7 @@ from functools import cache, partial
 import torch
 from torch import Tensor
 
-from tartan.objective import Batch
+from tartan.batch import Batch
 from tartan.packed import Packed
 from tartan.seeding import derive
 from tartan.train.model import JointModel

@@ -6,7 +6,7 @@ from typing import Any
 from datasets import Dataset
 from torch import Tensor
 
-from tartan.objective import LabelKind, Row
+from tartan.batch import LabelKind, Row
 
 RowPrediction = Mapping[str, Any]
 """One row: `row`, counted from 0; `text`, also `text_pair` of pairs, or `words`; `label` and

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 
 from tartan.backward import Term
+from tartan.batch import Batch, Row
 from tartan.errors import ConfigError
-from tartan.objective import Batch, Row
 from tartan.seeding import generator, seeded
 from tartan.train.hold import hold
 from tartan.train.model import JointModel

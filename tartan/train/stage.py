@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
+from tartan.batch import Row
 from tartan.data.stream import Stream
 from tartan.errors import ConfigError, suggest
-from tartan.objective import Row
 from tartan.train import out_of_memory
 from tartan.train.memory import TIDIED, give_back_memory
 from tartan.train.model import JointModel

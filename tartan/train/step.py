@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from tartan.backward import Term, backward
+from tartan.batch import Batch, Row
 from tartan.body.embedding import replace_embeddings
 from tartan.data.stream import Stream
-from tartan.objective import Batch, Row
 from tartan.seeding import generator
 from tartan.shared import Shared
 from tartan.train.ahead import Ahead

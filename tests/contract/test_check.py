@@ -59,7 +59,7 @@ def test_without_a_name_all_are_checked_and_what_cannot_be_is_named(check: Calla
     assert status == 1
     for title in ("objective mine", "objective bad", "weighting good"):
         assert title in out
-    assert "split into micro-batches, `positions` moved along, the gradient of" in out
+    assert "split into micro-batches, the gradient of" in out
     assert err == f"tartan: cannot be used: {problem}\n"
 
 

@@ -35,15 +35,16 @@ class Faithful(Objective):
         packed = Packed.of([row["input_ids"] for row in rows])
         tokens = packed.input_ids
         hide = torch.rand(tokens.shape, generator=rng) < self.share
-        positions = hide.nonzero().squeeze(1)
+        hidden = hide.nonzero().squeeze(1)
         inputs = packed.with_input_ids(tokens.masked_fill(hide, 4))
-        return Batch(inputs, len(positions), {"positions": positions, "tokens": tokens[positions]})
+        targets = {"hidden": hidden, "tokens": tokens[hidden]}
+        return Batch(inputs, len(hidden), targets, token_indices=("hidden",))
 
     def loss(self, hidden: Tensor, batch: Batch) -> Loss:
         return Loss(self.losses(hidden, batch).sum())
 
     def losses(self, hidden: Tensor, batch: Batch) -> Tensor:
-        logits = self.head(hidden[batch.targets["positions"]]).float()
+        logits = self.head(hidden[batch.targets["hidden"]]).float()
         return functional.cross_entropy(logits, batch.targets["tokens"], reduction="none")
 
 
@@ -101,9 +102,8 @@ class PrefersTheFirst(Faithful):
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:
         packed = Packed.of([row["input_ids"] for row in rows])
         tokens = packed.input_ids
-        return Batch(
-            packed, len(tokens), {"positions": torch.arange(len(tokens)), "tokens": tokens}
-        )
+        targets = {"hidden": torch.arange(len(tokens)), "tokens": tokens}
+        return Batch(packed, len(tokens), targets, token_indices=("hidden",))
 
     def loss(self, hidden: Tensor, batch: Batch) -> Loss:
         return Loss(self.losses(hidden, batch) @ torch.linspace(1, 0, batch.items).to(hidden))
@@ -118,7 +118,7 @@ class LooksHowItWasRead(Faithful):
 class LooksElsewhere(Faithful):
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:
         batch = super().collate(rows, rng)
-        return replace(batch, inputs=batch.inputs.want(batch.targets["positions"]))
+        return replace(batch, inputs=batch.inputs.want(batch.targets["hidden"]))
 
     def losses(self, hidden: Tensor, batch: Batch) -> Tensor:
         return super().losses(hidden, batch) + 0 * hidden.sum()

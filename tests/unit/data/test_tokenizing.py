@@ -156,7 +156,7 @@ def test_a_words_label_stands_at_its_first_token(make):
     words = ["Red", "green", ",", "bluered", "é", "red green", "blue"]
     row = tokenize(tagged(words), tokenizer, 64).rows[0]
     assert row["label"] == list(range(7))
-    bounds = [*row["positions"], len(row["input_ids"]) - 1]
+    bounds = [*row["word_starts"], len(row["input_ids"]) - 1]
     for word, start, end in zip(words, bounds, bounds[1:], strict=False):
         alone = tokenizer(word, add_special_tokens=False)["input_ids"]
         assert spelt(tokenizer, row["input_ids"][start:end]) == spelt(tokenizer, alone)
@@ -170,14 +170,14 @@ def spelt(tokenizer, ids):
 def test_words_beyond_a_cut_are_left_out_with_their_labels_and_counted(tokenizer):
     tokenized = tokenize(tagged(["one", "two", "three", "four"], ["five"]), tokenizer, 4)
     assert tokenized.rows["label"][:] == [[0, 1], [0]]
-    assert tokenized.rows["positions"][:] == [[1, 2], [1]]
+    assert tokenized.rows["word_starts"][:] == [[1, 2], [1]]
     assert (tokenized.truncated, tokenized.lost_words) == (1, 2)
 
 
 def test_a_word_that_no_token_stands_for_is_left_out_with_its_label(tokenizer):
     tokenized = tokenize(tagged(["one", "\u200b", "two"]), tokenizer, 8)
     assert tokenized.rows[0]["label"] == [0, 2]
-    assert tokenized.rows[0]["positions"] == [1, 2]
+    assert tokenized.rows[0]["word_starts"] == [1, 2]
     assert tokenized.rows[0]["kept"] == [0, 2]
     assert (tokenized.truncated, tokenized.lost_words) == (0, 1)
 
@@ -241,9 +241,9 @@ def test_every_word_keeps_its_label_or_is_counted_as_lost(tokenizer, rows):
     assert tokenized.lost_words == sum(map(len, rows)) - sum(map(len, tokenized.rows["label"]))
     for row, words in zip(tokenized.rows, rows, strict=True):
         assert row["label"] == sorted(set(row["label"]) & set(range(len(words))))
-        assert row["positions"] == sorted(set(row["positions"]))
-        assert len(row["positions"]) == len(row["label"])
-        assert all(0 < place < len(row["input_ids"]) - 1 for place in row["positions"])
+        assert row["word_starts"] == sorted(set(row["word_starts"]))
+        assert len(row["word_starts"]) == len(row["label"])
+        assert all(0 < place < len(row["input_ids"]) - 1 for place in row["word_starts"])
 
 
 @given(texts=st.lists(WORDS, min_size=1, max_size=9))

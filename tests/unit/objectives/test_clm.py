@@ -47,7 +47,7 @@ def test_each_token_predicts_the_next_of_its_own_sequence(given: TinyContext):
     batch = collate(make(given), [{"input_ids": ids} for ids in ([5, 6, 7], [8], [9, 10])])
     assert batch.inputs.causal
     assert batch.items == 3
-    assert batch.targets["positions"].tolist() == [0, 1, 4]
+    assert batch.targets["indices"].tolist() == [0, 1, 4]
     assert batch.targets["tokens"].tolist() == [6, 7, 10]
 
 
@@ -74,7 +74,7 @@ def test_accuracy_counts_the_tokens_that_are_likeliest(given: TinyContext):
     objective, body = make(given), given.body.eval()
     batch = collate(objective)
     hidden = body(batch.inputs)
-    likeliest = objective.head(hidden[None])[0].argmax(1)[batch.targets["positions"]]
+    likeliest = objective.head(hidden[None])[0].argmax(1)[batch.targets["indices"]]
     right = replace(batch, targets={**batch.targets, "tokens": likeliest})
     assert objective.loss(hidden, right).metrics["accuracy"] == batch.items
 

@@ -56,10 +56,10 @@ def cut(batch: Any, index: int, start: int, length: int) -> Any:
 
     inputs = Packed(batch.inputs.input_ids[start : start + length], (length,))
     targets = dict(batch.targets)
-    if "positions" in targets:
-        inside = (targets["positions"] >= start) & (targets["positions"] < start + length)
+    if "indices" in targets:
+        inside = (targets["indices"] >= start) & (targets["indices"] < start + length)
         targets = {
-            "positions": targets["positions"][inside] - start, "tokens": targets["tokens"][inside],
+            "indices": targets["indices"][inside] - start, "tokens": targets["tokens"][inside],
         }  # fmt: skip
         return Batch(inputs, int(inside.sum()), targets)
     return Batch(inputs, 1, {"labels": targets["labels"][index : index + 1]})
@@ -92,15 +92,15 @@ def test_mlm_masks_as_bert_does(given: TinyContext):
     objective = make(MLM, given)
     rows = [{"input_ids": [0, *[7] * 500, 2]} for _ in range(200)]
     batch = objective.collate(rows, rng())
-    assert batch.items == len(batch.targets["positions"])
+    assert batch.items == len(batch.targets["indices"])
     assert batch.items / 100_000 == pytest.approx(0.15, abs=0.005)
     assert (batch.targets["tokens"] == 7).all()
-    seen = batch.inputs.input_ids[batch.targets["positions"]]
+    seen = batch.inputs.input_ids[batch.targets["indices"]]
     masked = (seen == given.tokenizer.mask_token_id).float().mean()
     assert masked == pytest.approx(0.8 + 0.1 / len(given.tokenizer), abs=0.015)
     assert (seen == 7).float().mean() == pytest.approx(0.1 + 0.1 / len(given.tokenizer), abs=0.01)
     untouched = torch.ones(len(batch.inputs.input_ids), dtype=torch.bool)
-    untouched[batch.targets["positions"]] = False
+    untouched[batch.targets["indices"]] = False
     original = torch.tensor([token for row in rows for token in row["input_ids"]])
     assert torch.equal(batch.inputs.input_ids[untouched], original[untouched])
 
@@ -118,7 +118,7 @@ def test_mlm_scores_masked_tokens_as_the_whole_model_does(given: TinyContext):
     whole.tie_weights()
     batch = objective.collate(ROWS, rng())
     labels = torch.full_like(batch.inputs.input_ids, -100)
-    labels[batch.targets["positions"]] = batch.targets["tokens"]
+    labels[batch.targets["indices"]] = batch.targets["tokens"]
     expected = whole(
         input_ids=batch.inputs.pad(batch.inputs.input_ids, 1),
         attention_mask=batch.inputs.mask.long(),

@@ -40,8 +40,8 @@ class Says(nn.Module):
         super().__init__()
         self.logits = nn.Parameter(nn.functional.one_hot(tokens, vocabulary) * 1000.0)
 
-    def forward(self, packed: Packed, positions: Tensor) -> Tensor:
-        return self.logits[positions]
+    def forward(self, packed: Packed, masked: Tensor) -> Tensor:
+        return self.logits[masked]
 
 
 @pytest.fixture
@@ -70,8 +70,8 @@ def test_the_generators_loss_is_that_of_the_familys_masked_lm(electra: TinyConte
     objective = make(electra, mask_prob=0.5)
     batch = collate(objective)
     labels = torch.full_like(batch.inputs.input_ids, -100)
-    positions = batch.targets["positions"]
-    labels[positions] = batch.targets["original"][positions]
+    masked = batch.targets["masked"]
+    labels[masked] = batch.targets["original"][masked]
     found = objective.prepare(batch).targets["generator_loss"]
     with whole(objective.generator.body, objective.generator.head) as model:
         model.set_attn_implementation("eager")
@@ -80,7 +80,7 @@ def test_the_generators_loss_is_that_of_the_familys_masked_lm(electra: TinyConte
             attention_mask=batch.inputs.mask.long(),
             labels=batch.inputs.pad(labels, -100),
         ).loss
-    assert_close(found / len(positions), expected)
+    assert_close(found / len(masked), expected)
 
 
 def test_the_loss_is_the_weighted_mean_of_both(given: TinyContext):
@@ -97,13 +97,13 @@ def test_a_share_of_the_ordinary_tokens_is_masked_and_no_other_token_changes(giv
     objective = make(given)
     rows = [{"input_ids": [0, *[7] * 500, 2]} for _ in range(200)]
     batch = objective.collate(rows, torch.Generator().manual_seed(0))
-    positions, original = batch.targets["positions"], batch.targets["original"]
+    masked, original = batch.targets["masked"], batch.targets["original"]
     assert batch.items == len(original) == 200 * 502
-    assert len(positions) / 100_000 == pytest.approx(0.15, abs=0.005)
-    assert (original[positions] == 7).all()
-    assert (batch.inputs.input_ids[positions] == given.tokenizer.mask_token_id).all()
+    assert len(masked) / 100_000 == pytest.approx(0.15, abs=0.005)
+    assert (original[masked] == 7).all()
+    assert (batch.inputs.input_ids[masked] == given.tokenizer.mask_token_id).all()
     untouched = torch.ones(batch.items, dtype=torch.bool)
-    untouched[positions] = False
+    untouched[masked] = False
     assert torch.equal(batch.inputs.input_ids[untouched], original[untouched])
 
 
@@ -120,9 +120,9 @@ def test_special_tokens_are_never_replaced(given: TinyContext, sampling: str):
 def test_a_sample_that_is_the_original_token_counts_as_original(given: TinyContext, sampling: str):
     objective = make(given, mask_prob=1.0, sampling=sampling)
     batch = collate(objective)
-    original, positions = batch.targets["original"], batch.targets["positions"]
+    original, masked = batch.targets["original"], batch.targets["masked"]
     said = original.clone()
-    wrong = positions[::2]
+    wrong = masked[::2]
     said[wrong] = original[wrong] + 1
     objective.generator = Says(said, len(given.tokenizer))
     batch = objective.prepare(batch)
@@ -243,14 +243,14 @@ def test_splitting_a_batch_splits_its_sum(given: TinyContext, monkeypatch: pytes
 
 def cut(batch: Batch, start: int, length: int) -> Batch:
     """One sequence of a batch, as a batch."""
-    positions = batch.targets["positions"] - start
-    inside = (positions >= 0) & (positions < length)
+    masked = batch.targets["masked"] - start
+    inside = (masked >= 0) & (masked < length)
     original = batch.targets["original"][start : start + length]
     return replace(
         batch,
         inputs=Packed(batch.inputs.input_ids[start : start + length], (length,)),
         items=length,
-        targets={"positions": positions[inside], "original": original},
+        targets={"masked": masked[inside], "original": original},
     )
 
 

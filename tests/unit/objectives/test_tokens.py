@@ -19,7 +19,7 @@ from tartan_objectives.tokens import Tokens, TokensOptions, bio
 CPU = Runtime(torch.device("cpu"), "fp32")
 TAGS = ("B-PER", "I-PER", "O")
 ROWS: Sequence[Row] = [
-    {"input_ids": [0, *range(5, 5 + length), 2], "positions": list(range(1, 1 + length, step)),
+    {"input_ids": [0, *range(5, 5 + length), 2], "word_starts": list(range(1, 1 + length, step)),
      "label": [n % 3 for n in range(0, length, step)]}
     for length, step in ((3, 1), (9, 2), (1, 1), (6, 3), (7, 1))
 ]  # fmt: skip
@@ -48,7 +48,7 @@ def collate(objective: Tokens, rows: Sequence[Row] = ROWS) -> Batch:
 def test_items_are_the_words_and_their_first_tokens_are_read(objective: Tokens):
     batch = collate(objective, ROWS[:2])
     assert batch.items == 3 + 5
-    assert batch.targets["positions"].tolist() == [1, 2, 3, 6, 8, 10, 12, 14]
+    assert batch.targets["word_starts"].tolist() == [1, 2, 3, 6, 8, 10, 12, 14]
     assert batch.targets["labels"].tolist() == [0, 1, 2, 0, 2, 1, 0, 2]
 
 
@@ -62,7 +62,7 @@ def test_the_loss_is_that_of_the_whole_model(objective: Tokens, given: TaggedCon
     )
     batch = collate(objective)
     labels = torch.full_like(batch.inputs.input_ids, -100)
-    labels[batch.targets["positions"]] = batch.targets["labels"]
+    labels[batch.targets["word_starts"]] = batch.targets["labels"]
     expected = whole(
         input_ids=batch.inputs.pad(batch.inputs.input_ids, 1),
         attention_mask=batch.inputs.mask.long(),
@@ -89,7 +89,7 @@ def test_every_parameter_gets_a_gradient(objective: Tokens, given: TaggedContext
 
 
 def test_a_batch_without_a_word_has_no_loss(objective: Tokens, given: TaggedContext):
-    batch = collate(objective, [{"input_ids": [0, 2], "positions": [], "label": []}])
+    batch = collate(objective, [{"input_ids": [0, 2], "word_starts": [], "label": []}])
     loss = objective.loss(given.body(batch.inputs), batch).total
     loss.backward()
     assert (batch.items, loss.item()) == (0, 0.0)
@@ -169,7 +169,7 @@ def test_the_dev_gradient_is_of_words(objective: Tokens, given: TaggedContext):
 
 
 def test_a_dev_gradient_over_rows_without_words_is_zero(objective: Tokens, given: TaggedContext):
-    bare = [{"input_ids": [0, 5, 2], "positions": [], "label": []}] * 2
+    bare = [{"input_ids": [0, 5, 2], "word_starts": [], "label": []}] * 2
     model = JointModel(given.body, "task", {"task": objective})
     loss = DevGradient(model, bare, ProbeOptions(), CPU, seed=0).term(step=0).pieces[0]()
     loss.backward()
@@ -184,5 +184,5 @@ def test_a_word_is_read_wherever_its_row_stands(objective: Tokens, given: Tagged
     whole = objective.predict(body(together.inputs), together)
     parts = [objective.predict(body(batch.inputs), batch) for batch in alone]
     assert_close(whole, torch.cat(parts))
-    moved = replace(together, targets={**together.targets, "positions": torch.zeros(21).long()})
+    moved = replace(together, targets={**together.targets, "word_starts": torch.zeros(21).long()})
     assert not torch.equal(objective.predict(body(moved.inputs), moved), whole)

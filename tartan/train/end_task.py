@@ -1,0 +1,59 @@
+"""The end task as auxiliary objectives use it: its head predicts, and is trained with theirs."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from tartan.batch import Batch, LabelKind, Row
+from tartan.errors import ConfigError
+from tartan.objective import PrimaryObjective
+
+PLACEHOLDERS: Mapping[LabelKind, int | float] = {LabelKind.CLASS: 0, LabelKind.NUMBER: 0.0}
+"""A valid label of each kind, for rows whose label is not read."""
+
+
+class LentEndTask:
+    """The `tartan.EndTask` of one objective.
+
+    It is not an `nn.Module`: the borrower does not own, save or move the end task's parameters.
+    """
+
+    def __init__(self, end_task: PrimaryObjective, borrower: str) -> None:
+        """`borrower` is the name of the objective that uses the end task."""
+        self._end_task, self._borrower = end_task, borrower
+
+    @property
+    def reads(self) -> LabelKind:
+        """The type of the end task's labels."""
+        return self._end_task.reads
+
+    def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:
+        """Return the end task's batch of labelled rows."""
+        return self._end_task.collate(rows, rng)
+
+    def unlabelled(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:
+        """Return a batch of rows without labels. ConfigError if the end task labels words."""
+        if self.reads not in PLACEHOLDERS:
+            raise ConfigError(
+                f"objectives.{self._borrower}: the end task labels words, and unlabelled text does "
+                "not mark words: use labelled rows"
+            )
+        label = PLACEHOLDERS[self.reads]
+        return self._end_task.collate([{**row, "label": label} for row in rows], rng)
+
+    def prepare(self, batch: Batch) -> Batch:
+        """Return the batch as the end task prepares it."""
+        return self._end_task.prepare(batch)
+
+    def predict(self, hidden: Tensor, batch: Batch) -> Tensor:
+        """Return the head's outputs [items, ...]."""
+        return self._end_task.predict(hidden, batch)
+
+    def criterion(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Return the end task's loss of outputs, summed over the items: [] float."""
+        return self._end_task.criterion(outputs, batch)
+
+    def parameters(self) -> Iterable[nn.Parameter]:
+        """Return the end task's own parameters."""
+        return self._end_task.parameters()
