@@ -1,0 +1,141 @@
+"""What README.md and docs/ show works: programs run, commands and options are accepted."""
+
+import doctest
+import importlib
+import pkgutil
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_module
+from omegaconf import OmegaConf
+
+import tartan
+import tartan.testing
+import tartan_objectives
+import tartan_weightings
+from tartan.config.overrides import accept
+from tartan.config.store import register
+from tartan.plugins import discover
+from tartan.study import options
+from tartan.study.launch import check_launcher
+from tartan.study.plan import Typed, arms, read_options
+from tools import prose
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TEXTS = {str(page.relative_to(ROOT)): page.read_text(encoding="utf-8") for page in PAGES}
+PROGRAMS = {
+    name: "\n".join(blocks)
+    for name, text in TEXTS.items()
+    if (blocks := re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+}
+[DIFF] = re.findall(r"```diff\n(.*?)```", TEXTS["README.md"], re.DOTALL)
+OPTIONS = re.findall(r"^\| (`.*?) \|", TEXTS["docs/options.md"], re.MULTILINE)
+OF_STUDIES = [row for row in OPTIONS if "study." in row or "hydra/" in row]
+ADDRESSES = re.findall(r"^::: (\S+)", "\n".join(TEXTS.values()), re.MULTILINE)
+PACKAGES = (tartan, tartan_objectives, tartan_weightings)
+MODULES = [
+    module.name
+    for package in PACKAGES
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    if module.name != "tartan.__main__"
+]
+
+
+def typed(command: str) -> list[str]:
+    """Return the arguments of each `python -m tartan COMMAND` that a page shows."""
+    shown = rf"python -m tartan {command} ((?:[^`\n]*\\\n)*[^`\n]*)"
+    found = [line for text in TEXTS.values() for line in re.findall(shown, text)]
+    return list(dict.fromkeys(line.replace("\\\n", " ").split("  #")[0] for line in found))
+
+
+RUNS = [words for words in typed("run") if not re.search(r"mine\b|length|--help|<", words)]
+STUDIES = [*typed("study"), *(shown for row in OF_STUDIES for shown in re.findall("`(.*?)`", row))]
+
+
+@pytest.fixture(autouse=True)
+def plugins() -> None:
+    register(discover())
+    options.register()
+
+
+def test_there_is_something_to_test():
+    assert len(RUNS) >= 2
+    assert len(PROGRAMS) >= 2
+    assert len(STUDIES) >= 6
+    assert len(OPTIONS) >= 30
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_programs_of_a_page_run(name: str):
+    exec(compile(PROGRAMS[name], name, "exec"), {"__name__": "page"})
+
+
+@pytest.mark.parametrize(("sign", "other"), [("-", "+"), ("+", "-")], ids=["before", "after"])
+def test_the_loop_runs_before_and_after_the_change(sign: str, other: str):
+    lines = [line for line in DIFF.splitlines() if not line.startswith(other)]
+    scope: dict[str, object] = {}
+    exec(compile("\n".join(line[1:] for line in lines), f"README.md {sign}", "exec"), scope)
+    assert ("signals" in scope) == (sign == "+")
+
+
+@pytest.mark.parametrize("words", RUNS)
+def test_a_command_is_accepted(words: str):
+    accept([word for word in shlex.split(words) if not word.startswith("-")])
+
+
+@pytest.mark.parametrize("words", STUDIES)
+def test_a_study_is_accepted(words: str):
+    given = Typed.split(w for w in shlex.split(words) if not w.startswith("submitit"))
+    assert arms(read_options(given), given)
+    check_launcher(given)
+
+
+def overrides() -> tuple[list[str], list[str]]:
+    """Return what the table shows: choices of groups, and values of options."""
+    rows = (row for row in OPTIONS if row not in OF_STUDIES)
+    shown = [
+        word for row in rows for code in re.findall("`(.*?)`", row) for word in shlex.split(code)
+    ]
+    groups = ("objectives=", "weighting=", "primary=", "schedule=", "data=", "model=")
+    chosen = [word for word in shown if word.startswith(groups)]
+    return chosen, [word for word in shown if word not in chosen]
+
+
+@pytest.mark.parametrize("choice", overrides()[0])
+def test_a_choice_of_the_table_is_a_choice(choice: str):
+    accept([choice])
+
+
+def test_the_options_of_the_table_are_options():
+    accept(["objectives=[mlm]", "weighting=meta", *overrides()[1]])
+
+
+def test_the_defaults_that_the_table_shows_are_the_defaults():
+    with initialize_config_module("tartan.configs", version_base="1.3"):
+        config = compose("config", ["objectives=[mlm]", "weighting=meta"])
+    for name in ("device", "precision", "resume", "report_examples"):
+        assert f"`{name}={OmegaConf.select(config, name)}`" in OPTIONS
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_examples_of_docstrings_run(module: str):
+    assert doctest.testmod(importlib.import_module(module)).failed == 0
+
+
+@pytest.mark.parametrize("module", [tartan, tartan.testing], ids=lambda module: module.__name__)
+def test_the_reference_has_every_public_name(module):
+    shown = [address.rpartition(".") for address in ADDRESSES]
+    shown = [name for package, _, name in shown if package == module.__name__]
+    assert sorted(shown) == sorted(module.__all__)
+
+
+def test_the_text_is_plain_english():
+    assert [str(finding) for file in prose.files([]) for finding in prose.check(file)] == []
+
+
+def test_the_readme_is_short():
+    assert len(TEXTS["README.md"].splitlines()) <= 120
+    assert len(TEXTS["docs/performance.md"].splitlines()) <= 100
