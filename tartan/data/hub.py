@@ -1,22 +1,21 @@
-"""A task from the Hugging Face hub, or from a directory that the datasets library reads."""
+"""A task from the Hugging Face hub, or from a directory of data files."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
-from pathlib import Path
-from textwrap import shorten
-from typing import Any
+from itertools import chain, islice
+from typing import NamedTuple
 
 import datasets
-from datasets import ClassLabel, Dataset, DatasetDict, List
 
 from tartan.batch import LabelKind
-from tartan.data.arrow import batches_of
+from tartan.data.hub_files import load_splits
+from tartan.data.hub_rows import Selected, read_examples
 from tartan.data.lines import expand, read_passages
-from tartan.data.rows import PAIR, ROLES, Example, check_row
+from tartan.data.rows import PAIR, ROLES
+from tartan.data.tables import Row, Table, declared_names
 from tartan.data.task import SPLITS, Task, build_task
-from tartan.errors import ConfigError, DataError, suggest
+from tartan.errors import ConfigError, suggest
 from tartan.quiet import quiet
 
 
@@ -64,6 +63,14 @@ class HubOptions:
     domain: str | None = None
 
 
+class Span(NamedTuple):
+    """Rows of a table from `start` up to `stop`; None for its end."""
+
+    table: Table
+    start: int
+    stop: int | None
+
+
 def load_hub(
     options: HubOptions, labels: LabelKind = LabelKind.CLASS, splits: Sequence[str] = SPLITS
 ) -> Task:
@@ -81,50 +88,30 @@ def load_hub(
         found = load_splits(options.name, options.config_name)
         wanted = {split: getattr(options.splits, split) for split in splits}
         parts = {s: select(found, spec, f"data.splits.{s}") for s, spec in wanted.items()}
-        columns = {s: find_columns(part, options, labels) for s, part in parts.items()}
+        columns = {
+            split: find_columns(part[0].table, options, labels) for split, part in parts.items()
+        }
+        names = declared_names(
+            parts["train"][0].table.features, columns["train"][ROLES[labels][-1]]
+        )
         examples = {
-            split: read_examples(part, columns[split], f"{options.name} {wanted[split]}", labels)
+            split: read_examples(
+                selected(part, columns[split], f"{options.name} {wanted[split]}", split == "train"),
+                labels,
+            )
             for split, part in parts.items()
         }
         return build_task(
             options.name.rstrip("/").rpartition("/")[2],
             examples,
             domain=read_passages(expand(options.domain)) if options.domain else None,
-            order=declared_names(parts["train"], columns["train"][ROLES[labels][-1]]),
+            order=names,
             kind=labels,
         )
 
 
-def load_splits(name: str, config_name: str | None) -> Mapping[str, Dataset]:
-    """Every split of a dataset, by name. DataError if it cannot be loaded."""
-    path = expand(name)
-    if not is_directory(path) and name.startswith(("/", ".", "~")):
-        raise DataError(f"{name}: no such directory: set data.name to a directory or a hub id")
-    try:
-        if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
-            loaded = datasets.load_from_disk(str(path))
-        else:
-            loaded = datasets.load_dataset(str(path) if is_directory(path) else name, config_name)
-    except Exception as error:
-        # The library lets anything through: the network's errors, and those of every file format.
-        reason = shorten(str(error), 300) or type(error).__name__
-        raise DataError(
-            f"data.name={name} cannot be loaded ({reason}): check the id or directory, and "
-            "data.config_name"
-        ) from error
-    return loaded if isinstance(loaded, DatasetDict) else {"train": loaded}
-
-
-def is_directory(path: Path) -> bool:
-    """Whether a path is a directory; not if it is none that a system could have."""
-    try:
-        return path.is_dir()
-    except OSError:
-        return False
-
-
-def select(found: Mapping[str, Dataset], spec: str, option: str) -> Dataset:
-    """The rows that a split's name or slice stands for, `train[:90%]+extra` included.
+def select(found: Mapping[str, Table], spec: str, option: str) -> Sequence[Span]:
+    """Return the rows that a split's name or slice stands for, `train[:90%]+extra` included.
 
     Args:
         found: the dataset's splits.
@@ -134,84 +121,68 @@ def select(found: Mapping[str, Dataset], spec: str, option: str) -> Dataset:
     Raises:
         ConfigError: the dataset has no such split, or the slice cannot be read.
     """
-    for name in re.findall(r"(?:^|\+)\s*([^\[+\s]*)", spec):
+    names = re.findall(r"(?:^|\+)\s*([^\[+\s]*)", spec)
+    for name in names:
         if name not in found:
             raise ConfigError(f"{option}={spec}: no split '{name}': {suggest(name, found)}")
+    if spec in found:
+        return [Span(found[spec], 0, None)]
     try:
         spans = datasets.ReadInstruction.from_spec(spec).to_absolute(
-            {name: len(rows) for name, rows in found.items()}
+            {name: found[name].size() for name in names}
         )
     except (ValueError, AssertionError) as error:
         raise ConfigError(
-            f"{option}={spec} is no split or slice ({error}): write it like train[:90%]"
+            f"{option}={spec} is not a split or slice ({error}): write it like train[:90%]"
         ) from None
-    rows = [found[span.splitname].select(range(span.from_, span.to)) for span in spans]
-    return datasets.concatenate_datasets(rows)
+    return [Span(found[span.splitname], span.from_, span.to) for span in spans]
 
 
-def find_columns(rows: Dataset, options: HubOptions, labels: LabelKind) -> dict[str, str]:
-    """The column of each role that rows with labels of a kind have. ConfigError if one is missing.
+def find_columns(table: Table, options: HubOptions, labels: LabelKind) -> dict[str, str]:
+    """Return the column of each role in rows with labels of a kind. ConfigError if one is missing.
 
     Returns:
         Names of columns by role; the label's, or the tags', is `ROLES[labels][-1]`.
     """
     roles = ROLES[labels]
-    if "text" in roles and (
-        options.pair_column in rows.column_names or options.pair_column != PAIR
-    ):
+    if "text" in roles and (options.pair_column in table.columns or options.pair_column != PAIR):
         roles = ("pair", *roles)
     columns = {role: getattr(options, f"{role}_column") for role in roles}
     for role, column in columns.items():
-        if column not in rows.column_names:
+        if column not in table.columns:
+            separated = _separated(table, column)
             raise ConfigError(
                 f"data.{role}_column={column}: no such column in {options.name}: "
-                f"{suggest(column, rows.column_names)}"
+                f"{separated or suggest(column, table.columns)}"
             )
     return columns
 
 
-def declared_names(rows: Dataset, column: str) -> Sequence[str] | None:
-    """The class or tag names that a column declares, in the order of their ids, if it does."""
-    feature = rows.features[column]
-    feature = feature.feature if isinstance(feature, List) else feature
-    return list(feature.names) if isinstance(feature, ClassLabel) else None
+def selected(part: Sequence[Span], columns: Mapping[str, str], place: str, train: bool) -> Selected:
+    """Return the rows of spans, to be read.
+
+    Args:
+        part: the spans, of one kind of table.
+        columns: by role.
+        place: the dataset and split, for error lines.
+        train: True for the training rows.
+    """
+    table = part[0].table
+
+    def rows() -> Iterator[Row]:
+        wanted = list(dict.fromkeys(columns.values()))
+        return chain.from_iterable(
+            islice(span.table.rows(wanted), span.start, span.stop) for span in part
+        )
+
+    return Selected(rows, columns, place, table.features, table.typed, train)
 
 
-def read_examples(
-    rows: Dataset, columns: Mapping[str, str], place: str, labels: LabelKind
-) -> Iterator[Example]:
-    """Checked rows; ids become names. DataError at the first row that cannot be used."""
-    target = ROLES[labels][-1]
-    names = declared_names(rows, columns[target])
-    read = (
-        zip(*(batch[column] for column in columns.values()), strict=True)
-        for batch in batches_of(rows.select_columns(list(set(columns.values()))))
-    )
-    for number, row in enumerate(chain.from_iterable(read)):
-        here = f"{place} row {number}"
-        values: dict[str, Any] = dict(zip(columns, row, strict=True))
-        if names is not None:
-            values[target] = named(values[target], names, here)
-        elif values[target] is None:
-            raise _unlabelled(None, here)
-        yield check_row(values, labels, here)
-
-
-def named(ids: int | list[int] | None, names: Sequence[str], place: str) -> str | list[str]:
-    """The names of ids. DataError if the row is unlabelled: -1, or no id at all."""
-    if isinstance(ids, list):
-        return [_name(each, names, place) for each in ids]
-    return _name(ids, names, place)
-
-
-def _name(label: int | None, names: Sequence[str], place: str) -> str:
-    """The name of an id. DataError if there is none."""
-    if label is None or label < 0:
-        raise _unlabelled(label, place)
-    return names[label]
-
-
-def _unlabelled(label: int | None, place: str) -> DataError:
-    return DataError(
-        f"{place}: the row is unlabelled (label {label}): choose splits with labels in data.splits"
-    )
+def _separated(table: Table, column: str) -> str:
+    """Return advice where a CSV file's header is separated by something else than expected."""
+    if table.typed or len(table.columns) != 1:
+        return ""
+    for separator, name in ((";", "semicolons"), ("\t", "tabs"), (",", "commas"), ("|", "bars")):
+        if column in table.columns[0].split(separator):
+            return f"its cells are separated by {name}: use commas, or tabs in a .tsv file"
+    return ""

@@ -1,16 +1,15 @@
 """A task from a directory of JSON lines: train.jsonl, dev.jsonl and test.jsonl."""
 
-import json
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tartan.batch import LabelKind
+from tartan.data.json_file import parse
 from tartan.data.lines import expand, read_lines, read_passages
-from tartan.data.rows import PAIR, ROLES, Example, check_row, kind
+from tartan.data.rows import PAIR, ROLES, Example, check_row
 from tartan.data.task import SPLITS, Task, build_task
 from tartan.errors import ConfigError, DataError, suggest
 
@@ -95,37 +94,6 @@ def read_examples(path: Path, options: JsonlOptions, labels: LabelKind) -> Itera
             roles = (*roles, "pair")
         values = {role: _field(row, role, options, place) for role in roles}
         yield check_row(values, labels, place)
-
-
-def parse(line: str, place: str) -> dict[str, Any]:
-    """One line's JSON object. DataError if the line is anything else."""
-    try:
-        row = json.loads(line, object_pairs_hook=Fields)
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"{place}: not JSON at column {error.colno} ({error.msg}): "
-            "write one JSON object on each line"
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{place}: JSON that cannot be read ({error}): simplify the row") from None
-    if not isinstance(row, Fields):
-        raise DataError(f"{place}: the line is {kind(row)}: write one JSON object on each line")
-    if row.twice is not None:
-        raise DataError(f"{place}: the row has the field '{row.twice}' twice: leave one")
-    return row
-
-
-class Fields(dict[str, Any]):
-    """A JSON object.
-
-    Attributes:
-        twice: a name that occurs more than once in it, if there is one.
-    """
-
-    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
-        super().__init__(pairs)
-        counts = Counter(name for name, _ in pairs) if len(self) < len(pairs) else {}
-        self.twice = next((name for name, count in counts.items() if count > 1), None)
 
 
 def _field(row: dict[str, Any], role: str, options: JsonlOptions, place: str) -> object:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from tartan.batch import LabelKind
+from tartan.data.cells import is_number, reads_as_missing
 from tartan.data.rows import Class, Example, Label, kind
 from tartan.errors import DataError, shown, suggest
 
@@ -26,14 +27,26 @@ def label_names(
     """
     if labels is LabelKind.NUMBER:
         return (SCORE,)
-    # Sorted before they are named: integers keep the order of numbers.
-    names = [label_name(label) for label in sorted(found)]
+    # Sorted before they are named: integers keep the order of numbers, as strings or not.
+    names = [label_name(label) for label in in_order(found)]
     noun = "class" if labels is LabelKind.CLASS else "tag"
     if len(names) < 2:
         raise DataError(
             f"{name}: train has the one {noun} '{shown(names[0])}': give it at least two"
         )
     return tuple(names) if order is None else tuple(sorted(names, key=order.index))
+
+
+def in_order(found: Iterable[Class]) -> list[Class]:
+    """Return classes of one type in a fixed order: that of numbers if all of them are integers.
+
+    >>> in_order(["10", "9", "007"]), in_order(["10", "9", "x"])
+    (['007', '9', '10'], ['10', '9', 'x'])
+    """
+    listed = sorted(found)
+    if all(isinstance(label, str) and is_number(label) and label.isdigit() for label in listed):
+        listed.sort(key=int)
+    return listed
 
 
 def classes(example: Example) -> tuple[Class, ...]:
@@ -80,6 +93,7 @@ def check_known(example: Example, names: Collection[str], what: str = "label") -
         if label not in names:
             hint, listed = suggest(label, names), suggest("", names).removeprefix("choose from: ")
             full = hint if listed in hint else f"{hint} (train has {listed})"
+            missing = " and reads as missing" if reads_as_missing(label) else ""
             raise DataError(
-                f"{example.place}: {what} '{shown(label)}' does not occur in train: {full}"
+                f"{example.place}: {what} '{shown(label)}' does not occur in train{missing}: {full}"
             )

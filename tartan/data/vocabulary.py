@@ -1,6 +1,6 @@
 """A tokenizer from a corpus: WordPiece (Wu et al., arXiv 1609.08144), as BERT uses it."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from tokenizers import (
     Tokenizer,
@@ -13,6 +13,7 @@ from tokenizers import (
 )
 from transformers import PreTrainedTokenizerFast
 
+from tartan.data.words import Split, count_words, repeated
 from tartan.errors import ConfigError, DataError
 
 PAD, UNK, CLS, SEP, MASK = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -23,12 +24,15 @@ CONTINUING = "##"
 
 
 def train_tokenizer(
-    texts: Collection[str], vocab_size: int, lowercase: bool = True
+    texts: Iterable[str], vocab_size: int, lowercase: bool = True
 ) -> PreTrainedTokenizerFast:
     """Train a tokenizer. The same texts always give the same tokenizer, ids included.
 
+    Words of more than 100 characters are left out: WordPiece reads them as unknown. Of more than
+    131,072 different words, the most frequent ones are trained on (`words.WordCounts`).
+
     Args:
-        texts: what to train on; gone through twice, one text at a time.
+        texts: what to train on; gone through once, one text at a time.
         vocab_size: tokens at most, special tokens included. There are fewer when every word of
             the texts is a token already.
         lowercase: ignore case, and accents with it.
@@ -37,8 +41,9 @@ def train_tokenizer(
         DataError: the texts hold no word.
         ConfigError: the vocabulary is too small for the characters of the texts.
     """
-    tokenizer = _untrained({}, lowercase)
-    alphabet = _alphabet(tokenizer, texts)
+    words = count_words(texts, _splitter(lowercase))
+    # A character stands in the vocabulary bare as well, wherever it occurs: the trainer adds it.
+    alphabet = sorted(words.first) + sorted(CONTINUING + character for character in words.later)
     if not alphabet:
         raise DataError("the tokenizer's training texts hold no word: give it other texts")
     if vocab_size < len(SPECIAL) + len(alphabet):
@@ -55,8 +60,10 @@ def train_tokenizer(
         continuing_subword_prefix=CONTINUING,
         show_progress=False,
     )
-    tokenizer.train_from_iterator(iter(texts), trainer)
-    trained = _untrained(tokenizer.get_vocab(), lowercase)
+    learner = Tokenizer(models.WordPiece(unk_token=UNK, continuing_subword_prefix=CONTINUING))
+    learner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    learner.train_from_iterator(repeated(words.counts), trainer)
+    trained = _untrained(learner.get_vocab(), lowercase)
     trained.post_processor = processors.TemplateProcessing(
         single=f"{CLS} $A {SEP}",
         pair=f"{CLS} $A {SEP} $B:1 {SEP}:1",
@@ -75,7 +82,7 @@ def train_tokenizer(
 
 
 def _untrained(vocabulary: dict[str, int], lowercase: bool) -> Tokenizer:
-    """A WordPiece tokenizer over a vocabulary, without a post-processor."""
+    """Return a WordPiece tokenizer over a vocabulary, without a post-processor."""
     model = models.WordPiece(vocabulary, unk_token=UNK, continuing_subword_prefix=CONTINUING)
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
@@ -84,14 +91,12 @@ def _untrained(vocabulary: dict[str, int], lowercase: bool) -> Tokenizer:
     return tokenizer
 
 
-def _alphabet(tokenizer: Tokenizer, texts: Iterable[str]) -> list[str]:
-    """The one-character pieces that the words of the texts are made of, sorted."""
-    # A character stands in the vocabulary bare as well, wherever it occurs: the trainer adds it.
-    bare: set[str] = set()
-    continuing: set[str] = set()
-    for text in texts:
+def _splitter(lowercase: bool) -> Split:
+    """Return what splits a text into normalised words."""
+    tokenizer = _untrained({}, lowercase)
+
+    def split(text: str) -> list[str]:
         normal = tokenizer.normalizer.normalize_str(text)
-        for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal):
-            bare.update(word)
-            continuing.update(word[1:])
-    return sorted(bare) + sorted(CONTINUING + character for character in continuing)
+        return [word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal)]
+
+    return split

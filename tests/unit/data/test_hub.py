@@ -117,6 +117,13 @@ def test_a_directory_that_is_not_there_is_not_looked_for_on_the_hub():
 
 def test_a_dataset_that_cannot_be_loaded_says_why(tmp_path):
     (tmp_path / "train.json").write_text('{"text": ')
+    assert error(DataError, tmp_path) == (
+        f"{tmp_path}/train.json:1: not JSON at column 9 (Expecting value): write one JSON object "
+        "on each line"
+    )
+
+
+def test_a_directory_without_data_says_why(tmp_path):
     message = error(DataError, tmp_path)
     assert message.startswith(f"data.name={tmp_path} cannot be loaded (")
     assert message.endswith("): check the id or directory, and data.config_name")
@@ -134,7 +141,7 @@ def test_an_unknown_split_is_answered_with_those_that_are_there(saved):
 @pytest.mark.parametrize("spec", ["train[8]", "train[:200%]", "train[a:]", "train[3:2:1]"])
 def test_a_slice_that_cannot_be_read_is_refused(ten, spec):
     message = error(ConfigError, ten, splits=HubSplits(dev=spec))
-    assert message.startswith(f"data.splits.dev={spec} is no split or slice (")
+    assert message.startswith(f"data.splits.dev={spec} is not a split or slice (")
     assert message.endswith("): write it like train[:90%]")
 
 
@@ -157,11 +164,13 @@ def replaced(dictionary, split, rows, features=None):
 BAD_ROWS = [
     (
         {"text": "a", "label": -1},
-        "the row is unlabelled (label -1): choose splits with labels in data.splits",
+        "the row is unlabelled (label -1): fill it, remove the row, or choose splits with labels "
+        "in data.splits",
     ),
     (
         {"text": "a", "label": None},
-        "the row is unlabelled (label None): choose splits with labels in data.splits",
+        "the row is unlabelled (label None; it reads as missing): fill it, remove the row, or "
+        "choose splits with labels in data.splits",
     ),
     ({"text": None, "label": 0}, "text is null: make it a string"),
     ({"text": " ", "label": 0}, "text is empty: fill it or remove the row"),
@@ -222,8 +231,8 @@ def test_tag_ids_become_names_in_their_declared_order(tmp_path):
 def test_an_unlabelled_word_is_refused(tmp_path):
     save(tagged([(2, 1), (0, 0)], dev_ids=(0, -1)), tmp_path / "ner")
     assert error(DataError, tmp_path / "ner", labels=LabelKind.TAGS, tags_column="ner_tags") == (
-        f"{tmp_path}/ner validation row 0: the row is unlabelled (label -1): choose splits with "
-        "labels in data.splits"
+        f"{tmp_path}/ner validation row 0: the row is unlabelled (label -1): fill it, remove the "
+        "row, or choose splits with labels in data.splits"
     )
 
 
@@ -248,7 +257,7 @@ def test_a_row_without_its_number_is_refused(tmp_path, dictionary):
     floats = dictionary.cast_column("label", datasets.Value("float32"))
     save(replaced(floats, "test", [{"text": "a", "label": None}]), tmp_path / "pets")
     assert error(DataError, tmp_path / "pets", labels=LabelKind.NUMBER).startswith(
-        f"{tmp_path}/pets test row 0: the row is unlabelled (label None)"
+        f"{tmp_path}/pets test row 0: the row is unlabelled (label None; it reads as missing)"
     )
 
 

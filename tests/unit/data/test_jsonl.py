@@ -123,10 +123,10 @@ BAD_LINES = {
     b'{"text": "a", "label": 1.0}': ("label is a float: make it a string, an integer or a boolean"),
     b'{"text": "a", "label": ""}': "label is empty: fill it or remove the row",
     b'{"text": "a", "label": "animal"}\0': (
-        "the line holds a NUL byte: save the file as UTF-8 text"
+        "the line holds a NUL byte, it is not UTF-8 text: save the file as UTF-8 text"
     ),
     b'{"text": "caf\xe9", "label": "animal"}': (
-        "byte 14 of the line is not UTF-8: save the file as UTF-8 text"
+        "byte 14 of the line (0xe9, 'é' in Windows-1252) is not UTF-8: save the file as UTF-8 text"
     ),
     b'{"text": "a", "label": "animla"}': (
         "label 'animla' does not occur in train: did you mean 'animal'? (train has animal, plant)"
@@ -158,7 +158,8 @@ def test_an_empty_file_is_an_error(jsonl, name, content):
 def test_a_bad_line_of_a_text_file_is_named(jsonl):
     directory = jsonl(domain=b"fine\n\xff\xfe\n")
     assert error(directory) == (
-        f"{directory}/domain.txt:2: byte 1 of the line is not UTF-8: save the file as UTF-8 text"
+        f"{directory}/domain.txt:2: byte 1 of the line (0xff, 'ÿ' in Windows-1252) is not UTF-8: "
+        "save the file as UTF-8 text"
     )
 
 

@@ -81,9 +81,12 @@ def test_lines_that_end_in_carriage_returns_alone_are_refused(file):
 
 def test_another_encoding_is_named_at_its_first_line(file):
     file.write_text("one\ntwo\n", encoding="utf-16")
-    assert error(file).startswith(":1: the line holds a NUL byte: save the file as UTF-8 text")
+    assert error(file) == ":1: the file is UTF-16, not UTF-8: save the file as UTF-8 text"
     file.write_bytes("one\ncafé\n".encode("latin-1"))
-    assert error(file) == ":2: byte 4 of the line is not UTF-8: save the file as UTF-8 text"
+    assert error(file) == (
+        ":2: byte 4 of the line (0xe9, 'é' in Windows-1252) is not UTF-8: save the file as UTF-8 "
+        "text"
+    )
 
 
 def test_a_line_of_megabytes_is_read(file):
@@ -107,7 +110,7 @@ def test_a_line_without_an_end_is_refused_before_it_is_read(file):
         (lambda path: path.symlink_to(path), ": cannot be read (Too many levels of symbolic links)"
          ": check the file"),
         (lambda path: path.symlink_to("nowhere"), ": no such file: check the path"),
-        (os.mkfifo, ": it is no file: put a file in its place"),
+        (os.mkfifo, ": not a regular file: put a file in its place"),
     ],
     ids=["nothing", "directory", "loop", "dangling link", "pipe"],
 )  # fmt: skip

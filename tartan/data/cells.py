@@ -1,0 +1,92 @@
+"""Labels in cells of CSV: strings, of which some are numbers and some mean "missing"."""
+
+import math
+import re
+
+from tartan.errors import DataError, shown
+
+MISSING_WORDS = frozenset(
+    {
+        "#n/a", "#n/a n/a", "#na", "-1.#ind", "-1.#qnan", "-nan", "1.#ind", "1.#qnan", "<na>",
+        "n/a", "na", "nan", "none", "null",
+    }
+)  # fmt: skip
+"""What programs write where a value is missing, in lower case. They are class names as well."""
+
+
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
+
+REMEDY = "the cell reads as missing: fill it or remove the row"
+
+
+def is_number(text: str) -> bool:
+    """Return whether a text is a number in ASCII digits, with a point.
+
+    >>> is_number("-1.5e3"), is_number("007"), is_number("1,5"), is_number("nan")
+    (True, True, False, False)
+    """
+    return NUMBER.fullmatch(text) is not None
+
+
+def reads_as_missing(text: str) -> bool:
+    """Return whether a text is what programs write where a value is missing.
+
+    >>> reads_as_missing(" NaN "), reads_as_missing(""), reads_as_missing("Nation")
+    (True, True, False)
+    """
+    return not text.strip() or text.strip().lower() in MISSING_WORDS
+
+
+def to_number(cell: str, place: str) -> float:
+    """Return the number that a cell holds.
+
+    Raises:
+        DataError: it is missing, or not a finite number in digits, with a point.
+
+    >>> to_number("-1.5e3", "x.csv:2")
+    -1500.0
+    """
+    text = cell.strip()
+    check_cell(text, place)
+    if text.lower() in MISSING_WORDS:
+        raise DataError(f"{place}: label is '{text}': {REMEDY}")
+    number = float(text) if is_number(text) else math.nan
+    if not math.isfinite(number):
+        raise DataError(
+            f"{place}: label is '{shown(text)}': make it a finite number, written like -1234.5"
+        )
+    return number
+
+
+def check_cell(cell: str, place: str) -> None:
+    """DataError if a label's cell is empty."""
+    if not cell.strip():
+        raise DataError(f"{place}: label is empty: {REMEDY}")
+
+
+class MissingAmongNumbers:
+    """Finds a word such as "NA" among class ids, where it means that a label is missing.
+
+    Where classes have other names, "NA" is one of them: North America, say.
+    """
+
+    def __init__(self) -> None:
+        self._first: tuple[str, str] | None = None
+        self._numbers: bool | None = None
+
+    def see(self, label: str, place: str) -> None:
+        """Take note of one row's label."""
+        if label.strip().lower() in MISSING_WORDS:
+            self._first = self._first or (label, place)
+        else:
+            self._numbers = self._numbers is not False and is_number(label.strip())
+
+    def check(self) -> None:
+        """DataError if every label but such words was a number; to be called after the last row."""
+        if self._first and self._numbers:
+            label, place = self._first
+            raise DataError(
+                f"{place}: label is '{label}' and the others are numbers: {REMEDY}, or give the "
+                "class another name"
+            )

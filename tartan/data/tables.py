@@ -1,0 +1,184 @@
+"""Tables: rows of a split that can be read again and again, in whatever format they are stored."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import pyarrow
+from datasets import ClassLabel, Dataset, Features, List
+from pyarrow import parquet
+
+from tartan.data.arrow import ROWS, batches_of
+from tartan.data.csv_file import Dialect, csv_columns, read_csv
+from tartan.data.json_file import read_json
+from tartan.errors import DataError
+
+
+class Row(NamedTuple):
+    """One row.
+
+    Attributes:
+        values: by column.
+        line: `file:line`, or the file where it has no lines; empty where there is no file.
+    """
+
+    values: Mapping[str, object]
+    line: str
+
+
+class Table(Protocol):
+    """The rows of one split."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """The names of the columns; of JSON, those of the first row."""
+
+    @property
+    def features(self) -> Features | None:
+        """The types that are declared of the columns, if any are."""
+
+    @property
+    def typed(self) -> bool:
+        """False where every value is a string as it was written: CSV."""
+
+    def size(self) -> int:
+        """Return the number of rows."""
+
+    def rows(self, columns: Sequence[str], /) -> Iterator[Row]:
+        """Yield the rows, with at least those of the columns that they have."""
+
+
+@dataclass(frozen=True)
+class DatasetTable:
+    """Rows of a dataset in Arrow files."""
+
+    dataset: Dataset
+    typed: bool = True
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """The names of the columns."""
+        names: Sequence[str] = self.dataset.column_names
+        return names
+
+    @property
+    def features(self) -> Features | None:
+        """The columns' types."""
+        return self.dataset.features
+
+    def size(self) -> int:
+        """Return the number of rows."""
+        return len(self.dataset)
+
+    def rows(self, columns: Sequence[str]) -> Iterator[Row]:
+        """Yield the rows. DataError where a string is not UTF-8."""
+        for batch in batches_of(self.dataset.select_columns(list(columns))):
+            yield from (Row(values, "") for values in by_row(batch))
+
+
+class ParquetTable:
+    """Rows of Parquet files."""
+
+    typed = True
+
+    def __init__(self, files: Sequence[Path], declared: Features | None) -> None:
+        """Open the files. DataError where one cannot be read."""
+        self._files = files
+        schema = open_parquet(files[0]).schema_arrow
+        self.columns: Sequence[str] = schema.names
+        self.features = declared or Features.from_arrow_schema(schema)
+
+    def size(self) -> int:
+        """Return the number of rows."""
+        return sum(int(open_parquet(file).metadata.num_rows) for file in self._files)
+
+    def rows(self, columns: Sequence[str]) -> Iterator[Row]:
+        """Yield the rows. DataError where a file cannot be read, or a string is not UTF-8."""
+        for path in self._files:
+            file = open_parquet(path)
+            names = [column for column in columns if column in file.schema_arrow.names]
+            try:
+                for batch in file.iter_batches(ROWS, columns=names):
+                    yield from (Row(values, path.name) for values in by_row(batch.to_pydict()))
+            except (OSError, UnicodeDecodeError, pyarrow.ArrowException) as error:
+                raise unreadable(path, error) from None
+
+
+def open_parquet(path: Path) -> parquet.ParquetFile:
+    """Open a Parquet file. DataError where it is not one."""
+    try:
+        return parquet.ParquetFile(path, memory_map=True)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise unreadable(path, error) from None
+
+
+def unreadable(path: Path, error: Exception) -> DataError:
+    """Return the error for a Parquet file that is damaged, or not one."""
+    what = "a string is not UTF-8" if isinstance(error, UnicodeDecodeError) else None
+    reason = what or getattr(error, "strerror", None) or str(error).partition("\n")[0]
+    return DataError(
+        f"{path}: cannot be read as a Parquet file ({reason}): write it again, or put a file of "
+        "the format that its name says"
+    )
+
+
+def by_row(batch: Mapping[str, Sequence[object]]) -> Iterator[Mapping[str, object]]:
+    """Yield the rows of a batch of columns."""
+    return (dict(zip(batch, row, strict=True)) for row in zip(*batch.values(), strict=True))
+
+
+class TextTable:
+    """Rows of CSV or JSON files."""
+
+    def __init__(
+        self,
+        files: Sequence[Path],
+        read: Callable[[Path], Iterator[Row]],
+        columns: Callable[[Path], Sequence[str]],
+        declared: Features | None,
+        typed: bool,
+    ) -> None:
+        """Look at the first row. DataError where it cannot be read."""
+        self._files, self._read = files, read
+        self.columns, self.features, self.typed = columns(files[0]), declared, typed
+
+    def size(self) -> int:
+        """Return the number of rows. DataError where one cannot be read."""
+        return sum(1 for _ in self.rows(()))
+
+    def rows(self, _columns: Sequence[str], /) -> Iterator[Row]:
+        """Yield the rows. DataError at the first that cannot be read."""
+        return chain.from_iterable(map(self._read, self._files))
+
+
+def csv_table(files: Sequence[Path], dialect: Dialect, declared: Features | None) -> TextTable:
+    """Return the rows of CSV files. DataError where the first file's header cannot be read."""
+
+    def read(path: Path) -> Iterator[Row]:
+        return (Row(cells, f"{path.name}:{line}") for line, cells in read_csv(path, dialect))
+
+    return TextTable(files, read, lambda path: csv_columns(path, dialect), declared, False)
+
+
+def json_table(files: Sequence[Path], declared: Features | None) -> TextTable:
+    """Return the rows of JSON files. DataError where the first row cannot be read."""
+
+    def read(path: Path) -> Iterator[Row]:
+        return (
+            Row(values, f"{path.name}:{place.rpartition(':')[2]}")
+            for place, values in read_json(path)
+        )
+
+    def columns(path: Path) -> Sequence[str]:
+        return [name for row in islice(read(path), 1) for name in row.values]
+
+    return TextTable(files, read, columns, declared, True)
+
+
+def declared_names(features: Features | None, column: str) -> Sequence[str] | None:
+    """Return the class or tag names that a column declares, in the order of their ids, if any."""
+    feature = (features or {}).get(column)
+    feature = feature.feature if isinstance(feature, List) else feature
+    return list(feature.names) if isinstance(feature, ClassLabel) else None
