@@ -1,4 +1,4 @@
-"""Errors a person can mend: one line that says what is wrong, where, and what to do."""
+"""Errors that a user can fix: one line that says what is wrong, where, and what to do."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -11,10 +11,10 @@ LONGEST = 60
 
 
 class TartanError(Exception):
-    """What the command line answers with one line and exit status 2, never a traceback."""
+    """An error that the command line reports in one line, with exit status 2 and no traceback."""
 
     def __init__(self, message: str) -> None:
-        """Keep the message one line, whatever of a file, or of its name, it repeats."""
+        """Keep the message on one line, whatever it quotes of a file or its name."""
         super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
 
 
@@ -39,7 +39,7 @@ class DataError(TartanError):
 
 
 class MissingCorpusError(DataError):
-    """A corpus that an objective reads, and the task does not have."""
+    """A corpus that an objective reads and the task lacks."""
 
 
 class ModelError(TartanError):
@@ -71,29 +71,29 @@ class BusyError(TartanError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal that ends a run, and what is left of it: not an error, so none catches it as such.
+    """A signal that ends a run: not an `Exception`, so that no handler of errors catches it.
 
     Attributes:
         number: the signal's.
     """
 
-    def __init__(self, number: int, saved: str = "what was saved before stays") -> None:
+    def __init__(self, number: int, saved: str = "what was saved before is kept") -> None:
         super().__init__(f"stopped by {Signals(number).name}; {saved}")
         self.number = number
 
     @property
     def status(self) -> int:
-        """The exit status that shells give a process ended by this signal."""
+        """Return the exit status that shells give a process ended by this signal."""
         return 128 + self.number
 
 
-def told(error: BaseException) -> str:
-    """What a person is told of an error: itself and its notes, in one line."""
+def message_of(error: BaseException) -> str:
+    """Return an error's message and notes, in one line."""
     return "; ".join([str(error), *getattr(error, "__notes__", ())])
 
 
 def suggest(word: str, choices: Iterable[str]) -> str:
-    """The end of an error line: the nearest valid name, or all of them when none is near.
+    """Return the end of an error line: the nearest valid name, or all where none is near.
 
     >>> suggest("mln", ["mlm", "classification"])
     "did you mean 'mlm'?"
@@ -109,7 +109,7 @@ def suggest(word: str, choices: Iterable[str]) -> str:
 
 
 def shown(value: str) -> str:
-    """What a file holds, in an error line: not more of it than helps to find it.
+    """Return a value for an error line, cut to a length that helps to find it.
 
     >>> shown("word " * 99)
     'word word word word word word word word word word word word ...'

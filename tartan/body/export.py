@@ -25,7 +25,7 @@ def export(
         body: the run's body.
         head: a head on it, from the same `ModelSource`.
         tokenizer: the body's tokenizer.
-        directory: where to; its parents are made.
+        directory: where to, in a directory that exists.
 
     Raises:
         StorageError: the directory cannot be written.

@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 
 from tartan.config.overrides import accept
 from tartan.config.store import register
-from tartan.errors import ConfigError, Interrupted, TartanError, told
+from tartan.errors import ConfigError, Interrupted, TartanError, message_of
 from tartan.plugins import discover
 from tartan.report.record import CONFIG
 from tartan.run.hydra_files import hydra_files
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
         except TartanError as error:
             if os.environ.get("HYDRA_FULL_ERROR") and error.__cause__:
                 print_exception(error.__cause__)
-            print(f"tartan: {told(error)}", file=sys.stderr)
+            print(f"tartan: {message_of(error)}", file=sys.stderr)
             sys.exit(2)
         except Interrupted as stopped:
             print(f"tartan: {stopped_line(stopped, directory, flags)}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What a run shows while it goes: a progress bar on a terminal, plain lines elsewhere."""
+"""A run's console: a progress bar on a terminal, plain lines elsewhere."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,16 +14,17 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from tartan.report.record import METRICS, REPORT, SUMMARY, MetricsFile, Record
+from tartan.report.record import METRICS, REPORT, SUMMARY, MetricsFile, MetricsLine
 from tartan.report.tracker import RunTracker
+from tartan.sizes import amount, counted
 from tartan.weighting import Cost
 
 
 class RunConsole:
-    """Shows a run's progress, and hands its records on to metrics.jsonl and a tracker.
+    """Shows a run's progress, and passes its metrics to metrics.jsonl and a tracker.
 
     Attributes:
-        tracker: where records also go, if anywhere.
+        tracker: where metrics also go, if anywhere.
     """
 
     def __init__(self, metrics: MetricsFile, console: Console | None = None) -> None:
@@ -33,8 +34,8 @@ class RunConsole:
         self._bar: Progress | None = None
         self._task = TaskID(0)
 
-    def begin(self, records: Sequence[Record]) -> None:
-        """Have metrics.jsonl hold these records, and no more yet."""
+    def begin(self, records: Sequence[MetricsLine]) -> None:
+        """Have metrics.jsonl hold these lines, and no others yet."""
         self._metrics.begin(records)
 
     def stage(
@@ -44,9 +45,10 @@ class RunConsole:
         self._hide()
         self.notice(
             f"stage {name}: {', '.join(objectives)}; {steps} steps"
-            f"{f', {taken} taken' if taken else ''}; each at most {plural(cost.backwards, 'pass')} "
-            f"backward and {plural(cost.copies, 'copy')} of the body's gradient, "
-            f"{cost.memory / 1e6:.0f} MB with parameters and moments, without activations"
+            f"{f', {taken} taken' if taken else ''}; each at most "
+            f"{counted(cost.backwards, 'backward pass', 'backward passes')} and "
+            f"{counted(cost.copies, 'copy', 'copies')} of the body's gradient; "
+            f"{amount(cost.memory)} with parameters and moments, without activations"
         )
         if self._console.is_terminal:
             self._bar = Progress(
@@ -66,8 +68,8 @@ class RunConsole:
         if self._bar:
             self._bar.advance(self._task)
 
-    def record(self, record: Record) -> None:
-        """Write a record, and show it where it says how dev does."""
+    def record(self, record: MetricsLine) -> None:
+        """Write a line of metrics, and show it if it has dev metrics."""
         self._metrics.write(record)
         if self.tracker:
             self.tracker.log(record)
@@ -83,49 +85,41 @@ class RunConsole:
         self._console.print(text, markup=False)
 
     def close(self) -> None:
-        """Take the bar away, and close metrics.jsonl and the tracker."""
+        """Remove the bar, and close metrics.jsonl and the tracker."""
         self._hide()
         self._metrics.close()
         if self.tracker:
             self.tracker.close()
 
     def _hide(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar:
             self._bar.stop()
             self._bar = None
 
 
 def outcome(summary: Mapping[str, Any], directory: Path) -> str:
-    """What a run came to, in three lines."""
+    """Return a run's results in three lines."""
     scores = [
         f"{split} {name} {value:.4f}"
         for split in ("dev", "test")
         for name, value in summary[split].items()
     ]
     files = (REPORT, SUMMARY, METRICS)
-    left = [*(name for name in files if (directory / name).exists()), "checkpoints/", "model/"]
+    written = [*(name for name in files if (directory / name).exists()), "checkpoints/", "model/"]
     weights = [f"{name} {value:.3f}" for name, value in summary["weights"].items()]
     return (
-        f"best model of step {summary['best_step']}: {', '.join(scores)}\n"
+        f"best model at step {summary['best_step']}: {', '.join(scores)}\n"
         f"weights: {', '.join(weights)}\n"
-        f"in {directory}: {', '.join(left)}"
+        f"in {directory}: {', '.join(written)}"
     )
 
 
 def short(record: Mapping[str, float | int | str], kinds: tuple[str, ...]) -> str:
-    """The figures of some kinds in a line: `macro_f1 0.71, loss/mlm 3.2`."""
+    """Return the values of some kinds of metrics in a line: `macro_f1 0.71, loss/mlm 3.2`."""
     shown = []
     for kind in kinds:
         for key, value in record.items():
             if key.startswith(kind) and isinstance(value, float):
                 shown.append(f"{key.split('/', 1)[1]} {value:.3f}")
     return ", ".join(shown)
-
-
-def plural(count: int, word: str) -> str:
-    """A count and its noun: `1 pass`, `3 passes`, `2 copies`."""
-    if count == 1:
-        return f"1 {word}"
-    ending = f"{word[:-1]}ies" if word.endswith("y") else f"{word}es"
-    return f"{count} {ending}"

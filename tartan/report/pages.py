@@ -1,7 +1,5 @@
-"""Templates to pages: HTML and Markdown in which every text of others is escaped."""
+"""Templates to pages: HTML and Markdown in which every text from data is escaped."""
 
-import csv
-import io
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,11 +12,12 @@ from markupsafe import Markup
 
 from tartan.errors import TartanError
 from tartan.files import write_text
-from tartan.report.text import code, cut, markdown, visible
+from tartan.report.text import cell, code, cut, markdown, visible
+from tartan.sizes import amount
 
 
 def write_page(path: Path, template: str, context: Mapping[str, Any]) -> None:
-    """Write a page whole.
+    """Write a page atomically.
 
     Args:
         path: where.
@@ -31,7 +30,7 @@ def write_page(path: Path, template: str, context: Mapping[str, Any]) -> None:
 
 @cache
 def environment(html: bool) -> Environment:
-    """Where templates come from, and what escapes the texts in them."""
+    """Return the templates' environment, which escapes the texts in them."""
     made = Environment(
         loader=PackageLoader("tartan.report"),
         autoescape=html,
@@ -41,16 +40,16 @@ def environment(html: bool) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {f.__name__: f for f in (cut, duration, figure, size, thousands)}
+    made.filters |= {f.__name__: f for f in (amount, cut, duration, figure, thousands)}
     made.filters["code"] = lambda text: Markup(code(text))  # Markdown's: it needs no more escaping
     return made
 
 
 @contextmanager
 def spared(page: str) -> Iterator[None]:
-    """Say in a line that a page was not made, where making it fails: what it shows is kept.
+    """Through a block, report a failure to make a page in one line: a run or study has its results.
 
-    What a person can mend, a full disk say, is raised as ever.
+    Errors that a user can fix, such as a full disk, are raised.
     """
     try:
         yield
@@ -59,29 +58,28 @@ def spared(page: str) -> Iterator[None]:
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         print(
-            f"tartan: {page} was not made ({reason}): all else is kept; give the same command to "
-            "try again",
+            f"tartan: {page} was not written ({reason}). All other files are complete; give the "
+            "same command to try again",
             file=sys.stderr,
         )
 
 
 def write_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    """Write a table as CSV (RFC 4180), whole; its columns are those of all rows, as they come."""
+    """Write a table as CSV (RFC 4180), atomically.
+
+    Args:
+        path: where.
+        records: its rows; the columns are those of all rows, in the order in which they appear.
+            Texts that a spreadsheet would take for a formula are escaped (`cell`).
+    """
     columns = list(dict.fromkeys(column for record in records for column in record))
-    file = io.StringIO()
-    writer = csv.DictWriter(file, columns)
-    writer.writeheader()
-    writer.writerows(records)
-    write_text(path, visible_lines(file.getvalue()))
-
-
-def visible_lines(text: str) -> str:
-    """A text whose control characters are replaced, line ends excepted."""
-    return "\r\n".join(map(visible, text.split("\r\n")))
+    rows: list[list[Any]] = [list(columns)]
+    rows += [[record.get(column) for column in columns] for record in records]
+    write_text(path, "".join(",".join(map(cell, row)) + "\r\n" for row in rows))
 
 
 def figure(value: float | None, digits: int = 4, sign: str = "") -> str:
-    """A figure with some digits behind the point; a dash for what is not known.
+    """Return a number with some digits behind the point; a dash for None.
 
     >>> figure(0.98765), figure(0.5, 2, "+"), figure(None)
     ('0.9877', '+0.50', '-')
@@ -90,7 +88,7 @@ def figure(value: float | None, digits: int = 4, sign: str = "") -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person reads them.
+    """Return seconds as hours, minutes and seconds.
 
     >>> duration(42.31), duration(3725)
     ('42.3 s', '1 h 2 min 5 s')
@@ -102,17 +100,8 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min {rest} s" if hours else f"{minutes} min {rest} s"
 
 
-def size(count: float) -> str:
-    """Bytes as a person reads them.
-
-    >>> size(834_000_000)
-    '834 MB'
-    """
-    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
-
-
 def thousands(count: int) -> str:
-    """A count, its thousands apart.
+    """Return a count with its thousands apart.
 
     >>> thousands(12345)
     '12\u202f345'
@@ -121,10 +110,10 @@ def thousands(count: int) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """What an expression of an HTML template gives, before it is escaped."""
+    """Return the value of an expression of an HTML template, before it is escaped."""
     return value if isinstance(value, Markup) else visible(value)
 
 
 def _plain(value: Any) -> Any:
-    """What an expression of a Markdown template gives, escaped."""
+    """Return the value of an expression of a Markdown template, escaped."""
     return value if isinstance(value, Markup) else markdown(value)

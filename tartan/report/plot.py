@@ -17,7 +17,7 @@ import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from tartan.files import writing
+from tartan.files import write_bytes, write_text, writing
 from tartan.report.text import visible
 
 if TYPE_CHECKING:
@@ -86,8 +86,10 @@ def save(plots: Sequence[Plot], directory: Path) -> None:
         for plot in plots:
             place = directory / plot.name
             svg = plot.svg.replace("<svg ", '<svg style="background: white" ', 1)
-            place.with_suffix(".svg").write_text(svg, encoding="utf-8")
-            plot.drawn.savefig(place.with_suffix(".png"), dpi=150, facecolor="white")
+            write_text(place.with_suffix(".svg"), svg)
+            image = io.BytesIO()
+            plot.drawn.savefig(image, format="png", dpi=150, facecolor="white")
+            write_bytes(place.with_suffix(".png"), image.getvalue())
 
 
 def inline(svg: str, name: str, label: str) -> str:

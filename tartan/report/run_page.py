@@ -1,17 +1,24 @@
 """A run's page, and the same as Markdown, tables and plots: all made from the files it left."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tartan.errors import CheckpointError
 from tartan.report.curves import Curve, collect, starts
 from tartan.report.figures import lines, matrix, scatter
 from tartan.report.mistakes import Confusion, confusion, shown, worst
-from tartan.report.pages import duration, size, write_csv, write_page
+from tartan.report.pages import duration, write_csv, write_page
 from tartan.report.plot import Plot, save
-from tartan.report.record import CONFIG, METRICS, PREDICTIONS, REPORT, SUMMARY, read_json
+from tartan.report.record import (
+    CONFIG,
+    METRICS,
+    PREDICTIONS,
+    REPORT,
+    SUMMARY,
+    read_json,
+    read_lines,
+)
+from tartan.sizes import amount
 
 SHOWN = 24
 """Labels of a matrix at most; of more, the most frequent confusions alone are shown."""
@@ -88,16 +95,6 @@ def write_tables(
         write_csv(directory / "confusion.csv", shown)
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a file of JSON objects; none where there is no file."""
-    if not path.exists():
-        return []
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}): choose another run_dir") from error
-
-
 def curve_plots(records: Sequence[Mapping[str, Any]]) -> list[Plot]:
     """Dev metrics, losses, weights of several and alignment over steps, where there are any."""
     several = [line for line in records if sum(key.startswith(WEIGHT) for key in line) > 1]
@@ -146,7 +143,7 @@ def facts(summary: Mapping[str, Any], directory: Path) -> dict[str, str]:
         "Seed": str(summary["seed"]),
         "Steps": f"{summary['steps']}, the best model is of step {summary['best_step']}",
         "Time": f"{duration(summary['seconds'])}, {summary['seconds_per_step']:.3f} s a step",
-        "Peak memory": size(summary["peak_memory_bytes"]),
+        "Peak memory": amount(summary["peak_memory_bytes"]),
         "Device": f"{summary['device']}, {summary['precision']}",
         "Versions": ", ".join(f"{name} {found}" for name, found in summary["versions"].items()),
         "Directory": str(directory),

@@ -15,7 +15,7 @@ from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker, get_availa
 from accelerate.utils import LoggerType
 
 from tartan.errors import ConfigError, suggest
-from tartan.report.record import Record, read_json, write_json
+from tartan.report.record import MetricsLine, read_json, write_json
 
 TRACKED = "checkpoints/tracker.json"
 """Which tracker a run is in, and what the tracker calls it."""
@@ -58,7 +58,7 @@ class RunTracker:
         self._tracker: GeneralTracker | None = tracker
         self._tell = tell
 
-    def log(self, record: Record) -> None:
+    def log(self, record: MetricsLine) -> None:
         """Tell of a line of metrics.jsonl. A tracker that fails is named and told no more."""
         values = {key: value for key, value in record.items() if "/" in key}
         self._try(lambda tracker: tracker.log(values, step=int(record["step"])))
@@ -82,7 +82,7 @@ class RunTracker:
 def start_tracker(
     name: str,
     directory: Path,
-    records: Sequence[Record],
+    records: Sequence[MetricsLine],
     config: Mapping[str, Any],
     tell: Callable[[str], None],
 ) -> RunTracker:

@@ -8,13 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
-from yaml import YAMLError
 
 from tartan.config.parse import resolved
 from tartan.config.schema import Config
 from tartan.errors import CheckpointError, ConfigError
-from tartan.report.record import CHANGES, CONFIG, ORIGIN, SUMMARY, read_json, write_json
+from tartan.report.record import (
+    CHANGES,
+    CONFIG,
+    ORIGIN,
+    SUMMARY,
+    read_config,
+    read_json,
+    reading,
+    write_json,
+)
 from tartan.run.build import Experiment
 
 PLACE = ("run_dir", "resume", "resume_changed", "cache", "tracker", "report", "report_examples")
@@ -59,11 +66,12 @@ def changed_keys(config: Config, values: Mapping[str, Any], directory: Path) -> 
 
 def differing_keys(values: Mapping[str, Any], directory: Path) -> list[str]:
     """The keys in which a directory's run was configured otherwise. CheckpointError: unreadable."""
+    path = directory / CONFIG
     try:
-        before = resolved(DictConfig(OmegaConf.load(directory / CONFIG)))
-    except (OSError, ValueError, YAMLError) as error:
+        before = resolved(read_config(path))
+    except ConfigError as error:
         raise CheckpointError(
-            f"{directory / CONFIG} cannot be read: choose another run_dir"
+            f"{path}: {error}. Set it as it was when the run began, or choose another run_dir"
         ) from error
     return sorted(set(_differing(before, dict(values))) - set(PLACE))
 
@@ -117,8 +125,10 @@ def compare(now: Origin, config: Config, directory: Path) -> tuple[list[str], li
     content = read_json(directory / ORIGIN)
     if content is None:
         return [], []
-    before = Origin(**content)
-    data = sorted(_differing(before.data, now.data))
+    with reading(directory / ORIGIN):
+        before = Origin(**content)
+        data = sorted(_differing(dict(before.data), now.data))
+        moved = sorted(_differing(dict(before.environment), now.environment))
     if data and not config.resume_changed:
         raise CheckpointError(
             f"the data of {directory} changed since the run began ({', '.join(data)}): put it "
@@ -134,7 +144,6 @@ def compare(now: Origin, config: Config, directory: Path) -> tuple[list[str], li
             "not the same run: go on where it began, choose another run_dir, or say "
             "resume_changed=true to go on here"
         )
-    moved = sorted(_differing(before.environment, now.environment))
     lines = [
         f"{name} was {before.environment.get(name)} when the run began and is "
         f"{now.environment.get(name)}: the last bits may differ from an undisturbed run's"
@@ -153,7 +162,9 @@ def note_changes(keys: list[str], step: int, directory: Path) -> None:
 
 def changes_of(directory: Path) -> list[dict[str, Any]]:
     """What was changed in a run while it went on: `step` and `changed`, the keys."""
-    return list((read_json(directory / CHANGES) or {}).get("changes", []))
+    with reading(directory / CHANGES):
+        changes = (read_json(directory / CHANGES) or {}).get("changes", [])
+        return [{"step": int(one["step"]), "changed": list(one["changed"])} for one in changes]
 
 
 def _pairs(values: Mapping[str, str]) -> str:

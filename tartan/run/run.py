@@ -21,6 +21,7 @@ from tartan.report.record import (
     SUMMARY,
     MetricsFile,
     read_json,
+    reading,
     write_config,
     write_json,
     write_lines,
@@ -70,10 +71,15 @@ def run(
     config = parse(composed)
     check_tracker(config.tracker)
     directory = run_directory(config, directory)
-    with Interrupts() as interrupts, blamed(plugins), locked(directory):
+    with Interrupts() as interrupts, blamed(plugins), locked(directory) as unlocked:
+        for line in unlocked:
+            print(line)
         changed = changed_keys(config, resolved(composed), directory)
         summary = read_json(directory / SUMMARY)
-        if summary is None:
+        if summary is not None:
+            with reading(directory / SUMMARY):
+                outcome(summary, directory)
+        else:
             experiment = build(config, plugins)
             files = {"config.yaml": composed, **hydra}
             progress = _train(config, experiment, changed, files, directory, interrupts)

@@ -23,11 +23,13 @@ from omegaconf import DictConfig, OmegaConf
 from tartan.config.parse import parse
 from tartan.config.schema import Config
 from tartan.config.store import register
-from tartan.errors import Interrupted, MissingCorpusError, TartanError, told
+from tartan.errors import Interrupted, MissingCorpusError, TartanError, message_of
+from tartan.files import open_own, writing
 from tartan.plugins import discover
 from tartan.run.blame import blamed
 from tartan.run.build import Experiment, build
 from tartan.run.run import run
+from tartan.streams import lossy
 from tartan.study.results import Stage
 from tartan.weighting import Needs
 
@@ -107,27 +109,37 @@ def answer(
     """
     os.setpgrp()  # Ctrl-C is for the study, which passes it on
     die_with_parent()
-    if log is not None:
-        _print_to(log)
-    register(discover())
-    status = 0
+    with lossy():
+        status = _answer(work, arguments, log, answers)
+    sys.exit(status)
+
+
+def _answer(
+    work: Callable[..., Any],
+    arguments: Sequence[Any],
+    log: str | None,
+    answers: "connection.Connection[tuple[str, Any], None]",
+) -> int:
+    """Do the work of `answer`; return the exit status."""
     try:
+        if log is not None:
+            _print_to(log)
+        register(discover())
         answers.send(("done", work(*arguments)))
     except TartanError as error:
         if log is not None:
-            print(f"tartan: {told(error)}", file=sys.stderr)
-        answers.send(("failed", told(error)))
-        status = 2
+            print(f"tartan: {message_of(error)}", file=sys.stderr)
+        answers.send(("failed", message_of(error)))
+        return 2
     except Interrupted as stopped:
         print(f"tartan: {stopped}", file=sys.stderr)
-        status = stopped.status
+        return stopped.status
     except Exception as error:
         traceback.print_exc()
         reason = " ".join(str(error).split())
         answers.send(("failed", f"{type(error).__name__}: {reason}"))
-        status = 1
-    sys.stdout.flush()
-    sys.exit(status)
+        return 1
+    return 0
 
 
 @cache
@@ -187,7 +199,8 @@ def _print_to(log: str) -> None:
     """Add all that is printed from here on to a file."""
     sys.stdout.flush()
     sys.stderr.flush()
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    with writing(Path(log)):
+        file = open_own(Path(log))
     os.dup2(file, 1)
     os.dup2(file, 2)
     os.close(file)

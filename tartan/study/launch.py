@@ -20,6 +20,7 @@ from tartan.config.parse import one_line
 from tartan.errors import ConfigError, TartanError, suggest
 from tartan.report.record import SUMMARY, read_json
 from tartan.run.hydra_files import hydra_files
+from tartan.streams import lossy
 from tartan.study import child
 from tartan.study.plan import Job, Typed, composing, quoted
 from tartan.study.process import WorkError, apart
@@ -109,6 +110,10 @@ class _Task:
 
     def __call__(self, composed: DictConfig) -> str | None:
         """Run one job; why it failed, if it did."""
+        with lossy():  # a launcher's worker has standard streams of its own
+            return self._run(composed)
+
+    def _run(self, composed: DictConfig) -> str | None:
         if socket.gethostname() == self.host and os.getppid() == self.pid != os.getpid():
             child.die_with_parent(self.pid)
         settings = HydraConfig.get()

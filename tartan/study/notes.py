@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tartan.sizes import counted
 from tartan.study.child import Trial
 from tartan.study.results import Pair, RunResult, SplitUse
 from tartan.study.statistics import seeds_needed
@@ -85,11 +86,6 @@ def _few(pairs: Sequence[Pair], level: float) -> list[str]:
         f"{max(pair.least for pair in hopeless):.4g}; for one below {level:g}, "
         f"{seeds_needed(level, len(pairs))} seeds are needed."
     ]
-
-
-def counted(count: int, word: str) -> str:
-    """A count and its noun: `1 seed`, `2 seeds`."""
-    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def _unlike(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:

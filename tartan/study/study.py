@@ -36,8 +36,8 @@ def study(typed: Typed) -> StudyResults:
     with composing():
         for job in planned:
             job.check()
-    with locked(directory, "study.dir"):
-        for line in absent:
+    with locked(directory, "study.dir") as notices:
+        for line in (*notices, *absent):
             print(line)
         failed: dict[str, str] = {}
         try:

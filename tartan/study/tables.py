@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.table import Table as RichTable
 
+from tartan.sizes import amount
 from tartan.study.results import ArmResult, Estimate, Pair, RunResult, StudyResults
 
 NOTHING = "-"
@@ -118,7 +119,7 @@ def _arm_row(arm: ArmResult) -> Sequence[str]:
         str(arm.test.n if arm.test else 0),
         _mean(arm.seconds, "{:.0f}"),
         _mean(arm.seconds_per_step, "{:.3f}"),
-        NOTHING if arm.peak_memory_bytes is None else f"{arm.peak_memory_bytes / 1e6:.0f} MB",
+        NOTHING if arm.peak_memory_bytes is None else amount(arm.peak_memory_bytes),
     )
 
 

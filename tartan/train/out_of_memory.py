@@ -1,5 +1,6 @@
-"""Out of memory: told from other errors, and put into a line that says which option to lower."""
+"""Out of memory: recognised among other errors, and reported with the option to lower."""
 
+import errno
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,9 +8,16 @@ from contextlib import contextmanager
 import torch
 
 from tartan.errors import OutOfMemoryError
+from tartan.sizes import amount
 from tartan.train.runtime import Runtime
 
-UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+WORDS = re.compile(
+    r"DefaultCPUAllocator|not enough memory|out of memory|cannot allocate memory|bad_alloc"
+    r"|could not (create|execute) a (primitive|memory)(?! desc)"  # oneDNN
+    r"|(CUBLAS|CUDNN|CUSOLVER|CUSPARSE)_STATUS_ALLOC_FAILED|cudaErrorMemoryAllocation",
+    re.IGNORECASE,
+)
+"""What errors without a class of their own say where memory is refused."""
 
 
 @contextmanager
@@ -17,23 +25,25 @@ def explained(runtime: Runtime, place: str, remedy: str) -> Iterator[None]:
     """OutOfMemoryError, with the place and what to do, where the block needs too much memory."""
     try:
         yield
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, OSError) as error:
         if not recognised(error):
             raise
         raise refusal(error, runtime, place, remedy) from error
 
 
 def recognised(error: BaseException) -> bool:
-    """Whether memory is what an error is about; the CPU's allocator has no class of its own."""
+    """Return whether an error says that memory was refused."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, RuntimeError) and bool(WORDS.search(str(error)))
 
 
 def refusal(
     error: BaseException, runtime: Runtime | None, place: str, remedy: str
 ) -> OutOfMemoryError:
-    """What to say where memory ran out.
+    """Return the error that reports where memory ran out.
 
     Args:
         error: what was raised.
@@ -41,39 +51,25 @@ def refusal(
         place: what needed the memory.
         remedy: which option to lower.
     """
-    figures = [f"{asked(error)} more were asked for"] if asked(error) else []
+    figures = [f"{asked(error)} more were requested"] if asked(error) else []
     if runtime is not None:
-        figures.append(f"{amount(runtime.peak_memory())} were in use at most on {runtime.device}")
-    told = f" ({', '.join(figures)})" if figures else ""
-    return OutOfMemoryError(f"out of memory in {place}{told}: {remedy}")
+        figures.append(f"peak use {amount(runtime.peak_memory())} on {runtime.device}")
+    known = f" ({', '.join(figures)})" if figures else ""
+    return OutOfMemoryError(f"out of memory in {place}{known}: {remedy}")
 
 
 def batch_shape(lengths: Sequence[int]) -> str:
-    """The size of a batch: `32 sequences of at most 128 tokens, 2048 tokens in all`."""
+    """Return the size of a batch: `32 sequences of at most 128 tokens, 2048 tokens in all`."""
     return (
         f"{len(lengths)} sequences of at most {max(lengths)} tokens, {sum(lengths)} tokens in all"
     )
 
 
 def asked(error: BaseException) -> str:
-    """How much memory was asked for, as far as the error says: `20.00 MiB`; or nothing."""
+    """Return how much memory was requested, `20.00 MiB`, or nothing if the error does not say."""
     text = str(error)
     if found := re.search(r"Tried to allocate ([\d.]+ \w+)", text):
         return found[1]
     if found := re.search(r"tried to allocate (\d+) bytes", text):
         return amount(int(found[1]))
     return ""
-
-
-def amount(count: int) -> str:
-    """A number of bytes in the largest unit that leaves at least one.
-
-    >>> amount(3 << 29)
-    '1.5 GiB'
-    """
-    size, unit = float(count), UNITS[0]
-    for unit in UNITS:
-        if size < 1024 or unit == UNITS[-1]:
-            break
-        size /= 1024
-    return f"{size:.4g} {unit}"
