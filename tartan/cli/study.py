@@ -4,8 +4,7 @@ import sys
 from collections.abc import Sequence
 from signal import Signals
 
-from hydra._internal.utils import get_args_parser
-
+from tartan.cli.flags import read_flags
 from tartan.config.store import register
 from tartan.errors import ConfigError, Interrupted
 from tartan.plugins import discover
@@ -16,27 +15,26 @@ from tartan.study.study import study
 HELP = """\
 usage: python -m tartan study [study.<option>=...] [override ...]
 
-Runs several arms on the same seeds, and compares them. Started again, it goes on: finished runs are
-skipped, others are resumed, failed ones are tried again.
+Runs several arms on the same seeds, and compares them. Give the same command to continue a study:
+finished runs are skipped, others are resumed, and failed ones are tried again.
 
   python -m tartan study
   python -m tartan study 'study.arms=[finetune,meta]' study.seeds=10 data=sciie data.dir=...
   python -m tartan study hydra/launcher=joblib hydra.launcher.n_jobs=2
   python -m tartan study '+study.overrides.mine=["objectives=[mlm,rtd]","weighting=meta"]'
 
-study=<file> takes a file of study/ in a --config-dir, with arms of its own. Every other override
-is as of `run`, and applies to each arm that has the option; an arm's own overrides come first.
-hydra/launcher=... spreads the runs; hydra/launcher=submitit_slurm over a cluster.
+study=<name> chooses a file in study/ of a --config-dir, with other arms. Every other override is
+the same as for `run`, and applies to each arm that has the option; an arm's own come first.
+hydra/launcher=joblib runs several at a time, hydra/launcher=submitit_slurm on a cluster.
 
-options of study, and what they are:
+options of a study and their values:
 """
 REFUSED = {
-    "multirun": "a study is several runs already: leave -m out",
-    "cfg": "--cfg is of one run: say it to run",
-    "info": "--info is of one run: say it to run",
-    "experimental_rerun": "--experimental-rerun loads a pickle, which tartan never does",
-    "config_name": "--config-name is of one run: give study=... and overrides",
-    "config_path": "--config-path is of one run: give --config-dir",
+    "multirun": "a study already consists of several runs: leave -m out",
+    "cfg": "--cfg applies to a single run: use `python -m tartan run --cfg job`",
+    "info": "--info applies to a single run: use `python -m tartan run --info`",
+    "config_name": "--config-name applies to a single run: give study=... and overrides",
+    "config_path": "--config-path applies to a single run: give --config-dir",
 }
 
 
@@ -45,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     plugins = discover()
     register(plugins)
     options.register()
-    typed = get_args_parser().parse_args(arguments)
+    typed = read_flags(arguments)
     if typed.help:
         print(HELP + _described(), end="")
         return 0
@@ -58,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
         results = study(Typed.split(typed.overrides, typed.config_dir))
     except Interrupted as stopped:
         name = Signals(stopped.number).name
-        print(f"tartan: stopped by {name}; to go on, give the same command", file=sys.stderr)
+        print(f"tartan: stopped by {name}; to resume, give the same command", file=sys.stderr)
         return stopped.status
     failed = [run.directory for run in results.runs if run.status == "failed"]
     if failed:

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from tartan.config.explain import one_line
+from tartan.config.interpolations import check_interpolations
 from tartan.config.schema import Config
 from tartan.errors import ConfigError, suggest
 
@@ -13,7 +15,7 @@ T = TypeVar("T")
 
 
 def parse(composed: DictConfig) -> Config:
-    """The typed configuration; sections that belong to plugins and sources stay plain maps.
+    """Return the typed configuration; sections of plugins and sources stay plain maps.
 
     Raises:
         ConfigError: a name, type or value that cannot be used.
@@ -22,7 +24,12 @@ def parse(composed: DictConfig) -> Config:
 
 
 def resolved(composed: DictConfig) -> dict[str, Any]:
-    """A composed configuration as plain values, interpolations resolved."""
+    """Return a composed configuration as plain values, with its interpolations resolved.
+
+    Raises:
+        ConfigError: an interpolation has no value.
+    """
+    check_interpolations(composed)
     try:
         plain = OmegaConf.to_container(composed, resolve=True)
     except OmegaConfBaseException as error:
@@ -32,11 +39,11 @@ def resolved(composed: DictConfig) -> dict[str, Any]:
 
 
 def options(cls: type[T], values: Mapping[str, Any], where: str) -> T:
-    """An instance of an options dataclass.
+    """Return an instance of an options dataclass.
 
     Args:
         cls: the dataclass.
-        values: its values by name; what is missing takes its default.
+        values: its values by name; defaults stand for those that are missing.
         where: the section's dotted name, for errors.
 
     Raises:
@@ -52,16 +59,3 @@ def options(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         raise ConfigError(one_line(error, where)) from error
     assert isinstance(instance, cls)
     return instance
-
-
-def one_line(error: Exception, where: str = "") -> str:
-    """What Hydra or OmegaConf says, in one line that names the key."""
-    cause = error
-    # Hydra wraps what OmegaConf says; OmegaConf's own causes, where it keeps them, say less.
-    if not isinstance(error, OmegaConfBaseException) and isinstance(
-        error.__cause__, OmegaConfBaseException
-    ):
-        cause = error.__cause__
-    text = str(cause).splitlines()[0]
-    key = ".".join(filter(None, (where, getattr(cause, "full_key", None))))
-    return f"{key}: {text}" if key and key not in text else text

@@ -16,7 +16,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from tartan.config.parse import one_line
+from tartan.config.explain import one_line
 from tartan.errors import ConfigError, TartanError, suggest
 from tartan.report.record import SUMMARY, read_json
 from tartan.run.hydra_files import hydra_files

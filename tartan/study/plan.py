@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from tartan.config.overrides import accept
 from tartan.config.parse import resolved
+from tartan.config.typed_text import PATHS
 from tartan.errors import CheckpointError, ConfigError, NoSuchOptionError
 from tartan.report.record import CONFIG, SUMMARY
 from tartan.run.resume import differing_keys
@@ -212,12 +213,18 @@ def _check_own(name: str, own: Iterable[str]) -> None:
 
 
 def _key(text: str) -> str:
-    """The key or group that an override sets. ConfigError if it is none."""
+    """Return the key or group that an override sets. ConfigError if it is not an override."""
+    key = text.lstrip("+~").partition("=")[0]
+    path = re.fullmatch(r"[\w.]+", key) and key.rpartition(".")[2] in PATHS
+    if path and "=" in text:
+        return key  # its value is taken as typed, whatever it is
     try:
         override = OverridesParser.create().parse_override(text)
     except HydraException as error:
+        if "=" in text and re.fullmatch(r"[\w.-]+", key):
+            return key  # a text, which is taken as typed; anything else is refused later
         raise ConfigError(
-            f"'{text}' is no override: write name=value, in quotes where the value has spaces "
+            f"'{text}' is not an override: write name=value, in quotes where the value has spaces "
             "or brackets"
         ) from error
     if override.is_sweep_override():
