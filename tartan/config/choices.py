@@ -45,8 +45,8 @@ def choose(
         raise ConfigError(f"{typed}: {group} cannot be empty; choose from: {', '.join(known)}")
     if override.is_sweep_override():
         texts = override.sweep_string_iterator()
-        shown = [EMPTY[group] if one in ("null", "", "''", "[]") else one for one in texts]
-        return f"{group}={','.join(shown)}"
+        sweep = (EMPTY[group] if one in ("null", "", "''", "[]") else one for one in texts)
+        return f"{group}={','.join(sweep)}"
     return f"{group}={EMPTY[group]}"
 
 

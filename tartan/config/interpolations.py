@@ -60,26 +60,23 @@ def _nodes(node: Node, key: str = "") -> Iterator[tuple[str, Node]]:
 def _reason(text: str, error: Exception, tree: DictConfig) -> str:
     """Return what is wrong with an interpolation, and what to do."""
     variables = re.findall(r"\$\{\s*oc\.env\s*:\s*([^\s,}]+)\s*\}", text)
-    unset = [name for name in variables if name not in os.environ]
+    unset = next((name for name in variables if name not in os.environ), None)
+    message = next(iter(str(error).splitlines()), type(error).__name__)
     if unset:
-        name = unset[0]
         return (
-            f"the environment variable {name} is not set: set it, or give a default, "
-            f"${{oc.env:{name},default}}"
+            f"the environment variable {unset} is not set: set it, or give a default, "
+            f"${{oc.env:{unset},default}}"
         )
     if isinstance(error, UnsupportedInterpolationType):
-        name = str(error).splitlines()[0].rpartition(" ")[2]
+        name = message.rpartition(" ")[2]
         return f"there is no resolver '{name}': write ${{oc.env:NAME}} for an environment variable"
-    if isinstance(error, InterpolationKeyError):
-        found = re.search(r"Interpolation key '(.*)' not found", str(error))
-        name = found[1] if found else text
-        keys = [key for key, _ in _nodes(tree)]
-        near = suggest(name, keys)
-        help_ = f"; {near}" if near.startswith("did you mean") else ""
-        return f"'{name}' is not an option{help_}"
-    if isinstance(error, InterpolationToMissingValueError):
-        return "the option that it refers to has no value"
-    if "Recursive" in str(error) or isinstance(error, RecursionError):
-        return "it refers to itself"
-    first = next(iter(str(error).splitlines()), type(error).__name__)
-    return first.replace(" raised while resolving interpolation", "")
+    if isinstance(error, InterpolationKeyError) and (found := re.search(r"'(.*)'", message)):
+        near = suggest(found[1], [key for key, _ in _nodes(tree)])
+        return f"'{found[1]}' is not an option" + (f"; {near}" if "did you" in near else "")
+    reasons = {
+        "has no value": isinstance(error, InterpolationToMissingValueError),
+        "refers to itself": "Recursive" in message or isinstance(error, RecursionError),
+        "cannot be read": "GrammarParseError" in message,
+    }
+    known = next((f"it {reason}" for reason, applies in reasons.items() if applies), None)
+    return known or message.replace(" raised while resolving interpolation", "")

@@ -32,7 +32,7 @@ def refused(answer: Answer, line: str, directory: Path) -> None:
         (["data=dmo"], "data=dmo: no such option; did you mean 'demo'?"),
         (["model=tny"], "model=tny: no such option; did you mean 'tiny'?"),
         (["schedule=jointly"], "schedule=jointly: no such option; did you mean 'joint'?"),
-        (["steps=many"], "steps: Value 'many' of type 'str' could not be converted to Integer"),
+        (["steps=many"], "steps must be a whole number, got many: write steps=400, for example"),
         (["steps=0"], "steps=0: give at least 1"),
         (["batch_size=-1"], "give at least 1"),
         (["eval.every=0"], "eval.every=0: give at least 1"),
@@ -64,9 +64,10 @@ def refused(answer: Answer, line: str, directory: Path) -> None:
          "weighting.probe.split=train has 0 rows: the dev gradient needs at least 2"),
         (["primary.label_smoothing=2"], "label_smoothing is 2.0: give at least 0 and below 1"),
         (["optimizer.beta1=2"], "beta1 is 2.0: give at least 0 and below 1"),
-        (["seed=0,1"], "'seed=0,1' is several runs: say run -m for them"),
-        (["-m", "seed=0,abc"], "seed: Value 'abc' of type 'str' could not be converted"),
-        (["-m", "seed=0,1", "run_dir=x"], "run_dir is of one run: with -m, say hydra.sweep.dir"),
+        (["seed=0,1"], "'seed=0,1' is several runs: add -m to start them"),
+        (["-m", "seed=0,abc"], "seed must be a whole number, got abc"),
+        (["-m", "seed=0,1", "run_dir=x"], "run_dir belongs to a single run: with -m, give "
+         "hydra.sweep.dir"),
         (["optimizer.body_lr=-1"], "body_lr is -1.0: give at least 0"),
         (["on_nonfinite=skp"], "on_nonfinite=skp: did you mean 'skip'?"),
         (["report_examples=-1"], "report_examples=-1: give at least 0"),
@@ -74,8 +75,8 @@ def refused(answer: Answer, line: str, directory: Path) -> None:
         (["resume=nowhere"], "resume=nowhere: no run is there"),
         (["data=jsonl"], "data.dir"),
         (["data=jsonl", "data.dir=nowhere"], "nowhere"),
-        (["seed"], "'seed' is no override: write name=value"),
-        (["--experimental-rerun=x.pickle"], "loads a pickle, which tartan never does"),
+        (["seed"], "'seed' is not an override: write name=value"),
+        (["--experimental-rerun=x.pickle"], "loads a pickle, which is never done"),
     ],
 )  # fmt: skip
 def test_a_wrong_option_is_one_line(
@@ -145,4 +146,4 @@ def test_a_refusal_is_the_same_from_a_shell(spawn: Callable[..., object], tmp_pa
 
 
 def test_an_unknown_command_is_one_line(tartan: Tartan, tmp_path: Path):
-    refused(tartan("rnu"), "'rnu' is no command: did you mean 'run'?", tmp_path)
+    refused(tartan("rnu"), "'rnu' is not a command: did you mean 'run'?", tmp_path)

@@ -50,9 +50,9 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., An
         (signal.SIGTERM, 143, "train.evaluate:generator", 3, "step 9 is saved"),
         (signal.SIGTERM, 143, "train.optimiser:Optimiser.step", 20, "step 20 is saved"),
         (signal.SIGTERM, 143, "train.trainer:Trainer._end", 1, "step 20 is saved"),
-        (signal.SIGTERM, 143, "train.trainer:Trainer._end", 2, "training is over and saved"),
-        (signal.SIGTERM, 143, "body.export:write_whole", 1, "what was saved before stays"),
-        (signal.SIGINT, 130, "config.run:evaluate", 1, "what was saved before stays"),
+        (signal.SIGTERM, 143, "train.trainer:Trainer._end", 2, "training is complete and saved"),
+        (signal.SIGTERM, 143, "body.export:write_whole", 1, "what was saved before is kept"),
+        (signal.SIGINT, 130, "run.run:evaluate", 1, "what was saved before is kept"),
     ],
 )
 def test_a_signal_saves_the_step_and_the_command_it_names_goes_on(
@@ -63,9 +63,10 @@ def test_a_signal_saves_the_step_and_the_command_it_names_goes_on(
     assert answer.status == status
     told = answer.err.removeprefix(WARNING)
     assert (number == signal.SIGINT and saved.startswith("step")) == (told != answer.err)
-    assert told.startswith(f"tartan: stopped by {signal.Signals(number).name}; {saved}; to go on: ")
+    name = signal.Signals(number).name
+    assert told.startswith(f"tartan: stopped by {name}; {saved}; to resume: ")
     assert told.count("\n") == 1
-    command = shlex.split(told.split("to go on: ")[1])
+    command = shlex.split(told.split("to resume: ")[1])
     assert command[:4] == ["python", "-m", "tartan", "run"]
     assert command[-1] == "resume=cut"
     assert tartan(*command[3:]).status == 0
@@ -76,7 +77,7 @@ def test_a_signal_saves_the_step_and_the_command_it_names_goes_on(
 def test_a_signal_before_training_leaves_nothing(
     stopped: Callable[..., Answer], tmp_path: Path, number: int
 ):
-    answer = stopped(number, "config.build:_load_joint_model")
+    answer = stopped(number, "run.build:_load_joint_model")
     assert answer.status == 128 + number
     name = signal.Signals(number).name
     assert answer.err == f"tartan: stopped by {name} before anything was written\n"
@@ -95,7 +96,7 @@ def test_a_second_ctrl_c_stops_at_once(
     prepare = partial(at_call, "tartan.train.optimiser:Optimiser.step", 8, twice)
     answer = answered([*RUN, "run_dir=cut"], tmp_path / "said", prepare)
     assert answer.status == 130
-    assert "stopped by SIGINT; what was saved before stays; to go on: " in answer.err
+    assert "stopped by SIGINT; what was saved before is kept; to resume: " in answer.err
     assert not list(tmp_path.glob("cut/checkpoints/checkpoint-*"))
     assert tartan(*RUN, "run_dir=cut").status == 0
     assert differences(whole, tmp_path / "cut") == []

@@ -148,7 +148,7 @@ MOMENTS = [
     ("train.checkpoint:torch.save", 2, "checkpoints/checkpoint-10"),
     ("report.record:MetricsFile.write", 20, "metrics.jsonl"),
     ("body.export:write_whole", 1, "model"),
-    ("config.run:write_json", 2, "summary.json"),
+    ("run.run:write_json", 2, "summary.json"),
 ]
 
 
@@ -184,7 +184,7 @@ def _refused(answer: Answer, path: Path) -> None:
     assert answer.err.count("\n") == 1, answer.err
     assert str(path) in answer.err
     assert "cannot be written (" in answer.err
-    assert "make room for it, then go on; what was written before stays" in answer.err
+    assert "make room, then give the same command; what was written before is kept" in answer.err
 
 
 def test_a_directory_in_use_is_refused_with_the_process_that_has_it(tartan: Tartan, tmp_path: Path):

@@ -24,9 +24,9 @@ def two(directory: Path) -> None:
 
 
 def test_a_directory_is_replaced_as_a_whole(tmp_path: Path):
-    write_whole(tmp_path / "deep" / "it", two)
-    write_whole(tmp_path / "deep" / "it", one)
-    assert tree(tmp_path) == {"deep/it/a": "one"}
+    write_whole(tmp_path / "it", two)
+    write_whole(tmp_path / "it", one)
+    assert tree(tmp_path) == {"it/a": "one"}
 
 
 def test_what_fails_leaves_all_as_it_was(tmp_path: Path):

@@ -36,7 +36,7 @@ def test_it_says_what_was_run(page: Page):
     assert facts["End task"] == "classification on colours"
     assert (facts["Auxiliary"], facts["Weighting"], facts["Seed"]) == ("mlm", "meta", "3")
     assert facts["Versions"] == "tartan 0.1.0, torch 2.13.0"
-    assert (facts["Time"], facts["Peak memory"]) == ("83.0 s, 0.500 s a step", "834 MB")
+    assert (facts["Time"], facts["Peak memory"]) == ("83.0 s, 0.500 s a step", "795.4 MiB")
     assert "Skipped" not in facts
     assert {"devhash", "taskhash"} <= set(page.cells())
     assert "seed: 3" in page.all("pre")[0].text

@@ -57,7 +57,7 @@ def test_arms_pairs_and_runs_are_tables(study: Path, page: Page):
         start = cells.index("Fine-tuning")
         assert cells[start : start + 8] == [
             "Fine-tuning", "0.4200 ± 0.0200", "[0.4000, 0.4400]", "0.4200 ± 0.0200", "3", "0",
-            "0.420", "500 MB",
+            "0.420", "476.8 MiB",
         ]  # fmt: skip
         start = cells.index("META-TARTAN - Fine-tuning")
         assert cells[start + 1 : start + 6] == [

@@ -38,8 +38,8 @@ def test_a_line_names_place_figures_and_option():
     ):
         raise error
     line = str(caught.value)
-    assert line.startswith("out of memory in mlm, 8 sequences (20.00 GiB more were asked for, ")
-    assert line.endswith(" were in use at most on cpu): lower batch_size")
+    assert line.startswith("out of memory in mlm, 8 sequences (20.00 GiB more were requested, ")
+    assert line.endswith(" on cpu): lower batch_size")
     assert caught.value.__cause__ is error
 
 
@@ -52,7 +52,17 @@ def test_other_errors_pass():
 
 
 @pytest.mark.parametrize(
-    ("count", "shown"), [(5, "5 bytes"), (3 << 29, "1.5 GiB"), (1 << 60, "1.049e+06 TiB")]
+    ("error", "memory"),
+    [
+        (RuntimeError("could not create a primitive"), True),
+        (RuntimeError("could not create a memory object"), True),
+        (RuntimeError("could not create a primitive descriptor for a matmul primitive"), False),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"), True),
+        (RuntimeError("unable to mmap 8 bytes from file <x>: Cannot allocate memory (12)"), True),
+        (OSError(12, "Cannot allocate memory"), True),
+        (OSError(28, "No space left on device"), False),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+    ],
 )
-def test_bytes_are_shown_in_the_largest_unit(count: int, shown: str):
-    assert out_of_memory.amount(count) == shown
+def test_refused_memory_is_recognised_whoever_reports_it(error: Exception, memory: bool):
+    assert out_of_memory.recognised(error) == memory
