@@ -31,7 +31,7 @@ check: $(READY)
 	$(PY) -m tools.prose
 
 site: $(READY)
-	$(PY) -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
 
 matrix:
 	$(PYTHON) -m tools.matrix $(ARGS)

@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def files(chosen: Sequence[Path]) -> list[Path]:
     """Return the Markdown and Python files among files and folders, by default the `CHECKED`."""
-    places = list(chosen) or [ROOT / name for name in CHECKED if (ROOT / name).exists()]
+    places = list(chosen) or [ROOT / name for name in CHECKED]
     found = set[Path]()
     for place in places:
         inside = place.rglob("*") if place.is_dir() else [place]

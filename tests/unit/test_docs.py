@@ -6,6 +6,7 @@ import pkgutil
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_module
@@ -21,6 +22,7 @@ from tartan.plugins import discover
 from tartan.study import options
 from tartan.study.launch import check_launcher
 from tartan.study.plan import Typed, arms, read_options
+from tartan.testing import WeightingContract
 from tools import prose
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +44,13 @@ MODULES = [
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
     if module.name != "tartan.__main__"
 ]
+
+
+def program(page: str) -> dict[str, Any]:
+    """Run the programs of a page, and return the names that they define."""
+    scope: dict[str, Any] = {"__name__": "page"}
+    exec(compile(PROGRAMS[page], page, "exec"), scope)
+    return scope
 
 
 def typed(command: str) -> list[str]:
@@ -70,7 +79,7 @@ def test_there_is_something_to_test():
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_programs_of_a_page_run(name: str):
-    exec(compile(PROGRAMS[name], name, "exec"), {"__name__": "page"})
+    assert program(name)
 
 
 @pytest.mark.parametrize(("sign", "other"), [("-", "+"), ("+", "-")], ids=["before", "after"])
@@ -134,6 +143,12 @@ def test_the_reference_has_every_public_name(module):
 
 def test_the_text_is_plain_english():
     assert [str(finding) for file in prose.files([]) for finding in prose.check(file)] == []
+
+
+class TestLossShare(WeightingContract):
+    """The weighting that docs/plugins.md writes keeps the contract."""
+
+    weighting = program("docs/plugins.md")["LossShare"]
 
 
 def test_the_readme_is_short():
