@@ -51,7 +51,7 @@ class Plain(Side):
         self._head = self._task.head
         self._pad = built.texts.source.tokenizer.pad_token_id
         heads = [p for p in self._every() if id(p) not in set(map(id, self._shared()))]
-        options = next(iter(built.stages.values())).optimizer
+        options = next(iter(built.stages.values())).optimizer_options
         self._optimiser = Optimiser(self._shared(), heads, options, STEPS)
 
     def gradient(self, reference: Measured | None) -> Measured:
@@ -164,11 +164,11 @@ class PlainMeta(Plain):
     def work(self) -> Work:
         """What the method asks for: features once for a fit, though the body runs ten times."""
         sizes = self._options.fit_batch_size, self._options.grad_batch_size
-        return super().work() + Work(0, self._body.dev_gradient(self._run.probed, *sizes))
+        return super().work() + Work(0, self._body.dev_gradient(self._run.probed["dev"], *sizes))
 
     def _learn(self, gradients: Sequence[Gradients]) -> None:
         """Logits follow the cosines with a dev gradient taken after the update."""
-        options, rows = self._options, list(range(len(self._run.probed)))
+        options, rows = self._options, list(range(len(self._run.probed["dev"])))
         draw = Random(self._taken).sample
         fitted, graded = (
             draw(rows, min(size, len(rows)))
@@ -217,7 +217,7 @@ class PlainMeta(Plain):
 
     def _dev_batch(self, places: Iterable[int]) -> Batch:
         """Dev rows, collated."""
-        rows: list[Row] = [self._run.probed[place] for place in places]
+        rows: list[Row] = [self._run.probed["dev"][place] for place in places]
         return self._task.collate(rows, torch.Generator())
 
 

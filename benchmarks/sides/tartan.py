@@ -36,11 +36,12 @@ class TartanSide(Side):
         return setup
 
     def gradient(self, reference: Measured | None) -> Measured:  # noqa: ARG002
-        """As `Stage.measure` sets it."""
+        """As `Step.measure` sets it."""
         model = self._setup.model
-        stage = Stage(replace(self._setup, probed=Numbered(self._setup.probed)), self._options)
+        probed = {split: Numbered(rows) for split, rows in self._setup.probed.items()}
+        stage = Stage(replace(self._setup, probed=probed), self._options)
         with without_dropout(model), noted(model.end_task) as notes:
-            signals = stage.measure(0)
+            signals, _ = stage.step.measure(0)
         measured = Measured(body_gradient(model.body.model), notes.probed(signals.alignment))
         for parameter in model.parameters():
             parameter.grad = None
@@ -58,7 +59,9 @@ class TartanSide(Side):
         work = objectives_work(self._body, (stream.rows(step) for stream in streams))
         if Needs.DEV in weighting.due(step):
             sizes = weighting.probe.fit_batch_size, weighting.probe.grad_batch_size
-            work += Work(0, self._body.dev_gradient(self._setup.probed, *sizes))
+            work += Work(
+                0, self._body.dev_gradient(self._setup.probed[weighting.probe.split], *sizes)
+            )
         return work
 
 

@@ -77,7 +77,7 @@ class TorchJD(Side):
         self.gradient_bytes = gradient_bytes(self._model)
         self._body = Body.of(self._model.body.model)
         self._aggregator = MGDA()
-        options = next(iter(built.stages.values())).optimizer
+        options = next(iter(built.stages.values())).optimizer_options
         self._optimiser = Optimiser(
             self._model.shared(), self._model.heads(self._model.names), options, STEPS
         )

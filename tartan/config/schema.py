@@ -6,6 +6,7 @@ from typing import Any
 
 from tartan.errors import ConfigError, suggest
 from tartan.train.optimiser import OptimiserOptions
+from tartan.train.schedule import StageOptions
 
 
 def at_least(least: int, **values: int) -> None:
@@ -75,27 +76,6 @@ class LogOptions:
 
 
 @dataclass
-class StageConfig:
-    """One stage of a schedule, as far as it differs from the run.
-
-    Attributes:
-        objectives: which train: `all`, `primary` or `auxiliary`.
-        weighting: the plugin that weighs them, with its defaults; null for the run's own.
-        steps: the budget in steps.
-        epochs: the budget in passes over the end task's rows; it stands in for steps.
-        patience: evaluations without a better value after which the stage ends; 0 for never.
-        optimizer: what differs from the run's optimizer.
-    """
-
-    objectives: str = "all"
-    weighting: str | None = None
-    steps: int = "${steps}"  # type: ignore[assignment]
-    epochs: float | None = None
-    patience: int = "${eval.patience}"  # type: ignore[assignment]
-    optimizer: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass
 class ScheduleConfig:
     """What is trained when.
 
@@ -103,7 +83,7 @@ class ScheduleConfig:
         stages: by name, in order.
     """
 
-    stages: dict[str, StageConfig] = field(default_factory=dict)
+    stages: dict[str, StageOptions] = field(default_factory=dict)
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """What the user should know of a run's data before it starts, a line each."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from tartan.data import Task
 from tartan.train.context import Texts
@@ -33,6 +33,12 @@ def auxiliary_notices(dropped: Mapping[str, int], texts: Mapping[str, Texts]) ->
         (name, line) for name, its in texts.items() for line in (*_conflicts(its.task), *_cut(its))
     )
     return notices + [f"objectives.{name}: {line}" for name, line in lines]
+
+
+def unused_notices(configured: Iterable[str], trained: Iterable[str]) -> list[str]:
+    """Name the auxiliary objectives that no stage trains."""
+    unused = ", ".join(sorted(set(configured) - set(trained)))
+    return [f"No stage trains {unused}: left out."] if unused else []
 
 
 def _leaks(task: Task) -> list[str]:

@@ -1,15 +1,21 @@
 """The tasks of a run: the end task, and other labelled data that auxiliary objectives read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from datasets import Dataset
+
 from tartan.batch import LabelKind
+from tartan.body import ModelSource
 from tartan.config.parse import options
 from tartan.data import Task, find_source, load_task, training_part
+from tartan.data.hold_out import hold_out
 from tartan.data.task import SPLITS
 from tartan.errors import ConfigError, TartanError
 from tartan.objective import PrimaryObjective
 from tartan.plugins import Plugins
+from tartan.train.context import Texts, Training
 
 Section = Mapping[str, Any]
 """One objective's part of the configuration: `plugin`, `batch_size`, the plugin's options, and
@@ -31,6 +37,68 @@ def load_section(
     source = find_source(section["source"])
     values = {key: value for key, value in section.items() if key not in ("source", "metric")}
     return load_task(section["source"], options(source.options, values, "data"), labels, splits)
+
+
+@dataclass(frozen=True)
+class Data:
+    """All texts of a run, tokenised as they are read.
+
+    Attributes:
+        texts: the end task's.
+        auxiliary: by name of an auxiliary objective on labels, the texts it is trained on.
+        forbidden: how many rows of these the end task's dev and test forbid, by objective.
+        train: the end task's training rows.
+        held_out: the rows of its training split that supply the dev gradient; none without a share.
+    """
+
+    texts: Texts
+    auxiliary: Mapping[str, Texts]
+    forbidden: Mapping[str, int]
+    train: Dataset
+    held_out: Dataset
+
+    def training(self, names: Iterable[str]) -> dict[str, Training]:
+        """Return what each objective is trained on, by name."""
+        own = {name: its.training(its.split("train")) for name, its in self.auxiliary.items()}
+        return {name: own.get(name) or self.texts.training(self.train) for name in names}
+
+
+def load_data(
+    task: Task,
+    source: ModelSource,
+    sections: Mapping[str, Section],
+    plugins: Plugins,
+    share: float,
+    seed: int,
+) -> Data:
+    """Load the texts of a run.
+
+    Args:
+        task: the end task.
+        source: the body's model, whose tokenizer reads them.
+        sections: the objectives' parts of the configuration, the primary's first.
+        plugins: the installed plugins.
+        share: of the training rows, to hold out for the dev gradient; 0 for none.
+        seed: the run's.
+
+    Raises:
+        TartanError: an objective's data cannot be used.
+    """
+    texts = Texts(task, source)
+    _, *others = sections
+    lent = {
+        name: found
+        for name in others
+        if (found := load_auxiliary(name, sections[name], plugins, task))
+    }
+    train, held_out = hold_out(texts.split("train"), share, seed)
+    return Data(
+        texts,
+        {name: Texts(part, source) for name, (part, _) in lent.items()},
+        {name: count for name, (_, count) in lent.items()},
+        train,
+        held_out,
+    )
 
 
 def load_auxiliary(

@@ -4,26 +4,90 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from tartan.config.parse import options
+from tartan.errors import ConfigError, PluginError
 from tartan.plugins import Plugins
+from tartan.train.schedule import StageOptions
 from tartan.weighting import Needs, ProbeOptions, Weighting
+
+OWN = "weighting"
+"""The run's own section."""
 
 
 class Weightings:
-    """Makes the run's own weighting, and other plugins' with their defaults."""
+    """Makes each stage's weighting: the run's own, or one that the stage configures."""
 
     def __init__(self, section: Mapping[str, Any], plugins: Plugins, device: torch.device) -> None:
         self._section, self._plugins, self._device = section, plugins, device
 
-    def make(self, plugin: str | None, objectives: tuple[str, ...]) -> Weighting:
-        """A weighting of objectives; the run's own where no plugin is named."""
-        values = {} if plugin else {k: v for k, v in self._section.items() if k != "plugin"}
-        cls = self._plugins.weighting(plugin or self._section["plugin"])
-        made: Weighting = cls(options(cls.Options, values, "weighting"), objectives)
+    def section(self, chosen: Any, where: str = OWN) -> dict[str, Any]:
+        """Return `plugin` and the options that a stage's `weighting` stands for.
+
+        Args:
+            chosen: None for the run's own, a plugin's name, or a map of `plugin` and its options.
+            where: its dotted name, for errors.
+        """
+        if chosen is None:
+            return dict(self._section)
+        if isinstance(chosen, str):
+            return {"plugin": chosen}
+        if not isinstance(chosen, Mapping) or not isinstance(chosen.get("plugin"), str):
+            raise ConfigError(
+                f"{where} is {chosen}: give a weighting's name, or a map such as "
+                "{plugin: meta, lr: 0.1}"
+            )
+        return dict(chosen)
+
+    def make(self, chosen: Any, objectives: tuple[str, ...], where: str = OWN) -> Weighting:
+        """Make the weighting of some objectives, a primary first; arguments as in `section`.
+
+        Raises:
+            ConfigError: an option cannot be used.
+            PluginError: there is no such plugin.
+        """
+        section = self.section(chosen, where)
+        values = {key: value for key, value in section.items() if key != "plugin"}
+        cls = self._plugins.weighting(section["plugin"])
+        try:
+            made: Weighting = cls(options(cls.Options, values, OWN), objectives)
+        except ConfigError as error:
+            raise ConfigError(_placed(str(error), where)) from error
+        if stray := [n for n, v in made.state_dict().items() if not isinstance(v, Tensor)]:
+            raise PluginError(
+                f"weighting={section['plugin']} keeps state that is not a tensor "
+                f"({', '.join(stray)}), which no checkpoint can hold: report it to its author"
+            )
         return made.to(self._device)
 
-    def probe(self, objectives: tuple[str, ...]) -> ProbeOptions | None:
-        """How the run's own weighting takes the dev gradient; None where it takes none."""
-        weighting = self.make(None, objectives)
-        return weighting.probe if Needs.DEV in weighting.needs else None
+    def probes(
+        self, stages: Mapping[str, StageOptions], names: tuple[str, ...]
+    ) -> dict[str, ProbeOptions]:
+        """Make every stage's weighting, and return how those that need the dev gradient take it.
+
+        Args:
+            stages: the schedule.
+            names: the run's objectives, the primary first.
+
+        Raises:
+            ConfigError: a weighting cannot be made, or two hold out different shares.
+        """
+        found: dict[str, ProbeOptions] = {}
+        for name, stage in stages.items():
+            where = OWN if stage.weighting is None else f"schedule.stages.{name}.weighting"
+            made = self.make(stage.weighting, stage.select(names), where)
+            if Needs.DEV in made.needs:
+                found[name] = made.probe
+        shares = {probe.held_out for probe in found.values() if probe.split == "train"}
+        if len(shares) > 1:
+            listed = ", ".join(f"{share:g}" for share in sorted(shares))
+            raise ConfigError(
+                f"weighting.probe.held_out differs between stages ({listed}): give all the same"
+            )
+        return found
+
+
+def _placed(message: str, where: str) -> str:
+    """An error about an option of a weighting, with the place where the option stands."""
+    return f"{where}{message.removeprefix(OWN)}" if message.startswith(f"{OWN}.") else message

@@ -170,21 +170,20 @@ def _describe(config: Config, experiment: Experiment) -> Trial:
     batch = config.primary["batch_size"] * config.accumulate
     stages, needs = [], Needs.LOSSES
     for name, options in experiment.stages.items():
-        names = options.select(setup.model)
+        names = options.select(setup.model.names)
         several = len(names) > 1
         if several:
             needs |= setup.weighting(options.weighting, names).needs
-        plugin = (options.weighting or config.weighting["plugin"]) if several else None
-        examples = options.steps * batch if options.evaluates else 0
+        plugin = options.weighting["plugin"] if several else None
+        examples = options.steps * batch if options.trains_primary else 0
         stages.append(Stage(name, names, plugin, options.steps, examples))
     splits = {"train": task.train, "dev": task.dev, "test": task.test, **task.corpora}
-    source = "dev" if setup.probed is setup.dev else "train"
     return Trial(
         tuple(stages),
         experiment.milestones.metric,
         batch,
         {name: len(rows) for name, rows in splits.items()},
-        source if Needs.DEV in needs else None,
+        experiment.probe_split if Needs.DEV in needs else None,
     )
 
 

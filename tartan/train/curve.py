@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tartan.train.progress import Progress
-from tartan.train.stage import StageOptions
-from tartan.train.trainer import rested
+from tartan.train.schedule import StageOptions, steps_without_primary
 
 
 def evaluations(
@@ -27,13 +26,13 @@ def evaluations(
     for record, seconds in zip(progress.records, progress.times, strict=True):
         dev = {k.removeprefix("eval/"): v for k, v in record.items() if k.startswith("eval/")}
         if dev:
-            before = list(stages.items())[: names.index(str(record["stage"]))]
+            before = list(stages.values())[: names.index(str(record["stage"]))]
             step = int(record["step"])
-            seen = (step - rested(before)) * rows
+            seen = (step - steps_without_primary(before)) * rows
             found.append({"step": step, "primary_examples": seen, "seconds": seconds, "dev": dev})
     return found
 
 
 def primary_examples(progress: Progress, stages: Mapping[str, StageOptions], rows: int) -> int:
     """How many rows of the end task a finished run trained on; arguments as in `evaluations`."""
-    return (progress.step - rested(stages.items())) * rows
+    return (progress.step - steps_without_primary(stages.values())) * rows

@@ -1,4 +1,4 @@
-"""Losses and gradients that are not finite, seen by one flag on the device."""
+"""Losses and gradients that are not finite, detected by one flag on the device."""
 
 import torch
 from torch import Tensor
@@ -6,8 +6,8 @@ from torch import Tensor
 from tartan.weighting import Signals
 
 
-class SpoiledError(Exception):
-    """A step whose losses or gradients are not finite; it has moved no parameter.
+class NonFiniteError(Exception):
+    """A step with non-finite losses or gradients; it has changed no parameter.
 
     Attributes:
         step: its number, counted from 0.
@@ -19,8 +19,8 @@ class SpoiledError(Exception):
         self.step, self.signals = step, signals
 
 
-class Glance:
-    """A flag on its way from the device to the host; looking at it waits for no later work."""
+class HostFlag:
+    """A flag on its way from the device to the host; reading it waits for no later work."""
 
     def __init__(self, flag: Tensor) -> None:
         self._flag = flag.to("cpu", non_blocking=True)  # into pinned memory
@@ -36,56 +36,56 @@ class Glance:
 
 
 class Guard:
-    """Keeps what is not finite out of the parameters.
+    """Keeps non-finite values out of the parameters.
 
     Attributes:
-        late: whether to look at a step's flag only when the step after it has been queued, so that
-            no step waits for the device. Until then the flag keeps the optimiser from moving
+        late: whether to read a step's flag only after the next step has been queued, so that no
+            step waits for the device. Until then the flag keeps the optimiser from changing
             anything, so that the parameters stay those that the step can be traced with.
-        sound: whether no other state has been touched by what is not finite; late, it may be.
+        clean: whether no other state was changed by non-finite values; late, it may be.
     """
 
     def __init__(self, late: bool) -> None:
-        self.late, self.sound = late, True
+        self.late, self.clean = late, True
         self._flag: Tensor | None = None
-        self._seen: list[tuple[int, Signals, Glance]] = []
+        self._pending: list[tuple[int, Signals, HostFlag]] = []
 
-    def see(self, step: int, signals: Signals, norms: Tensor) -> Tensor | None:
-        """Look at a step before it moves anything.
+    def check(self, step: int, signals: Signals, norms: Tensor) -> Tensor | None:
+        """Check a step before it changes anything.
 
         Args:
             step: its number.
             signals: what was measured.
-            norms: [groups], the Euclidean norms of the gradients that the optimiser sees.
+            norms: [groups], the Euclidean norms of the gradients that the optimiser reads.
 
         Returns:
-            Late, [] float: 1 where nothing must move, else 0. None where all is known to be finite.
+            Late, [] float: 1 where nothing must change, else 0. None if everything is finite.
 
         Raises:
-            SpoiledError: this step is not finite; late, the one before it.
+            NonFiniteError: this step is not finite; late, the one before it.
         """
-        flag = spoiled(signals, norms)
+        flag = non_finite(signals, norms)
         if self.late and self._flag is not None:
             flag = flag | self._flag
         self._flag = flag
-        self._seen.append((step, signals, Glance(flag)))
-        self.settle(keep=int(self.late))
+        self._pending.append((step, signals, HostFlag(flag)))
+        self.wait(keep=int(self.late))
         return flag.float() if self.late else None
 
-    def settle(self, keep: int = 0) -> None:
-        """Look at the flags of all steps but the last few. SpoiledError at the first set."""
-        while len(self._seen) > keep:
-            step, signals, flag = self._seen.pop(0)
+    def wait(self, keep: int = 0) -> None:
+        """Read the flags of all steps but the last `keep`. NonFiniteError at the first one set."""
+        while len(self._pending) > keep:
+            step, signals, flag = self._pending.pop(0)
             if flag:
-                self._seen, self._flag = [], None
-                self.sound = not self.late  # what came after it may have been learned from
-                raise SpoiledError(step, signals)
+                self._pending, self._flag = [], None
+                self.clean = not self.late  # the weighting may have learned from it
+                raise NonFiniteError(step, signals)
 
 
-def spoiled(signals: Signals, norms: Tensor) -> Tensor:
-    """Whether anything that a step is about to act on is not finite, [] bool.
+def non_finite(signals: Signals, norms: Tensor) -> Tensor:
+    """Compute whether anything that a step is about to use is not finite, [] bool.
 
-    It waits for no device. Arguments as in `Guard.see`.
+    It waits for no device. Arguments as in `Guard.check`.
     """
     measured = (
         norms,

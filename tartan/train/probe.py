@@ -22,6 +22,15 @@ from tartan.train.runtime import Runtime
 from tartan.weighting import ProbeOptions
 
 
+def check_rows(rows: Sequence[Row], options: ProbeOptions) -> None:
+    """ConfigError if there are too few rows to take the dev gradient on."""
+    if len(rows) < 2:
+        raise ConfigError(
+            f"weighting.probe.split={options.split} has {len(rows)} rows: the dev gradient "
+            "needs at least 2, one to fit the probe and one to take the gradient on"
+        )
+
+
 class DevGradient:
     """Makes the dev term of a step: rows, features, probe and loss."""
 
@@ -33,11 +42,7 @@ class DevGradient:
         runtime: Runtime,
         seed: int,
     ) -> None:
-        if len(rows) < 2:
-            raise ConfigError(
-                f"weighting.probe.split={options.split} has {len(rows)} rows: the dev gradient "
-                "needs at least 2, one to fit the probe and one to take the gradient on"
-            )
+        check_rows(rows, options)
         self._model, self._rows, self._options = model, rows, options
         self._runtime, self._seed = runtime, seed
 

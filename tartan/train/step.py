@@ -26,7 +26,8 @@ class Step:
 
     Attributes:
         guard: keeps what is not finite out of the parameters.
-        whole: whether parameters and states are those after a step, not in the middle of one.
+        complete: whether the last step that began has ended, so that all parameters and states are
+            those after it.
     """
 
     def __init__(
@@ -52,31 +53,39 @@ class Step:
         self._batches = Ahead(self._micro_batches) if ahead else self._micro_batches
         lookup = replace_embeddings(model.body.model) if self._device.type == "cpu" else None
         self._shared = Shared(model.shared(), lookup)
-        self.guard, self.whole = Guard(late), True
+        self.guard, self.complete = Guard(late), True
 
     @property
     def at_work(self) -> tuple[Sequence[str], Sequence[int]]:
-        """What was computed last, and the lengths of the sequences that it was computed on."""
+        """What was computed last, and the lengths of the sequences it was computed on."""
         return self._losses.at_work
 
     def __call__(self, step: int) -> tuple[Signals, dict[str, Tensor]]:
-        """Take one step; its signals, and the mean of each objective's metrics by name.
+        """Take step number `step`, counted from the start of the run.
 
-        SpoiledError where a loss or gradient is not finite.
+        Returns:
+            Its signals, and the mean of each objective's metrics by `<metric>/<objective>`.
+
+        Raises:
+            NonFiniteError: a loss or gradient is not finite.
         """
         with self._runtime.same_weights():
             signals, metrics = self.measure(step)
         self._losses.at_work = ("the optimiser",), ()
         norms = self._optimiser.norms()
-        held = self.guard.see(step, signals, norms)
+        held = self.guard.check(step, signals, norms)
         self._learn(signals)
-        self.whole = False
+        self.complete = False
         self._optimiser.step(norms, held)
-        self.whole = True
+        self.complete = True
         return signals, metrics
 
     def measure(self, step: int) -> tuple[Signals, dict[str, Tensor]]:
-        """What a step of a number starts from: every `.grad` is set, nothing has moved yet."""
+        """Set every `.grad` as step number `step` would; parameters and states stay as they are.
+
+        Returns:
+            As a step does.
+        """
         self._model.train()
         self._losses.begin()
         needs = self._weighting.due(step)
@@ -99,19 +108,25 @@ class Step:
         }
 
     def replay(self, name: str, number: int, rows: Sequence[int]) -> Tensor:
-        """The summed loss, [], of some of an objective's examples, as in its micro-batch."""
+        """Compute the summed loss, [], of some of an objective's examples.
+
+        Args:
+            name: the objective's.
+            number: the micro-batch whose random choices are repeated.
+            rows: the examples' places.
+        """
         examples = self._model.objective(name).examples()
         batch = self._collate(name, number, [examples[row] for row in rows])
         return self._losses.apart(number, {name: batch})[name]()
 
     def replay_dev(self, step: int) -> Tensor | None:
-        """The dev loss, [], of a step; None where it takes no dev gradient."""
+        """Compute the dev loss, [], of step number `step`; None if it takes no dev gradient."""
         if self._dev is None or Needs.DEV not in self._weighting.due(step):
             return None
         return self._dev.term(step).pieces[0]()
 
     def _learn(self, signals: Signals) -> None:
-        """Have the weighting learn from a step; where it fails, it is as it was before."""
+        """Have the weighting learn from a step; if it fails, restore its state before the step."""
         before = {name: value.clone() for name, value in self._weighting.state_dict().items()}
         try:
             with torch.no_grad():
@@ -121,7 +136,7 @@ class Step:
             raise
 
     def _terms(self, step: int, *, together: bool) -> dict[str, Term]:
-        """Each objective's loss over the step's effective batch."""
+        """Return each objective's loss over the step's effective batch."""
         micro = self._batches(step)
         read = self._losses.together if together else self._losses.apart
         pieces = [read(number, batches) for number, batches in micro.items()]
@@ -135,7 +150,7 @@ class Step:
         }
 
     def _micro_batches(self, step: int) -> dict[int, dict[str, Batch]]:
-        """A step's micro-batches by their number, counted from the start of the run, and name."""
+        """Make a step's micro-batches, by their number from the start of the run and by name."""
         first = step * self._accumulate
         return {
             number: {name: self._batch(name, number) for name in self._streams}
@@ -143,11 +158,11 @@ class Step:
         }
 
     def _batch(self, name: str, number: int) -> Batch:
-        """An objective's micro-batch of a number, counted from the start of the run."""
+        """Make micro-batch `number`, counted from the start of the run, of an objective."""
         return self._collate(name, number, self._streams[name].rows(number))
 
     def _collate(self, name: str, number: int, rows: Sequence[Row]) -> Batch:
-        """Rows as the micro-batch of a number; pinned where it is to go to another device."""
+        """Collate rows as micro-batch `number`; pin it if it will go to a GPU."""
         rng = generator(self._seed, "collate", name, number)
         batch = self._model.objective(name).collate(rows, rng)
         return batch.pin() if self._device.type == "cuda" else batch

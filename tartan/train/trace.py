@@ -1,4 +1,4 @@
-"""A step that was not finite, computed again to say where: which objective, which rows."""
+"""A non-finite step, computed again to find the cause: which objective, which rows."""
 
 from collections.abc import Sequence
 
@@ -6,39 +6,39 @@ import torch
 from torch import Tensor
 
 from tartan.backward import differentiate
-from tartan.train.finite import SpoiledError
+from tartan.train.finite import NonFiniteError
 from tartan.train.stage import Setup, Stage
 from tartan.weighting import Signals, Weighting
 
 SHOWN = 8
-"""How many rows a line names."""
+"""Number of rows that a line names."""
 
 
-def trace(setup: Setup, stage: Stage, spoiled: SpoiledError) -> str:
-    """What is not finite in a step, in a line.
+def trace(setup: Setup, stage: Stage, error: NonFiniteError) -> str:
+    """Find what is not finite in a step, and say so in one line.
 
     Args:
         setup: what is trained.
         stage: the stage, with the parameters the step had.
-        spoiled: the step; its gradients are dropped.
+        error: the step; its gradients are dropped.
     """
     setup.model.zero_grad()
-    when = f"at step {spoiled.step + 1}"
-    first = spoiled.step * setup.accumulate
+    when = f"at step {error.step + 1}"
+    first = error.step * setup.accumulate
     numbers = range(first, first + setup.accumulate)
     for position, name in enumerate(stage.names):
         found = {number: _again(setup, stage, name, number) for number in numbers}
         found = {number: wrong for number, wrong in found.items() if wrong}
-        if wrong := _measured(spoiled.signals, position) or next(iter(found.values()), ""):
+        if wrong := _measured(error.signals, position) or next(iter(found.values()), ""):
             where = _where(setup, stage, name, next(iter(found), first))
             return f"{name}: the {wrong} {when}, {where}"
-    dev = stage.replay_dev(spoiled.step)
+    dev = stage.step.replay_dev(error.step)
     if dev is not None and (wrong := _wrong(setup, dev)):
         return f"the dev gradient: the {wrong} {when}"
-    weights = dict(zip(stage.names, spoiled.signals.weights.tolist(), strict=True))
-    if not spoiled.signals.weights.isfinite().all():
+    weights = dict(zip(stage.names, error.signals.weights.tolist(), strict=True))
+    if not error.signals.weights.isfinite().all():
         return f"the weighting gives weights that are not finite {when}: {weights}"
-    if _learns_non_finite(stage.weighting, spoiled.signals):
+    if _learns_non_finite(stage.weighting, error.signals):
         return f"the gradient of the weighting's own parameters is not finite {when}"
     return f"the weighted sum of the gradients is not finite {when}, though each of them is"
 
@@ -51,7 +51,7 @@ def _learns_non_finite(weighting: Weighting, signals: Signals) -> bool:
 
 
 def _measured(signals: Signals, position: int) -> str:
-    """What the step itself saw of an objective: `loss is nan`, or nothing."""
+    """Return what the step itself measured of an objective: `loss is nan`, or nothing."""
     loss, norms = signals.losses[position], signals.norms
     if not loss.isfinite():
         return f"loss is {loss.item()}"
@@ -59,12 +59,12 @@ def _measured(signals: Signals, position: int) -> str:
 
 
 def _again(setup: Setup, stage: Stage, name: str, number: int) -> str:
-    """What is wrong with a micro-batch that is computed again."""
-    return _wrong(setup, stage.replay(name, number, stage.streams[name].indices(number)))
+    """Compute a micro-batch again; return what is not finite in it."""
+    return _wrong(setup, stage.step.replay(name, number, stage.streams[name].indices(number)))
 
 
 def _wrong(setup: Setup, loss: Tensor) -> str:
-    """`loss is nan`, or `gradient is not finite`; nothing where both are finite."""
+    """Return `loss is nan` or `gradient is not finite`; nothing if both are finite."""
     if not loss.isfinite():
         return f"loss is {loss.item()}"
     if not loss.requires_grad:
@@ -76,11 +76,11 @@ def _wrong(setup: Setup, loss: Tensor) -> str:
 
 
 def _where(setup: Setup, stage: Stage, name: str, number: int) -> str:
-    """The rows at which to look: those that are not finite by themselves, or the whole batch."""
+    """Return the rows to look at: those that are not finite by themselves, or the full batch."""
     rows = stage.streams[name].indices(number)
     bad: list[int] = []
     if setup.model.objective(name).separable:
-        bad = [row for row in rows if _wrong(setup, stage.replay(name, number, [row]))]
+        bad = [row for row in rows if _wrong(setup, stage.step.replay(name, number, [row]))]
     if bad and len(bad) < len(rows):
         return f"on {_list(bad)} of its examples (counted from 0)"
     each = "each" if bad else "none"

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,11 +12,12 @@ from typing import Any
 from tartan.errors import CheckpointError, DivergenceError, Interrupted, StorageError
 from tartan.train.checkpoint import Checkpoints, misfit
 from tartan.train.evaluate import evaluate
-from tartan.train.finite import SpoiledError
+from tartan.train.finite import NonFiniteError
 from tartan.train.interrupt import Interrupts
 from tartan.train.observer import Observer, Record
 from tartan.train.progress import Progress
-from tartan.train.stage import Setup, Stage, StageOptions
+from tartan.train.schedule import StageOptions, steps_without_primary
+from tartan.train.stage import Setup, Stage
 from tartan.train.trace import trace
 
 
@@ -95,7 +96,8 @@ class Trainer:
     def _stage(self) -> Stage:
         """The current stage, in the state it has reached."""
         _, options = self._stages[self._progress.stage]
-        stage = Stage(self._setup, options, rested(self._stages[: self._progress.stage]))
+        skipped = steps_without_primary(o for _, o in self._stages[: self._progress.stage])
+        stage = Stage(self._setup, options, skipped)
         if self._state:
             stage.load_state_dict(self._state)
         return stage
@@ -121,27 +123,27 @@ class Trainer:
         """Take one step. DivergenceError if it is not finite and none may be skipped."""
         try:
             stage.take(self._progress.step)
-        except SpoiledError as spoiled:
-            where, skipped = trace(self._setup, stage, spoiled), self._progress.skipped
+        except NonFiniteError as error:
+            where, skipped = trace(self._setup, stage, error), self._progress.skipped
             limit = self._milestones.max_skipped
             if limit is None or skipped == limit:
-                raise _diverged(where, limit) from spoiled
+                raise _diverged(where, limit) from error
             self._progress = replace(self._progress, skipped=skipped + 1)
             self._observer.notice(f"{where}: skipped, {skipped + 1} of at most {limit}")
 
     def _check(self, stage: Stage) -> None:
         """DivergenceError unless all steps taken are known to be finite."""
         try:
-            stage.settle()
-        except SpoiledError as spoiled:
-            raise _diverged(trace(self._setup, stage, spoiled), None) from spoiled
+            stage.step.guard.wait()
+        except NonFiniteError as error:
+            raise _diverged(trace(self._setup, stage, error), None) from error
 
     def _settle(self, stage: Stage) -> None:
         """What is due after a step: a line, an evaluation, a checkpoint."""
         name, options = self._stages[self._progress.stage]
         due, taken = self._milestones, self._progress.step - self._progress.first
         last = taken == options.steps
-        evaluates = options.evaluates and (last or taken % due.evaluate == 0)
+        evaluates = options.trains_primary and (last or taken % due.evaluate == 0)
         means: dict[str, float] = {}
         if evaluates or last or taken % due.log == 0:
             with self._timed("seconds", "step_seconds"):  # it waits for steps under way
@@ -232,7 +234,7 @@ class Trainer:
     def _rescue(self, stage: Stage) -> str:
         """Save the last step taken if that can be done; what came of it."""
         step = self._progress.step
-        if stage.whole:
+        if stage.consistent:
             with suppress(Exception):  # the first failure is what has to be told
                 self._save(stage)
                 return f"step {step} is saved"
@@ -246,11 +248,6 @@ class Trainer:
         spent = time.perf_counter() - began
         times = {name: getattr(self._progress, name) + spent for name in counters}
         self._progress = replace(self._progress, **times)
-
-
-def rested(stages: Iterable[tuple[str, StageOptions]]) -> int:
-    """How many steps of stages that are over trained no end task: such a stage never ends early."""
-    return sum(options.steps for _, options in stages if not options.evaluates)
 
 
 def _diverged(where: str, skipped: int | None) -> DivergenceError:

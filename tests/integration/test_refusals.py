@@ -48,7 +48,8 @@ def refused(answer: Answer, line: str, directory: Path) -> None:
         (["objectives=[mlm]", "objectives.mlm.corpus=domain"], "objective mlm reads the domain "
          "corpus, which demo lacks: add a domain.txt"),
         (["objectives=[dapt]"], "objective dapt reads the domain corpus, which demo lacks"),
-        (["schedule=pretrain"], "stage pretrain trains auxiliary objectives and there are none"),
+        (["schedule=pretrain"], "schedule.stages.pretrain.objectives is 'auxiliary', but "
+         "the run has no auxiliary objectives: name some"),
         (["weighting.weights={classification: 1, mln: 1}", "objectives=[mlm]"], "did you mean "
          "'mlm'?"),
         (["weighting.weights.mln=1", "objectives=[mlm]"], "did you mean 'mlm'?"),

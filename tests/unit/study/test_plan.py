@@ -38,7 +38,7 @@ def test_seeds_are_counted_or_listed():
 
 def test_the_default_arms_and_what_makes_them():
     found = {arm.name: arm for arm in planned("steps=5")}
-    assert list(found) == ["finetune", "tapt", "dapt", "mt", "meta"]
+    assert list(found) == ["finetune", "tapt", "dapt", "dapt_tapt", "mt", "meta"]
     assert found["meta"].label == "META-TARTAN"
     assert found["meta"].own == ("schedule=joint", "objectives=[tapt]", "weighting=meta")
     assert found["meta"].overrides == ("steps=5", *found["meta"].own)

@@ -13,8 +13,9 @@ from tartan.config.parse import parse
 from tartan.config.store import register
 from tartan.plugins import discover
 from tartan.run.build import build
-from tartan.train.finite import Guard, SpoiledError, spoiled
-from tartan.train.stage import Setup, Stage, StageOptions
+from tartan.train.finite import Guard, NonFiniteError, non_finite
+from tartan.train.schedule import StageOptions
+from tartan.train.stage import Setup, Stage
 from tartan.train.trace import trace
 
 FINE = Signals(torch.tensor([1.0, 2.0]), torch.tensor([0.5, 0.5]))
@@ -24,41 +25,41 @@ NORMS = torch.tensor([3.0, 4.0])
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
 def test_anything_that_a_step_acts_on_is_looked_at(value: float):
     bad = torch.tensor([1.0, value])
-    assert not spoiled(FINE, NORMS)
-    assert spoiled(FINE, bad)
+    assert not non_finite(FINE, NORMS)
+    assert non_finite(FINE, bad)
     measured = ("losses", "weights", "norms", "dev")
-    assert all(spoiled(replace(FINE, **{name: bad}), NORMS) for name in measured)
-    assert spoiled(replace(FINE, dev_norm=bad[1]), NORMS)
-    assert spoiled(replace(FINE, gramian=bad.outer(bad)), NORMS)
+    assert all(non_finite(replace(FINE, **{name: bad}), NORMS) for name in measured)
+    assert non_finite(replace(FINE, dev_norm=bad[1]), NORMS)
+    assert non_finite(replace(FINE, gramian=bad.outer(bad)), NORMS)
 
 
 def test_a_guard_tells_at_once():
     guard, bad = Guard(late=False), replace(FINE, losses=torch.tensor([1.0, torch.nan]))
-    assert guard.see(0, FINE, NORMS) is None
-    with pytest.raises(SpoiledError) as caught:
-        guard.see(1, bad, NORMS)
+    assert guard.check(0, FINE, NORMS) is None
+    with pytest.raises(NonFiniteError) as caught:
+        guard.check(1, bad, NORMS)
     assert caught.value.step == 1
-    assert guard.sound
-    assert guard.see(2, FINE, NORMS) is None
+    assert guard.clean
+    assert guard.check(2, FINE, NORMS) is None
 
 
 def test_a_late_guard_tells_a_step_later_and_holds_everything_from_then_on():
     guard, bad = Guard(late=True), replace(FINE, losses=torch.tensor([1.0, torch.nan]))
-    assert guard.see(0, FINE, NORMS) == 0
-    assert guard.see(1, bad, NORMS) == 1
-    with pytest.raises(SpoiledError) as caught:
-        guard.see(2, FINE, NORMS)
+    assert guard.check(0, FINE, NORMS) == 0
+    assert guard.check(1, bad, NORMS) == 1
+    with pytest.raises(NonFiniteError) as caught:
+        guard.check(2, FINE, NORMS)
     assert caught.value.step == 1
-    assert not guard.sound
+    assert not guard.clean
 
 
 def test_a_late_guard_tells_when_it_is_asked():
     guard = Guard(late=True)
-    guard.see(0, FINE, NORMS)
-    guard.settle()
-    guard.see(1, FINE, NORMS * torch.nan)
-    with pytest.raises(SpoiledError, match="step 1"):
-        guard.settle()
+    guard.check(0, FINE, NORMS)
+    guard.wait()
+    guard.check(1, FINE, NORMS * torch.nan)
+    with pytest.raises(NonFiniteError, match="step 1"):
+        guard.wait()
 
 
 def made(weighting: str) -> Setup:
@@ -92,7 +93,7 @@ def parameters(setup: Setup) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_a_spoiled_step_moves_no_parameter_and_is_traced(setup: Setup, late: bool):
+def test_a_non_finite_step_moves_no_parameter_and_is_traced(setup: Setup, late: bool):
     stage = Stage(replace(setup, late=late), StageOptions(steps=20))
     stage.take(0)
     stage.take(1)
@@ -100,11 +101,11 @@ def test_a_spoiled_step_moves_no_parameter_and_is_traced(setup: Setup, late: boo
     poison(setup, 1)
     if late:
         stage.take(2)
-    with pytest.raises(SpoiledError) as caught:
+    with pytest.raises(NonFiniteError) as caught:
         stage.take(2 + late)
     assert caught.value.step == 2
     assert all(one.equal(other) for one, other in zip(before, parameters(setup), strict=True))
-    assert stage.whole is not late
+    assert stage.consistent is not late
     if not late:
         assert stage.weights() == weights
     said = trace(setup, stage, caught.value)
@@ -122,7 +123,7 @@ def test_late_and_at_once_take_the_same_steps(setup: Setup):
         stage = Stage(replace(setup, late=late), StageOptions(steps=20))
         for step in range(4):
             stage.take(step)
-        stage.settle()
+        stage.step.guard.wait()
         ends.append(parameters(setup))
     assert all(one.equal(other) for one, other in zip(*ends, strict=True))
     assert not all(one.equal(other) for one, other in zip(start, ends[0], strict=True))
@@ -131,7 +132,7 @@ def test_late_and_at_once_take_the_same_steps(setup: Setup):
 def test_weights_that_are_not_finite_are_the_weightings_own(setup: Setup):
     stage = Stage(setup, StageOptions(steps=20))
     stage.weighting.load_state_dict({"logits": torch.tensor([torch.nan, 0.0])})
-    with pytest.raises(SpoiledError) as caught:
+    with pytest.raises(NonFiniteError) as caught:
         stage.take(0)
     assert "the weighting gives weights that are not finite at step 1: {" in trace(
         setup, stage, caught.value
@@ -149,7 +150,7 @@ def test_a_gradient_that_only_token_embeddings_see_is_traced():
             found.register_hook(lambda gradient: gradient * torch.nan)
 
     setup.model.body.model.get_input_embeddings().register_forward_hook(spoil)
-    with pytest.raises(SpoiledError) as caught:
+    with pytest.raises(NonFiniteError) as caught:
         stage.take(1)
     said = trace(setup, stage, caught.value)
     assert said.startswith("classification: the gradient is not finite at step 2, on rows ")

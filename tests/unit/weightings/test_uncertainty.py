@@ -17,7 +17,7 @@ from tartan.config.parse import parse
 from tartan.config.store import register
 from tartan.plugins import Plugin, Plugins, discover
 from tartan.run.build import Experiment, build
-from tartan.train.finite import SpoiledError
+from tartan.train.finite import NonFiniteError
 from tartan.train.stage import Stage
 from tartan.train.trace import trace
 from tartan_weightings.uncertainty import BOUND, Uncertainty, UncertaintyOptions
@@ -175,7 +175,7 @@ def test_a_gradient_of_theirs_that_is_not_finite_moves_nothing_and_is_traced():
         p.detach().clone() for p in (*setup.model.parameters(), *stage.weighting.parameters())
     ]
     stage.weighting.log_variances.register_hook(lambda gradient: gradient * torch.nan)
-    with pytest.raises(SpoiledError) as caught:
+    with pytest.raises(NonFiniteError) as caught:
         stage.take(1)
     after = [*setup.model.parameters(), *stage.weighting.parameters()]
     assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))

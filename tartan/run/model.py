@@ -1,0 +1,79 @@
+"""A run's model: where body and heads come from, and every objective on the body."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tartan.body import AutoOptions, Body, LiftedHead, ModelSource, TinyOptions
+from tartan.config.parse import options
+from tartan.data import Task, train_tokenizer
+from tartan.errors import ConfigError, suggest
+from tartan.objective import Objective, PrimaryObjective
+from tartan.plugins import RESERVED, Plugins
+from tartan.run.tasks import Section
+from tartan.seeding import seeded
+from tartan.train.context import TaskContext, Training
+from tartan.train.model import JointModel
+from tartan.train.runtime import Runtime
+
+KINDS: Mapping[str, type[TinyOptions | AutoOptions]] = {"auto": AutoOptions, "tiny": TinyOptions}
+"""The options of each `model.kind`."""
+
+
+def load_source(section: Mapping[str, Any], task: Task) -> ModelSource:
+    """Return where the section `model` takes body and heads from. ConfigError or ModelError."""
+    if section["kind"] not in KINDS:
+        raise ConfigError(f"model.kind={section['kind']}: {suggest(section['kind'], KINDS)}")
+    chosen = options(KINDS[section["kind"]], section, "model")
+    if isinstance(chosen, AutoOptions):
+        return ModelSource.pretrained(chosen)
+    tokenizer = train_tokenizer(task.corpora["task"]["text"], chosen.vocab_size)
+    return ModelSource.tiny(tokenizer, chosen)
+
+
+def load_joint_model(
+    sections: Mapping[str, Section],
+    training: Mapping[str, Training],
+    source: ModelSource,
+    plugins: Plugins,
+    seed: int,
+) -> JointModel:
+    """Build the body and every objective on it, on the CPU.
+
+    Args:
+        sections: the objectives' parts of the configuration, the primary's first.
+        training: what each is trained on.
+        source: where body and heads come from.
+        plugins: the installed plugins.
+        seed: the run's; an objective's random parameters depend on its name besides.
+
+    Raises:
+        TartanError: an objective cannot be built, or the end task's model cannot be exported.
+    """
+    with seeded(seed, "body"):
+        body = source.body()
+    objectives: dict[str, Objective] = {}
+    for name, section in sections.items():
+        cls = plugins.objective(section["plugin"])
+        values = {key: value for key, value in section.items() if key not in RESERVED}
+        where = f"objectives.{name}" if objectives else "primary"
+        end_task = next(iter(objectives.values()), None)
+        assert end_task is None or isinstance(end_task, PrimaryObjective)
+        context = TaskContext(name, training[name], body, seed, end_task)
+        with seeded(seed, "objective", name):
+            objectives[name] = cls(options(cls.Options, values, where), context)
+    model = JointModel(body, next(iter(objectives)), objectives)
+    if not isinstance(model.end_task.head, LiftedHead):
+        raise ConfigError(
+            f"primary={model.primary} has a head of its own, which cannot be exported"
+        )
+    return model
+
+
+def accelerate(body: Body, runtime: Runtime, *, compiled: bool) -> list[str]:
+    """Turn on what a body's device offers; return a notice for what is missing."""
+    if compiled:
+        body.compile_layers()
+    half = runtime.device.type == "cuda" and runtime.precision == "bf16"
+    if half and body.packed and (reason := body.use_varlen(runtime.autocast())):
+        return [f"attention in buckets, not by a variable-length kernel ({reason})"]
+    return []

@@ -1,0 +1,119 @@
+"""The stages of a run: checked, and completed with the run's own values; and its milestones."""
+
+import math
+import re
+from dataclasses import asdict
+
+from torch import nn
+
+from tartan.config.parse import options
+from tartan.config.schema import Config, at_least
+from tartan.errors import ConfigError, suggest
+from tartan.run.tasks import Section
+from tartan.run.weightings import Weightings
+from tartan.train.optimiser import OptimiserOptions
+from tartan.train.schedule import SELECTIONS, StageOptions, check_listed, check_selection
+from tartan.train.trainer import Milestones
+
+
+def trained_sections(config: Config) -> dict[str, Section]:
+    """Return the sections of the objectives that some stage trains, by name, the primary first.
+
+    Raises:
+        ConfigError: there is no stage, or one selects objectives that the run does not have.
+    """
+    if not config.schedule.stages:
+        raise ConfigError("schedule.stages is empty: give at least one stage")
+    primary = str(config.primary["plugin"])
+    sections: dict[str, Section] = {primary: config.primary, **config.objectives}
+    if primary in config.objectives:
+        raise ConfigError(
+            f"objectives.{primary} has the end task's name: give the auxiliary objective another"
+        )
+    for name, section in sections.items():
+        check_name(name)
+        at_least(1, **{f"{name}.batch_size": section["batch_size"]})
+    names = tuple(sections)
+    stages = config.schedule.stages
+    for name, stage in stages.items():
+        check_selection(stage.objectives, names, f"schedule.stages.{name}.objectives")
+    check_listed(stages, names)
+    used = {primary}.union(*(stage.select(names) for stage in stages.values()))
+    return {name: section for name, section in sections.items() if name in used}
+
+
+def check_name(name: str) -> None:
+    """ConfigError unless a name can be an objective's: of metrics, parameters and options."""
+    taken = name in SELECTIONS or hasattr(nn.ModuleDict(), name)
+    if taken or not re.fullmatch(r"\w[\w-]*", name):
+        raise ConfigError(
+            f"objectives.{name}: no objective can have this name: give it another, of letters, "
+            "digits, _ and -"
+        )
+
+
+def complete(
+    config: Config, weightings: Weightings, primary: str, steps_an_epoch: float
+) -> dict[str, StageOptions]:
+    """Return the stages with every number and choice their own.
+
+    Args:
+        config: the run's.
+        weightings: gives the run's own weighting to the stages that have none.
+        primary: the end task's name; a list of objectives names it `primary` from here on.
+        steps_an_epoch: steps in one pass over the end task's rows.
+
+    Raises:
+        ConfigError: a stage's number or optimizer has no meaning.
+    """
+    return {
+        name: _completed(
+            stage, f"schedule.stages.{name}", config, weightings, primary, steps_an_epoch
+        )
+        for name, stage in config.schedule.stages.items()
+    }
+
+
+def _completed(
+    stage: StageOptions,
+    where: str,
+    config: Config,
+    weightings: Weightings,
+    primary: str,
+    steps_an_epoch: float,
+) -> StageOptions:
+    """Return one stage with every number and choice its own."""
+    if stage.epochs is not None and not 0 <= stage.epochs < math.inf:
+        raise ConfigError(f"{where}.epochs={stage.epochs}: give at least 0, and finite")
+    steps = stage.steps if stage.epochs is None else math.ceil(stage.epochs * steps_an_epoch)
+    at_least(0, **{f"{where}.steps": steps, f"{where}.patience": stage.patience})
+    named = stage.objectives
+    if isinstance(named, list):
+        named = ["primary" if name == primary else name for name in named]
+    merged = {**asdict(config.optimizer), **stage.optimizer}
+    return StageOptions(
+        objectives=named,
+        weighting=weightings.section(stage.weighting, f"{where}.weighting"),
+        steps=steps,
+        patience=stage.patience,
+        optimizer=asdict(options(OptimiserOptions, merged, f"{where}.optimizer")),
+    )
+
+
+def milestones(config: Config, metrics: tuple[str, ...], steps_an_epoch: float) -> Milestones:
+    """Return when a run evaluates, logs and writes checkpoints.
+
+    ConfigError if `eval.metric` is not one of the end task's metrics.
+    """
+    metric = config.eval.metric or metrics[0]
+    if metric not in metrics:
+        raise ConfigError(f"eval.metric={metric}: {suggest(metric, metrics)}")
+    epochs = config.eval.epochs
+    return Milestones(
+        evaluate=config.eval.every if epochs is None else math.ceil(epochs * steps_an_epoch),
+        metric=metric,
+        batch_size=config.eval.batch_size,
+        log=config.log.every,
+        checkpoint=config.checkpoint.every,
+        max_skipped=config.max_skipped if config.on_nonfinite == "skip" else None,
+    )
