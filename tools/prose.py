@@ -89,7 +89,7 @@ def phrases(file: Path, text: str) -> Iterator[Finding]:
     for rule, hint in _RULES:
         for found in rule.finditer(flat):
             line = sum(start <= found.start() for start in starts)
-            yield Finding(file, line, found.group().strip(), hint)
+            yield Finding(file, line, " ".join(found.group().split()), hint)
 
 
 def docstrings(file: Path, tree: ast.Module) -> Iterator[Finding]:

@@ -5,6 +5,8 @@ import importlib
 import pkgutil
 import re
 import shlex
+import tomllib
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +141,25 @@ def test_the_reference_has_every_public_name(module):
     shown = [address.rpartition(".") for address in ADDRESSES]
     shown = [name for package, _, name in shown if package == module.__name__]
     assert sorted(shown) == sorted(module.__all__)
+
+
+def test_the_architecture_names_every_folder_and_module():
+    [tree] = re.findall(r"## Folders\n\n```\n(.*?)```", TEXTS["docs/architecture.md"], re.DOTALL)
+    outer = {line.split("/")[0] for line in tree.splitlines() if not line.startswith(" ")}
+    inner = set(re.findall(r"^  (\w+(?:\.py|/)) ", tree, re.MULTILINE))
+    parts = (path for path in (ROOT / "tartan").iterdir() if not path.name.startswith(("_", ".")))
+    assert inner == {f"{path.name}/" if path.is_dir() else path.name for path in parts} - {
+        "py.typed"
+    }
+    assert [name for name in sorted(outer) if not (ROOT / name).is_dir()] == []
+
+
+def test_the_architecture_gives_a_reason_for_every_dependency():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    listed = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    names = {re.match(r"[\w-]+", dependency).group() for dependency in listed}
+    reasons = TEXTS["docs/architecture.md"].split("## Dependencies")[1]
+    assert [name for name in sorted(names) if name not in reasons] == []
 
 
 def test_the_text_is_plain_english():
