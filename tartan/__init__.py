@@ -21,6 +21,7 @@ from tartan.packed import Packed
 from tartan.plugins import hookimpl
 from tartan.sequence import SequenceObjective
 from tartan.shared import Shared
+from tartan.unit import Unit
 from tartan.weighting import Cost, Needs, ProbeOptions, Signals, Weighting, cost
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "Signals",
     "TartanError",
     "Term",
+    "Unit",
     "Weighting",
     "backward",
     "choose_tokens",

@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from tartan.batch import Batch, LabelKind, Row
 from tartan.packed import Packed
+from tartan.unit import Unit
 
 
 class Head(Protocol):
@@ -123,18 +124,21 @@ class Context(Protocol):
     def corpus(self, name: str) -> Sequence[Row]:
         """Return an unlabelled corpus, tokenised: `input_ids`. DataError if it does not exist."""
 
-    def head(self, kind: str) -> nn.Module:
+    def head(self, kind: str, *, unit: Unit | None = None) -> nn.Module:
         """Return the family's own Hugging Face head, pre-trained if the checkpoint has one.
 
         Args:
             kind: the suffix of Hugging Face's class: `MaskedLM`, `SequenceClassification`. A head
-                for classes, tags or a number has one output for each of `labels`.
+                for classes, tags or a number has one output for each of `labels`. Its outputs are
+                float32, whatever the precision of the body.
+            unit: standardises the labels, where they are numbers: outputs are standardised too,
+                and those of the exported model are in the labels' own unit.
 
         Returns:
             A module with the signature of `Head`.
 
         Raises:
-            ModelError: if the family has no such head.
+            ModelError: if the family has no such head, or none whose outputs can be standardised.
         """
 
     def masked_lm(
@@ -155,6 +159,9 @@ class Context(Protocol):
             ModelError: if there is no such model, or its vocabulary differs from the body's.
             ConfigError: if embeddings to be tied differ in shape.
         """
+
+    def notice(self, line: str) -> None:
+        """Print a line before training starts."""
 
     def check_causal(self) -> None:
         """Raise ModelError unless the body can read sequences that are `causal`."""

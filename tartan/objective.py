@@ -135,7 +135,18 @@ class PrimaryObjective(Objective):
 
     @abstractmethod
     def score(self, outputs: Tensor, rows: Sequence[Row]) -> dict[str, float]:
-        """Return the metrics, all finite, for the outputs [items, ...] of labelled rows."""
+        """Return the metrics, all finite, for the outputs [items, ...] of labelled rows.
+
+        The outputs are float32 on the CPU, as `in_label_units` returns them.
+        """
+
+    def in_label_units(self, outputs: Tensor) -> Tensor:
+        """Return outputs [items, ...] of `predict` as the exported model gives them.
+
+        They are the same by default. An objective that trains on standardised numbers converts
+        them to the labels' own unit.
+        """
+        return outputs
 
     def loss(self, hidden: Tensor, batch: Batch) -> Loss:
         """Return the criterion of the head's own outputs."""

@@ -10,17 +10,21 @@ from tartan.batch import Batch, Row
 from tartan.context import Context
 from tartan.objective import PrimaryObjective
 from tartan.packed import Packed
+from tartan.unit import Unit
 
 
 class SequenceObjective(PrimaryObjective):
     """The family's own head on sequences, one output for each of `context.labels`."""
 
-    def __init__(self, options: Any, context: Context) -> None:
-        """Build the head and find the labelled rows."""
+    def __init__(self, options: Any, context: Context, unit: Unit | None = None) -> None:
+        """Build the head and find the labelled rows.
+
+        `unit`: of numbers, what they are standardised by; the head's outputs then are, too.
+        """
         super().__init__(options, context)
         self._outputs, self._hidden_size = len(context.labels), context.hidden_size
         self._examples = context.labelled()
-        self.head = context.head("SequenceClassification")
+        self.head = context.head("SequenceClassification", unit=unit)
         self._first = reads_first_tokens(self.head, self._hidden_size)
 
     def examples(self) -> Sequence[Row]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from scipy.stats import pearsonr, rankdata
 from sklearn.metrics import r2_score
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from tartan import (
@@ -18,6 +18,7 @@ from tartan import (
     Objective,
     Row,
     SequenceObjective,
+    Unit,
     hookimpl,
 )
 
@@ -28,9 +29,10 @@ class RegressionOptions:
 
 
 class Regression(SequenceObjective):
-    """Squared error of one output, in units of the labels' variance. Items: a batch's sequences.
+    """Squared error of one output on standardised labels. Items: a batch's sequences.
 
-    So the loss begins near 1 whatever unit the labels are in, as fits a sum with other objectives'.
+    Training is the same whatever affine unit the labels are in, and the loss begins near 1. Scores
+    and the exported model are in the labels' own unit.
     """
 
     Options = RegressionOptions
@@ -38,26 +40,23 @@ class Regression(SequenceObjective):
     metrics: ClassVar[tuple[str, ...]] = ("r2", "pearson", "spearman")
 
     def __init__(self, options: RegressionOptions, context: Context) -> None:
-        super().__init__(options, context)
-        labels = np.array([row["label"] for row in self.examples()], dtype=np.float64)
-        self._mean, self._variance = float(labels.mean()), float(labels.var()) or 1.0
-        centre(self.head, self._mean)
-
-    def probe(self, dropout: float) -> nn.Module:
-        """As for any sequence, but its outputs begin at the labels' mean, as the head's do."""
-        return centre(super().probe(dropout), self._mean)
+        self._unit = Unit.of(row["label"] for row in context.labelled())
+        super().__init__(options, context, self._unit)
 
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:  # noqa: ARG002
-        """Rows as they are. Targets: `labels` [rows] float32."""
-        labels = torch.tensor([row["label"] for row in rows], dtype=torch.float32)
+        """Rows as they are. Targets: `labels` [rows] float32, standardised."""
+        labels = torch.tensor([self._unit.standardise(row["label"]) for row in rows])
         return Batch(self.inputs(rows), len(rows), {"labels": labels})
 
     def criterion(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Summed squared error of outputs [rows, 1], over the variance of the training labels."""
-        error = functional.mse_loss(
+        """Compute the summed squared error of standardised outputs [rows, 1]."""
+        return functional.mse_loss(
             outputs.float().squeeze(1), batch.targets["labels"], reduction="sum"
         )
-        return error / self._variance
+
+    def in_label_units(self, outputs: Tensor) -> Tensor:
+        """Convert standardised outputs [rows, 1] to the labels' own unit."""
+        return self._unit.restore(outputs)
 
     def score(self, outputs: Tensor, rows: Sequence[Row]) -> dict[str, float]:
         """`r2`, the share of variance explained, up to 1; `pearson` and `spearman`, -1 to 1.
@@ -73,19 +72,6 @@ class Regression(SequenceObjective):
             "pearson": correlation(labels, predicted),
             "spearman": correlation(rankdata(labels), rankdata(predicted)),
         }
-
-
-def centre(head: nn.Module, mean: float) -> nn.Module:
-    """Have a new head begin at the labels' mean; it returns the head.
-
-    From 0 it would first learn the mean, through the body: small bodies then saturate, and predict
-    it for good. A head that is pre-trained has a bias that is not 0, and keeps it.
-    """
-    for module in head.modules():
-        if isinstance(module, nn.Linear) and module.out_features == 1 and module.bias is not None:
-            with torch.no_grad():
-                module.bias.masked_fill_(module.bias == 0, mean)
-    return head
 
 
 def correlation(one: np.ndarray, other: np.ndarray) -> float:

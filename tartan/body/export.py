@@ -30,7 +30,7 @@ def export(
     Raises:
         StorageError: the directory cannot be written.
     """
-    with whole(body, head) as model, quiet():
+    with reassembled(body, head) as model, quiet():
 
         def write(beside: Path) -> None:
             model.save_pretrained(beside)
@@ -40,8 +40,15 @@ def export(
 
 
 @contextmanager
-def whole(body: Body, head: LiftedHead) -> Iterator[PreTrainedModel]:
-    """Put a body back into a head's model; take them apart again after the block."""
+def reassembled(body: Body, head: LiftedHead) -> Iterator[PreTrainedModel]:
+    """Put a body back into a head's model during a block; its outputs are in the labels' unit."""
+    with head.in_label_units(), _joined(body, head) as model:
+        yield model
+
+
+@contextmanager
+def _joined(body: Body, head: LiftedHead) -> Iterator[PreTrainedModel]:
+    """Put a body in the place of a head's stand-in during a block."""
     model, base = head.model, body.model
     prefix = model.base_model_prefix
     stand_in = getattr(model, prefix)

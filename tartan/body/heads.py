@@ -1,12 +1,13 @@
 """A head is the family's own Hugging Face model for a task, with its body lifted out.
 
-Where the body stood, a stand-in answers with the hidden states it is given, so that the family's
-own code computes the logits: its pooling, its activations, its dropout. The pooler stays with the
-head, since a body without a classifier has no use for it.
+In place of the body a stand-in returns the hidden states it is given, so that the family's own code
+computes the logits: its pooling, its activations, its dropout. The pooler stays with the head,
+since a body without a classifier does not use it.
 """
 
 import inspect
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,13 +15,14 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from tartan.body.body import Body
-from tartan.body.layouts import FAILURES, agree, evaluating, position_limit, trial_tokens
+from tartan.body.last_layer import find_last_layer, scale_and_shift
+from tartan.body.layouts import evaluating
 from tartan.errors import ModelError
+from tartan.unit import Unit
 
 
 class StandIn(nn.Module):
-    """Stands where a head's body stood.
+    """Replaces a head's body: returns the hidden states it is given.
 
     Attributes:
         pooler: the body's pooler, or None where the head has no use for one.
@@ -36,12 +38,12 @@ class StandIn(nn.Module):
         self.pooler_activation = next((a for a in activations if a is not None), None)
 
     def forward(self, *args: Any, **kwargs: Any) -> BaseModelOutputWithPooling:
-        """The body's `inputs_embeds`, [rows, tokens, hidden], as its hidden states."""
+        """Return the body's `inputs_embeds`, [rows, tokens, hidden], as its hidden states."""
         hidden = self._signature.bind(*args, **kwargs).arguments["inputs_embeds"]
         return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=self.pool(hidden))
 
     def pool(self, hidden: Tensor) -> Tensor | None:
-        """What the body's pooler makes of hidden states: [rows, hidden], or None."""
+        """Pool hidden states as the body's pooler does: [rows, hidden], or None without one."""
         pooled: Tensor | None = None
         if isinstance(self.pooler, nn.Linear):
             pooled = self.pooler(hidden[:, 0])
@@ -63,20 +65,36 @@ class LiftedHead(nn.Module):
         model: the Hugging Face model with a stand-in where its body was.
         borrowed: names of the borrowed weights, with their names in the body's model.
         new_parameters: names of the own parameters that no checkpoint held.
+        width: of the hidden states it reads.
+        unit: what its outputs are standardised by; None where they are the exported model's.
+        notice: what the user should know about the checkpoint's head; None where nothing is.
     """
 
     def __init__(
-        self, model: PreTrainedModel, borrowed: Mapping[str, str], new_parameters: Collection[str]
+        self,
+        model: PreTrainedModel,
+        borrowed: Mapping[str, str],
+        new_parameters: Collection[str],
+        width: int,
+        *,
+        float32: bool = False,
     ) -> None:
-        """Use `lift`, which proves the head."""
+        """Use `lift`, which verifies the head.
+
+        `float32`: whether it computes in float32 inside autocast too, as heads on labels do.
+        """
         super().__init__()
         self.model = model
         self.borrowed = dict(borrowed)
         own = (name for name, _ in model.named_parameters())
         self.new_parameters = tuple(name for name in own if name in new_parameters)
+        self.width = width
+        self.unit: Unit | None = None
+        self.notice: str | None = None
+        self._float32 = float32
 
     def forward(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Logits.
+        """Compute logits.
 
         Args:
             hidden: [rows, tokens, hidden] float.
@@ -84,44 +102,71 @@ class LiftedHead(nn.Module):
                 head looks at each token by itself.
 
         Returns:
-            [rows, classes] float of a head on sequences, [rows, tokens, classes] of one on tokens.
+            [rows, classes] float of a head on sequences, [rows, tokens, classes] of one on tokens;
+            float32 of a head on labels. With a `unit` they are standardised.
         """
         attention_mask = None if mask is None else mask.long()
-        return _logits(self.model, inputs_embeds=hidden, attention_mask=attention_mask)
+        if not self._float32:
+            return logits_of(self.model, inputs_embeds=hidden, attention_mask=attention_mask)
+        hidden = hidden.float()
+        with torch.autocast(hidden.device.type, enabled=False):
+            return logits_of(self.model, inputs_embeds=hidden, attention_mask=attention_mask)
 
+    def last_layer(self) -> nn.Linear | None:
+        """Return the linear layer that gives the logits; None where the family has none."""
+        device = next(self.parameters()).device
+        hidden = torch.arange(2 * 3 * self.width, device=device).sin().view(2, 3, self.width)
+        mask = torch.ones(2, 3, dtype=torch.bool, device=device)
+        with evaluating(self):
+            return find_last_layer(self.model, lambda: self(hidden, mask))
 
-def lift(model: PreTrainedModel, body: Body, new: Collection[str] | None = None) -> LiftedHead:
-    """Lift the body out of a family's model for a task, and prove what is left.
+    def set_unit(self, unit: Unit) -> None:
+        """Standardise the outputs from now on; `export` folds the unit into the last layer.
 
-    Args:
-        model: the family's model for the task, in float32; it is changed.
-        body: the run's body, of the same architecture; lends the weights that the family ties.
-        new: names of the model's parameters that no checkpoint held; None for all of them.
+        A head from a checkpoint keeps its predictions in the labels' own unit.
 
-    Raises:
-        ModelError: when what is left does not give the family's own logits, or the tied weights
-            are not those of the body.
-    """
-    prefix, base = model.base_model_prefix, model.base_model
-    if base is model or not isinstance(base, PreTrainedModel):
-        raise ModelError(f"{_name(model)} has no body to lift out: it names no base model")
-    new = [name for name, _ in model.named_parameters()] if new is None else new
-    borrowed = _tied_to(base, model)
-    with torch.no_grad(), evaluating(model):
-        tokens, mask = _trial_rows(base)
+        Raises:
+            ModelError: the family has no last linear layer with a bias to fold the unit into.
+        """
+        layer = self.last_layer()
+        if layer is None or layer.bias is None:
+            raise ModelError(
+                f"{type(self.model).__name__} cannot predict a number: it has no last linear layer "
+                "with a bias, to hold the labels' mean and scale; choose another model family"
+            )
+        if not self.is_new(layer):
+            scale_and_shift(layer, 1 / unit.scale, -unit.mean / unit.scale)
+        self.unit = unit
+        self._unit_layer = next(n for n, m in self.model.named_modules() if m is layer)
+
+    def mark_new(self, layer: nn.Linear) -> None:
+        """Count a layer's parameters among those that no checkpoint held."""
+        own = {id(parameter) for parameter in layer.parameters()}
+        named = self.model.named_parameters()
+        self.new_parameters = tuple(
+            name for name, p in named if name in self.new_parameters or id(p) in own
+        )
+
+    def is_new(self, layer: nn.Linear) -> bool:
+        """Return whether no checkpoint held a layer's weight."""
+        return any(self.model.get_parameter(name) is layer.weight for name in self.new_parameters)
+
+    @contextmanager
+    def in_label_units(self) -> Iterator[None]:
+        """Fold the unit into the last layer during a block, then restore the exact weights."""
+        if self.unit is None:
+            yield
+            return
+        layer = self.model.get_submodule(self._unit_layer)
+        assert isinstance(layer, nn.Linear)
+        before = [parameter.detach().clone() for parameter in layer.parameters()]
+        scale_and_shift(layer, self.unit.scale, self.unit.mean)
         try:
-            expected = _logits(model, input_ids=tokens, attention_mask=mask.long())
-            read = base(input_ids=tokens, attention_mask=mask.long(), return_dict=True)
-            setattr(model, prefix, StandIn(base))
-            head = LiftedHead(model, borrowed, [name for name in new if name not in borrowed])
-            found = head(read.last_hidden_state, mask)
-        except FAILURES as error:
-            raise _unliftable(model, f"{type(error).__name__}: {error}") from error
-    if not agree(_real(expected, mask), _real(found, mask)):
-        raise _unliftable(model, "its logits change when only they are given")
-    for name, source in borrowed.items():
-        borrow(model, name, _lent(body, source, model.get_parameter(name)))
-    return head.train()
+            yield
+        finally:
+            with torch.no_grad():
+                for parameter, value in zip(layer.parameters(), before, strict=True):
+                    parameter.copy_(value)
 
 
 def borrow(model: nn.Module, name: str, parameter: nn.Parameter) -> None:
@@ -141,57 +186,8 @@ def own(model: nn.Module, name: str, parameter: nn.Parameter) -> None:
     module.register_parameter(attribute, parameter)
 
 
-def _logits(model: PreTrainedModel, **inputs: Tensor | None) -> Tensor:
+def logits_of(model: PreTrainedModel, **inputs: Tensor | None) -> Tensor:
+    """Return a model's logits; inputs that are None are not passed."""
     given = {name: value for name, value in inputs.items() if value is not None}
     logits: Tensor = model(**given, return_dict=True).logits
     return logits
-
-
-def _tied_to(base: nn.Module, model: nn.Module) -> dict[str, str]:
-    """Parameters of a model outside its base that are the base's: their names in both."""
-    inside = {id(p): name for name, p in base.named_parameters()}
-    known = {id(module) for module in base.modules()}
-    return {
-        f"{path}.{attribute}" if path else attribute: inside[id(parameter)]
-        for path, module in model.named_modules()
-        if id(module) not in known
-        for attribute, parameter in module.named_parameters(recurse=False)
-        if id(parameter) in inside
-    }
-
-
-def _lent(body: Body, name: str, like: Tensor) -> nn.Parameter:
-    """The body's parameter of a name; ModelError unless it has the given one's shape."""
-    parameter = dict(body.model.named_parameters()).get(name)
-    if parameter is None or parameter.shape != like.shape:
-        found = "none" if parameter is None else str(tuple(parameter.shape))
-        raise ModelError(
-            f"a head's tied weight {name} has shape {tuple(like.shape)} and the body's has "
-            f"{found}: head and body must come from the same model"
-        )
-    return parameter
-
-
-def _trial_rows(base: PreTrainedModel) -> tuple[Tensor, Tensor]:
-    """Two rows, the second one padded: tokens [2, longest] int64, mask [2, longest] bool."""
-    longest = min(9, position_limit(base) or 9)
-    tokens = trial_tokens(base.config, 2 * longest).view(2, longest).to(base.device)
-    mask = torch.ones_like(tokens, dtype=torch.bool)
-    mask[1, longest // 2 + 1 :] = False
-    return tokens.masked_fill(~mask, base.config.pad_token_id or 0), mask
-
-
-def _real(logits: Tensor, mask: Tensor) -> Tensor:
-    """Logits without those at padding."""
-    return logits[mask] if logits.shape[:2] == mask.shape and logits.ndim > 2 else logits
-
-
-def _name(model: PreTrainedModel) -> str:
-    return type(model).__name__
-
-
-def _unliftable(model: PreTrainedModel, why: str) -> ModelError:
-    return ModelError(
-        f"{_name(model)} cannot serve as a head: it reads more than hidden states ({why}); "
-        "choose another model family"
-    )

@@ -9,7 +9,7 @@ from transformers import PretrainedConfig
 from tartan.body.body import Body
 from tartan.body.heads import LiftedHead, borrow
 from tartan.body.layouts import FAILURES
-from tartan.body.pretrained import summary
+from tartan.body.pretrained import first_line
 from tartan.body.source import AutoOptions, ModelSource
 from tartan.errors import ConfigError, ModelError
 from tartan.packed import Packed
@@ -88,7 +88,7 @@ def masked_lm(
     except FAILURES as error:
         raise ModelError(
             f"{source.config.model_type} has no model of {width:g} times its width "
-            f"({summary(error)})"
+            f"({first_line(error)})"
         ) from error
     if tied:
         model.tie(body)

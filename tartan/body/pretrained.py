@@ -34,7 +34,7 @@ def find(name: str | None) -> str:
         path = Path(name).expanduser()
         there, directory = path.exists(), path.is_dir()
     except (OSError, RuntimeError) as error:
-        raise ModelError(f"model.name={name} cannot be looked for ({summary(error)})") from error
+        raise ModelError(f"model.name={name} cannot be looked for ({first_line(error)})") from error
     if directory:
         return str(path)
     if there:
@@ -58,11 +58,11 @@ def read_config(name: str, trust_remote_code: bool) -> PretrainedConfig:
     except OSError as error:
         raise ModelError(
             f"model.name={name} is no directory here, and cannot be had from the Hugging Face hub "
-            f"or its local cache ({summary(error)})"
+            f"or its local cache ({first_line(error)})"
         ) from error
     except UNUSABLE as error:
         raise ModelError(
-            f"model.name={name}: its configuration cannot be used ({summary(error)})"
+            f"model.name={name}: its configuration cannot be used ({first_line(error)})"
         ) from error
     return config
 
@@ -78,7 +78,7 @@ def read_tokenizer(
             )
     except (OSError, *UNUSABLE) as error:
         raise ModelError(
-            f"model.name={name}: its tokenizer cannot be loaded ({summary(error)})"
+            f"model.name={name}: its tokenizer cannot be loaded ({first_line(error)})"
         ) from error
     # Without tokenizer files transformers makes one up that knows the special tokens alone.
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
@@ -124,7 +124,7 @@ def skeleton(name: str, config: PretrainedConfig, trust_remote_code: bool) -> Pr
     except UNUSABLE as error:
         raise ModelError(
             f"model.name={name} ({config.model_type}) has no body that can be built from its "
-            f"configuration ({summary(error)})"
+            f"configuration ({first_line(error)})"
         ) from error
     if not model.base_model_prefix:
         raise ModelError(
@@ -174,7 +174,7 @@ def _offers(config: PretrainedConfig, auto: Any) -> bool:
     return type(config) in auto._model_mapping or auto.__name__ in remote
 
 
-def summary(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """The first line of an error's text, at most 160 characters of it."""
     line = next(iter(str(error).strip().splitlines()), "")
     return line if len(line) <= 160 else f"{line[:157]}..."

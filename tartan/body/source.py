@@ -1,35 +1,39 @@
 """What a run's body and heads are made of: a pretrained model, or random weights."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from pickle import UnpicklingError
 from typing import Any, Self
 
-import torch
-from safetensors import SafetensorError
 from transformers import (
     AutoModel,
     BertConfig,
     PretrainedConfig,
-    PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
 from tartan.body.body import Body
-from tartan.body.heads import LiftedHead, lift
+from tartan.body.classes import match_classes
+from tartan.body.heads import LiftedHead
+from tartan.body.lift import lift
 from tartan.body.pretrained import (
-    UNUSABLE,
     auto_class,
     find,
     read_config,
     read_tokenizer,
     sequence_length,
     skeleton,
-    summary,
 )
+from tartan.body.weights import Loaded, pretrained_model, random_model
 from tartan.errors import ModelError
-from tartan.quiet import quiet
+from tartan.unit import Unit
+
+ON_LABELS = ("SequenceClassification", "TokenClassification")
+"""Kinds of heads whose outputs are a task's classes, tags or number."""
+
+LANGUAGE_MODELS = ("LM", "PreTraining")
+"""How the kinds of heads over a vocabulary end. These compute in the body's precision: nothing is
+reported of their logits, and in float32 they would cost as much as several layers."""
 
 
 @dataclass
@@ -159,56 +163,53 @@ class ModelSource:
         Raises:
             ModelError: when the weights cannot be loaded or leave some of the body out.
         """
-        model, missing = self._model(AutoModel, self.config)
-        left_out = sorted(name for name in missing or () if not name.startswith("pooler"))
+        loaded = self._load(AutoModel, self.config)
+        left_out = sorted(name for name in loaded.new or () if not name.startswith("pooler"))
         if left_out:
             raise ModelError(
                 f"model.name={self.name} holds no weights of the right shape for {len(left_out)} "
                 f"parts of its body, {left_out[0]} among them"
             )
-        return Body(model)
+        return Body(loaded.model)
 
-    def head(self, kind: str, body: Body, labels: Sequence[str] | None = None) -> LiftedHead:
-        """The family's own head of a kind on a body of this source, in training mode.
+    def head(
+        self,
+        kind: str,
+        body: Body,
+        labels: Sequence[str] | None = None,
+        unit: Unit | None = None,
+    ) -> LiftedHead:
+        """Build the family's own head of a kind on a body of this source, in training mode.
 
         Args:
             kind: as in the names of transformers' classes: `MaskedLM`, `SequenceClassification`.
             body: what lends the head its tied weights.
             labels: the classes, in the order of their ids; None where the kind has none.
+            unit: of labels that are numbers, what they are standardised by; None for no unit.
 
         Returns:
-            The head, pre-trained where the weights hold one of the same shape.
+            The head, pre-trained where the weights hold one of the same classes; their order is
+            that of `labels`. A head that is no language model's computes in float32, whatever the
+            body's precision.
 
         Raises:
-            ModelError: when there is no such kind, the family has none, or its head reads more
+            ModelError: when there is no such kind, the family has none, or its head needs more
                 than hidden states.
         """
         auto, config = auto_class(kind, self.config), deepcopy(self.config)
         if labels is not None:
             config.id2label = dict(enumerate(labels))
             config.label2id = {label: i for i, label in enumerate(labels)}
-        model, missing = self._model(auto, config)
-        return lift(model, body, missing)
+        loaded = self._load(auto, config)
+        head = lift(loaded.model, body, loaded.new, float32=not kind.endswith(LANGUAGE_MODELS))
+        if labels is not None and self.name is not None and kind in ON_LABELS:
+            head.notice = match_classes(head, self.config, labels, loaded.mismatched)
+        if unit is not None:
+            head.set_unit(unit)
+        return head
 
-    def _model(
-        self, auto: Any, config: PretrainedConfig
-    ) -> tuple[PreTrainedModel, Collection[str] | None]:
-        """A model, and the names of what no weights were found for; None for everything."""
-        with quiet(), torch.random.fork_rng(devices=[]):
-            if self.name is None:
-                return auto.from_config(deepcopy(config), dtype=torch.float32), None
-            try:
-                model, report = auto.from_pretrained(
-                    self.name,
-                    config=deepcopy(config),
-                    dtype=torch.float32,
-                    trust_remote_code=self.trust_remote_code,
-                    ignore_mismatched_sizes=True,
-                    output_loading_info=True,
-                )
-            except (OSError, UnpicklingError, SafetensorError, *UNUSABLE) as error:
-                raise ModelError(
-                    f"model.name={self.name}: its weights cannot be loaded ({summary(error)})"
-                ) from error
-        missing = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
-        return model, missing
+    def _load(self, auto: Any, config: PretrainedConfig) -> Loaded:
+        """Load a model, or build it with random weights."""
+        if self.name is None:
+            return random_model(auto, config)
+        return pretrained_model(auto, config, self.name, self.trust_remote_code)

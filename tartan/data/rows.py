@@ -20,6 +20,9 @@ ROLES: Mapping[LabelKind, tuple[str, ...]] = {
 }
 """What a row must hold, by the kind of its label; `text` may have a `pair` beside it."""
 
+LARGEST = 1e30
+"""The largest number that may be a label: sums of its multiples still fit into float32."""
+
 PAIR = "text_pair"
 """What sources call a row's second text if they are not told otherwise."""
 
@@ -114,7 +117,7 @@ def check_label(value: object, place: str) -> Class:
 
 
 def check_number(value: object, place: str) -> float:
-    """A row's number. DataError if it is none, or not finite."""
+    """Return a row's number. DataError if it is not one, not finite, or larger than `LARGEST`."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise DataError(f"{place}: label is {kind(value)}: make it a number")
     try:
@@ -123,6 +126,11 @@ def check_number(value: object, place: str) -> float:
         number = math.inf
     if not math.isfinite(number):
         raise DataError(f"{place}: label is {number}: make it a finite number")
+    if abs(number) > LARGEST:
+        raise DataError(
+            f"{place}: label is {number:g}: float32 models predict numbers up to {LARGEST:g}; give "
+            "labels in a larger unit"
+        )
     return number
 
 

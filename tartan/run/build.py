@@ -68,7 +68,7 @@ def _build(config: Config, plugins: Plugins) -> Experiment:
     source = load_source(config.model, task)
     data = load_data(task, source, sections, plugins, _held_out(probes), config.seed)
     _check_probes(probes, data)
-    model = load_joint_model(sections, data.training(names), source, plugins, config.seed)
+    model, reported = load_joint_model(sections, data.training(names), source, plugins, config.seed)
     model.to(runtime.device)
     attention = accelerate(model.body, runtime, compiled=config.compile)
     steps_an_epoch = len(data.train) / (config.primary["batch_size"] * config.accumulate)
@@ -83,6 +83,7 @@ def _build(config: Config, plugins: Plugins) -> Experiment:
         milestones(config, model.end_task.metrics, steps_an_epoch),
         [
             *attention,
+            *reported,
             *end_task_notices(data.texts),
             *auxiliary_notices(data.forbidden, data.auxiliary),
             *unused_notices(config.objectives, names),

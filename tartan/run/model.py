@@ -36,7 +36,7 @@ def load_joint_model(
     source: ModelSource,
     plugins: Plugins,
     seed: int,
-) -> JointModel:
+) -> tuple[JointModel, list[str]]:
     """Build the body and every objective on it, on the CPU.
 
     Args:
@@ -46,12 +46,16 @@ def load_joint_model(
         plugins: the installed plugins.
         seed: the run's; an objective's random parameters depend on its name besides.
 
+    Returns:
+        The model, and the objectives' notices, a line each.
+
     Raises:
         TartanError: an objective cannot be built, or the end task's model cannot be exported.
     """
     with seeded(seed, "body"):
         body = source.body()
     objectives: dict[str, Objective] = {}
+    notices: list[str] = []
     for name, section in sections.items():
         cls = plugins.objective(section["plugin"])
         values = {key: value for key, value in section.items() if key not in RESERVED}
@@ -61,12 +65,13 @@ def load_joint_model(
         context = TaskContext(name, training[name], body, seed, end_task)
         with seeded(seed, "objective", name):
             objectives[name] = cls(options(cls.Options, values, where), context)
+        notices += [f"{where}: {line}" for line in context.notices]
     model = JointModel(body, next(iter(objectives)), objectives)
     if not isinstance(model.end_task.head, LiftedHead):
         raise ConfigError(
             f"primary={model.primary} has a head of its own, which cannot be exported"
         )
-    return model
+    return model, notices
 
 
 def accelerate(body: Body, runtime: Runtime, *, compiled: bool) -> list[str]:

@@ -18,6 +18,7 @@ from tartan.errors import ConfigError, MissingCorpusError
 from tartan.objective import PrimaryObjective
 from tartan.seeding import seeded
 from tartan.train.end_task import LentEndTask
+from tartan.unit import Unit
 
 PROBLEMS: Mapping[LabelKind, Literal["single_label_classification", "regression"]] = {
     LabelKind.CLASS: "single_label_classification",
@@ -117,7 +118,11 @@ class Texts:
 
 
 class TaskContext:
-    """The `tartan.Context` of one objective."""
+    """The `tartan.Context` of one objective.
+
+    Attributes:
+        notices: what the objective reports to the user before training, a line each.
+    """
 
     def __init__(
         self,
@@ -131,6 +136,7 @@ class TaskContext:
         self._name, self._training, self._source = name, training, training.corpora.source
         self._body, self._seed = body, seed
         self._end_task = end_task
+        self.notices: list[str] = []
 
     @property
     def name(self) -> str:
@@ -177,10 +183,15 @@ class TaskContext:
         rows: Sequence[Row] = self._training.corpora.rows(name)
         return rows
 
-    def head(self, kind: str) -> nn.Module:
-        """A head of the body's family; new parameters depend on the objective's name alone."""
+    def head(self, kind: str, *, unit: Unit | None = None) -> nn.Module:
+        """Build a head of the body's family; new parameters depend on the objective's name alone.
+
+        Args and errors are those of `Context.head`.
+        """
         with seeded(self._seed, "head", self._name):
-            head = self._source.head(kind, self._body, self.labels)
+            head = self._source.head(kind, self._body, self.labels, unit)
+        if head.notice is not None:
+            self.notice(head.notice)
         if kind == "SequenceClassification":
             # A checkpoint may say otherwise, and what is exported is read by it.
             head.model.config.problem_type = PROBLEMS.get(self._training.kind)
@@ -200,6 +211,10 @@ class TaskContext:
     def check_embeddings(self) -> None:
         """Raise ModelError unless the body can read token embeddings instead of token ids."""
         self._body.check_embeddings()
+
+    def notice(self, line: str) -> None:
+        """Add a line to the notices printed before training."""
+        self.notices.append(line)
 
 
 def reads_segments(source: ModelSource) -> bool:

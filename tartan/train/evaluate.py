@@ -20,15 +20,16 @@ def predict(
     runtime: Runtime,
     between: Callable[[], None] = lambda: None,
 ) -> Tensor:
-    """The end task's outputs for rows in their order, [items, ...] float32 on the CPU.
+    """Compute the end task's outputs for rows in their order, [items, ...] float32 on the CPU.
 
-    The body runs without dropout.
+    They are in the labels' unit. The body runs without dropout and in float32 whatever the
+    precision of training, so that the exported model, which is float32, gives the same.
 
     Args:
         model: body and objectives.
         rows: labelled rows.
         batch_size: how many are read at once.
-        runtime: device and precision.
+        runtime: the device.
         between: called before each batch; what it raises ends the evaluation.
 
     Raises:
@@ -43,12 +44,10 @@ def predict(
         batch = task.collate(chosen, generator(0, "evaluate", start))
         place = f"evaluation, {out_of_memory.batch_shape(batch.inputs.lengths)}"
         with out_of_memory.explained(runtime, place, "lower eval.batch_size or model.max_length"):
-            batch = batch.to(runtime.device)
-            with runtime.autocast():
-                batch = task.prepare(batch)
-                outputs.append(task.predict(model.body(batch.inputs), batch).float())
+            batch = task.prepare(batch.to(runtime.device))
+            outputs.append(task.predict(model.body(batch.inputs), batch).float())
     model.train(training)
-    return torch.cat(outputs).cpu()
+    return task.in_label_units(torch.cat(outputs).cpu())
 
 
 def evaluate(
@@ -58,7 +57,7 @@ def evaluate(
     runtime: Runtime,
     between: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
-    """The end task's metrics on labelled rows; as `predict`, rows of similar length share a batch.
+    """Compute the end task's metrics on labelled rows; rows of similar length share a batch.
 
     Args and errors are those of `predict`.
     """
@@ -73,11 +72,11 @@ def evaluate_rows(
     runtime: Runtime,
     between: Callable[[], None] = lambda: None,
 ) -> tuple[dict[str, float], list[Tensor]]:
-    """As `evaluate`, with each row's outputs [items, ...], in the order of the rows."""
-    found = list(rows)
-    order = sorted(range(len(found)), key=lambda row: len(found[row]["input_ids"]))
-    ordered = [found[row] for row in order]
+    """Compute what `evaluate` does, and outputs [items, ...] of each row, in the order of rows."""
+    given = list(rows)
+    order = sorted(range(len(given)), key=lambda row: len(given[row]["input_ids"]))
+    ordered = [given[row] for row in order]
     outputs = predict(model, ordered, batch_size, runtime, between)
     items = [len(row["label"]) if isinstance(row["label"], list) else 1 for row in ordered]
     of_row = dict(zip(order, outputs.split(items), strict=True))
-    return model.end_task.score(outputs, ordered), [of_row[row] for row in range(len(found))]
+    return model.end_task.score(outputs, ordered), [of_row[row] for row in range(len(given))]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from tartan import Row
+from tartan import Row, Unit
 from tartan.body import Body, ModelSource, masked_lm
 from tartan.testing import tiny_source
 
@@ -29,6 +29,7 @@ class TinyContext:
         self.body: Body = self.source.body()
         self.tokenizer = self.source.tokenizer
         self.hidden_size = self.body.hidden_size
+        self.notices: list[str] = []
 
     def labelled(self) -> Sequence[Row]:
         return ROWS
@@ -36,8 +37,8 @@ class TinyContext:
     def corpus(self, name: str) -> Sequence[Row]:
         return ROWS
 
-    def head(self, kind: str) -> nn.Module:
-        return self.source.head(kind, self.body, self.labels)
+    def head(self, kind: str, *, unit: Unit | None = None) -> nn.Module:
+        return self.source.head(kind, self.body, self.labels, unit)
 
     def masked_lm(
         self, *, width: float = 1.0, name: str | None = None, tied: bool = False
@@ -46,3 +47,6 @@ class TinyContext:
 
     def check_causal(self) -> None:
         self.body.check_causal()
+
+    def notice(self, line: str) -> None:
+        self.notices.append(line)

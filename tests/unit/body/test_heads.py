@@ -5,8 +5,8 @@ import torch
 import transformers
 from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification
 
-from tartan.body.export import whole
-from tartan.body.heads import lift
+from tartan.body.export import reassembled
+from tartan.body.lift import lift
 from tartan.errors import ModelError
 from tartan.quiet import quiet
 from tartan.testing import FAMILIES, tiny_config, tiny_source
@@ -29,7 +29,7 @@ def padded_inputs(packed):
 
 def familys_own_logits(body, head, packed):
     """The logits of a plain Hugging Face model with the weights of body and head."""
-    with quiet(), whole(body, head) as model:
+    with quiet(), reassembled(body, head) as model:
         own = type(model)(tiny_config(body.model.config.model_type, num_labels=len(LABELS)))
         own.load_state_dict(model.state_dict())
     if hasattr(model.config, "classifier_pooling"):
@@ -159,12 +159,15 @@ def test_making_a_head_leaves_the_random_state_alone(source, body):
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_a_head_that_reads_more_than_hidden_states_is_refused():
+def test_a_head_that_needs_more_than_hidden_states_is_refused():
     source = tiny_source("longformer", attention_window=4, sep_token_id=2)
     with pytest.raises(ModelError) as caught:
         source.head("SequenceClassification", source.body(), LABELS)
     text = str(caught.value)
-    assert text.startswith("LongformerForSequenceClassification cannot serve as a head: it reads")
+    assert text.startswith(
+        "LongformerForSequenceClassification cannot be used as a head: it needs more than the "
+        "body's hidden states ("
+    )
     assert text.endswith("choose another model family")
 
 
@@ -176,7 +179,7 @@ def test_a_head_whose_logits_change_is_refused(source, body):
                 output.logits = output.logits + input_ids[..., None] * 0.01
             return output
 
-    with pytest.raises(ModelError, match="its logits change when only they are given"):
+    with pytest.raises(ModelError, match="its logits differ when only hidden states are given"):
         lift(Peeking(tiny_config("bert")), body)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tartan.body import masked_lm
-from tartan.body.export import whole
+from tartan.body.export import reassembled
 from tartan.body.masked_lm import scaled
 from tartan.errors import ConfigError, ModelError
 from tartan.packed import Packed
@@ -20,7 +20,7 @@ def test_logits_are_the_familys_own_at_half_the_width(family, packed):
     model = masked_lm(source, body, width=0.5).eval()
     found = model(packed, POSITIONS)
     assert found.shape == (len(POSITIONS), len(source.tokenizer))
-    with whole(model.body, model.head) as own:
+    with reassembled(model.body, model.head) as own:
         own.set_attn_implementation("eager")
         sequences = packed.input_ids.split(packed.lengths)
         logits = torch.cat([own(input_ids=s[None]).logits[0] for s in sequences])

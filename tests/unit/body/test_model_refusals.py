@@ -1,12 +1,20 @@
 """A model that cannot be used is one line."""
 
 import pytest
-from transformers import AutoConfig, AutoModel, AutoTokenizer, BertModel
+from safetensors.torch import load_file, save_file
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertModel,
+)
 
 from support.checkpoints import edit_json, load, refusal
 from tartan.body import AutoOptions, ModelSource
 from tartan.errors import ModelError
-from tartan.testing import save_tiny, tiny_tokenizer
+from tartan.quiet import quiet
+from tartan.testing import save_tiny, tiny_config, tiny_tokenizer
 
 
 def test_no_name_is_refused():
@@ -131,3 +139,49 @@ def test_a_checkpoint_of_another_shape_is_refused(saved):
     edit_json(saved / "config.json", intermediate_size=48)
     with pytest.raises(ModelError, match="holds no weights of the right shape for 6 parts"):
         load(saved).body()
+
+
+def spoil(directory, value, wanted):
+    """Put a value into the first weight whose name has a part; its name and file."""
+    for path in sorted(directory.glob("*.safetensors")):
+        tensors = load_file(path)
+        for name in sorted(tensors):
+            if wanted in name:
+                tensors[name].view(-1)[3] = value
+                save_file(tensors, path, {"format": "pt"})
+                return name, path.name
+    raise AssertionError(wanted)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_a_weight_that_is_not_finite_is_named(saved, value):
+    name, file = spoil(saved, value, "layer.1.output.dense.weight")
+    with pytest.raises(ModelError) as caught:
+        load(saved).body()
+    assert str(caught.value) == (
+        f"model.name={saved}: weight {name.removeprefix('bert.')} in {file}: 1 of its 512 values "
+        f"are not finite, the first one {value}: choose another checkpoint, or save this one again "
+        "from finite weights"
+    )
+
+
+def test_a_weight_that_is_not_finite_is_found_in_its_shard(tmp_path):
+    with quiet():
+        model = AutoModelForSequenceClassification.from_config(tiny_config())
+        model.save_pretrained(tmp_path, max_shard_size="4KB")
+    tiny_tokenizer().save_pretrained(tmp_path)
+    assert len(list(tmp_path.glob("*.safetensors"))) > 3
+    _, file = spoil(tmp_path, float("nan"), "classifier.weight")
+    source = load(tmp_path)
+    body = source.body()
+    with pytest.raises(ModelError, match=rf"weight classifier.weight in {file}: 1 of its 32 "):
+        source.head("SequenceClassification", body, ("LABEL_0", "LABEL_1"))
+
+
+def test_weights_that_are_finite_and_too_large_are_not_blamed_on_the_family(saved):
+    spoil(saved, 3e38, "embeddings.word_embeddings.weight")
+    for part in ("LayerNorm.weight", "query.weight", "key.weight"):
+        spoil(saved, 3e38, part)
+    source = load(saved)
+    with pytest.raises(ModelError, match="not finite"):
+        source.head("SequenceClassification", source.body(), ("a", "b"))

@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM
 
 from support.context import ROWS, TinyContext
 from tartan import Batch, ModelError, Packed
-from tartan.body.export import whole
+from tartan.body.export import reassembled
 from tartan.quiet import quiet
 from tartan.testing import tiny_source
 from tartan_objectives.clm import CLM, CLMOptions
@@ -30,7 +30,7 @@ def test_logits_and_loss_are_those_of_the_familys_causal_model(family: str):
     config = tiny_source(family, is_decoder=True).config
     with quiet():
         causal = AutoModelForCausalLM.from_config(config).eval()
-        with whole(body, objective.head) as model:
+        with reassembled(body, objective.head) as model:
             causal.load_state_dict(model.state_dict())
     batch = collate(objective)
     hidden, labels = body(batch.inputs), batch.inputs.pad(batch.inputs.input_ids, -100)

@@ -185,6 +185,6 @@ def test_a_head_that_looks_at_more_than_the_first_token_wants_them_all(
             return (hidden * mask[..., None]).sum(1)[:, :2] / mask.sum(1, keepdim=True)
 
     if not first:
-        monkeypatch.setattr(type(given), "head", lambda *_: Mean())
+        monkeypatch.setattr(type(given), "head", lambda *_, **__: Mean())
     batch = make(Classification, given).collate(ROWS, rng())
     assert (batch.inputs.wanted is not None) == first

@@ -1,20 +1,23 @@
-"""Regression: outputs in the labels' own unit, a loss in none, scores that are always numbers."""
+"""Regression: trained on standardised labels, scored and exported in the labels' own unit."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 from torch.testing import assert_close
+from transformers import AutoModelForSequenceClassification
 
 from support.context import ROWS as SEQUENCES
 from support.context import TinyContext
-from tartan import ProbeOptions, Row
-from tartan.testing import FAMILIES, tiny_source
+from tartan import DataError, ModelError, ProbeOptions, Row, Unit
+from tartan.body import AutoOptions, ModelSource, export
+from tartan.testing import FAMILIES, save_tiny, tiny_source
 from tartan.train.model import JointModel
 from tartan.train.probe import DevGradient
 from tartan.train.runtime import Runtime
-from tartan_objectives.regression import Regression, RegressionOptions, centre
+from tartan_objectives.regression import Regression, RegressionOptions
 
 ROWS: Sequence[Row] = [
     {**row, "label": value}
@@ -23,12 +26,12 @@ ROWS: Sequence[Row] = [
 
 
 class NumberContext(TinyContext):
-    """Its labels are multiplied by `unit`."""
+    """Its labels are multiplied by `factor`, and `offset` is added."""
 
-    unit = 1.0
+    factor, offset = 1.0, 0.0
 
     def labelled(self) -> Sequence[Row]:
-        return [{**row, "label": self.unit * row["label"]} for row in ROWS]
+        return [{**row, "label": self.factor * row["label"] + self.offset} for row in ROWS]
 
 
 @pytest.fixture
@@ -48,48 +51,112 @@ def test_the_head_has_one_output(objective: Regression, given: NumberContext):
     assert objective.probe(0.1)(torch.randn(5, given.hidden_size)).shape == (5, 1)
 
 
-def test_the_criterion_is_the_summed_squared_error_over_the_variance(objective: Regression):
-    batch = objective.collate(ROWS[:3], torch.Generator())
-    outputs = torch.tensor([[1.0], [3.0], [-2.0]])
-    variance = torch.tensor([row["label"] for row in ROWS]).var(correction=0)
-    assert_close(objective.criterion(outputs, batch), (0.25 + 1) / variance)
-    assert batch.items == 3
+def test_the_criterion_is_the_summed_squared_error_of_standardised_labels(objective: Regression):
+    batch = objective.collate(ROWS, torch.Generator())
+    labels = batch.targets["labels"]
+    assert_close(labels.mean(), torch.tensor(0.0), atol=1e-6, rtol=0)
+    assert_close(labels.std(correction=0), torch.tensor(1.0))
+    outputs = labels[:, None] + torch.arange(8)[:, None]
+    assert_close(objective.criterion(outputs, batch), torch.tensor(140.0))
+    assert batch.items == 8
 
 
-@pytest.mark.parametrize("unit", [1.0, 1000.0])
-def test_the_loss_begins_near_1_in_any_unit(given: NumberContext, unit: float):
-    given.unit = unit
+UNITS = [
+    (1.0, 0.0),
+    (1e5, 0.0),
+    (1 / 8, 0.0),
+    (-1.0, 0.0),
+    (1.0, 2000.0),
+    (-3e-7, 0.1),
+    (1e25, 7.0),
+]
+
+
+@pytest.mark.parametrize(("factor", "offset"), UNITS)
+def test_standardised_labels_are_the_same_in_every_affine_unit(
+    given: NumberContext, objective: Regression, factor: float, offset: float
+):
+    expected = objective.collate(ROWS, torch.Generator()).targets["labels"]
+    given.factor, given.offset = factor, offset
+    other = Regression(RegressionOptions(), given).eval()
+    batch = other.collate(given.labelled(), torch.Generator())
+    assert_close(batch.targets["labels"], expected, atol=1e-6, rtol=1e-6)
+    restored = other.in_label_units(batch.targets["labels"][:, None]).squeeze(1)
+    labels = torch.tensor([row["label"] for row in given.labelled()])
+    assert_close(restored, labels, rtol=1e-5, atol=1e-6 * abs(factor))
+
+
+def test_the_loss_begins_near_1_in_any_unit(given: NumberContext):
+    given.factor, given.offset = 1000.0, -5e6
     objective = Regression(RegressionOptions(), given).eval()
     batch = objective.collate(given.labelled(), torch.Generator())
-    found = objective.loss(given.body.eval()(batch.inputs), batch).total / batch.items
-    assert 0.5 < found.item() < 2
+    loss = objective.loss(given.body.eval()(batch.inputs), batch).total / batch.items
+    assert 0.5 < loss.item() < 2
     probe = objective.probe(0.0)(torch.zeros(8, given.hidden_size))
-    assert objective.criterion(probe, batch).item() / batch.items < 2
+    assert 0.5 < objective.criterion(probe, batch).item() / batch.items < 2
 
 
-def test_labels_that_do_not_vary_have_a_loss(given: NumberContext):
-    given.unit = 0.0
+@pytest.mark.parametrize("label", [0.0, 0.1, -3e8])
+def test_labels_that_do_not_vary_have_a_loss_and_are_predicted(given: NumberContext, label: float):
+    given.factor, given.offset = 0.0, label
     objective = Regression(RegressionOptions(), given)
     batch = objective.collate(given.labelled(), torch.Generator())
     assert objective.criterion(torch.ones(8, 1), batch) == 8
+    assert objective.in_label_units(torch.zeros(8, 1)).tolist() == [[pytest.approx(label)]] * 8
 
 
-def test_a_new_head_begins_at_the_mean_and_a_trained_one_where_it_is():
-    layers = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 1))
-    nn.init.zeros_(layers[1].bias)
-    before = layers[0].bias.clone()
-    assert centre(layers, 2.5)[1].bias.item() == 2.5
-    assert centre(layers, 7.0)[1].bias.item() == 2.5
-    assert torch.equal(layers[0].bias, before)
+@pytest.mark.parametrize(("factor", "offset"), [(1.0, 1e9), (1e-35, 0.0)])
+def test_labels_that_float32_cannot_tell_apart_are_refused(
+    given: NumberContext, factor: float, offset: float
+):
+    given.factor, given.offset = factor, offset
+    with pytest.raises(DataError, match="which float32 outputs cannot resolve: subtract an offset"):
+        Regression(RegressionOptions(), given)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_familys_own_head_begins_at_the_mean(family: str):
+def test_every_familys_exported_model_predicts_in_the_labels_unit(family: str, tmp_path: Path):
     with torch.random.fork_rng():
         given = NumberContext(source=tiny_source(family), labels=("score",))
-        objective = Regression(RegressionOptions(), given)
-    biases = [p for n, p in objective.head.named_parameters() if n.endswith("bias") and len(p) == 1]
-    assert [bias.item() for bias in biases] == [pytest.approx(1.0625)]
+        given.factor, given.offset = -250.0, 4000.0
+        objective = Regression(RegressionOptions(), given).eval()
+    before = {name: value.clone() for name, value in objective.state_dict().items()}
+    batch = objective.collate(given.labelled(), torch.Generator())
+    outputs = objective.predict(given.body.eval()(batch.inputs), batch)
+    export(given.body, objective.head, given.tokenizer, tmp_path)
+    plain = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
+    inputs = batch.inputs.pad(batch.inputs.input_ids, 1)
+    expected = plain(input_ids=inputs, attention_mask=batch.inputs.mask.long()).logits
+    assert_close(objective.in_label_units(outputs), expected, rtol=1e-5, atol=1e-3)
+    assert all(torch.equal(before[name], value) for name, value in objective.state_dict().items())
+
+
+def test_a_checkpoints_head_keeps_its_predictions_whatever_the_unit(tmp_path: Path):
+    """They are in the labels' own unit there, and standardised where the head is trained on."""
+    with torch.random.fork_rng():
+        directory = save_tiny(tmp_path, kind="SequenceClassification", num_labels=1)
+        source = ModelSource.pretrained(AutoOptions(name=str(directory)))
+        given = NumberContext(source=source, labels=("score",))
+    given.factor, given.offset = 50.0, 300.0
+    objective = Regression(RegressionOptions(), given).eval()
+    assert given.notices == []
+    batch = objective.collate(given.labelled(), torch.Generator())
+    outputs = objective.predict(given.body.eval()(batch.inputs), batch)
+    plain = AutoModelForSequenceClassification.from_pretrained(directory).eval()
+    inputs = batch.inputs.pad(batch.inputs.input_ids, 1)
+    expected = plain(input_ids=inputs, attention_mask=batch.inputs.mask.long()).logits
+    assert_close(objective.in_label_units(outputs), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_a_family_without_a_last_layer_for_the_unit_is_refused(given: NumberContext):
+    head = given.head("SequenceClassification")
+    head.model.classifier = nn.Sequential(head.model.classifier, nn.Tanh())
+    with pytest.raises(ModelError) as caught:
+        head.set_unit(Unit(1.0, 2.0))
+    assert str(caught.value) == (
+        "BertForSequenceClassification cannot predict a number: it has no last linear layer with a "
+        "bias, to hold the labels' mean and scale; choose another model family"
+    )
 
 
 def test_a_few_steps_bring_the_outputs_to_the_labels(objective: Regression, given: NumberContext):
@@ -103,7 +170,7 @@ def test_a_few_steps_bring_the_outputs_to_the_labels(objective: Regression, give
         optimiser.step()
     outputs = objective.predict(given.body(batch.inputs), batch).detach()
     assert_close(outputs.squeeze(1), batch.targets["labels"], rtol=0, atol=0.3)
-    assert objective.score(outputs, ROWS)["r2"] > 0.9
+    assert objective.score(objective.in_label_units(outputs), ROWS)["r2"] > 0.9
 
 
 def column(*values: float) -> torch.Tensor:

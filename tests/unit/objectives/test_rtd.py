@@ -13,7 +13,7 @@ from transformers import ElectraForPreTraining
 import tartan_objectives.rtd as module
 from support.context import ROWS, TinyContext
 from tartan import Batch, ConfigError, ModelError, Needs, Packed, Shared, Term, backward
-from tartan.body.export import whole
+from tartan.body.export import reassembled
 from tartan.testing import save_tiny, tiny_source
 from tartan.train.model import JointModel
 from tartan_objectives.classification import Classification, ClassificationOptions
@@ -73,7 +73,7 @@ def test_the_generators_loss_is_that_of_the_familys_masked_lm(electra: TinyConte
     masked = batch.targets["masked"]
     labels[masked] = batch.targets["original"][masked]
     found = objective.prepare(batch).targets["generator_loss"]
-    with whole(objective.generator.body, objective.generator.head) as model:
+    with reassembled(objective.generator.body, objective.generator.head) as model:
         model.set_attn_implementation("eager")
         expected = model(
             input_ids=batch.inputs.pad(batch.inputs.input_ids, 1),
