@@ -216,3 +216,23 @@ def test_only_what_is_new_is_reported(tmp_path, body):
         model = AutoModelForSequenceClassification.from_config(tiny_config("bert", num_labels=3))
     new = {"classifier.weight", "classifier.bias", "bert.embeddings.word_embeddings.weight"}
     assert lift(model, body, new).new_parameters == ("classifier.weight", "classifier.bias")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("kind", ["SequenceClassification", "TokenClassification"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_head_on_labels_computes_in_float32_in_any_precision(family, kind, dtype, packed):
+    source = tiny_source(family)
+    body = source.body().eval()
+    head = source.head(kind, body, LABELS).eval()
+    with torch.autocast("cpu", dtype):
+        hidden = packed.pad(body(packed).to(dtype))
+        found = head(hidden, packed.mask)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, head(hidden.float(), packed.mask))
+
+
+def test_a_language_models_head_computes_in_the_bodys_precision(source, body, packed):
+    head = source.head("MaskedLM", body)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert head(body(packed)[None]).dtype == torch.bfloat16

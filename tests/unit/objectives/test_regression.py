@@ -224,3 +224,16 @@ def test_the_dev_gradient_reaches_the_body(objective: Regression, given: NumberC
     runtime = Runtime(torch.device("cpu"), "fp32")
     DevGradient(model, ROWS, ProbeOptions(), runtime, seed=0).term(step=0).pieces[0]().backward()
     assert all(p.grad is not None for p in given.body.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_loss_and_outputs_are_float32_in_any_precision(
+    objective: Regression, given: NumberContext, dtype: torch.dtype
+):
+    batch = objective.collate(ROWS, torch.Generator())
+    with torch.autocast("cpu", dtype):
+        hidden = given.body.eval()(batch.inputs)
+        outputs = objective.predict(hidden, batch)
+        loss = objective.loss(hidden, batch).total
+    assert outputs.dtype == loss.dtype == torch.float32
+    assert not torch.equal(outputs, outputs.to(dtype).float()), "they are not rounded"
