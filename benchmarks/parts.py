@@ -16,30 +16,27 @@ from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
-from unittest import mock
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-import tartan.buckets
 from benchmarks.experiment import experiment, with_model
 from benchmarks.models import SIZES
 from benchmarks.origin import origin
 from benchmarks.setting import Setting, count
 from benchmarks.tables import parts_page
-from tartan.backward import Term, backward
 from tartan.batch import Batch
-from tartan.body.attention import by_bucket, packed_attention
-from tartan.body.dropout import dropout
-from tartan.body.embedding import Embedding
+from tartan.body.kernels.dropout import dropout
+from tartan.body.kernels.layout import Layout
+from tartan.body.kernels.products import by_products
+from tartan.body.kernels.sdpa import by_sdpa
 from tartan.packed import Packed
 from tartan.seeding import generator
 from tartan.shared import Shared
 from tartan.train.losses import Losses
 from tartan.train.memory import keep_freed_memory
 from tartan.train.stage import Setup
-from tartan_weightings.meta import Meta, MetaOptions
 
 Work = Callable[[], object]
 TOKENS, SHAPE = 1650, SIZES["small"]
@@ -93,31 +90,13 @@ def elements(rounds: int) -> Iterator[Part]:
 def attention(rounds: int) -> Iterator[Part]:
     """Attention within sequences of several lengths, forward and backward, in bf16."""
     for lengths, p in product(((48,) * 32, (128,) * 8, tuple(range(16, 112, 3))), (0.1, 0.0)):
-        packed, inputs = _packed(lengths), _states(sum(lengths))
-        ways = (partial(way, packed=packed, dropout=p) for way in (by_bucket, packed_attention))
+        packed = Packed(torch.zeros(sum(lengths), dtype=torch.int64), lengths)
+        layout, inputs = Layout(packed), _states(sum(lengths))
+        ways = (partial(way, layout=layout, dropout=p) for way in (by_sdpa, by_products))
         plain, own = (partial(_through, way, inputs) for way in ways)
         between = f"{min(lengths)} to {max(lengths)}" if len({*lengths}) > 1 else f"{lengths[0]}"
         what = f"attention of {len(lengths)} x {between}, bf16, dropout {p:g}"
         yield compare(what, ("torch's", plain), ("products", own), rounds)
-
-
-def merging(rounds: int) -> Iterator[Part]:
-    """Attention within sequences most of which are short, a few in a bucket of their own or not."""
-    lengths = tuple(16 + round(93 * (place / 31) ** 3) for place in range(32))
-    inputs, packed = _states(sum(lengths)), (_packed(lengths), _packed(lengths))
-    with mock.patch.object(tartan.buckets, "SETUP", 0):
-        assert packed[0].buckets  # worked out here, and kept
-    for p in (0.1, 0.0):
-        ways = (partial(packed_attention, packed=each, dropout=p) for each in packed)
-        plain, own = (partial(_through, way, inputs) for way in ways)
-        counts = [f"{len(each.buckets.groups)} buckets" for each in packed]
-        what = f"attention of {len(lengths)} x 16 to 109, most short, dropout {p:g}"
-        yield compare(what, (counts[0], plain), (counts[1], own), rounds)
-
-
-def _packed(lengths: tuple[int, ...]) -> Packed:
-    """Sequences of some lengths."""
-    return Packed(torch.zeros(sum(lengths), dtype=torch.int64), lengths)
 
 
 def _states(tokens: int) -> tuple[Tensor, ...]:
@@ -134,39 +113,15 @@ def _through(function: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> Non
 def embeddings(rounds: int) -> Iterator[Part]:
     """The gradient of token embeddings that are tied to a decoder."""
     weight = nn.Parameter(torch.zeros(SHAPE.vocabulary, SHAPE.hidden))
-    tokens = torch.randint(SHAPE.vocabulary, (TOKENS,))
-    lookup, shared = Embedding(weight), {}
-    for told in (True, False):
-        shared[told] = Shared([weight], lookup if told else None)
+    tokens, shared = torch.randint(SHAPE.vocabulary, (TOKENS,)), Shared([weight])
 
-    def read(told: bool) -> None:
-        shared[told].begin()
-        (lookup(tokens).sum() + weight.sum()).backward()
-        shared[told].take()
+    def read(sparse: bool) -> None:
+        shared.clear()
+        (functional.embedding(tokens, weight, sparse=sparse).sum() + weight.sum()).backward()
+        shared.take()
 
     what = f"gradient of {SHAPE.vocabulary:,} embeddings, tied to a decoder"
-    ways = ("dense", partial(read, False)), ("row by row", partial(read, True))
-    yield compare(what, *ways, rounds)
-
-
-def products(rounds: int) -> Iterator[Part]:
-    """What META does with gradients of a body's matrices once autograd has them, in bf16."""
-    matrices = [
-        nn.Parameter(torch.randn(SHAPE.feed_forward, SHAPE.hidden)) for _ in range(3 * SHAPE.layers)
-    ]
-    factors = [torch.randn_like(matrix, dtype=torch.bfloat16) for matrix in matrices]
-    weighting = Meta(MetaOptions(), ("one", "two"))
-
-    def loss() -> Tensor:
-        cast = [matrix.bfloat16() for matrix in matrices]
-        return torch.stack([torch.sum(a * b) for a, b in zip(cast, factors, strict=True)]).sum()
-
-    def way(flat: bool) -> Work:
-        shared, term = Shared(matrices, flat=flat), Term([loss])
-        return lambda: backward([term, term], weighting, shared, dev=term)
-
-    what = f"META's gradients of {sum(m.numel() for m in matrices) / 1e6:.0f} million numbers"
-    yield compare(what, ("in flat buffers", way(True)), ("as they come", way(False)), rounds)
+    yield compare(what, ("dense", partial(read, False)), ("sparse", partial(read, True)), rounds)
 
 
 def optimiser(rounds: int) -> Iterator[Part]:
@@ -245,9 +200,7 @@ def layers(rounds: int) -> Iterator[Part]:
 MEASURES = (
     elements,
     attention,
-    merging,
     embeddings,
-    products,
     optimiser,
     passes,
     wanted,
@@ -263,7 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there, too")
     options = parser.parse_args(given)
     started = datetime.now(UTC)
-    keep_freed_memory()  # as a run does
+    keep_freed_memory()  # as `python -m tartan run` does
     found: dict[str, Any] = {"parts": []}
     for measure in MEASURES:
         for part in measure(options.rounds):

@@ -19,6 +19,7 @@ from benchmarks.rounds import Group, measure
 from benchmarks.setting import Setting, count
 from benchmarks.tables import scale_page
 from tartan.errors import ConfigError, TartanError, suggest
+from tartan.train.memory import keep_freed_memory
 from tartan.train.runtime import PRECISIONS
 
 BASE = Setting(model="small", batch=16, length=64, objectives=2)
@@ -78,6 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write; the exit status is 2 where something was refused."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = parser().parse_args(given)
+    if options.in_process:
+        keep_freed_memory()  # as `python -m tartan run` does
     command = shlex.join(["python", "-m", "benchmarks.scale", *given])
     try:
         return run(command, options)

@@ -15,12 +15,15 @@ from benchmarks.setting import Setting, add_options, count
 from benchmarks.sides import GROUPS, SIDES, members, needs_processes
 from benchmarks.tables import page
 from tartan.errors import ConfigError, TartanError
+from tartan.train.memory import keep_freed_memory
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write; the exit status is 2 where something was refused."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = parser().parse_args(given)
+    if options.in_process:
+        keep_freed_memory()  # as `python -m tartan run` does
     command = shlex.join(["python", "-m", "benchmarks.step", *given])
     try:
         return run(command, options)

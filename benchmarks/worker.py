@@ -13,6 +13,7 @@ from benchmarks.runner import Facts, Local, Memory, Runner, Turn
 from benchmarks.setting import Setting
 from benchmarks.sides import SIDES
 from tartan.errors import TartanError
+from tartan.train.memory import keep_freed_memory
 
 ROOT = Path(__file__).parents[1]
 
@@ -96,6 +97,7 @@ def serve() -> None:
     # What libraries print must not get among the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    keep_freed_memory()  # as `python -m tartan run` does; not where a side's environment differs
     local: Local | None = None
     for line in sys.stdin:
         method, arguments = json.loads(line)

@@ -1,8 +1,8 @@
-"""The one primitive: from objectives' losses to a weighted `.grad` and what the weighting needs.
+"""Backward: from the objectives' losses to a weighted `.grad` and the signals a weighting needs.
 
-Three ways, by declared need: one weighted sum and one backward; a stream of one gradient at a time
-that holds three copies of the shared gradient however many objectives there are; or all gradients
-at once for their Gramian. All three leave the same `.grad`.
+What the weighting needs decides how: the losses alone take one weighted sum and one backward pass;
+the dev gradient takes one gradient at a time, and three copies of the shared gradient however many
+objectives there are; the Gramian takes all gradients at once. The resulting `.grad` is the same.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -13,8 +13,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from tartan.gradient import Gradient, accumulate
-from tartan.shared import Shared
+from tartan.shared import Gradient, Shared
 from tartan.weighting import Needs, Signals, Weighting
 
 
@@ -23,11 +22,11 @@ class Term:
     """One objective's loss over a whole effective batch, computed piece by piece.
 
     Attributes:
-        pieces: one callable a micro-batch; each runs its forward pass and returns the *sum* of the
-            losses of its items, [] float.
-        items: items over all pieces: the mean loss is the pieces' sum divided by it.
-        private: parameters that this term trains and that are not shared (its head's).
-        retain: keep the graph, since other terms' losses were computed through it.
+        pieces: one callable per micro-batch; each runs its forward pass and returns the *sum* of
+            the losses of its items, [] float.
+        items: items of all pieces; the mean loss is the pieces' sum divided by it.
+        private: parameters that this term trains and that are not shared (those of its head).
+        retain: True to keep the graph, because other terms' losses were computed through it.
     """
 
     pieces: Sequence[Callable[[], Tensor]]
@@ -37,12 +36,12 @@ class Term:
 
     @classmethod
     def of(cls, loss: Tensor, private: Iterable[nn.Parameter] = ()) -> Self:
-        """A term from a mean loss that is already computed, [] float."""
+        """Make a term of a mean loss that is already computed, [] float."""
         return cls([lambda: loss], 1, tuple(private), retain=True)
 
     @property
     def scale(self) -> float:
-        """What turns the pieces' sum into the mean; a batch without items has loss 0."""
+        """The factor that turns the pieces' sum into the mean; a batch without items has loss 0."""
         return 1 / max(self.items, 1)
 
 
@@ -57,25 +56,24 @@ def backward(
 ) -> Signals:
     """Set `.grad` to the weighted sum of the terms' gradients; measure what the weighting needs.
 
+    Gradients are set, not added to: one call takes the whole effective batch, so that inner
+    products are those of the whole batch. Afterwards every shared parameter has a dense `.grad`.
     A weighting's own parameters get the gradient of its `loss`.
-
-    Gradients are set, not added to: the whole effective batch goes through one call, so that inner
-    products are those of the whole batch. Afterwards every shared parameter has a `.grad`.
 
     Args:
         terms: one for each objective, the primary first.
         weighting: gives the weights.
         shared: the parameters whose gradients are measured.
-        dev: the dev loss; needed where DEV is measured. Its gradient stays out of `.grad`.
-        needs: what to measure; `weighting.needs` unless given.
+        dev: the dev loss; required if DEV is needed. Its gradient is not part of `.grad`.
+        needs: what to measure; `weighting.needs` if None.
         generator: for the weighting's random choices in this step, on the CPU; torch's global
-            generator unless given.
+            generator if None.
 
     Returns:
-        Signals on the shared parameters' device; nothing here waits for the device.
+        Signals on the shared parameters' device. Nothing here waits for the device.
 
     Raises:
-        ValueError: DEV is needed and `dev` is missing.
+        ValueError: DEV is needed and `dev` is None.
     """
     needs = weighting.needs if needs is None else needs
     if Needs.DEV in needs and dev is None:
@@ -104,10 +102,10 @@ def differentiate(weighting: Weighting, signals: Signals) -> None:
 
 
 def _sum(terms: Sequence[Term], weighting: Weighting, shared: Shared) -> Signals:
-    """One weighted sum and one backward for each micro-batch."""
+    """Take one weighted sum and one backward pass for each micro-batch."""
     weights = _weights(weighting, shared)
     losses = [torch.zeros((), device=shared.device) for _ in terms]
-    shared.begin()
+    shared.clear()
     for micro in zip_longest(*(term.pieces for term in terms)):
         total = torch.zeros((), device=shared.device)
         for index, piece in enumerate(micro):
@@ -121,18 +119,18 @@ def _sum(terms: Sequence[Term], weighting: Weighting, shared: Shared) -> Signals
 
 
 def _stream(terms: Sequence[Term], weighting: Weighting, shared: Shared, dev: Term) -> Signals:
-    """One gradient at a time: dev gradient, accumulator and scratch are all that is held."""
+    """Take one gradient at a time; hold it, the dev gradient and the weighted sum only."""
     weights = _weights(weighting, shared)
     dev_gradient = _dev_gradient(dev, terms, shared)
-    total = shared.nothing()
+    total: Gradient = [None for _ in shared.parameters]
     losses, products, norms, heads = [], [], [], []
     for term, weight in zip(terms, weights, strict=True):
         loss, gradient = _gradient(term, shared)
-        product, norm = accumulate(gradient, weight, total, dev_gradient)
-        del gradient  # the next one takes its room
         losses.append(loss)
-        products.append(product)
-        norms.append(norm)
+        products.append(shared.product(gradient, dev_gradient))
+        norms.append(shared.norm(gradient))
+        total = shared.add(total, gradient, weight)
+        del gradient  # before the next one is computed
         heads.append(_take(term))
     _give(terms, heads, weights)
     shared.give(total)
@@ -141,7 +139,7 @@ def _stream(terms: Sequence[Term], weighting: Weighting, shared: Shared, dev: Te
         weights,
         norms=torch.stack(norms),
         dev=torch.stack(products),
-        dev_norm=dev_gradient.norm(),
+        dev_norm=shared.norm(dev_gradient),
     )
 
 
@@ -152,13 +150,15 @@ def _gramian(
     dev: Term | None,
     generator: torch.Generator | None,
 ) -> Signals:
-    """All gradients at once, [objectives, size], so that weights may come from their Gramian."""
-    flat_dev = None if dev is None else shared.lay(_dev_gradient(dev, terms, shared), shared.room())
-    gradients = shared.room(len(terms))
+    """Take all gradients at once, [objectives, size], for weights that depend on their Gramian."""
+    flat_dev = None
+    if dev is not None:
+        flat_dev = shared.flatten(_dev_gradient(dev, terms, shared), shared.flat())
+    gradients = shared.flat(len(terms))
     losses, heads = [], []
     for term, row in zip(terms, gradients, strict=True):
         loss, gradient = _gradient(term, shared)
-        shared.lay(gradient, row)
+        shared.flatten(gradient, row)
         del gradient
         losses.append(loss)
         heads.append(_take(term))
@@ -174,7 +174,7 @@ def _gramian(
     )
     weights = weighting.combine(signals).detach().to(shared.device)
     _give(terms, heads, weights)
-    shared.point(gradients.T @ weights)
+    shared.give_flat(gradients.T @ weights)
     return replace(signals, weights=weights)
 
 
@@ -184,15 +184,15 @@ def _weights(weighting: Weighting, shared: Shared) -> Tensor:
 
 
 def _dev_gradient(dev: Term, terms: Sequence[Term], shared: Shared) -> Gradient:
-    """The dev gradient. A dev loss may run through heads that train: theirs is dropped."""
+    """Return the dev gradient; drop that of heads through which the dev loss was computed."""
     _, gradient = _gradient(dev, shared)
     _clear(terms)
     return gradient
 
 
 def _gradient(term: Term, shared: Shared) -> tuple[Tensor, Gradient]:
-    """A term's mean loss, [], and its gradient on the shared parameters."""
-    shared.begin()
+    """Return a term's mean loss, [], and its gradient on the shared parameters."""
+    shared.clear()
     loss = torch.zeros((), device=shared.device)
     for piece in term.pieces:
         value = piece() * term.scale
@@ -209,7 +209,7 @@ def _clear(terms: Sequence[Term]) -> None:
 
 
 def _take(term: Term) -> list[Tensor | None]:
-    """Take a term's private gradients away, so that the next term starts with none."""
+    """Return a term's private gradients, and set each to None."""
     taken = [parameter.grad for parameter in term.private]
     for parameter in term.private:
         parameter.grad = None
@@ -217,7 +217,7 @@ def _take(term: Term) -> list[Tensor | None]:
 
 
 def _give(terms: Sequence[Term], heads: Sequence[Sequence[Tensor | None]], weights: Tensor) -> None:
-    """Give private gradients back, weighted; a parameter private to two terms gets the sum."""
+    """Set private gradients, weighted; a parameter that is private to two terms gets the sum."""
     for term, gradients, weight in zip(terms, heads, weights, strict=True):
         for parameter, gradient in zip(term.private, gradients, strict=True):
             if gradient is not None:

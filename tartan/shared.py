@@ -1,111 +1,124 @@
-"""The parameters that objectives share, and how a gradient on them is begun, taken and given."""
+"""The parameters that objectives share, and arithmetic on their gradients."""
 
-from collections.abc import Iterable, Sequence
-from functools import partial
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 
-from tartan.gradient import Gradient, Lookup, whole, write
+Gradient = list[Tensor | None]
+"""A tensor for each shared parameter, as autograd computes it: dense, or sparse where a module such
+as `nn.Embedding(sparse=True)` makes it so. None where the gradient is 0."""
 
 
 class Shared:
-    """The parameters that objectives share. Make it once and hand it to every `backward`.
+    """The parameters that objectives share. Make it once and pass it to every `backward`.
+
+    >>> shared = Shared(nn.Linear(2, 3).parameters())
+    >>> shared.size
+    9
 
     Attributes:
-        parameters: those that train.
+        parameters: those that are trained.
         size: how many numbers they hold.
-        flat: whether a gradient lies in one buffer, so that one kernel measures it. A CPU is faster
-            with the parts that autograd makes: they are neither cleared nor copied.
+        dtype: their dtype.
+        device: their device.
 
     Raises:
-        ValueError: no parameter, or parameters of several dtypes or devices.
+        ValueError: there is no parameter that is trained, or they have several dtypes or devices.
     """
 
-    def __init__(
-        self,
-        parameters: Iterable[nn.Parameter],
-        lookup: Lookup | None = None,
-        *,
-        flat: bool | None = None,
-    ) -> None:
-        """`lookup`: embeddings that can keep their gradient, for where none lies flat.
-
-        `flat` is True on any device but a CPU, unless given.
-        """
+    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
         self.parameters = [p for p in parameters if p.requires_grad]
         kinds = {(p.dtype, p.device) for p in self.parameters}
         if len(kinds) != 1:
             raise ValueError(f"shared parameters need one dtype and one device, found {kinds}")
         ((self.dtype, self.device),) = kinds
         self.size = sum(p.numel() for p in self.parameters)
-        self.flat = self.device.type != "cpu" if flat is None else flat
-        self._lookups = {
-            place: lookup
-            for place, parameter in enumerate(self.parameters)
-            if lookup is not None and parameter is lookup.weight and not self.flat
-        }
-        self._buffer: Tensor | None = None
 
-    def room(self, *shape: int) -> Tensor:
-        """[*shape, size], not cleared: where gradients can lie flat."""
-        return torch.empty(*shape, self.size, dtype=self.dtype, device=self.device)
-
-    def nothing(self) -> Gradient:
-        """A gradient that is 0."""
-        return Gradient([None] if self.flat else [None for _ in self.parameters])
-
-    def begin(self) -> None:
-        """A gradient begins, at 0: backward passes add to it."""
-        self._forget()
-        if self.flat:
-            self._buffer = self.room().zero_()
-            self.point(self._buffer)
-        for lookup in self._lookups.values():
-            lookup.begin()
-
-    def take(self) -> Gradient:
-        """The gradient since it began, taken away from the parameters."""
-        found = [self._buffer] if self.flat else [p.grad for p in self.parameters]
-        self._forget()
-        gradient = Gradient([*found])
-        for place, lookup in self._lookups.items():
-            rows, table = lookup.take(), found[place]
-            if rows is not None:
-                gradient.parts[place] = rows if table is None else rows.add_to(table)
-        return gradient
-
-    def give(self, gradient: Gradient) -> None:
-        """Make each parameter's `.grad` what a gradient says; it is used up."""
-        if self.flat:
-            self.point(whole(gradient.parts[0], self.room))
-            return
-        for parameter, part in zip(self.parameters, gradient.parts, strict=True):
-            parameter.grad = whole(part, partial(torch.empty_like, parameter))
-
-    def lay(self, gradient: Gradient, onto: Tensor) -> Tensor:
-        """Write a gradient out flat, to [size]."""
-        for part, piece in zip(gradient.parts, self._pieces(onto), strict=True):
-            write(part, piece)
-        return onto
-
-    def point(self, flat: Tensor) -> None:
-        """Make every parameter's `.grad` a view of a flat gradient, [size]."""
-        for parameter, piece in zip(self.parameters, _split(flat, self.parameters), strict=True):
-            parameter.grad = piece
-
-    def _pieces(self, flat: Tensor) -> Sequence[Tensor]:
-        """What of [size] is each part's."""
-        return [flat] if self.flat else _split(flat, self.parameters)
-
-    def _forget(self) -> None:
-        """Take every gradient away."""
-        self._buffer = None
+    def clear(self) -> None:
+        """Set every parameter's `.grad` to None."""
         for parameter in self.parameters:
             parameter.grad = None
 
+    def take(self) -> Gradient:
+        """Return the parameters' `.grad`, and set each to None."""
+        grads = [parameter.grad for parameter in self.parameters]
+        gradient = [g.coalesce() if g is not None and g.is_sparse else g for g in grads]
+        self.clear()
+        return gradient
 
-def _split(flat: Tensor, parameters: Sequence[nn.Parameter]) -> Sequence[Tensor]:
-    """A flat tensor as views shaped as parameters."""
-    pieces = flat.split([p.numel() for p in parameters])
-    return [piece.view(p.shape) for piece, p in zip(pieces, parameters, strict=True)]
+    def give(self, gradient: Gradient) -> None:
+        """Set each parameter's `.grad`, dense, from a gradient. The gradient is used up."""
+        for parameter, part in zip(self.parameters, gradient, strict=True):
+            dense = part is not None and not part.is_sparse
+            parameter.grad = part if dense else _write(part, torch.empty_like(parameter))
+
+    def norm(self, gradient: Gradient) -> Tensor:
+        """Return the Euclidean norm of a gradient, [] float."""
+        parts = [_values(part) for part in gradient if part is not None]
+        return get_total_norm(parts) if parts else self._zero()
+
+    def product(self, one: Gradient, other: Gradient) -> Tensor:
+        """Return the inner product of two gradients, [] float."""
+        pairs = zip(one, other, strict=True)
+        products = [_product(a, b) for a, b in pairs if a is not None and b is not None]
+        return torch.stack(products).sum() if products else self._zero()
+
+    def add(self, total: Gradient, gradient: Gradient, weight: Tensor) -> Gradient:
+        """Return a total plus a gradient times a weight, [] float. Both are used up."""
+        pairs = zip(total, gradient, strict=True)
+        return [one if more is None else _sum(one, more, weight) for one, more in pairs]
+
+    def flat(self, *rows: int) -> Tensor:
+        """Return an uninitialised tensor [*rows, size] for flat gradients."""
+        return torch.empty(*rows, self.size, dtype=self.dtype, device=self.device)
+
+    def flatten(self, gradient: Gradient, out: Tensor) -> Tensor:
+        """Write a gradient to a flat tensor, [size], and return that."""
+        for part, piece in zip(gradient, self._pieces(out), strict=True):
+            _write(part, piece)
+        return out
+
+    def give_flat(self, flat: Tensor) -> None:
+        """Set each parameter's `.grad` to its view of a flat gradient, [size]."""
+        for parameter, piece in zip(self.parameters, self._pieces(flat), strict=True):
+            parameter.grad = piece
+
+    def _pieces(self, flat: Tensor) -> list[Tensor]:
+        """Split a flat tensor into views with the shapes of the parameters."""
+        pieces = flat.split([p.numel() for p in self.parameters])
+        return [piece.view(p.shape) for piece, p in zip(pieces, self.parameters, strict=True)]
+
+    def _zero(self) -> Tensor:
+        return torch.zeros((), dtype=self.dtype, device=self.device)
+
+
+def _values(part: Tensor) -> Tensor:
+    """Return the numbers of a part that may be other than 0, each once."""
+    return part.coalesce().values() if part.is_sparse else part
+
+
+def _product(one: Tensor, other: Tensor) -> Tensor:
+    """Return the inner product of two parts for the same parameter, [] float."""
+    if not (one.is_sparse or other.is_sparse):
+        return torch.dot(one.flatten(), other.flatten())
+    sparse, factor = (one, other) if one.is_sparse else (other, one)
+    return _values(sparse * factor).sum()
+
+
+def _sum(total: Tensor | None, part: Tensor, weight: Tensor) -> Tensor:
+    """Return a total plus a part times a weight, [] float. Dense tensors are changed in place."""
+    if total is not None and not total.is_sparse and not part.is_sparse:
+        return total.addcmul_(part, weight)
+    part = part * weight if part.is_sparse else part.mul_(weight)
+    if total is None:
+        return part
+    return part.add_(total) if total.is_sparse and not part.is_sparse else total.add_(part)
+
+
+def _write(part: Tensor | None, out: Tensor) -> Tensor:
+    """Write a part to a dense tensor with the shape of its parameter, and return that."""
+    if part is None:
+        return out.zero_()
+    return out.zero_().add_(part) if part.is_sparse else out.copy_(part)

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from tartan.body.last_layer import find_last_layer, scale_and_shift
-from tartan.body.layouts import evaluating
+from tartan.body.verification import evaluating
 from tartan.errors import ModelError
 from tartan.unit import Unit
 

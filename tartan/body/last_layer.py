@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from tartan.body.layouts import agree
+from tartan.body.verification import agree
 
 Compute = Callable[[], Tensor]
 """Computes a head's logits [..., outputs] of fixed hidden states, in eval mode."""

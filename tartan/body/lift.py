@@ -8,7 +8,8 @@ from transformers import PreTrainedModel
 
 from tartan.body.body import Body
 from tartan.body.heads import LiftedHead, StandIn, borrow, logits_of
-from tartan.body.layouts import FAILURES, agree, evaluating, position_limit, trial_tokens
+from tartan.body.reading import position_limit
+from tartan.body.verification import FAILURES, agree, evaluating, trial_tokens
 from tartan.errors import ModelError
 
 

@@ -8,9 +8,9 @@ from transformers import PretrainedConfig
 
 from tartan.body.body import Body
 from tartan.body.heads import LiftedHead, borrow
-from tartan.body.layouts import FAILURES
 from tartan.body.pretrained import first_line
 from tartan.body.source import AutoOptions, ModelSource
+from tartan.body.verification import FAILURES
 from tartan.errors import ConfigError, ModelError
 from tartan.packed import Packed
 

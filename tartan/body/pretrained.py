@@ -15,7 +15,8 @@ from transformers import (
 )
 from transformers.models.auto import modeling_auto
 
-from tartan.body.layouts import FAILURES, position_limit
+from tartan.body.reading import position_limit
+from tartan.body.verification import FAILURES
 from tartan.errors import ModelError, suggest
 from tartan.quiet import quiet
 

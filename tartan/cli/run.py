@@ -24,6 +24,7 @@ from tartan.report.record import CONFIG
 from tartan.run.hydra_files import hydra_files
 from tartan.run.run import run
 from tartan.streams import lossy
+from tartan.train.memory import keep_freed_memory
 
 DEBUG = "HYDRA_FULL_ERROR"
 """The environment variable that has Hydra raise errors, and shows tracebacks of errors."""
@@ -67,6 +68,7 @@ def _job(
 
     def job(composed: DictConfig) -> None:
         directory = Path(HydraConfig.get().runtime.output_dir)
+        keep_freed_memory()
         with lossy():  # a launcher's worker has standard streams of its own
             try:
                 run(composed, directory, hydra_files(), discover())

@@ -13,7 +13,6 @@ from tartan.run.schedule import complete, milestones, trained_sections
 from tartan.run.tasks import Data, Section, end_task_class, load_data, load_section
 from tartan.run.weightings import Weightings
 from tartan.train.context import Texts
-from tartan.train.memory import keep_freed_memory
 from tartan.train.model import JointModel
 from tartan.train.probe import check_rows
 from tartan.train.runtime import Runtime
@@ -51,7 +50,6 @@ class Experiment:
 
 def build(config: Config, plugins: Plugins) -> Experiment:
     """Build a run. TartanError where anything of it cannot be used."""
-    keep_freed_memory()
     with caching(config.cache):
         return _build(config, plugins)
 

@@ -31,6 +31,7 @@ from tartan.run.build import Experiment, build
 from tartan.run.run import run
 from tartan.streams import lossy
 from tartan.study.results import Stage
+from tartan.train.memory import keep_freed_memory
 from tartan.weighting import Needs
 
 
@@ -109,6 +110,7 @@ def answer(
     """
     os.setpgrp()  # Ctrl-C is for the study, which passes it on
     die_with_parent()
+    keep_freed_memory()
     with lossy():
         status = _answer(work, arguments, log, answers)
     sys.exit(status)

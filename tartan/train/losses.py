@@ -1,4 +1,4 @@
-"""The objectives' losses: batches through the body, in passes of their own or in one together."""
+"""The objectives' losses: batches through the body, in a pass for each or in one for all."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tartan.batch import Batch
 from tartan.packed import Packed
-from tartan.seeding import derive
+from tartan.seeding import seeded
 from tartan.train.model import JointModel
 from tartan.train.runtime import Runtime
 
@@ -18,11 +18,12 @@ Piece = Callable[[], Tensor]
 
 
 class Losses:
-    """Computes losses of micro-batches, and adds up the metrics that come with them.
+    """Computes losses of micro-batches, and sums the metrics that come with them.
 
     Attributes:
-        sums: sums of metrics since the step began, [], by `<metric>/<objective>`.
-        at_work: whose batch is being computed on, and the lengths of its sequences.
+        sums: sums of metrics since `begin`, [], by `<metric>/<objective>`.
+        at_work: the objectives whose batches are being computed, and the lengths of their
+            sequences.
     """
 
     def __init__(self, model: JointModel, runtime: Runtime, seed: int) -> None:
@@ -31,11 +32,11 @@ class Losses:
         self.at_work: tuple[Sequence[str], Sequence[int]] = ((), ())
 
     def begin(self) -> None:
-        """Begin a step: start the sums anew."""
+        """Begin a step: set the sums to 0."""
         self.sums = defaultdict(partial(torch.zeros, (), device=self._runtime.device))
 
     def apart(self, number: int, batches: Mapping[str, Batch]) -> dict[str, Piece]:
-        """What computes each objective's loss, in a pass of the body of its own.
+        """Return what computes each objective's loss in a pass of the body of its own.
 
         Args:
             number: the micro-batches', counted from the start of the run.
@@ -43,51 +44,56 @@ class Losses:
         """
 
         def loss(name: str) -> Tensor:
-            return self._loss(name, *self._read(number, {name: batches[name]})[name])
+            return self._losses(number, {name: batches[name]})[name]
 
         return {name: partial(loss, name) for name in batches}
 
     def together(self, number: int, batches: Mapping[str, Batch]) -> dict[str, Piece]:
         """As `apart`, but one pass of the body reads the sequences of all objectives.
 
-        The pass is made when the first loss is asked for. The losses' graphs hang together: one
-        backward pass has to go through all of them.
+        The first piece that is called computes all losses. They share a graph, so that one backward
+        pass has to go through all of them.
         """
-        read = cache(partial(self._read, number, batches))
+        losses = cache(partial(self._losses, number, batches))
 
         def loss(name: str) -> Tensor:
-            return self._loss(name, *read().pop(name))
+            return losses().pop(name)
 
         return {name: partial(loss, name) for name in batches}
 
-    def _read(self, number: int, batches: Mapping[str, Batch]) -> dict[str, tuple[Batch, Tensor]]:
-        """Each objective's prepared batch and its hidden states, [tokens, hidden].
+    def _losses(self, number: int, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        """Compute the summed loss of each objective's batch, [], in one pass of the body.
 
-        Dropout depends on who is read together, and on the micro-batch's number.
+        Dropout is a function of the seed, the objectives and the micro-batch's number; the global
+        generators are restored.
         """
-        torch.manual_seed(derive(self._seed, "dropout", *batches, number))
-        lengths = [length for batch in batches.values() for length in batch.inputs.lengths]
-        self.at_work = tuple(batches), lengths
-        read: dict[str, tuple[Batch, Tensor]] = {}
-        with self._runtime.autocast():
-            prepared = {
-                name: self._model.objective(name).prepare(batch.to(self._runtime.device))
-                for name, batch in batches.items()
-            }
-            for causal in {batch.inputs.causal for batch in prepared.values()}:
-                group = {n: b for n, b in prepared.items() if b.inputs.causal == causal}
-                inputs = [batch.inputs for batch in group.values()]
-                hidden = self._model.body(Packed.join(inputs))
-                parts = hidden.split([part.input_ids.numel() for part in inputs])
-                read |= dict(zip(group, zip(group.values(), parts, strict=True), strict=True))
-        return read
+        every = tuple(batches), [n for batch in batches.values() for n in batch.inputs.lengths]
+        self.at_work = every
+        losses: dict[str, Tensor] = {}
+        with seeded(self._seed, "dropout", *batches, number), self._runtime.autocast():
+            for name, (batch, hidden) in self._read(batches).items():
+                self.at_work = (name,), batch.inputs.lengths
+                loss = self._model.objective(name).loss(hidden, batch)
+                losses[name] = loss.total
+                for metric, value in loss.metrics.items():
+                    self.sums[f"{metric}/{name}"] += value.detach()
+        self.at_work = every  # as the backward pass follows
+        return losses
 
-    def _loss(self, name: str, batch: Batch, hidden: Tensor) -> Tensor:
-        """A prepared batch's summed loss, []."""
-        read, self.at_work = self.at_work, ((name,), batch.inputs.lengths)
-        with self._runtime.autocast():
-            loss = self._model.objective(name).loss(hidden, batch)
-        self.at_work = read  # the backward pass goes through all that were read
-        for metric, value in loss.metrics.items():
-            self.sums[f"{metric}/{name}"] += value.detach()
-        return loss.total
+    def _read(self, batches: Mapping[str, Batch]) -> dict[str, tuple[Batch, Tensor]]:
+        """Prepare each objective's batch, and compute its hidden states, [tokens, hidden].
+
+        Causal sequences take a pass of their own.
+        """
+        prepared = {
+            name: self._model.objective(name).prepare(batch.to(self._runtime.device))
+            for name, batch in batches.items()
+        }
+        read: dict[str, tuple[Batch, Tensor]] = {}
+        for causal in {batch.inputs.causal for batch in prepared.values()}:
+            group = {n: b for n, b in prepared.items() if b.inputs.causal == causal}
+            inputs = [batch.inputs for batch in group.values()]
+            hidden = self._model.body(Packed.join(inputs))
+            parts = hidden.split([part.input_ids.numel() for part in inputs])
+            read |= dict(zip(group, zip(group.values(), parts, strict=True), strict=True))
+        return {name: read[name] for name in batches}

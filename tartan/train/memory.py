@@ -1,23 +1,27 @@
-"""How the process holds on to memory."""
+"""How the process allocates memory: settings of a command, not of the library."""
 
 import ctypes
 import os
 import sys
+from threading import Event
 
 TIDIED = 100
-"""Steps on a CPU after which what lies free is given back."""
+"""Steps on a CPU after which free memory is returned to the system."""
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 """Numbers of glibc's `mallopt` parameters (malloc.h)."""
 
+_KEEPS = Event()
+"""Set once `keep_freed_memory` has set up this process."""
+
 
 def keep_freed_memory() -> None:
-    """Have glibc's malloc keep what is freed, for the process to use again.
+    """Have glibc's malloc keep freed memory for the process to reuse. Commands call this.
 
-    By default it maps large blocks afresh each time, and a training step on a CPU, which frees and
-    takes the same large tensors again and again, spends up to a third of its time on page faults.
-    torch, where it has made no tensor yet, is told to ask for huge pages: one fault instead of 512.
-    Does nothing where the environment says how malloc is to behave, or the C library is not glibc.
+    By default malloc maps large blocks anew each time, and a training step on a CPU, which frees
+    and allocates the same large tensors again and again, spends up to a third of its time on page
+    faults. torch, if it has made no tensor yet, will request huge pages: one fault instead of 512.
+    Does nothing if the environment sets malloc's behaviour (MALLOC_...), or without glibc.
     """
     if not sys.platform.startswith("linux") or any(n.startswith("MALLOC_") for n in os.environ):
         return
@@ -27,15 +31,16 @@ def keep_freed_memory() -> None:
         mallopt(_MMAP_MAX, 0)
         mallopt(_TRIM_THRESHOLD, 2**31 - 1)
         mallopt(_TOP_PAD, 2**28)
+        _KEEPS.set()
 
 
 def give_back_memory() -> None:
-    """Have glibc's malloc give free pages back to the system.
+    """Return freed memory to the system in a process that `keep_freed_memory` has set up.
 
-    Batches differ in shape, so that what is kept falls apart into more and more pieces: a process
-    grew by 13 MB a step. Does nothing where `keep_freed_memory` does nothing.
+    Batches differ in shape, so that kept memory is split into ever more pieces: a process grew by
+    13 MB a step.
     """
-    if not sys.platform.startswith("linux") or any(n.startswith("MALLOC_") for n in os.environ):
+    if not _KEEPS.is_set():
         return
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

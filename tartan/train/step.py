@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tartan.backward import Term, backward
 from tartan.batch import Batch, Row
-from tartan.body.embedding import replace_embeddings
+from tartan.body.kernels.embedding import sparse_embedding_gradient
 from tartan.data.stream import Stream
 from tartan.seeding import generator
 from tartan.shared import Shared
@@ -51,8 +51,7 @@ class Step:
         # On a CPU the thread takes from the arithmetic what it saves, or more: it was measured.
         ahead = self._device.type != "cpu"
         self._batches = Ahead(self._micro_batches) if ahead else self._micro_batches
-        lookup = replace_embeddings(model.body.model) if self._device.type == "cpu" else None
-        self._shared = Shared(model.shared(), lookup)
+        self._shared = Shared(model.shared())
         self.guard, self.complete = Guard(late), True
 
     @property
@@ -94,14 +93,15 @@ class Step:
         terms = self._terms(step, together=together)
         self._losses.at_work = ("the dev gradient",), ()
         dev = self._dev.term(step) if self._dev and Needs.DEV in needs else None
-        signals = backward(
-            list(terms.values()),
-            self._weighting,
-            self._shared,
-            dev=dev,
-            needs=needs,
-            generator=generator(self._seed, "weighting", step),
-        )
+        with sparse_embedding_gradient(self._model.body.model):
+            signals = backward(
+                list(terms.values()),
+                self._weighting,
+                self._shared,
+                dev=dev,
+                needs=needs,
+                generator=generator(self._seed, "weighting", step),
+            )
         return signals, {
             name: value / max(terms[name.rpartition("/")[2]].items, 1)
             for name, value in self._losses.sums.items()

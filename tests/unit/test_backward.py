@@ -56,8 +56,8 @@ class Problem:
     def dev_term(self) -> Term:
         return Term([lambda: self.body(self.dev).pow(2).sum()], len(self.dev))
 
-    def shared(self, *, flat: bool = False) -> Shared:
-        return Shared(self.body.parameters(), flat=flat)
+    def shared(self) -> Shared:
+        return Shared(self.body.parameters())
 
     def gradients(self) -> list[Tensor]:
         modules = [self.body, *self.heads]
@@ -80,28 +80,25 @@ def plain(problem: Problem, weights: Tensor) -> list[Tensor]:
 WAYS = [Needs.LOSSES, Needs.DEV, Needs.GRADIENTS, Needs.GRADIENTS | Needs.DEV]
 
 
-@pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize("micro", [1, 3])
 @pytest.mark.parametrize("needs", WAYS)
-def test_every_way_leaves_the_gradient_of_the_weighted_sum(needs: Needs, micro: int, flat: bool):
+def test_every_way_leaves_the_gradient_of_the_weighted_sum(needs: Needs, micro: int):
     problem = Problem()
     backward(
         problem.terms(micro),
         Fixed(WEIGHTS, needs),
-        problem.shared(flat=flat),
+        problem.shared(),
         dev=problem.dev_term(),
     )
     assert_close(problem.gradients(), plain(problem, WEIGHTS), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize("needs", WAYS)
-def test_signals_are_those_of_the_whole_batch_under_accumulation(needs: Needs, flat: bool):
+def test_signals_are_those_of_the_whole_batch_under_accumulation(needs: Needs):
     problem = Problem()
     weighting, dev = Fixed(WEIGHTS, needs), problem.dev_term()
     whole, split = (
-        backward(problem.terms(micro), weighting, problem.shared(flat=flat), dev=dev)
-        for micro in (1, 4)
+        backward(problem.terms(micro), weighting, problem.shared(), dev=dev) for micro in (1, 4)
     )
     assert_close(vars(split), vars(whole), rtol=1e-5, atol=1e-6)
 
@@ -159,10 +156,9 @@ def test_gradients_are_set_and_not_added_to():
     assert_close(problem.gradients(), plain(problem, WEIGHTS), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("flat", [False, True])
-def test_a_step_with_losses_after_a_step_with_gradients_is_not_disturbed(flat: bool):
+def test_a_step_with_losses_after_a_step_with_gradients_is_not_disturbed():
     problem = Problem()
-    shared = problem.shared(flat=flat)
+    shared = problem.shared()
     for needs in (Needs.DEV, Needs.LOSSES, Needs.DEV):
         backward(problem.terms(), Fixed(WEIGHTS, needs), shared, dev=problem.dev_term())
         assert_close(problem.gradients(), plain(problem, WEIGHTS), rtol=1e-5, atol=1e-6)

@@ -6,7 +6,7 @@ from transformers import AutoConfig, AutoModel
 
 from support.closeness import assert_same
 from tartan.body import Body
-from tartan.body.layouts import trial_tokens
+from tartan.body.verification import trial_tokens
 from tartan.errors import ModelError
 from tartan.packed import Packed
 from tartan.quiet import quiet
@@ -212,7 +212,7 @@ def test_the_longest_sequence_can_be_read(family):
     body = tiny_source(family).body().eval()
     longest = body.max_length
     assert body(Packed(torch.full((longest,), 9), (longest,))).shape == (longest, 16)
-    with pytest.raises(ModelError, match=r"a sequence of 63 tokens: .* reads at most 62"):
+    with pytest.raises(ModelError, match=r"has 63 tokens, but .* reads at most 62: lower"):
         body(Packed(torch.full((longest + 1,), 9), (longest + 1,)))
 
 

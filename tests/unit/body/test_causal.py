@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from support.attention import attend, layout_of
 from tartan.body import Body
-from tartan.body.attention import packed_attention
 from tartan.errors import ModelError
 from tartan.packed import Packed
 from tartan.testing import PACKED_FAMILIES, tiny_source
@@ -31,11 +31,11 @@ def attention_by_definition(query, key, value, lengths, window):
 @pytest.mark.parametrize("window", [None, 0, 3, 100])
 @pytest.mark.parametrize("lengths", [LENGTHS, (4, 4, 4), (9,), (1, 1)])
 def test_attention_is_to_earlier_tokens_of_the_same_sequence(lengths, window):
-    packed = Packed(torch.zeros(sum(lengths), dtype=torch.int64), tuple(lengths), causal=True)
+    layout = layout_of(lengths, causal=True)
     inputs = [
         torch.randn(sum(lengths), 2, 4, dtype=torch.float64).requires_grad_() for _ in range(3)
     ]
-    found = packed_attention(*inputs, packed, window=window)
+    found = attend(*inputs, layout, window=window)
     expected = attention_by_definition(*inputs, lengths, window)
     torch.testing.assert_close(found, expected)
     weight = torch.randn(found.shape, dtype=torch.float64)
@@ -45,15 +45,6 @@ def test_attention_is_to_earlier_tokens_of_the_same_sequence(lengths, window):
         strict=True,
     ):
         torch.testing.assert_close(a, b)
-
-
-def test_one_layout_keeps_masks_of_both_directions():
-    packed = Packed(torch.arange(9), (2, 7))
-    both, left = (packed.buckets.masks(1, causal=causal) for causal in (False, True))
-    assert both[0].shape == (2, 1, 16, 16)
-    assert left[0].shape == (1, 1, 16, 16)
-    assert left[0][0, 0].sum() == 16 + 15
-    assert packed.buckets.masks(causal=True) == (None,)
 
 
 @pytest.mark.parametrize("family", CAUSAL_FAMILIES)

@@ -1,4 +1,4 @@
-"""Losses read apart and together, and gradients dense and sparse, are the same."""
+"""Losses computed apart and together, with dense and with sparse gradients, are the same."""
 
 from collections.abc import Callable, Mapping
 
@@ -10,7 +10,7 @@ from torch.testing import assert_close
 import tartan.masking
 from support.context import ROWS, TinyContext
 from tartan import Batch, Objective
-from tartan.body.embedding import replace_embeddings
+from tartan.body.kernels.embedding import sparse_embedding_gradient
 from tartan.packed import Packed
 from tartan.testing import tiny_source
 from tartan.train.losses import Losses
@@ -92,11 +92,37 @@ def test_in_bf16_they_agree_in_direction():
     assert nn.functional.cosine_similarity(apart, single, dim=0) > 0.99
 
 
-def test_gradients_of_embeddings_that_go_straight_to_grad_are_autograds():
+def test_gradients_with_sparse_embeddings_are_the_same():
     joint = Joint()
     found = joint.gradient(joint.losses.together(0, joint.batches))
-    replace_embeddings(joint.model.body.model)
-    assert_close(joint.gradient(joint.losses.together(0, joint.batches)), found)
+    with sparse_embedding_gradient(joint.model.body.model):
+        assert_close(joint.gradient(joint.losses.together(0, joint.batches)), found)
+
+
+@pytest.mark.parametrize("way", ["apart", "together"])
+def test_the_global_generator_is_restored(way: str):
+    joint = Joint()
+    joint.model.train()
+    joint.losses.begin()
+    before = torch.get_rng_state()
+    for piece in getattr(joint.losses, way)(0, joint.batches).values():
+        piece()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("way", ["apart", "together"])
+def test_dropout_of_heads_does_not_follow_from_the_global_generator(way: str):
+    joint, found = Joint(), []
+    for module in joint.model.objective("task").modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.5
+    joint.model.train()
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        joint.losses.begin()
+        pieces = getattr(joint.losses, way)(0, joint.batches)
+        found.append([piece() for piece in reversed(pieces.values())][-1])
+    assert torch.equal(*found)
 
 
 def test_dropout_is_a_function_of_the_seed_the_number_and_who_is_read():

@@ -1,8 +1,8 @@
-"""Scaled dot-product attention on a CPU, forward and backward as batched matrix products.
+"""Scaled dot-product attention on a CPU as batched matrix products, forward and backward.
 
-torch's fused kernel has no dropout there, and a slow backward in bf16 for short sequences; what it
-does instead draws dropout number by number. One autograd function goes through all buckets of a
-layer, so that a bucket costs its arithmetic and little else (benchmarks: docs/performance.md).
+torch's fused kernel has no dropout on a CPU and a slow backward pass in bf16 for short sequences;
+its fallback draws dropout number by number. Here one autograd function computes all buckets of a
+layer, so that a bucket costs little beside its arithmetic (benchmarks: docs/performance.md).
 """
 
 from collections.abc import Sequence
@@ -10,59 +10,50 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from tartan.body.dropout import keep, scale
-from tartan.buckets import ByHead
-from tartan.packed import Packed
+from tartan.body.kernels.buckets import ByHead
+from tartan.body.kernels.dropout import keep, scale
+from tartan.body.kernels.layout import Layout
 
 LONG = 512
-"""From so many tokens on bf16 is left to torch's fused kernel, slower, but it holds no weights."""
+"""Tokens of a sequence from which torch's fused kernel is used in bf16: slower, but it stores no
+attention weights."""
 
 
-def prefers_products(query: Tensor, key: Tensor, packed: Packed, dropout: float) -> bool:
-    """Whether `attend` can compute this, and is the faster way; arguments as `attend` has them."""
+def prefers_products(query: Tensor, key: Tensor, layout: Layout, dropout: float) -> bool:
+    """Return True if `by_products` can compute this and is fastest; arguments as in `Kernel`."""
     if query.device.type != "cpu" or query.shape != key.shape:
         return False
-    return dropout > 0 or (query.dtype == torch.bfloat16 and max(packed.lengths) < LONG)
+    return dropout > 0 or (query.dtype == torch.bfloat16 and layout.longest < LONG)
 
 
-def attend(
+def by_products(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    packed: Packed,
+    layout: Layout,
     *,
     dropout: float = 0.0,
     scaling: float | None = None,
     window: int | None = None,
 ) -> Tensor:
-    """Attend within each sequence, on a CPU.
+    """Attend as `Kernel` says, on a CPU, with as many heads of the keys as of the queries.
 
-    Args:
-        query: [tokens, heads, head_dim] float.
-        key: likewise, with as many heads.
-        value: likewise.
-        packed: the sequences that the tokens belong to.
-        dropout: probability that an attention weight is dropped.
-        scaling: factor of the inner products; head_dim ** -0.5 when None.
-        window: the largest distance at which a token is seen; None for any distance.
-
-    Returns:
-        [tokens, heads, head_dim] float; 0 for tokens beyond those of `packed`.
+    The result is 0 for tokens beyond those of the layout.
     """
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    layout = packed.buckets.by_head(query.shape[1])
-    biases = packed.buckets.biases(query.dtype, window, causal=packed.causal)
+    by_head, biases = layout.by_head(query.shape[1]), layout.biases(query.dtype, window)
     attended: Tensor = _Attend.apply(  # type: ignore[no-untyped-call]
-        query * scaling, key, value, layout, biases, dropout
+        query * scaling, key, value, by_head, biases, dropout
     )
     return attended
 
 
 class _Attend(torch.autograd.Function):
-    """Attention of scaled queries: holds on to the weights, in their precision, and what was kept.
+    """Attention of scaled queries. It saves the weights, in their precision, and dropout's masks.
 
-    Each bucket's products are written where they belong among the rows of all buckets.
+    The products of each bucket are written to their place among the rows of all buckets.
     """
 
     @staticmethod
@@ -94,6 +85,7 @@ class _Attend(torch.autograd.Function):
         return _tokens(attended, layout, len(query))
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         layout, tokens = ctx.layout, len(grads[0])
         (*rows, weights, kept) = _unsaved(ctx.saved_tensors, len(layout.buckets.groups))
@@ -112,10 +104,10 @@ class _Attend(torch.autograd.Function):
 
 
 def _weights(query: Tensor, key: Tensor, bias: Tensor | None, heads: int) -> Tensor:
-    """One bucket's attention weights, [sequences * heads, longest, longest].
+    """Compute one bucket's attention weights, [sequences * heads, longest, longest].
 
-    The bias is of `Buckets.biases`. The softmax is float32: torch's is slow in bf16 where rows are
-    short.
+    The bias is one of `buckets.biases`. The softmax is float32: torch's is slow in bf16 for short
+    rows.
     """
     if bias is None:
         scores = torch.bmm(query, key.mT)
@@ -128,21 +120,21 @@ def _weights(query: Tensor, key: Tensor, bias: Tensor | None, heads: int) -> Ten
 
 
 def _dropped(weights: Tensor, kept: Tensor | None, factor: float) -> Tensor:
-    """Weights after dropout; as they are where there is none."""
+    """Return weights after dropout; unchanged if there is no dropout."""
     return weights if kept is None else scale(weights, kept, factor)
 
 
 def _rows_of_gradient(grad: Tensor, layout: ByHead) -> Tensor:
-    """A gradient [tokens, heads, head_dim] as the buckets' rows, 0 at padding.
+    """Return a gradient [tokens, heads, head_dim] as the buckets' rows, 0 at padding.
 
-    So a query at padding, which sees what its sequence's first token sees, gives it nothing.
+    A query at padding is a copy of its sequence's first token and must not add to its gradient.
     """
     states = grad.flatten(0, 1)[: len(layout.places)]
     return torch.cat([states, states.new_zeros(1, states.shape[1])]).index_select(0, layout.real)
 
 
 def _tokens(rows: Tensor, layout: ByHead, tokens: int) -> Tensor:
-    """The buckets' rows as [tokens, heads, head_dim], 0 for tokens that are in no bucket."""
+    """Return the buckets' rows as [tokens, heads, head_dim], 0 for tokens that are in no bucket."""
     states = rows.new_zeros(tokens * layout.heads, rows.shape[1])
     torch.index_select(rows, 0, layout.places, out=states[: len(layout.places)])
     return states.view(tokens, layout.heads, -1)
@@ -151,6 +143,6 @@ def _tokens(rows: Tensor, layout: ByHead, tokens: int) -> Tensor:
 def _unsaved(
     saved: Sequence[Tensor], groups: int
 ) -> tuple[Tensor, Tensor, Tensor, Sequence[Tensor], Sequence[Tensor | None]]:
-    """What `_Attend` held on to: rows of queries, keys and values, and each group's weights."""
+    """Return what `_Attend` saved: queries, keys, values, and each group's weights and masks."""
     query, key, value, *rest = saved
     return query, key, value, rest[:groups], rest[groups:]

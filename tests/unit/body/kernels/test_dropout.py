@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from tartan.body.dropout import Dropout, dropout, keep, replace_dropout
+from tartan.body.kernels.dropout import Dropout, dropout, keep, replace_dropout
 
 
 @pytest.mark.parametrize("p", [0.0, 0.001, 0.1, 0.5, 0.9])

@@ -1,4 +1,4 @@
-"""Variable-length kernels: who gets one, what it is told, and the proof before it is used."""
+"""Variable-length kernels: when they are used, with which arguments, and verified first."""
 
 import sys
 from contextlib import nullcontext
@@ -10,10 +10,8 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-import tartan.body.attention
-from tartan.body import varlen
-from tartan.body.attention import packed_attention
-from tartan.packed import Packed
+from support.attention import attend, layout_of
+from tartan.body.kernels import varlen
 from tartan.testing import tiny_source
 
 LENGTHS = (5, 1, 12, 7)
@@ -21,7 +19,7 @@ ON_A_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUD
 
 
 def loop(query: Tensor, key: Tensor, value: Tensor, *given, scale=None, window_size, **_) -> Tensor:
-    """What the kernels compute, sequence by sequence, from what they are told."""
+    """Compute what the kernels compute, sequence by sequence, from their arguments."""
     starts, _, longest, _ = given
     assert starts.dtype == torch.int32
     assert longest == max(starts.diff())
@@ -39,7 +37,7 @@ def loop(query: Tensor, key: Tensor, value: Tensor, *given, scale=None, window_s
 
 @pytest.fixture
 def kernels(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Both kernels replaced by `loop`; the names of those called."""
+    """Replace both kernels by `loop`; return the list of those that are called."""
     called: list[str] = []
 
     def by_torch(*given, **options):
@@ -61,13 +59,13 @@ def kernels(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize("name", ["by_torch", "by_flash_attn"])
 @pytest.mark.parametrize("window", [None, 2])
 @pytest.mark.parametrize("causal", [False, True])
-def test_a_kernel_is_told_the_layout(name, window, causal, kernels, monkeypatch):
+def test_a_kernel_gets_the_layout(name, window, causal, kernels, monkeypatch):
     torch.manual_seed(0)
     query, key, value = torch.randn(3, sum(LENGTHS), 2, 8)
-    packed = Packed(torch.zeros(sum(LENGTHS), dtype=torch.int64), LENGTHS, causal=causal)
-    expected = packed_attention(query, key, value, packed, window=window, scaling=0.3)
-    monkeypatch.setattr(tartan.body.attention, "kernel", lambda *_: getattr(varlen, name))
-    found = packed_attention(query, key, value, packed, window=window, scaling=0.3, varlen=True)
+    plain, by_kernel = (layout_of(LENGTHS, causal=causal, varlen=each) for each in (False, True))
+    expected = attend(query, key, value, plain, window=window, scaling=0.3)
+    monkeypatch.setattr(varlen, "kernel_for", lambda *_: getattr(varlen, name))
+    found = attend(query, key, value, by_kernel, window=window, scaling=0.3)
     assert kernels == [name.removeprefix("by_")]
     assert_close(found, expected)
 
@@ -79,7 +77,7 @@ def test_only_half_precision_on_a_gpu_has_kernels(monkeypatch):
 
         query = Query()
         query.dtype, query.device = dtype, torch.device(device)
-        return varlen.kernel(query, dropout)
+        return varlen.kernel_for(query, dropout)
 
     monkeypatch.setattr(varlen, "find_spec", lambda _: None)
     assert chosen() is varlen.by_torch
@@ -102,10 +100,10 @@ def test_a_kernel_that_computes_something_else_is_not_used(monkeypatch, packed):
     def broken(*_, **__):
         raise RuntimeError("no kernel image is available\nfor this device")
 
-    monkeypatch.setattr(tartan.body.attention, "kernel", lambda *_: wrong)
+    monkeypatch.setattr(varlen, "kernel_for", lambda *_: wrong)
     assert "with attention in buckets" in body.use_varlen(nullcontext())
     assert torch.equal(body(packed), expected)
-    monkeypatch.setattr(tartan.body.attention, "kernel", lambda *_: broken)
+    monkeypatch.setattr(varlen, "kernel_for", lambda *_: broken)
     assert body.use_varlen(nullcontext()) == "RuntimeError: no kernel image is available"
     assert torch.equal(body(packed), expected)
 
@@ -113,7 +111,7 @@ def test_a_kernel_that_computes_something_else_is_not_used(monkeypatch, packed):
 def test_a_kernel_that_agrees_is_used(monkeypatch, packed, kernels):
     body = tiny_source("bert").body().eval()
     expected = body(packed)
-    monkeypatch.setattr(tartan.body.attention, "kernel", lambda *_: varlen.by_torch)
+    monkeypatch.setattr(varlen, "kernel_for", lambda *_: varlen.by_torch)
     assert body.use_varlen(nullcontext()) is None
     kernels.clear()
     assert_close(body(packed), expected, atol=1e-5, rtol=1e-5)

@@ -1,7 +1,7 @@
-"""Dropout whose random numbers cost little on a CPU.
+"""Dropout with cheap random numbers on a CPU.
 
-torch draws one number of the Mersenne Twister for each element, one after the other: a quarter of a
-step's time. Here SFC64 draws 64 bits at once, which decide on four elements.
+torch draws one number of the Mersenne Twister for each element, which takes a quarter of a step's
+time. Here SFC64 draws 64 bits at a time, enough for four elements.
 """
 
 from typing import Any
@@ -12,21 +12,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 LEVELS = 1 << 16
-"""Probabilities are multiples of 1 / LEVELS; what is kept is scaled by the exact one."""
+"""Probabilities are rounded to multiples of 1 / LEVELS; the scale follows the rounded one."""
 
 
 def keep(
     shape: tuple[int, ...], p: float, dtype: torch.dtype = torch.float32
 ) -> tuple[Tensor, float]:
-    """Draw what dropout keeps, on the CPU.
-
-    The draw follows from torch's default generator, which moves on by one number.
+    """Draw the mask of a dropout, on the CPU, from one number of torch's default generator.
 
     Args:
         shape: of the mask.
         p: probability that an element is dropped, at least 0 and below 1, rounded to 1 / LEVELS.
-        dtype: of the mask: a product with numbers of its own type is several times as fast as with
-            a mask of bool.
+        dtype: of the mask; a product of two tensors of the same dtype is several times as fast as
+            one with a mask of bool.
 
     Returns:
         [shape] of the dtype, 1 where an element is kept and 0 elsewhere; and the factor that keeps
@@ -42,12 +40,12 @@ def keep(
 
 
 def scale(values: Tensor, kept: Tensor, factor: float) -> Tensor:
-    """Values times what `keep` drew, of their shape and dtype, and its factor; in one pass."""
+    """Return values times a mask of `keep`, of their shape and dtype, times its factor."""
     return torch.addcmul(values.new_zeros(()), values, kept, value=factor)
 
 
 class _Dropout(torch.autograd.Function):
-    """Dropout with a given mask: it holds on to the mask alone."""
+    """Dropout with a given mask, which is all that it saves."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, kept: Tensor, factor: float) -> Tensor:
@@ -62,7 +60,7 @@ class _Dropout(torch.autograd.Function):
 
 
 def dropout(values: Tensor, p: float) -> Tensor:
-    """Values with each element dropped with probability p, and the rest scaled up."""
+    """Drop each element with probability p, and scale the others by 1 / (1 - p)."""
     if p == 0 or values.device.type != "cpu":
         return functional.dropout(values, p)
     kept, factor = keep(tuple(values.shape), p, values.dtype)
@@ -71,17 +69,17 @@ def dropout(values: Tensor, p: float) -> Tensor:
 
 
 class Dropout(nn.Dropout):
-    """`torch.nn.Dropout`, drawn by `dropout`."""
+    """`torch.nn.Dropout` that uses `dropout`."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """The input, in training mode with elements dropped."""
-        if torch.compiler.is_compiling():  # a compiled kernel draws its own numbers as fast
+        """Return the input; in training mode, with elements dropped."""
+        if torch.compiler.is_compiling():  # compiled kernels draw as fast
             return super().forward(input)
         return dropout(input, self.p) if self.training else input
 
 
 def replace_dropout(model: nn.Module) -> None:
-    """Have every `torch.nn.Dropout` of a model drawn by `dropout`."""
+    """Replace every `torch.nn.Dropout` of a model by `Dropout`."""
     for module in model.modules():
         for name, child in module.named_children():
             if type(child) is nn.Dropout:

@@ -1,0 +1,68 @@
+"""Self-attention over packed sequences, registered with transformers' attention interface.
+
+A model whose attention implementation is `NAME` and that is called with `layout=` among its keyword
+arguments attends within each sequence of that layout. Nothing else of the model changes.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+
+from tartan.body.kernels import varlen
+from tartan.body.kernels.kernel import Kernel
+from tartan.body.kernels.layout import Layout
+from tartan.body.kernels.products import by_products, prefers_products
+from tartan.body.kernels.sdpa import by_sdpa
+
+NAME = "tartan_packed"
+
+
+def kernel_for(query: Tensor, key: Tensor, layout: Layout, dropout: float) -> Kernel:
+    """Choose the fastest kernel for queries and keys; arguments as in `Kernel`."""
+    if layout.varlen and (kernel := varlen.kernel_for(query, dropout)) is not None:
+        return kernel
+    return by_products if prefers_products(query, key, layout, dropout) else by_sdpa
+
+
+def packed_attention(
+    module: nn.Module,  # noqa: ARG001
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,  # noqa: ARG001
+    *,
+    layout: Layout,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """Attend as transformers calls it: query, key and value are [1, heads, tokens, head_dim].
+
+    The mask and whatever else a family passes are ignored. `verification` checks that the family's
+    hidden states are still right.
+
+    Returns:
+        [1, tokens, heads, head_dim] float, and None in place of the attention weights.
+    """
+    query, key, value = (states.squeeze(0).transpose(0, 1) for states in (query, key, value))
+    kernel = kernel_for(query, key, layout, dropout)
+    # transformers counts a window as flash attention does: 1 more than the largest distance.
+    window = None if sliding_window is None else sliding_window - 1
+    attended = kernel(query, key, value, layout, dropout=dropout, scaling=scaling, window=window)
+    return attended[None], None
+
+
+def _no_mask(*_: Any, **__: Any) -> None:
+    """Build no mask: the layout says which tokens attend to which."""
+
+
+def keep_from_compiler() -> None:
+    """Exclude attention from torch.compile: every batch has a layout of its own."""
+    AttentionInterface.register(NAME, torch.compiler.disable(packed_attention))
+
+
+AttentionInterface.register(NAME, packed_attention)
+AttentionMaskInterface.register(NAME, _no_mask)

@@ -1,0 +1,126 @@
+"""How a Hugging Face model is called on packed sequences: as one row of tokens, or padded."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import PreTrainedModel
+
+from tartan.body.kernels.layout import Layout
+from tartan.packed import Packed
+
+REPEATED = 64
+"""On a CPU, rows are extended to a multiple of this many tokens, by tokens that no other attends
+to: oneDNN compiles a kernel for each shape, and malloc reuses memory of the same size."""
+
+
+def read_padded(model: PreTrainedModel, packed: Packed, embeddings: Tensor | None = None) -> Tensor:
+    """Compute hidden states [tokens, hidden] from [sequences, longest] tokens and their mask.
+
+    Args:
+        model: any base model.
+        packed: the sequences.
+        embeddings: [tokens, width] float, to use instead of those of the token ids.
+    """
+    inputs: dict[str, Any] = {
+        "attention_mask": _causal_mask(packed) if packed.causal else packed.mask.long(),
+    }
+    if embeddings is None:
+        inputs["input_ids"] = packed.pad(packed.input_ids, model.config.pad_token_id or 0)
+    else:
+        inputs["inputs_embeds"] = packed.pad(embeddings)
+    if packed.token_type_ids is not None:
+        inputs["token_type_ids"] = packed.pad(packed.token_type_ids)
+    return packed.unpad(model(**inputs, return_dict=True).last_hidden_state)
+
+
+def read_packed(
+    model: PreTrainedModel,
+    packed: Packed,
+    first_position: int,
+    embeddings: Tensor | None = None,
+    *,
+    varlen: bool = False,
+    narrow: nn.Module | None = None,
+) -> Tensor:
+    """Compute hidden states [tokens, hidden] from one row of tokens with their positions.
+
+    Args:
+        model: its attention implementation is packed attention.
+        packed: the sequences.
+        first_position: the position of the first token of each sequence, as the model counts.
+        embeddings: [tokens, width] float, to use instead of those of the token ids.
+        varlen: True to use the device's variable-length attention kernel where it has one.
+        narrow: the part of the model after the last attention, which then computes `packed.wanted`
+            only; None to compute all tokens.
+
+    Returns:
+        [tokens, hidden] float; 0 for tokens that `narrow` leaves out.
+    """
+    tokens = packed.input_ids.numel()
+    spare = -tokens % REPEATED if packed.input_ids.device.type == "cpu" and not varlen else 0
+
+    def row(values: Tensor) -> Tensor:
+        return functional.pad(values, (0, spare))[None]
+
+    inputs: dict[str, Any] = {
+        "position_ids": row(packed.positions) + first_position,
+        "layout": Layout(packed, varlen=varlen),
+    }
+    if embeddings is None:
+        inputs["input_ids"] = row(packed.input_ids)
+    else:
+        inputs["inputs_embeds"] = functional.pad(embeddings, (0, 0, 0, spare))[None]
+    if packed.token_type_ids is not None:
+        inputs["token_type_ids"] = row(packed.token_type_ids)
+    if narrow is None or packed.wanted is None:
+        hidden: Tensor = model(**inputs, return_dict=True).last_hidden_state
+        return hidden.squeeze(0)[:tokens]
+    with _selected(narrow, packed.wanted):
+        rows: Tensor = model(**inputs, return_dict=True).last_hidden_state.squeeze(0)
+    return rows.new_zeros(tokens, rows.shape[-1]).index_copy(0, packed.wanted, rows)
+
+
+def first_position(model: nn.Module) -> int:
+    """Return a sequence's first position: padding_idx + 1 in RoBERTa's descendants, otherwise 0."""
+    for name, module in model.named_modules():
+        padding = getattr(module, "padding_idx", None)
+        if name.endswith("position_embeddings") and isinstance(padding, int):
+            return padding + 1
+    return 0
+
+
+def position_limit(model: PreTrainedModel) -> int | None:
+    """Return the longest sequence that the model's positions allow; None if they set no limit."""
+    positions = getattr(model.config, "max_position_embeddings", None)
+    return positions - first_position(model) if positions and positions > 0 else None
+
+
+def _causal_mask(packed: Packed) -> Tensor:
+    """Return what to add to attention scores, [sequences, 1, longest, longest]: 0, or nearly -inf.
+
+    transformers' own mask functions return a mask of four dimensions unchanged.
+    """
+    mask, longest = packed.mask, max(packed.lengths)
+    later = torch.ones(longest, longest, dtype=torch.bool, device=mask.device).triu(1)
+    hidden = (later | ~mask[:, None, :])[:, None]
+    return torch.zeros_like(hidden, dtype=torch.float32).masked_fill(
+        hidden, torch.finfo(torch.float32).min
+    )
+
+
+@contextmanager
+def _selected(module: nn.Module, tokens: Tensor) -> Iterator[None]:
+    """Select tokens of a module's inputs [1, tokens, hidden] while a block runs."""
+
+    def select(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return tuple(states.index_select(1, tokens) for states in inputs)
+
+    hook = module.register_forward_pre_hook(select)
+    try:
+        yield
+    finally:
+        hook.remove()

@@ -1,0 +1,221 @@
+"""Verify on a few short sequences how a model can be read: packed, causal, with which kernels.
+
+Each check compares two ways to compute the same hidden states, and returns why the second cannot be
+used, or None.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import cycle
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import PretrainedConfig, PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from tartan.body.kernels.attention import NAME
+from tartan.body.reading import first_position, position_limit, read_packed
+from tartan.packed import Packed
+from tartan.quiet import quiet
+
+FAILURES = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+"""Exceptions that a family raises when it is called in a way it does not support."""
+
+AGREEMENT = 0.999
+"""The least cosine between results of two kernels in half precision that compute the same."""
+
+LEARNED_POSITIONS = 1024
+"""Up to this many positions, `trial` has more tokens than there are positions."""
+
+
+def reason_against_packed(model: PreTrainedModel, packed: Packed, expected: Tensor) -> str | None:
+    """Switch a model to packed attention; if that changes its hidden states, switch back.
+
+    A family's claim to support transformers' attention interface is not enough: positions relative
+    to the row, convolutions across sequences or statistics over the row give other hidden states.
+
+    Args:
+        model: a model in eval mode.
+        packed: sequences of `trial`.
+        expected: [tokens, hidden] float, the hidden states of `read_padded`.
+
+    Returns:
+        Why the model has to read padded sequences; None if it reads packed ones from now on.
+    """
+    if not model._supports_attention_backend:
+        return f"{model.config.model_type} does not use transformers' attention interface"
+    own = model.config._attn_implementation
+    with torch.no_grad(), quiet():
+        try:
+            model.set_attn_implementation(NAME)
+            if agree(expected, read_packed(model, packed, first_position(model))):
+                return None
+            reason = "hidden states of packed and padded sequences differ"
+        except FAILURES as error:
+            reason = f"{type(error).__name__}: {error}"
+        model.set_attn_implementation(own)
+    return reason
+
+
+def reason_against_varlen(model: PreTrainedModel, packed: Packed) -> str | None:
+    """Compare the variable-length kernel with attention in buckets.
+
+    Hidden states and their gradient must have the same direction.
+
+    Args:
+        model: a model in eval mode that reads packed, on its device, in the precision of training.
+        packed: sequences of `trial`.
+
+    Returns:
+        Why the kernel cannot be used; None if it can.
+    """
+    first = first_position(model)
+    embeddings = model.get_input_embeddings().get_parameter("weight")
+
+    def read(varlen: bool) -> tuple[Tensor, Tensor]:
+        hidden = read_packed(model, packed, first, varlen=varlen).float()
+        # Any fixed direction will do, but a sum of squares is constant after a layer norm.
+        direction = torch.arange(hidden.numel(), device=hidden.device).sin().view_as(hidden)
+        (gradient,) = torch.autograd.grad((hidden * direction).sum(), embeddings)
+        return hidden.detach(), gradient
+
+    try:
+        pairs = zip(read(varlen=False), read(varlen=True), strict=True)
+        cosines = [
+            functional.cosine_similarity(a.flatten(), b.flatten(), dim=0).item() for a, b in pairs
+        ]
+    except (*FAILURES, ImportError) as error:
+        return f"{type(error).__name__}: {str(error).splitlines()[0]}"
+    if min(cosines) > AGREEMENT:  # False for NaN
+        return None
+    return f"cosine {min(cosines):.4f} with attention in buckets"
+
+
+def reason_against_causal(read: Callable[[Packed], Tensor], packed: Packed) -> str | None:
+    """Compare the first half of each sequence, read alone, with the same tokens of the sequence.
+
+    Args:
+        read: from sequences to hidden states [tokens, hidden], of a model in eval mode.
+        packed: sequences of `trial`.
+
+    Returns:
+        Why the model cannot read left to right; None if it can.
+    """
+    lengths = torch.tensor(packed.lengths, device=packed.input_ids.device)
+    halves = (lengths + 1) // 2
+    kept = packed.positions < halves.repeat_interleave(lengths)
+    cut = Packed(packed.input_ids[kept], tuple(halves.tolist()), causal=True)
+    with torch.no_grad(), quiet():
+        try:
+            if agree(read(cut), read(replace(packed, causal=True))[kept]):
+                return None
+        except FAILURES as error:
+            return f"{type(error).__name__}: {error}"
+    return "its hidden states depend on later tokens"
+
+
+def reason_against_embeddings(
+    read: Callable[[Packed, Tensor | None], Tensor],
+    embed: Callable[[Packed], Tensor],
+    packed: Packed,
+) -> str | None:
+    """Compare hidden states of token ids with those of their embeddings.
+
+    Args:
+        read: from sequences, and perhaps their embeddings [tokens, width], to hidden states
+            [tokens, hidden], of a model in eval mode.
+        embed: from sequences to their embeddings.
+        packed: sequences of `trial`.
+
+    Returns:
+        Why the model cannot read embeddings; None if it can.
+    """
+    with torch.no_grad(), quiet():
+        try:
+            if agree(read(packed, None), read(packed, embed(packed))):
+                return None
+        except FAILURES as error:
+            return f"{type(error).__name__}: {error}"
+    return "hidden states of token ids and of their embeddings differ"
+
+
+def after_attention(model: PreTrainedModel, packed: Packed) -> str | None:
+    """Find the part after the last attention, if it can compute `wanted` tokens only.
+
+    Attention reads all tokens. What follows it, three quarters of a layer's arithmetic, treats each
+    token by itself: BERT and its descendants have a module there whose inputs are the attended
+    values and the layer's input, each [1, tokens, hidden]. That no later part mixes tokens is
+    verified.
+
+    Args:
+        model: a model in eval mode that reads packed.
+        packed: sequences of `trial`.
+
+    Returns:
+        The module's name; None if there is no such module.
+    """
+    layers = [n for n, m in model.named_modules() if isinstance(m, GradientCheckpointingLayer)]
+    name = f"{layers[-1]}.attention.output" if layers else ""
+    module = dict(model.named_modules()).get(name)
+    if module is None:
+        return None
+    wanted = torch.arange(packed.input_ids.numel(), device=packed.input_ids.device)[1::3]
+    first = first_position(model)
+    with torch.no_grad(), quiet():
+        try:
+            found = read_packed(model, packed.want(wanted), first, narrow=module)
+            expected = read_packed(model, packed, first)
+            return name if agree(expected[wanted], found[wanted]) else None
+        except FAILURES:
+            return None
+
+
+def trial(model: PreTrainedModel) -> Packed:
+    """Make sequences of different lengths and tokens, a mask token among them, to verify with.
+
+    They are longer than the model's attention window, and have more tokens than it has learned
+    positions: a family that looks up positions in the whole row then fails.
+    """
+    limit = position_limit(model)
+    learned = limit if limit is not None and limit <= LEARNED_POSITIONS else 0
+    window = getattr(model.config, "sliding_window", None) or 0
+    longest = min(max(24, window + 8, learned // 4), limit or LEARNED_POSITIONS)
+    sizes = [min(3, longest)]
+    for size in cycle((longest, longest // 2 + 1, longest - 1)):
+        if len(sizes) > 3 and sum(sizes) > learned + first_position(model):
+            break
+        sizes.append(max(1, size))
+    tokens = trial_tokens(model.config, sum(sizes)).to(model.device)
+    return Packed(tokens, tuple(sizes))
+
+
+def trial_tokens(config: PretrainedConfig, count: int) -> Tensor:
+    """Return [count] int64 tokens spread over the vocabulary, with mask tokens, without padding."""
+    tokens: Tensor = (torch.arange(count) * 13 + 7) % config.vocab_size
+    # A few families scale a row by its share of masks.
+    tokens[1::11] = min(getattr(config, "mask_token_id", None) or 1, config.vocab_size - 1)
+    padding = config.pad_token_id
+    if padding is None:
+        return tokens
+    return tokens.where(tokens != padding, padding - 1 if padding else 1)
+
+
+def agree(expected: Tensor, found: Tensor) -> bool:
+    """Return True if two results are equal in float32 up to rounding; False for NaN."""
+    if expected.shape != found.shape:
+        return False
+    bound = 1e-4 * expected.abs().max().clamp(min=1e-3)
+    return bool((expected - found).abs().max() <= bound)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model into eval mode while a block runs."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
