@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tartan.body import AutoOptions, Body, LiftedHead, ModelSource, TinyOptions
+from tartan.body import AutoOptions, Body, LiftedHead, ModelSource
 from tartan.config.parse import options
+from tartan.config.store import MODELS
 from tartan.data import Task, train_tokenizer
 from tartan.errors import ConfigError, suggest
 from tartan.objective import Objective, PrimaryObjective
@@ -15,15 +16,12 @@ from tartan.train.context import TaskContext, Training
 from tartan.train.model import JointModel
 from tartan.train.runtime import Runtime
 
-KINDS: Mapping[str, type[TinyOptions | AutoOptions]] = {"auto": AutoOptions, "tiny": TinyOptions}
-"""The options of each `model.kind`."""
-
 
 def load_source(section: Mapping[str, Any], task: Task) -> ModelSource:
     """Return where the section `model` takes body and heads from. ConfigError or ModelError."""
-    if section["kind"] not in KINDS:
-        raise ConfigError(f"model.kind={section['kind']}: {suggest(section['kind'], KINDS)}")
-    chosen = options(KINDS[section["kind"]], section, "model")
+    if section["kind"] not in MODELS:
+        raise ConfigError(f"model.kind={section['kind']}: {suggest(section['kind'], MODELS)}")
+    chosen = options(MODELS[section["kind"]], section, "model")
     if isinstance(chosen, AutoOptions):
         return ModelSource.pretrained(chosen)
     tokenizer = train_tokenizer(task.corpora["task"]["text"], chosen.vocab_size)

@@ -1,0 +1,70 @@
+"""Data and model options are defined once, in their dataclasses: no YAML file repeats them."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_module
+from omegaconf import OmegaConf
+
+from tartan import ConfigError
+from tartan.config.overrides import accept
+from tartan.config.store import MODELS, register
+from tartan.data.sources import SOURCES
+from tartan.plugins import discover
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+PRESETS = [path for group in ("data", "model") for path in sorted((CONFIGS / group).glob("*.yaml"))]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _registered() -> None:
+    register(discover())
+
+
+def composed(*overrides: str) -> Any:
+    accepted = accept(overrides)
+    with initialize_config_module("tartan.configs", version_base="1.3"):
+        return OmegaConf.to_container(compose("config", accepted))
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_sources_configuration_is_its_dataclass(name: str):
+    defaults = OmegaConf.to_container(OmegaConf.structured(SOURCES[name].options))
+    assert composed(f"data={name}")["data"] == {"source": name, "metric": None, **defaults}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_models_configuration_is_its_dataclass(kind: str):
+    defaults = OmegaConf.to_container(OmegaConf.structured(MODELS[kind]))
+    assert composed(f"model={kind}")["model"] == defaults
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_a_preset_repeats_no_default(path: Path):
+    chosen = composed(f"{path.parent.name}={path.stem}")[path.parent.name]
+    cls = SOURCES[chosen["source"]].options if "source" in chosen else MODELS[chosen["kind"]]
+    options = {option.name for option in fields(cls)}
+    written = OmegaConf.to_container(OmegaConf.load(path))
+    assert isinstance(written, dict)
+    repeated = {k for k, v in written.items() if k in options and v == getattr(cls(), str(k))}
+    assert repeated == set()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["data.clases=3"], "data.clases: no such option; did you mean 'classes'?"),
+        (["data=sciie", "data.text_filed=x"], "did you mean 'text_field'?"),
+        (["data=hub", "data.splits.trian=x"], "data.splits.trian: no such option; did you mean"),
+        (["data.classes=many"], "data.classes must be a whole number, got many"),
+        (["model.layer=3"], "model.layer: no such option; did you mean 'layers'?"),
+        (["model=minilm", "model.layers=3"], "model.layers: no such option; choose from"),
+        (["model.layers=some"], "model.layers must be a whole number, got some"),
+    ],
+)
+def test_a_wrong_option_is_refused_before_anything_is_read(overrides: list[str], line: str):
+    with pytest.raises(ConfigError) as caught:
+        accept(overrides)
+    assert line in str(caught.value)
