@@ -21,6 +21,8 @@ from tartan.packed import Packed
 from tartan.plugins import hookimpl
 from tartan.sequence import SequenceObjective
 from tartan.shared import Shared
+from tartan.spans import score_spans
+from tartan.tags import TagScheme
 from tartan.unit import Unit
 from tartan.weighting import Cost, Needs, ProbeOptions, Signals, Weighting, cost
 
@@ -49,6 +51,7 @@ __all__ = [
     "SequenceObjective",
     "Shared",
     "Signals",
+    "TagScheme",
     "TartanError",
     "Term",
     "Unit",
@@ -58,6 +61,7 @@ __all__ = [
     "cost",
     "hookimpl",
     "mask_token",
+    "score_spans",
     "special_tokens",
     "suggest",
     "token_loss",

@@ -1,7 +1,6 @@
 """Token classification: tags of words, scored by the spans that they spell out.
 
-Spans are found and scored as the CoNLL shared tasks do (Tjong Kim Sang and De Meulder, CoNLL 2003),
-by seqscore (Palen-Michel, Holley and Lignos, Eval4NLP 2021).
+Spans are found and scored as the CoNLL shared tasks do (Tjong Kim Sang and De Meulder, CoNLL 2003).
 """
 
 from collections.abc import Sequence
@@ -10,28 +9,34 @@ from itertools import accumulate
 from typing import ClassVar
 
 import torch
-from seqscore.scoring import score_label_sequences
 from torch import Tensor, nn
 from torch.nn import functional
 
 from tartan import (
     Batch,
+    ConfigError,
     Context,
     LabelKind,
     Objective,
     Packed,
     PrimaryObjective,
     Row,
+    TagScheme,
     hookimpl,
+    score_spans,
 )
-
-SCHEME = {"B": "B", "I": "I", "E": "I", "L": "I", "S": "B", "U": "B"}
-"""Begin, inside, end or last, single or unit: BIO, BIOES and BILOU in terms of BIO."""
 
 
 @dataclass
 class TokensOptions:
-    """`tokens` has no options."""
+    """Options of `tokens`.
+
+    Attributes:
+        scheme: how tags spell out spans: IO, BIO, IOB1, IOE, BIOES, BILOU, BMES or BMEWO; plain
+            where each word is scored by itself; auto to detect it.
+    """
+
+    scheme: str = "auto"
 
 
 class Tokens(PrimaryObjective):
@@ -43,9 +48,10 @@ class Tokens(PrimaryObjective):
 
     def __init__(self, options: TokensOptions, context: Context) -> None:
         super().__init__(options, context)
-        self._tags = bio(context.labels)
-        self._hidden_size = context.hidden_size
+        self._outputs, self._hidden_size = len(context.labels), context.hidden_size
         self._examples = context.labelled()
+        self._scheme = tag_scheme(options.scheme, context, self._examples)
+        context.notice(described(self._scheme))
         self.head = context.head("TokenClassification")
 
     def examples(self) -> Sequence[Row]:
@@ -80,55 +86,67 @@ class Tokens(PrimaryObjective):
 
     def probe(self, dropout: float) -> nn.Module:
         """A linear head, as BERT's and RoBERTa's on tokens are."""
-        return nn.Sequential(nn.Dropout(dropout), nn.Linear(self._hidden_size, len(self._tags)))
+        return nn.Sequential(nn.Dropout(dropout), nn.Linear(self._hidden_size, self._outputs))
 
     def criterion(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Summed cross-entropy of logits [items, tags]."""
         return functional.cross_entropy(outputs.float(), batch.targets["labels"], reduction="sum")
 
     def score(self, outputs: Tensor, rows: Sequence[Row]) -> dict[str, float]:
-        """`f1`, `precision` and `recall` of whole spans, micro-averaged; `accuracy` of tags.
+        """Compute `f1`, `precision` and `recall` of spans, micro-averaged, and tags' `accuracy`.
 
-        All are 0 to 1. A span that begins with an inside tag counts as one. Words that a cut has
-        left without a token are not scored.
+        All are 0 to 1, and those of conlleval and seqeval. Words that truncation left without a
+        token are not scored.
         """
         expected = [row["label"] for row in rows]
-        predicted = outputs.argmax(1).split([len(row) for row in expected])
-        right = sum(
-            (ids == torch.tensor(row)).sum().item()
+        predicted = [
+            ids.tolist() for ids in outputs.argmax(1).split([len(row) for row in expected])
+        ]
+        correct = sum(
+            one == other
             for ids, row in zip(predicted, expected, strict=True)
+            for one, other in zip(ids, row, strict=True)
         )
-        spans, _ = score_label_sequences(
-            [[self._tags[tag] for tag in ids.tolist()] for ids in predicted],
-            [[self._tags[tag] for tag in row] for row in expected],
-            "BIO",
-            repair="conlleval",
+        precision, recall, f1 = score_spans(
+            map(self._scheme.spans, predicted), map(self._scheme.spans, expected)
         )
         return {
-            "f1": spans.f1,
-            "precision": spans.precision,
-            "recall": spans.recall,
-            "accuracy": right / max(len(outputs), 1),
+            "f1": f1,
+            "precision": precision,
+            "recall": recall,
+            "accuracy": correct / max(len(outputs), 1),
         }
 
 
-def bio(tags: Sequence[str]) -> list[str]:
-    """Tags in the BIO scheme; where they spell out no spans, each stands for a span of one word.
+def tag_scheme(name: str, context: Context, examples: Sequence[Row]) -> TagScheme:
+    """Return the scheme of a name, or with `auto` that of the training rows' tags.
 
-    >>> bio(["O", "B-PER", "E-PER", "S-LOC"])
-    ['O', 'B-PER', 'I-PER', 'B-LOC']
-    >>> bio(["NOUN", "VERB"])
-    ['B-NOUN', 'B-VERB']
+    Raises:
+        ConfigError: there is no such scheme, or the tags do not have it.
     """
-    parts = [tag.partition("-") for tag in tags]
-    if not all(
-        tag == "O" or state in SCHEME for tag, (state, _, _) in zip(tags, parts, strict=True)
-    ):
-        return [f"B-{tag}" for tag in tags]
-    return [
-        "O" if tag == "O" else f"{SCHEME[state]}-{name or 'span'}"
-        for tag, (state, _, name) in zip(tags, parts, strict=True)
-    ]
+    if name == "auto":
+        rows = (examples[number]["label"] for number in range(len(examples)))
+        return TagScheme.find(context.labels, rows)
+    try:
+        return TagScheme.named(name, context.labels)
+    except ConfigError as error:
+        raise ConfigError(f"{context.name}: {error}") from error
+
+
+def described(scheme: TagScheme) -> str:
+    """Return in one line how tags are read.
+
+    >>> described(TagScheme.find(["B-PER", "I-PER", "O"]))
+    'tag scheme BIO: f1 compares spans'
+    """
+    if scheme.name == "plain":
+        return "tag scheme plain: each word is scored by itself, so that f1 is that of single tags"
+    if scheme.other:
+        line = f"{', '.join(scheme.other)}: no scheme's tags, read as types of spans"
+        return f"tag scheme {scheme.name}: f1 compares spans; {line}"
+    if scheme.name == "IO":
+        return "tag scheme IO: f1 compares spans, of consecutive words with the same tag"
+    return f"tag scheme {scheme.name}: f1 compares spans"
 
 
 @hookimpl

@@ -9,12 +9,12 @@ from torch.testing import assert_close
 from transformers import AutoModelForTokenClassification
 
 from support.context import TinyContext
-from tartan import Batch, ProbeOptions, Row
+from tartan import Batch, ConfigError, ProbeOptions, Row, TagScheme
 from tartan.train.evaluate import evaluate
 from tartan.train.model import JointModel
 from tartan.train.probe import DevGradient
 from tartan.train.runtime import Runtime
-from tartan_objectives.tokens import Tokens, TokensOptions, bio
+from tartan_objectives.tokens import Tokens, TokensOptions, described
 
 CPU = Runtime(torch.device("cpu"), "fp32")
 TAGS = ("B-PER", "I-PER", "O")
@@ -127,17 +127,44 @@ def test_rows_without_words_and_without_spans_have_a_score(objective: Tokens):
 
 
 @pytest.mark.parametrize(
-    ("tags", "expected"),
+    ("tags", "scheme", "expected"),
     [
-        (["O", "B-PER", "I-PER"], ["O", "B-PER", "I-PER"]),
-        (["S-A", "B-A", "I-A", "E-A", "O"], ["B-A", "B-A", "I-A", "I-A", "O"]),
-        (["U-A-b", "B-A-b", "L-A-b"], ["B-A-b", "B-A-b", "I-A-b"]),
-        (["B", "I", "O"], ["B-span", "I-span", "O"]),
-        (["NOUN", "O", "B-X"], ["B-NOUN", "B-O", "B-B-X"]),
+        (TAGS, "auto", "tag scheme BIO: f1 compares spans"),
+        (("S-A", "B-A", "I-A", "E-A", "O"), "auto", "tag scheme BIOES: f1 compares spans"),
+        (("LOC", "O", "PER"), "auto",
+         "tag scheme IO: f1 compares spans, of consecutive words with the same tag"),
+        (("NOUN", "VERB"), "auto",
+         "tag scheme plain: each word is scored by itself, so that f1 is that of single tags"),
+        (("B-A", "I-A", "MISC", "O"), "auto",
+         "tag scheme BIO: f1 compares spans; MISC: no scheme's tags, read as types of spans"),
+        (TAGS, "plain",
+         "tag scheme plain: each word is scored by itself, so that f1 is that of single tags"),
     ],
-)
-def test_schemes_are_told_in_terms_of_bio(tags: list[str], expected: list[str]):
-    assert bio(tags) == expected
+)  # fmt: skip
+def test_the_scheme_is_reported(tags: tuple[str, ...], scheme: str, expected: str):
+    with torch.random.fork_rng():
+        given = TaggedContext(labels=tags)
+        Tokens(TokensOptions(scheme), given)
+    assert given.notices == [expected]
+    assert described(TagScheme.find(TAGS)) == "tag scheme BIO: f1 compares spans"
+
+
+def test_a_scheme_that_the_tags_do_not_have_is_refused(given: TaggedContext):
+    with pytest.raises(
+        ConfigError, match="mine: scheme=IOE: tag 'B-PER' is neither O nor a type with"
+    ):
+        Tokens(TokensOptions("IOE"), given)
+
+
+def test_words_outside_are_in_no_span_of_plain_tags():
+    """The types alone are named, without letters: consecutive words of one type are a span."""
+    with torch.random.fork_rng():
+        objective = Tokens(TokensOptions(), TaggedContext(labels=("LOC", "O", "PER")))
+    rows = [{"label": [1, 1, 2, 2, 1, 0]}]
+    scores = objective.score(outputs([1, 1, 1, 1, 1, 0]), rows)
+    assert (scores["precision"], scores["recall"]) == (1.0, 0.5)
+    assert scores["f1"] == pytest.approx(2 / 3)
+    assert scores["accuracy"] == pytest.approx(4 / 6)
 
 
 def test_tags_that_spell_out_no_spans_are_scored_word_by_word():
