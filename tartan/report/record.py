@@ -19,10 +19,7 @@ REPORT = "report.html"
 """The page of a run."""
 METRICS, SUMMARY, CONFIG = "metrics.jsonl", "summary.json", ".hydra/config.yaml"
 ORIGIN = "checkpoints/origin.json"
-"""What a run depended on when it began: hashes of its data, its device, versions."""
-CHANGES = "checkpoints/changes.json"
-"""Values that were changed when a run was resumed with `resume_changed=true`."""
-
+"""The identifier of a run, which its checkpoints repeat."""
 
 MetricsLine = Mapping[str, float | int | str]
 """One line of metrics.jsonl."""

@@ -1,183 +1,259 @@
-"""Whether a directory's run may be gone on with: the same configuration, data and device."""
+"""Compare a run with what its directory holds: what is refused, and what is reported."""
 
-import platform
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from tartan.config.parse import resolved
 from tartan.config.schema import Config
 from tartan.errors import CheckpointError, ConfigError
-from tartan.report.record import (
-    CHANGES,
-    CONFIG,
-    ORIGIN,
-    SUMMARY,
-    read_config,
-    read_json,
-    reading,
-    write_json,
+from tartan.report.record import CONFIG, ORIGIN, SUMMARY, read_config, read_json
+from tartan.run.identity import (
+    CONTENT,
+    NOTED,
+    REFUSED,
+    Identity,
+    dependent,
+    describe,
+    differing_keys,
+    differing_parts,
+    parse_identity,
+    value_at,
 )
-from tartan.run.build import Experiment
+from tartan.train.checkpoint import IDENTITY, sealed_identity
 
-PLACE = ("run_dir", "resume", "resume_changed", "cache", "tracker", "report", "report_examples")
-"""Keys that say where a run is and is shown, not what it is; a resumed run may differ in them."""
+Change = Mapping[str, Any]
+"""What changed where a run resumed: `step`, `changed` (names), `values` (before and after)."""
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a directory's run was when it was last saved.
+
+    Attributes:
+        source: the file or checkpoint that says so.
+        configuration: the run's, without keys that may differ.
+        identity: what the run depended on; None where that was not recorded.
+        changes: what changed where it resumed before.
+        notices: what the user should know of these records, a line each.
+        finished: whether the run is complete.
+        unrecorded: whether an older version wrote the checkpoint.
+    """
+
+    source: Path
+    configuration: Mapping[str, Any]
+    identity: Identity | None = None
+    changes: Sequence[Change] = ()
+    notices: Sequence[str] = ()
+    finished: bool = False
+    unrecorded: bool = False
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a run differs from what its directory holds.
+
+    Attributes:
+        changed: names of what differs and was allowed to.
+        values: before and after, of what has short values.
+        notices: what the user should know of it, a line each.
+    """
+
+    changed: Sequence[str] = ()
+    values: Mapping[str, Sequence[Any]] | None = None
+    notices: Sequence[str] = ()
+
+    def added(self, changes: Sequence[Change], step: int) -> list[Change]:
+        """Return changes with these, which came at a step."""
+        new = [{"step": step, "changed": list(self.changed), "values": dict(self.values or {})}]
+        return [*changes, *(new if self.changed else [])]
+
+
+def has_run(directory: Path) -> bool:
+    """Return whether a directory holds a run, finished or not."""
+    kept = (CONFIG, SUMMARY, ORIGIN)
+    return any((directory / name).exists() for name in kept) or any(
+        directory.glob("checkpoints/checkpoint-*")
+    )
 
 
 def run_directory(config: Config, directory: Path) -> Path:
-    """Where the run is: a directory named by `resume`, or its own."""
+    """Return where the run is: a directory named by `resume`, or its own."""
     if config.resume in ("auto", "never"):
         return directory
-    if not Path(config.resume, CONFIG).is_file():
+    if not has_run(Path(config.resume)):
         raise ConfigError(
             f"resume={config.resume}: no run is there; give a run's directory, auto or never"
         )
     return Path(config.resume)
 
 
-def changed_keys(config: Config, values: Mapping[str, Any], directory: Path) -> list[str]:
-    """The keys in which a directory's run was configured otherwise; none where there is no run.
+def finished_run(directory: Path, summary: Mapping[str, Any]) -> Saved:
+    """Return what the summary of a finished run says. CheckpointError if it cannot be read."""
+    path, changes = directory / SUMMARY, summary["changes"]
+    if "identity" not in summary:
+        notice = (
+            f"{path} does not say which data, model and plugins the run used: an older version "
+            "wrote it. Only the configuration was compared"
+        )
+        configuration = read_configuration(directory) or {}
+        return Saved(path, configuration, None, changes, [notice], finished=True)
+    identity = parse_identity(summary["identity"], path)
+    return Saved(
+        path, identity.parts["configuration"], identity, changes, _missing(directory), finished=True
+    )
+
+
+def unfinished_run(directory: Path, checkpoint: Path | None, config: Config) -> Saved | None:
+    """Return what a run's newest checkpoint says, or its configuration; None where there is no run.
+
+    Args:
+        directory: the run's.
+        checkpoint: the newest usable one.
+        config: the configuration of the run that is to resume.
 
     Raises:
-        CheckpointError: there are such keys and `resume_changed` does not allow them, the run is
-            complete, or it is not to be gone on with.
+        CheckpointError: a record cannot be read, the checkpoint has none, or it belongs to another
+            run, and `resume_changed` does not allow that.
     """
-    if not (directory / CONFIG).is_file():
-        return []
-    if config.resume == "never":
-        raise CheckpointError(
-            f"{directory} already has a run: choose another run_dir, or resume=auto to go on"
-        )
-    keys = differing_keys(values, directory)
-    other = f"{directory} has a run of another configuration ({', '.join(keys)} differ)"
-    if keys and not config.resume_changed:
-        raise CheckpointError(
-            f"{other}: give the same one to go on with it, choose another run_dir, or say "
-            "resume_changed=true to go on with the new one"
-        )
-    if keys and (directory / SUMMARY).exists():
-        raise CheckpointError(f"{other}, and it is complete: choose another run_dir")
-    return keys
-
-
-def differing_keys(values: Mapping[str, Any], directory: Path) -> list[str]:
-    """The keys in which a directory's run was configured otherwise. CheckpointError: unreadable."""
-    path = directory / CONFIG
-    try:
-        before = resolved(read_config(path))
-    except ConfigError as error:
-        raise CheckpointError(
-            f"{path}: {error}. Set it as it was when the run began, or choose another run_dir"
-        ) from error
-    return sorted(set(_differing(before, dict(values))) - set(PLACE))
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What a run depends on besides its configuration.
-
-    Attributes:
-        data: hashes of what it reads, by name.
-        device: the kind of device it computes on.
-        precision: in which precision.
-        environment: versions and hardware, on which the last bit of a figure may depend.
-    """
-
-    data: dict[str, str]
-    device: str
-    precision: str
-    environment: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, experiment: Experiment) -> "Origin":
-        """What an experiment depends on, here and now."""
-        auxiliary = experiment.auxiliary.items()
-        data = {f"objectives.{name}": texts.task.hashes["train"] for name, texts in auxiliary}
-        runtime = experiment.setup.runtime
-        return cls(
-            data | dict(experiment.task.hashes),
-            runtime.device.type,
-            runtime.precision,
-            environment(runtime.device),
-        )
-
-
-def environment(device: torch.device) -> dict[str, str]:
-    """Versions, hardware and threads."""
-    found = {name: version(name) for name in ("tartan", "torch", "transformers", "datasets")}
-    found["python"] = platform.python_version()
-    if device.type == "cuda":
-        return found | {"hardware": torch.cuda.get_device_name(device)}
-    hardware = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
-    return found | {"hardware": hardware, "threads": str(torch.get_num_threads())}
-
-
-def compare(now: Origin, config: Config, directory: Path) -> tuple[list[str], list[str]]:
-    """What changed since a directory's run began: names, and lines that the user should know.
-
-    Raises:
-        CheckpointError: data, device or precision changed, and `resume_changed` does not allow it.
-    """
-    content = read_json(directory / ORIGIN)
+    configuration = read_configuration(directory)
+    if checkpoint is None:
+        return None if configuration is None else Saved(directory / CONFIG, configuration)
+    content = sealed_identity(checkpoint)
     if content is None:
-        return [], []
-    with reading(directory / ORIGIN):
-        before = Origin(**content)
-        data = sorted(_differing(dict(before.data), now.data))
-        moved = sorted(_differing(dict(before.environment), now.environment))
-    if data and not config.resume_changed:
+        return _unrecorded(checkpoint, configuration or {}, config)
+    path = checkpoint / IDENTITY
+    identity, changes = _sealed(content, path)
+    origin = (read_json(directory / ORIGIN) or {}).get("run")
+    notices = _missing(directory)
+    if origin is None:
+        notices.append(f"{directory / ORIGIN} was missing and was restored from {checkpoint.name}")
+    elif origin != identity.run:
+        if not config.resume_changed:
+            raise CheckpointError(
+                f"{checkpoint} belongs to another run. Remove it, choose another run_dir, or set "
+                "resume_changed=true to resume from it"
+            )
+        notices.append(f"{checkpoint.name} belongs to another run, {identity.run}")
+    return Saved(checkpoint, identity.parts["configuration"], identity, changes, notices)
+
+
+def check_configuration(saved: Saved, values: Mapping[str, Any], config: Config, of: Path) -> None:
+    """Compare configurations, which needs nothing to be built.
+
+    Args:
+        saved: what the directory holds.
+        values: the composed configuration, interpolations resolved.
+        config: the same, typed.
+        of: the directory.
+
+    Raises:
+        CheckpointError: they differ and may not.
+    """
+    keys = sorted(differing_keys(saved.configuration, dependent(values)))
+    if not keys:
+        return
+    other = f"{of} has a run of another configuration ({', '.join(keys)} differ)"
+    if saved.finished:
+        raise CheckpointError(f"{other}, and it is complete. Choose another run_dir")
+    if not config.resume_changed:
         raise CheckpointError(
-            f"the data of {directory} changed since the run began ({', '.join(data)}): put it "
-            "back to go on, choose another run_dir, or say resume_changed=true to go on with the "
-            "new one"
+            f"{other}. Give the same one to resume it, choose another run_dir, or set "
+            "resume_changed=true to resume with the new one"
         )
-    was = {"device": before.device, "precision": before.precision}
-    here = {"device": now.device, "precision": now.precision}
-    computing = sorted(_differing(was, here))
-    if computing and not config.resume_changed:
+
+
+def compare(saved: Saved | None, now: Identity, config: Config, directory: Path) -> Comparison:
+    """Compare what a run depends on with what its directory holds.
+
+    Raises:
+        CheckpointError: something differs and may not; see `tartan.run.identity`.
+    """
+    if saved is None:
+        return Comparison()
+    before = saved.identity
+    if before is None:
+        unknown = ["what the run used before: it was not recorded"] if saved.unrecorded else []
+        return Comparison(unknown, None, saved.notices)
+    differing = differing_parts(before.parts, now.parts, CONTENT if saved.finished else REFUSED)
+    noted = differing_parts(
+        before.parts, now.parts, (*NOTED, "device") if saved.finished else NOTED
+    )
+    names = describe(differing)
+    if names and saved.finished:
         raise CheckpointError(
-            f"{directory} began with {_pairs(was)} and would go on with {_pairs(here)}, which is "
-            "not the same run: go on where it began, choose another run_dir, or say "
-            "resume_changed=true to go on here"
+            f"{directory} is complete, and {', '.join(names)} changed since then. Restore what was "
+            "there, or choose another run_dir"
+        )
+    if names and not config.resume_changed:
+        shown = [_with_values(name, before, now) for name in names]
+        raise CheckpointError(
+            f"{directory}: {', '.join(shown)} changed since {saved.source.name} was written. "
+            "Restore what was there, choose another run_dir, or set resume_changed=true to resume "
+            "with what is there now"
         )
     lines = [
-        f"{name} was {before.environment.get(name)} when the run began and is "
-        f"{now.environment.get(name)}: the last bits may differ from an undisturbed run's"
-        for name in moved
+        f"{_with_values(name, before, now)}: the last bits of the results may differ"
+        for name in describe(noted)
     ]
-    return [f"data ({name})" for name in data] + computing, lines
+    changed = [*names, *describe(noted)]
+    values = {name: pair for name in changed if (pair := _values(name, before, now))}
+    return Comparison(changed, values, [*saved.notices, *lines])
 
 
-def note_changes(keys: list[str], step: int, directory: Path) -> None:
-    """Keep what was changed at a step, for summary.json."""
-    changes = changes_of(directory)
-    new = {"step": step, "changed": keys}
-    if keys and new not in changes:
-        write_json(directory / CHANGES, {"changes": [*changes, new]})
+def read_configuration(directory: Path) -> dict[str, Any] | None:
+    """Return the configuration that a directory's run was started with; None where there is none.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    path = directory / CONFIG
+    if not path.is_file():
+        return None
+    try:
+        return dependent(resolved(DictConfig(OmegaConf.load(path))))
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException, ConfigError) as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(
+            f"{path} cannot be read ({reason}). Choose another run_dir"
+        ) from error
 
 
-def changes_of(directory: Path) -> list[dict[str, Any]]:
-    """What was changed in a run while it went on: `step` and `changed`, the keys."""
-    with reading(directory / CHANGES):
-        changes = (read_json(directory / CHANGES) or {}).get("changes", [])
-        return [{"step": int(one["step"]), "changed": list(one["changed"])} for one in changes]
+def _sealed(content: Any, path: Path) -> tuple[Identity, list[Change]]:
+    """Return what identity.json of a checkpoint holds. CheckpointError if it is something else."""
+    known = content if isinstance(content, Mapping) else {}
+    identity, changes = parse_identity(known.get("identity"), path), known.get("changes")
+    return identity, changes if isinstance(changes, list) else []
 
 
-def _pairs(values: Mapping[str, str]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in values.items())
+def _unrecorded(checkpoint: Path, configuration: Mapping[str, Any], config: Config) -> Saved:
+    """Return what is known of a checkpoint that does not say what its run depends on."""
+    if not config.resume_changed:
+        raise CheckpointError(
+            f"{checkpoint} does not say which data, model and plugins its run used: an older "
+            "version wrote it. Finish the run with that version, choose another run_dir, or set "
+            "resume_changed=true to resume from it"
+        )
+    return Saved(checkpoint, configuration, unrecorded=True)
 
 
-def _differing(one: Any, other: Any, key: str = "") -> list[str]:
-    """The dotted keys at which two configurations differ."""
-    if not (isinstance(one, dict) and isinstance(other, dict)):
-        return [] if one == other else [key]
-    names = {*one, *other}
-    return [
-        found
-        for name in names
-        for found in _differing(one.get(name), other.get(name), f"{key}.{name}" if key else name)
-    ]
+def _missing(directory: Path) -> list[str]:
+    """Return a notice where the configuration of a run is gone."""
+    path = directory / CONFIG
+    return [] if path.is_file() else [f"{path} was missing and was written again"]
+
+
+def _values(name: str, before: Identity, now: Identity) -> list[Any]:
+    """Return the values of a key before and now, of parts that hold values; else nothing."""
+    for part in ("configuration", "device", *NOTED):
+        pair = [value_at(identity.parts.get(part, {}), name) for identity in (before, now)]
+        if pair[0] != pair[1]:
+            return pair
+    return []
+
+
+def _with_values(name: str, before: Identity, now: Identity) -> str:
+    """Return a name with its values: `threads (1, now 2)`."""
+    pair = _values(name, before, now)
+    return f"{name} ({pair[0]}, now {pair[1]})" if pair else name

@@ -1,8 +1,8 @@
-"""summary.json: what a run came to, on what, with what."""
+"""summary.json: the results of a run, and what it depends on."""
 
 import importlib.metadata
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,21 @@ import torch
 
 from tartan.config.schema import Config
 from tartan.data import Task
+from tartan.errors import CheckpointError
+from tartan.report.record import SUMMARY, read_json
 from tartan.run.build import Experiment
-from tartan.run.resume import changes_of
+from tartan.run.identity import Identity
 from tartan.train.curve import evaluations, primary_examples
 from tartan.train.progress import Progress
+
+TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "primary": str, "objectives": list, "weighting": str, "task": dict, "stages": dict,
+    "metric": str, "dev": dict, "test": dict, "weights": dict, "best_step": int, "steps": int,
+    "primary_examples": int, "seconds": (int, float), "seconds_per_step": (int, float),
+    "peak_memory_bytes": int, "skipped_steps": int, "changes": list, "evaluations": list,
+    "device": str, "precision": str, "versions": dict, "data": dict,
+}  # fmt: skip
+"""What readers of a summary rely on."""
 
 
 def summarise(
@@ -21,16 +32,18 @@ def summarise(
     experiment: Experiment,
     progress: Progress,
     scores: Mapping[str, Mapping[str, float]],
-    directory: Path,
+    identity: Identity,
+    changes: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """What summary.json holds.
+    """Return the content of summary.json.
 
     Args:
         config: the run's.
         experiment: what was trained.
         progress: how far, and how long it took.
         scores: the end task's metrics on `dev` and `test`.
-        directory: the run's.
+        identity: what the run depends on.
+        changes: what changed where it resumed.
     """
     setup, task = experiment.setup, experiment.task
     model = setup.model
@@ -58,17 +71,44 @@ def summarise(
         "peak_memory_bytes": setup.runtime.peak_memory(),
         "weights": progress.weights,
         "skipped_steps": progress.skipped,
-        "changes": changes_of(directory),
+        "changes": list(changes),
         "evaluations": evaluations(*spent),
         "device": str(setup.runtime.device),
         "precision": setup.runtime.precision,
         "versions": _versions(),
         "data": data,
+        "identity": identity.plain(),
     }
 
 
+def read_summary(directory: Path) -> dict[str, Any] | None:
+    """Return the summary of a finished run; None where there is none.
+
+    Raises:
+        CheckpointError: the file is not a summary.
+    """
+    path = directory / SUMMARY
+    summary = read_json(path)
+    if summary is None:
+        return None
+    wrong = [name for name, kind in TYPES.items() if not isinstance(summary.get(name), kind)]
+    for name in ("dev", "test", "weights"):
+        if name not in wrong and not all(_is_number(value) for value in summary[name].values()):
+            wrong.append(name)
+    if wrong:
+        raise CheckpointError(
+            f"{path} has no valid '{wrong[0]}'. Restore the file, or remove it to have it written "
+            "again from the run's checkpoints"
+        )
+    return summary
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)
+
+
 def _data(task: Task) -> dict[str, dict[str, Any]]:
-    """The size and hash of each split and corpus of a task."""
+    """Return the size and hash of each split and corpus of a task."""
     splits = {"train": task.train, "dev": task.dev, "test": task.test, **task.corpora}
     return {
         name: {"rows": len(splits[name]), "sha256": sha256} for name, sha256 in task.hashes.items()
@@ -76,7 +116,7 @@ def _data(task: Task) -> dict[str, dict[str, Any]]:
 
 
 def _versions() -> dict[str, str]:
-    """The versions that a result depends on."""
+    """Return the versions that a result depends on."""
     packages = ("tartan", "transformers", "datasets")
     found = {name: importlib.metadata.version(name) for name in packages}
     return found | {"torch": torch.__version__, "python": platform.python_version()}

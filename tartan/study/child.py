@@ -25,9 +25,10 @@ from tartan.config.schema import Config
 from tartan.config.store import register
 from tartan.errors import Interrupted, MissingCorpusError, TartanError, message_of
 from tartan.files import open_own, writing
-from tartan.plugins import discover
+from tartan.plugins import Plugins, discover
 from tartan.run.blame import blamed
 from tartan.run.build import Experiment, build
+from tartan.run.identity import Part, contents
 from tartan.run.run import run
 from tartan.streams import lossy
 from tartan.study.results import Stage
@@ -46,6 +47,7 @@ class Trial:
         rows: how many rows each split and corpus has.
         dev_gradient: where it takes the gradient of from that weighs objectives: `dev` or `train`;
             null where it takes none.
+        contents: hashes of its data, tokenizer, model and plugins, as in a run's identity.
         missing: the corpus that it reads and the data lacks, in a sentence; nothing else is known.
     """
 
@@ -54,6 +56,7 @@ class Trial:
     batch: int = 0
     rows: Mapping[str, int] | None = None
     dev_gradient: str | None = None
+    contents: Mapping[str, Part] | None = None
     missing: str | None = None
 
 
@@ -83,7 +86,7 @@ def try_arm(config: Config, anywhere: bool) -> Trial:
         config = replace(config, device="cpu", precision="fp32")
     try:
         with blamed(plugins):
-            return _describe(config, build(config, plugins))
+            return _describe(config, build(config, plugins), plugins)
     except MissingCorpusError as error:
         return Trial(missing=str(error))
 
@@ -166,7 +169,7 @@ def _outlive(number: int | None) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _describe(config: Config, experiment: Experiment) -> Trial:
+def _describe(config: Config, experiment: Experiment, plugins: Plugins) -> Trial:
     """What a study has to know of an arm that was built."""
     setup, task = experiment.setup, experiment.task
     batch = config.primary["batch_size"] * config.accumulate
@@ -186,6 +189,7 @@ def _describe(config: Config, experiment: Experiment) -> Trial:
         batch,
         {name: len(rows) for name, rows in splits.items()},
         experiment.probe_split if Needs.DEV in needs else None,
+        contents(config, experiment, plugins),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from tartan.report.record import SUMMARY, read_json
+from tartan.run.summary import read_summary
 from tartan.study import notes
 from tartan.study.child import Trial
 from tartan.study.options import StudyOptions
@@ -42,7 +42,7 @@ def collect(
     metric = trials[arms[0].name].metric
     order = {arm.name: position for position, arm in enumerate(arms)}
     jobs = sorted(jobs, key=lambda job: (order[job.arm.name], options.seeds.index(job.seed)))
-    summaries = {job.place: read_json(job.directory / SUMMARY) or {} for job in jobs}
+    summaries = {job.place: read_summary(job.directory) or {} for job in jobs}
     runs = [_run(job, summaries[job.place], failed.get(job.place), metric) for job in jobs]
     pairs = _pairs([arm.name for arm in arms], runs, options, metric)
     finished = {place: summary for place, summary in summaries.items() if summary}

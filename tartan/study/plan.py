@@ -15,8 +15,17 @@ from tartan.config.overrides import accept
 from tartan.config.parse import resolved
 from tartan.config.typed_text import PATHS
 from tartan.errors import CheckpointError, ConfigError, NoSuchOptionError
-from tartan.report.record import CONFIG, SUMMARY
-from tartan.run.resume import differing_keys
+from tartan.report.record import SUMMARY
+from tartan.run.identity import (
+    CONTENT,
+    Part,
+    dependent,
+    describe,
+    differing_keys,
+    differing_parts,
+)
+from tartan.run.resume import finished_run, read_configuration
+from tartan.run.summary import read_summary
 from tartan.study.options import StudyOptions, parse
 
 OWN = {
@@ -118,18 +127,37 @@ class Job:
         """Its configuration, inside `composing`."""
         return compose("config", overrides=[*self.search, *self.overrides])
 
-    def check(self) -> None:
-        """CheckpointError where its directory has a run of another configuration."""
-        if not (self.directory / CONFIG).is_file():
+    def check(self, contents: Mapping[str, Part]) -> None:
+        """Make sure that a run in its directory is this one.
+
+        Args:
+            contents: hashes of the data, tokenizer, model and plugins that its arm reads now.
+
+        Raises:
+            CheckpointError: the run there has another configuration, or it is finished and read
+                other data, another tokenizer, model or plugin.
+        """
+        summary = read_summary(self.directory)
+        saved = finished_run(self.directory, summary) if summary else None
+        before = saved.configuration if saved else read_configuration(self.directory)
+        if before is None:
             return
         composed = self.compose()
-        keys = differing_keys(resolved(composed), self.directory)
-        if keys and (self.finished or not composed.resume_changed):
+        keys = sorted(differing_keys(before, dependent(resolved(composed))))
+        if keys and (saved or not composed.resume_changed):
             raise CheckpointError(
-                f"{self.directory} has a run of another configuration ({', '.join(keys)} differ): "
-                "give the same one to go on with the study, choose another study.dir, or remove "
-                "that directory"
+                f"{self.directory} has a run of another configuration ({', '.join(keys)} differ). "
+                "Give the same one to resume the study, choose another study.dir, or remove that "
+                "directory"
             )
+        if saved and saved.identity:
+            differing = differing_parts(saved.identity.parts, contents, CONTENT)
+            if differing:
+                raise CheckpointError(
+                    f"{self.directory} is complete, and {', '.join(describe(differing))} changed "
+                    "since then. Restore what was there, choose another study.dir, or remove that "
+                    "directory to run it again"
+                )
 
 
 def composing() -> "initialize_config_module":

@@ -35,7 +35,7 @@ def study(typed: Typed) -> StudyResults:
     directory = _directory(options)
     with composing():
         for job in planned:
-            job.check()
+            job.check(trials[job.arm.name].contents or {})
     with locked(directory, "study.dir") as notices:
         for line in (*notices, *absent):
             print(line)

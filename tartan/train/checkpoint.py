@@ -1,9 +1,10 @@
-"""Checkpoints: what a run needs to go on exactly where it was.
+"""Checkpoints: everything that a run needs to resume exactly where it was.
 
 `checkpoint-<step>/` holds model.safetensors (body and heads), training.pt (optimiser, weighting;
-read with weights_only), progress.json, and best.safetensors, the best model so far; manifest.json
-has the hash of each. `best/` holds the best model alone. Each checkpoint stands for itself: going
-on from it, `best/` becomes what it was then.
+read with weights_only), progress.json, identity.json (what the run depends on), best.safetensors
+(the best model so far) and manifest.json, which has the hash of each. `best/` holds the best model
+alone. history.jsonl holds the lines of metrics.jsonl; each checkpoint owns a beginning of it. Where
+a run resumes, `best/`, history.jsonl and metrics.jsonl become what they were at the checkpoint.
 """
 
 import json
@@ -11,6 +12,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -20,17 +22,23 @@ from torch import nn
 
 from tartan.errors import CheckpointError
 from tartan.files import recover, write_whole
+from tartan.train.history import HISTORY, History, Mark
 from tartan.train.manifest import damage, seal
 from tartan.train.progress import Progress
 
 MODEL, TRAINING, PROGRESS = "model.safetensors", "training.pt", "progress.json"
-BEST = "best.safetensors"
+IDENTITY, BEST = "identity.json", "best.safetensors"
 
 
 class Checkpoints:
-    """The checkpoints of one run."""
+    """The checkpoints of one run.
+
+    Attributes:
+        identity: what each checkpoint says of the run it belongs to, as JSON holds it.
+    """
 
     def __init__(self, directory: Path, keep: int) -> None:
+        self.identity: Mapping[str, Any] = {}
         self._directory, self._keep = directory, keep
         self._best = directory / "best"
 
@@ -41,20 +49,21 @@ class Checkpoints:
             StorageError: it cannot be written.
             CheckpointError: `best/` is damaged.
         """
+        mark = progress.history.save(self._directory / HISTORY)
 
         def write(directory: Path) -> None:
             save_model(model, str(directory / MODEL))
             with (directory / TRAINING).open("wb") as file:
                 torch.save(dict(training), file)
-            text = json.dumps(vars(progress), allow_nan=False)
-            (directory / PROGRESS).write_text(text, encoding="utf-8")
+            _write_json(directory / PROGRESS, progress.plain() | {"history": vars(mark)})
+            _write_json(directory / IDENTITY, self.identity)
             if progress.best is not None:
-                self._check_best()  # what is copied is sealed as good
+                self._check_best()  # a damaged file must not be sealed as a good one
                 shutil.copyfile(self._best / MODEL, directory / BEST)
             seal(directory)
 
         write_whole(self._directory / f"checkpoint-{progress.step}", write)
-        for old in self._steps()[: -self._keep]:
+        for old in _by_step(self._directory)[: -self._keep]:
             shutil.rmtree(old)
 
     def save_best(self, model: nn.Module) -> None:
@@ -67,32 +76,35 @@ class Checkpoints:
         write_whole(self._best, write)
 
     def load_best(self, model: nn.Module) -> None:
-        """Give a model the parameters of `best/`. CheckpointError if it is damaged."""
+        """Load the parameters of `best/` into a model. CheckpointError if `best/` is damaged."""
         self._check_best()
         _load_model(model, self._best / MODEL)
 
     def newest(self) -> tuple[Path | None, dict[Path, str]]:
-        """The newest checkpoint that is as it was written, and what is wrong with newer ones.
+        """Return the newest usable checkpoint, and what is wrong with those after it.
 
-        None where there is no checkpoint. CheckpointError where all there are have been damaged.
+        None where there is no checkpoint.
+
+        Raises:
+            CheckpointError: there are checkpoints, and all are damaged.
         """
         recover(self._directory)
         damaged: dict[Path, str] = {}
-        for checkpoint in reversed(self._steps()):
-            wrong = damage(checkpoint)
+        for checkpoint in reversed(_by_step(self._directory)):
+            wrong = self._damage(checkpoint)
             if wrong is None:
                 return checkpoint, damaged
             damaged[checkpoint] = wrong
         if damaged:
             reasons = ", ".join(f"{path.name}: {wrong}" for path, wrong in damaged.items())
             raise CheckpointError(
-                f"no checkpoint in {self._directory} can be gone on from ({reasons}): put back "
-                "what was there, or choose another run_dir to begin anew"
+                f"No usable checkpoint in {self._directory} ({reasons}). Restore one, or choose "
+                "another run_dir to start over"
             )
         return None, {}
 
     def rewind(self, checkpoint: Path | None, damaged: Iterable[Path]) -> None:
-        """Make the directory what it was at a checkpoint; damaged ones get another name."""
+        """Make the directory what it was at a checkpoint; damaged checkpoints are renamed."""
         for path in damaged:
             aside = path.with_name(f"{path.name}.damaged")
             shutil.rmtree(aside, ignore_errors=True)
@@ -103,39 +115,80 @@ class Checkpoints:
             shutil.rmtree(self._best, ignore_errors=True)
 
     def progress(self, checkpoint: Path) -> Progress:
-        """How far a run was at a checkpoint. CheckpointError if it cannot be read."""
+        """Return how far a run was at a checkpoint. CheckpointError if that cannot be read."""
         try:
             content = json.loads((checkpoint / PROGRESS).read_text(encoding="utf-8"))
-            lists = {name: tuple(content[name]) for name in ("records", "times")}
-            return Progress(**content | lists)
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            history = History.load(self._directory / HISTORY, Mark(**content.pop("history")))
+            return Progress(**content, history=history)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise misfit(checkpoint, error) from error
 
     def load(self, checkpoint: Path, model: nn.Module) -> dict[str, Any]:
-        """Give a model a checkpoint's parameters, and `best/` its best ones; the training state.
+        """Load a checkpoint's parameters into a model, and return the training state.
 
         Raises:
-            CheckpointError: it is a checkpoint of something else.
+            CheckpointError: it is a checkpoint of another model, or cannot be read.
         """
         try:
             training = torch.load(checkpoint / TRAINING, weights_only=True, map_location="cpu")
-        except (OSError, RuntimeError) as error:
+        except UnpicklingError as error:
+            raise CheckpointError(
+                f"{checkpoint / TRAINING} holds objects other than tensors and plain values. "
+                "It was not loaded, because it could run code"
+            ) from error
+        except (OSError, RuntimeError, EOFError, ValueError) as error:
             raise misfit(checkpoint, error) from error
         _load_model(model, checkpoint / MODEL)
         return dict(training)
 
+    def _damage(self, checkpoint: Path) -> str | None:
+        """Return in a few words what is wrong with a checkpoint; None if it is usable."""
+        if wrong := damage(checkpoint, (MODEL, TRAINING, PROGRESS)):
+            return wrong
+        try:
+            content = json.loads((checkpoint / PROGRESS).read_text(encoding="utf-8"))
+            if mark := content.get("history"):
+                History.load(self._directory / HISTORY, Mark(**mark))
+        except FileNotFoundError as error:
+            return f"{Path(error.filename).name} is missing"
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            return str(error)
+        return None
+
     def _check_best(self) -> None:
         """CheckpointError if `best/` is damaged."""
-        if wrong := damage(self._best):
+        if wrong := damage(self._best, (MODEL,)):
             raise CheckpointError(
-                f"{self._best}: {wrong}: go on from the newest checkpoint, which has a copy"
+                f"{self._best}: {wrong}. Resume from the newest checkpoint, which has a copy"
             )
 
-    def _steps(self) -> list[Path]:
-        """Checkpoints in order of their steps."""
-        found = self._directory.glob("checkpoint-*")
-        whole = [path for path in found if path.name.removeprefix("checkpoint-").isdecimal()]
-        return sorted(whole, key=lambda path: int(path.name.removeprefix("checkpoint-")))
+
+def sealed_identity(checkpoint: Path) -> Mapping[str, Any] | None:
+    """Return what a checkpoint says of its run; None where it says nothing.
+
+    Raises:
+        CheckpointError: the file cannot be read.
+    """
+    path = checkpoint / IDENTITY
+    if not path.exists():
+        return None
+    try:
+        found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error})") from error
+    return found
+
+
+def _by_step(directory: Path) -> list[Path]:
+    """Return the checkpoints of a directory in order of their steps."""
+    found = directory.glob("checkpoint-*")
+    named = [path for path in found if path.name.removeprefix("checkpoint-").isdecimal()]
+    return sorted(named, key=lambda path: int(path.name.removeprefix("checkpoint-")))
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file."""
+    path.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
 
 
 def _copy_best(checkpoint: Path, best: Path) -> None:
@@ -153,9 +206,9 @@ def _load_model(model: nn.Module, path: Path) -> None:
 
 
 def misfit(checkpoint: Path, error: Exception) -> CheckpointError:
-    """What to say of a checkpoint that is whole, and of something else than is being trained."""
+    """Return the error for a checkpoint that is undamaged, but of something else."""
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return CheckpointError(
-        f"{checkpoint} is of another model or schedule ({reason}): give its configuration to go "
-        "on with it, or choose another run_dir"
+        f"{checkpoint} is of another model or schedule ({reason}). Give its configuration to "
+        "resume it, or choose another run_dir"
     )

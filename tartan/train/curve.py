@@ -1,4 +1,4 @@
-"""A run's learning curve: what had been spent on the end task at each evaluation on dev."""
+"""A run's learning curve: the end-task rows and seconds spent before each evaluation on dev."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from tartan.train.schedule import StageOptions, steps_without_primary
 def evaluations(
     progress: Progress, stages: Mapping[str, StageOptions], rows: int
 ) -> list[dict[str, Any]]:
-    """Every evaluation of a run on dev, in order.
+    """Return every evaluation of a run on dev, in order.
 
     Args:
         progress: how far the run is.
@@ -23,7 +23,7 @@ def evaluations(
     """
     names = list(stages)
     found = []
-    for record, seconds in zip(progress.records, progress.times, strict=True):
+    for record, seconds in progress.history:
         dev = {k.removeprefix("eval/"): v for k, v in record.items() if k.startswith("eval/")}
         if dev:
             before = list(stages.values())[: names.index(str(record["stage"]))]
@@ -34,5 +34,5 @@ def evaluations(
 
 
 def primary_examples(progress: Progress, stages: Mapping[str, StageOptions], rows: int) -> int:
-    """How many rows of the end task a finished run trained on; arguments as in `evaluations`."""
+    """Return how many end-task rows a finished run trained on; arguments as in `evaluations`."""
     return (progress.step - steps_without_primary(stages.values())) * rows

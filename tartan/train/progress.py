@@ -1,8 +1,9 @@
 """How far a run is: what a checkpoint holds besides parameters and states."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
-from tartan.train.observer import Record
+from tartan.train.history import History
 
 
 @dataclass(frozen=True)
@@ -12,24 +13,23 @@ class Progress:
     Attributes:
         stage: index of the current stage in the schedule.
         step: steps taken since the start of the run.
-        settled: the step up to which lines, evaluations and checkpoints are done: `step`, or the
+        processed: the step up to which lines, evaluations and checkpoints are done: `step`, or the
             one before it.
         first: steps that had been taken when the current stage began.
         best: the best value of the chosen metric so far; None before the first evaluation.
         best_step: the step it was reached at.
         waited: evaluations of this stage since the best value rose.
-        skipped: steps whose losses or gradients were not finite, and that moved nothing.
+        skipped: steps that were skipped because a loss or gradient was not finite.
         seconds: time spent training, evaluations and checkpoints included.
         step_seconds: time spent on steps alone, in seconds.
-        weights: the objectives' weights at the end of the last stage that weighed several.
-        records: the lines of metrics.jsonl.
-        times: of each line, `step_seconds` when it was written.
+        weights: the objectives' weights at the end of the last stage with several objectives.
         finished: whether training is over.
+        history: the lines of metrics.jsonl; checkpoints keep it in a file of its own.
     """
 
     stage: int = 0
     step: int = 0
-    settled: int = 0
+    processed: int = 0
     first: int = 0
     best: float | None = None
     best_step: int = 0
@@ -38,6 +38,9 @@ class Progress:
     seconds: float = 0.0
     step_seconds: float = 0.0
     weights: dict[str, float] = field(default_factory=dict)
-    records: tuple[Record, ...] = ()
-    times: tuple[float, ...] = ()
     finished: bool = False
+    history: History = field(default_factory=History, compare=False)
+
+    def plain(self) -> dict[str, Any]:
+        """Return everything but the history, as JSON holds it."""
+        return {name: value for name, value in vars(self).items() if name != "history"}

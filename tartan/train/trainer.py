@@ -83,7 +83,7 @@ class Trainer:
             TartanError: training fails, or cannot be saved. A note to whatever fails says what is
                 saved.
         """
-        self._observer.begin(self._progress.records)
+        self._observer.begin(self._progress.history.records)
         with self._interrupts.deferred():
             while not self._progress.finished:
                 stage, self._state = self._stage(), {}
@@ -108,7 +108,7 @@ class Trainer:
         taken = self._progress.step - self._progress.first
         self._observer.stage(name, stage.names, options.steps, taken, stage.cost)
         while True:
-            if self._progress.settled < self._progress.step:
+            if self._progress.processed < self._progress.step:
                 self._settle(stage)
             self._stop_if_asked(stage)
             taken = self._progress.step - self._progress.first
@@ -150,8 +150,10 @@ class Trainer:
                 means = self._means(stage)
         record: Record = {"step": self._progress.step, "stage": name, **means}
         with self._timed("seconds"):
-            changed = self._measured(stage, record, evaluates)
-        self._progress = replace(self._progress, settled=self._progress.step, **changed)
+            line, changed = self._measured(stage, record, evaluates)
+        if line:
+            self._progress.history.add(line, self._progress.step_seconds)
+        self._progress = replace(self._progress, processed=self._progress.step, **changed)
         if means:
             stage.window.clear()
         if taken % due.checkpoint == 0 and not last:
@@ -169,10 +171,15 @@ class Trainer:
                 )
         return means
 
-    def _measured(self, stage: Stage, record: Record, evaluates: bool) -> dict[str, Any]:
-        """Evaluate, tell, and keep the model if it is the best so far; what it makes of progress.
+    def _measured(
+        self, stage: Stage, record: Record, evaluates: bool
+    ) -> tuple[Record | None, dict[str, Any]]:
+        """Evaluate, write the line, and save the model if it is the best so far.
 
-        Nothing of progress changes here, so that all of it can be done again.
+        Progress does not change here, so that all of it can be repeated.
+
+        Returns:
+            The line of metrics.jsonl, if there is one, and the values of `Progress` that change.
         """
         progress, due, setup = self._progress, self._milestones, self._setup
         scores: dict[str, float] = {}
@@ -181,18 +188,14 @@ class Trainer:
             scores = evaluate(setup.model, setup.dev, due.batch_size, setup.runtime, stop)
             record = {**record, **{f"eval/{name}": value for name, value in scores.items()}}
         if len(record) <= 2:
-            return {}
+            return None, {}
         self._observer.record(record)
-        changed: dict[str, Any] = {
-            "records": (*progress.records, record),
-            "times": (*progress.times, progress.step_seconds),
-        }
         if not evaluates:
-            return changed
+            return record, {}
         if progress.best is not None and scores[due.metric] <= progress.best:  # a tie is not better
-            return changed | {"waited": progress.waited + 1}
+            return record, {"waited": progress.waited + 1}
         self._checkpoints.save_best(setup.model)
-        return changed | {"best": scores[due.metric], "best_step": progress.step, "waited": 0}
+        return record, {"best": scores[due.metric], "best_step": progress.step, "waited": 0}
 
     def _end(self, stage: Stage, weights: dict[str, float]) -> None:
         """Go on to the next stage from the best model so far, and make that a checkpoint."""

@@ -77,7 +77,7 @@ def test_the_newest_good_checkpoint_is_used_where_the_last_is_damaged(
     answer = tartan(*RUN, KEPT, "run_dir=cut")
     assert answer.status == 0, answer.err
     wrong = f"{file} is {'missing' if how == 'no file' else 'damaged'}"
-    said = f"checkpoint-15: {wrong}; it is now checkpoint-15.damaged, and the run goes on from step"
+    said = f"checkpoint-15: {wrong}. It is now checkpoint-15.damaged, and the run resumes from step"
     assert f"{said} 10\n" in answer.out
     assert differences(whole, cut) == []
 
@@ -90,9 +90,7 @@ def test_where_no_checkpoint_is_good_the_run_is_refused_and_all_stays(cut: Path,
     answer = tartan(*RUN, KEPT, "run_dir=cut")
     assert answer.status == 2
     assert answer.err.count("\n") == 1
-    assert (
-        "can be gone on from (checkpoint-15: training.pt is damaged, checkpoint-10: " in answer.err
-    )
+    assert "cut/checkpoints (checkpoint-15: training.pt is damaged, checkpoint-10: " in answer.err
     assert {path: path.read_bytes() for path in cut.rglob("*") if path.is_file()} == before
 
 
@@ -119,7 +117,7 @@ def test_a_best_model_damaged_while_the_run_lasts_is_told_and_put_right(
     prepare = partial(at_call, f"tartan.train.{when}", 2, damage)
     answer = answered([*RUN, "run_dir=cut"], tmp_path / "said", prepare)
     assert answer.status == 2
-    assert "best: model.safetensors is damaged: go on from the newest checkpoint" in answer.err
+    assert "best: model.safetensors is damaged. Resume from the newest checkpoint" in answer.err
     assert forked([*RUN, "run_dir=cut"]) == 0
     assert differences(whole, tmp_path / "cut") == []
 
