@@ -117,12 +117,12 @@ def unfinished_run(directory: Path, checkpoint: Path | None, config: Config) -> 
         CheckpointError: a record cannot be read, the checkpoint has none, or it belongs to another
             run, and `resume_changed` does not allow that.
     """
-    configuration = read_configuration(directory)
     if checkpoint is None:
+        configuration = read_configuration(directory)
         return None if configuration is None else Saved(directory / CONFIG, configuration)
     content = sealed_identity(checkpoint)
     if content is None:
-        return _unrecorded(checkpoint, configuration or {}, config)
+        return _unrecorded(checkpoint, read_configuration(directory) or {}, config)
     path = checkpoint / IDENTITY
     identity, changes = _sealed(content, path)
     origin = (read_json(directory / ORIGIN) or {}).get("run")
@@ -239,9 +239,14 @@ def _unrecorded(checkpoint: Path, configuration: Mapping[str, Any], config: Conf
 
 
 def _missing(directory: Path) -> list[str]:
-    """Return a notice where the configuration of a run is gone."""
+    """Return a notice where the configuration that .hydra/ has of a run is missing or damaged."""
     path = directory / CONFIG
-    return [] if path.is_file() else [f"{path} was missing and was written again"]
+    try:
+        if read_configuration(directory) is not None:
+            return []
+    except CheckpointError:
+        return [f"{path} could not be read and was written again"]
+    return [f"{path} was missing and was written again"]
 
 
 def _values(name: str, before: Identity, now: Identity) -> list[Any]:

@@ -15,7 +15,6 @@ from tartan.plugins import Plugins
 from tartan.report.console import RunConsole, outcome
 from tartan.report.pages import spared
 from tartan.report.record import (
-    CONFIG,
     METRICS,
     ORIGIN,
     PREDICTIONS,
@@ -127,7 +126,7 @@ def _check_finished(plan: Plan, summary: Mapping[str, Any]) -> None:
     identity = identify(config, plan.values, experiment, plan.plugins)
     for notice in compare(saved, identity, config, plan.directory).notices:
         print(notice)
-    if not (plan.directory / CONFIG).is_file():
+    if saved.notices:
         write_config(plan.directory, plan.files)
 
 

@@ -101,7 +101,7 @@ def test_data_that_changed_since_is_refused(tartan: Tartan, tmp_path: Path):
         file.write('{"text": "red and late", "label": "warm"}\n')
     answer = tartan(*command)
     assert answer.status == 2
-    assert "out: data (task), data (train) changed since checkpoint-9 was written" in answer.err
+    assert "out: data (task), data (train), tokenizer changed since checkpoint-9 was" in answer.err
 
 
 def test_data_of_an_auxiliary_objective_that_changed_since_is_refused(
@@ -142,7 +142,7 @@ def test_a_run_goes_on_with_another_configuration_when_told_so(tartan: Tartan, t
     assert answer.status == 0, answer.err
     keys = ["eval.batch_size", "schedule.stages.finetune.epochs"]
     assert f"resumes from step 6 with changes: {', '.join(keys)}\n" in answer.out
-    values = {keys[0]: [64, 5], keys[1]: [1, 2]}
+    values = {keys[0]: [64, 5], keys[1]: [10.0, 2.0]}
     (change,) = summary(tmp_path / "out")["changes"]
     assert change == {"step": 6, "changed": keys, "values": values}
     assert summary(tmp_path / "out")["steps"] == 6 + 6
@@ -164,13 +164,21 @@ def test_a_checkpoint_of_another_model_is_refused_and_nothing_lost(tartan: Tarta
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
 
 
-@pytest.mark.parametrize("name", [".hydra/config.yaml", "summary.json"])
-def test_a_damaged_file_is_one_line(tartan: Tartan, tmp_path: Path, name: str):
+def test_a_damaged_summary_is_one_line_and_a_damaged_configuration_is_repaired(
+    tartan: Tartan, tmp_path: Path
+):
     tartan("run", "run_dir=out", *SMALL)
-    (tmp_path / "out" / name).write_text("{ no\n")
+    configuration = tmp_path / "out/.hydra/config.yaml"
+    before = configuration.read_text()
+    configuration.write_text("{ no\n")
+    answer = tartan("run", "run_dir=out", *SMALL)
+    assert answer.status == 0
+    assert "config.yaml could not be read and was written again" in answer.out
+    assert configuration.read_text() == before
+    (tmp_path / "out/summary.json").write_text("{ no\n")
     answer = tartan("run", "run_dir=out", *SMALL)
     assert answer.status == 2
-    assert Path(name).name in answer.err
+    assert "summary.json" in answer.err
     assert answer.err.count("\n") == 1
 
 
