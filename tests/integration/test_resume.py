@@ -101,7 +101,7 @@ def test_data_that_changed_since_is_refused(tartan: Tartan, tmp_path: Path):
         file.write('{"text": "red and late", "label": "warm"}\n')
     answer = tartan(*command)
     assert answer.status == 2
-    assert "out: data (task), data (train), tokenizer changed since checkpoint-9 was" in answer.err
+    assert "out: data (task), data (train), tokenizer changed since checkpoint-" in answer.err
 
 
 def test_data_of_an_auxiliary_objective_that_changed_since_is_refused(
@@ -143,8 +143,8 @@ def test_a_run_goes_on_with_another_configuration_when_told_so(tartan: Tartan, t
     keys = ["eval.batch_size", "schedule.stages.finetune.epochs"]
     assert f"resumes from step 6 with changes: {', '.join(keys)}\n" in answer.out
     values = {keys[0]: [64, 5], keys[1]: [10.0, 2.0]}
-    (change,) = summary(tmp_path / "out")["changes"]
-    assert change == {"step": 6, "changed": keys, "values": values}
+    (kept,) = summary(tmp_path / "out")["changes"]
+    assert kept == {"step": 6, "changed": keys, "values": values}
     assert summary(tmp_path / "out")["steps"] == 6 + 6
     assert tartan("run", "run_dir=out", *SMALL, *change).status == 0
     again = tartan("run", "run_dir=out", *SMALL, "resume_changed=true")
