@@ -114,7 +114,9 @@ def contents(config: Config, experiment: Experiment, plugins: Plugins) -> dict[s
         "data": _data(experiment),
         "tokenizer": {"tokenizer": tokenizer_hash(experiment.texts.source.tokenizer)},
         "model": model_hashes(model),
-        "plugins": plugin_hashes(_objectives(config, model.names), _weightings(experiment), plugins),
+        "plugins": plugin_hashes(
+            _objectives(config, model.names), _weightings(experiment), plugins
+        ),
     }
 
 

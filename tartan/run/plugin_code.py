@@ -69,4 +69,3 @@ def _places(name: str) -> list[Path]:
         return [Path(path) for path in paths]
     file = getattr(module, "__file__", None)
     return [Path(file)] if file else []
-

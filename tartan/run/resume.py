@@ -212,11 +212,10 @@ def read_configuration(directory: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        return dependent(resolved(DictConfig(OmegaConf.load(path))))
-    except (OSError, ValueError, YAMLError, OmegaConfBaseException, ConfigError) as error:
-        reason = " ".join(str(error).split())
+        return dependent(resolved(read_config(path)))
+    except ConfigError as error:
         raise CheckpointError(
-            f"{path} cannot be read ({reason}). Choose another run_dir"
+            f"{path}: {error}. Set it as it was when the run began, or choose another run_dir"
         ) from error
 
 
