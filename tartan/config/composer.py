@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from tartan.config.choices import choose
 from tartan.config.explain import broken_file, one_line, wrong_value
 from tartan.config.interpolations import check_interpolations
+from tartan.config.typed_text import value_of
 from tartan.errors import ConfigError
 
 
@@ -88,6 +89,7 @@ class Composer:
             key = getattr(getattr(error.__cause__, "__cause__", None), "full_key", None)
             for text in overrides:
                 name, _, value = text.lstrip("+").partition("=")
+                value = value_of(text) if value[:1] in ("'", '"') else value
                 if name == key and (line := wrong_value(name, value, tree)):
                     raise ConfigError(line) from error
             raise

@@ -51,22 +51,32 @@ def one_line(error: BaseException, where: str = "") -> str:
     """
     cause = error
     # Hydra wraps what OmegaConf raises; OmegaConf's own causes, where it keeps them, say less.
-    if not isinstance(error, OmegaConfBaseException) and isinstance(
-        error.__cause__, OmegaConfBaseException
-    ):
-        cause = error.__cause__
+    if not isinstance(error, OmegaConfBaseException):
+        for inner in (error.__cause__, error.__context__):
+            cause = inner if isinstance(inner, OmegaConfBaseException) else cause
     if isinstance(cause, YAMLError):
         return _yaml(cause)
     text = next(iter(str(cause).splitlines()), "") or type(cause).__name__
     key = ".".join(filter(None, (where, getattr(cause, "full_key", None))))
-    if key and "missing mandatory value" in text:
+    named = re.match(r"In '(.*)': \w+ raised while composing config:", str(error))
+    place = f"{named[1]}.yaml: " if named else ""
+    if key and (said := _said(text, key)):
+        return place + said
+    return place + (f"{key}: {text}" if key and key not in text else text)
+
+
+def _said(text: str, key: str) -> str | None:
+    """Return what OmegaConf says of an option, in words of ours; None where there are none."""
+    if "missing mandatory value" in text:
         return f"{key} must be set: it has no default"
-    for pattern, form in PATTERNS if key else ():
+    if re.match(r"Key '.*' (is )?not in ", text):
+        return f"{key}: no such option"
+    for pattern, form in PATTERNS:
         if found := re.match(pattern, text):
             groups = {"got": "null", "kind": "", **found.groupdict()}
             kind = form.format(kind=NAMED.get(groups["kind"], groups["kind"]))
             return f"{key} must be {kind}, got {groups['got'].replace('ListConfig', 'a list')}"
-    return f"{key}: {text}" if key and key not in text else text
+    return None
 
 
 def wrong_value(key: str, typed: str, tree: DictConfig) -> str | None:

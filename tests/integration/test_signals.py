@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the run stops where it can be gone on from, and says how."""
+"""Signals: the run saves its last step, stops, and prints the command that resumes it."""
 
 import shlex
 import signal
@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from support.command import Answer
+from support.command import SMALL, Answer
 from support.process import answered, at_call, forked, send
 from support.runs import GRADUAL, differences, write_gradual
+from tartan.errors import Interrupted
 from tartan.train.interrupt import Interrupts
 
 Tartan = Callable[..., Answer]
@@ -47,6 +48,8 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., An
     [
         (signal.SIGTERM, 143, "train.optimiser:Optimiser.step", 8, "step 8 is saved"),
         (signal.SIGINT, 130, "train.optimiser:Optimiser.step", 8, "step 8 is saved"),
+        (signal.SIGHUP, 129, "train.optimiser:Optimiser.step", 8, "step 8 is saved"),
+        (signal.SIGUSR1, 138, "train.evaluate:generator", 3, "step 9 is saved"),
         (signal.SIGTERM, 143, "train.evaluate:generator", 3, "step 9 is saved"),
         (signal.SIGTERM, 143, "train.optimiser:Optimiser.step", 20, "step 20 is saved"),
         (signal.SIGTERM, 143, "train.trainer:Trainer._end", 1, "step 20 is saved"),
@@ -129,13 +132,51 @@ def test_a_job_of_a_sweep_ends_the_sweep(tmp_path: Path, monkeypatch: pytest.Mon
     assert not (tmp_path / "sweep/1").exists()
 
 
-def test_a_signal_that_was_to_be_ignored_is_ignored(monkeypatch: pytest.MonkeyPatch):
-    """As `nohup` and shells say of jobs in the background."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_a_signal_that_the_process_ignores_stays_ignored(number: int):
+    """Under `nohup`, and in a shell's background jobs."""
+    before = signal.signal(number, signal.SIG_IGN)
     try:
         with Interrupts() as interrupts, interrupts.deferred():
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
         assert interrupts.received is None
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        assert signal.getsignal(number) is signal.SIG_IGN
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)
+
+
+CLUSTER = [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU, signal.SIGTERM]
+
+
+@pytest.mark.parametrize("number", CLUSTER)
+def test_signals_of_terminals_and_clusters_wait_for_the_end_of_a_step(number: int):
+    def train() -> None:
+        with Interrupts() as interrupts, interrupts.deferred():
+            signal.raise_signal(number)
+            assert interrupts.received == number, "the inner one, of the run"
+
+    with Interrupts(), pytest.raises(Interrupted) as stopped:
+        train()
+    assert stopped.value.status == 128 + number
+    assert signal.getsignal(number) == signal.SIG_DFL
+
+
+def test_a_signal_that_other_code_handles_is_left_to_it():
+    """Such as submitit's, which requeues a job."""
+    received: list[int] = []
+    before = signal.signal(signal.SIGUSR2, lambda number, _: received.append(number))
+    try:
+        with Interrupts() as interrupts, interrupts.deferred():
+            signal.raise_signal(signal.SIGUSR2)
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert (received, interrupts.received) == ([signal.SIGUSR2], None)
+
+
+def test_a_run_under_nohup_outlives_its_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def prepare() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        at_call("tartan.train.optimiser:Optimiser.step", 2, send(signal.SIGHUP))
+
+    monkeypatch.chdir(tmp_path)
+    assert answered(["run", "run_dir=out", *SMALL], tmp_path / "said", prepare).status == 0

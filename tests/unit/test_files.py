@@ -1,12 +1,13 @@
-"""Files and directories are whole or not there, whatever dies while they are written."""
+"""Files and directories are complete or absent, whatever dies while they are written."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tartan.errors import StorageError
-from tartan.files import recover, write_text, write_whole, writing
+from tartan.files import open_own, recover, write_text, write_whole, writing
 
 
 def tree(directory: Path) -> dict[str, str]:
@@ -78,3 +79,73 @@ def test_what_cannot_be_written_is_named(tmp_path: Path):
 def test_other_errors_than_the_systems_pass():
     with pytest.raises(RuntimeError, match="shapes"), writing(Path("it")):
         raise RuntimeError("shapes do not match")
+
+
+def link(path: Path, precious: Path) -> None:
+    path.symlink_to(precious)
+
+
+def hard_link(path: Path, precious: Path) -> None:
+    path.hardlink_to(precious)
+
+
+def fifo(path: Path, _: Path) -> None:
+    os.mkfifo(path)
+
+
+PLACED = pytest.mark.parametrize("place", [link, hard_link, fifo])
+
+
+@PLACED
+@pytest.mark.parametrize("name", ["it", ".it.partial"])
+def test_a_link_in_place_of_a_file_is_replaced_and_not_followed(tmp_path: Path, place, name: str):
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "run").mkdir()
+    place(tmp_path / "run" / name, tmp_path / "precious")
+    write_text(tmp_path / "run/it", "one")
+    assert tree(tmp_path) == {"precious": "mine", "run/it": "one"}
+    assert not (tmp_path / "run/it").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["it", ".it.partial", ".it.replaced"])
+def test_a_link_in_place_of_a_directory_is_replaced_and_not_followed(tmp_path: Path, name: str):
+    (tmp_path / "precious").mkdir()
+    one(tmp_path / "precious")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / name).symlink_to(tmp_path / "precious")
+    recover(tmp_path / "run")
+    write_whole(tmp_path / "run/it", two)
+    assert tree(tmp_path) == {"precious/a": "one", "run/it/a": "two", "run/it/b": "two"}
+
+
+@PLACED
+def test_a_file_that_is_added_to_is_a_file_of_ours(tmp_path: Path, place):
+    (tmp_path / "precious").write_text("mine")
+    place(tmp_path / "log", tmp_path / "precious")
+    with pytest.raises(StorageError, match="log is a link or not a regular file"):
+        open_own(tmp_path / "log")
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o002, 0o077])
+def test_modes_are_as_the_umask_says(tmp_path: Path, umask: int):
+    def private(directory: Path) -> None:
+        one(directory)
+        (directory / "a").chmod(0o600)  # as safetensors does
+
+    before = os.umask(umask)
+    try:
+        write_whole(tmp_path / "it", private)
+        write_text(tmp_path / "text", "")
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    assert modes == {"it": 0o777 & ~umask, "a": 0o666 & ~umask, "text": 0o666 & ~umask}
+
+
+def test_a_directory_that_was_removed_is_not_made_again(tmp_path: Path):
+    for write in (lambda: write_text(tmp_path / "gone/it", ""),
+                  lambda: write_whole(tmp_path / "gone/it", one)):  # fmt: skip
+        with pytest.raises(StorageError, match="its directory was removed, renamed or unmounted"):
+            write()
+    assert list(tmp_path.iterdir()) == []
