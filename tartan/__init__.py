@@ -5,6 +5,7 @@ Everything a plugin or a training loop of one's own needs is re-exported here.
 
 from tartan.backward import Term, backward
 from tartan.batch import Batch, LabelKind, Loss, Row
+from tartan.consistency import divergence
 from tartan.context import Context, Encoder, EndTask, Head, LanguageModel
 from tartan.errors import (
     CheckpointError,
@@ -59,6 +60,7 @@ __all__ = [
     "backward",
     "choose_tokens",
     "cost",
+    "divergence",
     "hookimpl",
     "mask_token",
     "score_spans",

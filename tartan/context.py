@@ -104,6 +104,10 @@ class Context(Protocol):
         """The width of the body's hidden states."""
 
     @property
+    def embedding_size(self) -> int:
+        """The width of the body's token embeddings."""
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The names of classes or tags, by id; for numbers, one name."""
 

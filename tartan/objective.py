@@ -25,14 +25,14 @@ class Passes:
     backward: int = 1
 
 
+def scores_states(objective: "type[Objective]") -> bool:
+    """Return whether an objective defines `loss`, from the hidden states of one pass."""
+    return objective.loss is not Objective.loss
+
+
 def calls_body(objective: "type[Objective]") -> bool:
     """Return whether an objective overrides `compute`, and so calls the body itself."""
     return objective.compute is not Objective.compute
-
-
-def _no_loss(self: "Objective", hidden: Tensor, batch: Batch) -> Loss:  # noqa: ARG001
-    """Refuse: an objective that overrides `compute` has no loss of given hidden states."""
-    raise TypeError(f"{type(self).__name__} overrides compute and defines no loss")
 
 
 class Objective(nn.Module, ABC):
@@ -55,16 +55,12 @@ class Objective(nn.Module, ABC):
     uses_end_task: ClassVar[bool] = False
     """Whether the loss uses `end_task`; its parameters then get this objective's gradient too."""
 
-    def __init_subclass__(cls, **options: Any) -> None:
-        """Let a class that overrides `compute` do without `loss`."""
-        super().__init_subclass__(**options)
-        if calls_body(cls) and cls.loss is Objective.loss:
-            type.__setattr__(cls, "loss", _no_loss)
-
     @abstractmethod
     def __init__(self, options: Any, context: Context) -> None:
         """Build the head and find the data. `options` is an instance of `Options`."""
         super().__init__()
+        if not (scores_states(type(self)) or calls_body(type(self))):
+            raise TypeError(f"{type(self).__name__} must define loss or compute")
         self._end_task = context.end_task if self.uses_end_task else None
 
     @property
@@ -90,9 +86,9 @@ class Objective(nn.Module, ABC):
         """
         return batch
 
-    @abstractmethod
     def loss(self, hidden: Tensor, batch: Batch) -> Loss:
         """Return the loss of a prepared batch from the body's hidden states [tokens, hidden]."""
+        raise TypeError(f"{type(self).__name__} defines compute only: call that")
 
     def compute(self, body: Encoder, batch: Batch) -> Loss:
         """Return the loss of a prepared batch, calling the body as often as needed.

@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from tartan.errors import PluginError, suggest
-from tartan.objective import Objective
+from tartan.objective import Objective, calls_body, scores_states
 from tartan.weighting import Weighting
 
 T = TypeVar("T")
@@ -244,6 +244,8 @@ def _check(name: str, cls: object, base: type) -> None:
     if inspect.isabstract(cls):
         missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
         raise TypeError(f"gives '{name}', which lacks {missing}")
+    if issubclass(cls, Objective) and not (scores_states(cls) or calls_body(cls)):
+        raise TypeError(f"gives '{name}', which lacks loss")
     _check_options(name, getattr(cls, "Options", None))
 
 

@@ -68,6 +68,11 @@ class Body(nn.Module):
         """True if sequences are read without padding."""
         return self.padded_because is None
 
+    @property
+    def embedding_size(self) -> int:
+        """The width of the token embeddings, in some families not that of the hidden states."""
+        return int(self.model.get_input_embeddings().get_parameter("weight").shape[1])
+
     @cached_property
     def not_causal_because(self) -> str | None:
         """Why it cannot read left to right; None if it can. Verified on first use."""

@@ -1,13 +1,19 @@
-"""Tensor modes under which nothing may wait for the device."""
+"""Tensor modes under which an operation that waits for the device raises, also on a CPU."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.nn.modules.module import (
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from tartan.testing.contract import require
 
@@ -22,17 +28,71 @@ _METHODS = {
 _OPERATORS = (
     "aten::_local_scalar_dense",
     "aten::_linalg_check_errors",
+    "aten::bincount",
     "aten::equal",
     "aten::is_nonzero",
     "aten::masked_select",
+    "aten::multinomial",
     "aten::nonzero",
+    "aten::unique_dim",
+    "aten::unique_consecutive",
+    "aten::_unique",
     "aten::_unique2",
 )
 """Operators whose result, or its shape, the host has to wait for."""
+_FROM_HOST = (torch.tensor, torch.as_tensor)
+"""Functions that copy a Python value to the device, and wait for the copy."""
+
+
+class DeviceTensors:
+    """The tensors that stand for those on a device: given ones, and what is computed from them.
+
+    They are known by their storage, so that views and in-place results are included.
+
+    Attributes:
+        trusted: how many modules are running whose operations are not checked.
+    """
+
+    def __init__(self, given: Iterable[Tensor] | None) -> None:
+        """None: every tensor is on the device."""
+        self.trusted = 0
+        self._storages: dict[int, StorageWeakRef] | None = None
+        if given is not None:
+            self._storages = {}
+            self.add(given)
+
+    def add(self, values: object) -> None:
+        """Count all tensors in a nested structure as being on the device."""
+        if self._storages is None:
+            return
+        for value in tree_leaves(values):
+            if isinstance(value, Tensor):
+                # While a weak reference lives, no other storage gets this address.
+                reference = StorageWeakRef(value.untyped_storage())
+                self._storages[reference.cdata] = reference
+
+    def __contains__(self, value: object) -> bool:
+        """Return whether a value is a tensor on the device."""
+        if not isinstance(value, Tensor):
+            return False
+        return self._storages is None or value.untyped_storage()._cdata in self._storages
+
+    @property
+    def checked(self) -> bool:
+        """Whether operations are checked now: not in a trusted module, nor in a backward pass."""
+        return not self.trusted and torch._C._current_graph_task_id() == -1
+
+    def any_of(self, *values: object) -> bool:
+        """Return whether a nested structure has a tensor on the device."""
+        return any(value in self for value in tree_leaves(values))
 
 
 class _Operators(TorchDispatchMode):
-    """Broken at an operator that waits."""
+    """Raises Broken at an operator that waits."""
+
+    def __init__(self, device: DeviceTensors) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._device = device
 
     def __torch_dispatch__(
         self,
@@ -41,19 +101,44 @@ class _Operators(TorchDispatchMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        name = func.name().partition(".")[0]
-        by_mask = name == "aten::index" and any(map(_is_mask, args[1]))
-        require(name not in _OPERATORS and not by_mask, f"it waits for the device: {name}")
-        return func(*args, **(kwargs or {}))
+        options = kwargs or {}
+        if not self._device.any_of(args, options):
+            return func(*args, **options)
+        if self._device.checked:
+            name = func.name().partition(".")[0]
+            waits = name in _OPERATORS or _selects(name, args) or _counts_repeats(func, options)
+            require(not waits, f"it waits for the device: {name}")
+        result = func(*args, **options)
+        self._device.add(result)
+        return result
+
+
+def _selects(name: str, args: Sequence[Any]) -> bool:
+    """Return whether an operator picks entries by a mask, whose number the host does not know."""
+    if name == "aten::index":
+        return any(map(_is_mask, args[1]))
+    if name in ("aten::index_put", "aten::index_put_"):
+        return any(map(_is_mask, args[1])) and args[2].numel() > 1  # one value is a masked fill
+    return False
 
 
 def _is_mask(index: Tensor | None) -> bool:
-    """Whether an index picks entries whose number the host does not know."""
+    """Return whether an index is a mask."""
     return index is not None and index.dtype in (torch.bool, torch.uint8)
 
 
+def _counts_repeats(func: Any, options: Mapping[str, Any]) -> bool:
+    """Return whether repeats are a tensor, and the size of the result is not given."""
+    by_tensor = func.name() in ("aten::repeat_interleave.Tensor",)
+    return by_tensor and options.get("output_size") is None
+
+
 class _Methods(TorchFunctionMode):
-    """Broken at a method that waits."""
+    """Raises Broken at a method that waits."""
+
+    def __init__(self, device: DeviceTensors) -> None:
+        super().__init__()
+        self._device = device
 
     def __torch_function__(
         self,
@@ -62,16 +147,60 @@ class _Methods(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        method = _METHODS.get(func)
-        require(method is None, f"it waits for the device: Tensor.{method}")
-        to_host = func is Tensor.to and "cpu" in (*args[1:], *(kwargs or {}).values())
-        require(not to_host, "it waits for the device: Tensor.to('cpu')")
-        return func(*args, **(kwargs or {}))
+        options = kwargs or {}
+        if self._device.checked and args:
+            self._check(func, args[0], (*args[1:], *options.values()))
+        result = func(*args, **options)
+        if isinstance(options.get("device"), torch.device) or (
+            func is Tensor.to and any(isinstance(a, torch.device | Tensor) for a in args[1:])
+        ):
+            self._device.add(result)
+        return result
+
+    def _check(self, func: Callable[..., Any], first: object, rest: Sequence[object]) -> None:
+        """Raise Broken if a call with these arguments waits."""
+        if func in _FROM_HOST:
+            copied = any(isinstance(a, torch.device) for a in rest) and first not in self._device
+            require(
+                not copied,
+                f"it waits for the device: torch.{func.__name__}(..., device=...) copies from the "
+                "host; create the tensor in collate",
+            )
+        if first in self._device:
+            method = _METHODS.get(func)
+            require(method is None, f"it waits for the device: Tensor.{method}")
+            to_host = func is Tensor.to and "cpu" in rest
+            require(not to_host, "it waits for the device: Tensor.to('cpu')")
 
 
 @contextmanager
-def no_host_sync() -> Iterator[None]:
-    """Run a block that is Broken where it asks for a tensor's values, on whatever device."""
-    operators = _Operators()  # type: ignore[no-untyped-call]
-    with _Methods(), operators:
-        yield
+def no_host_sync(
+    device: Iterable[Tensor] | None = None, trusted: type[nn.Module] | None = None
+) -> Iterator[None]:
+    """Run a block in which an operation that would wait for the device raises Broken.
+
+    Backward passes are not checked.
+
+    Args:
+        device: the tensors that stand for those on the device. What is computed from them is there
+            too; other tensors are on the host, where their values may be read. None: all tensors.
+        trusted: a class of modules that are not checked while they run.
+    """
+    tensors = DeviceTensors(device)
+
+    def enter(module: nn.Module, _: object) -> None:
+        tensors.trusted += trusted is not None and isinstance(module, trusted)
+
+    def leave(module: nn.Module, _: object, __: object) -> None:
+        tensors.trusted -= trusted is not None and isinstance(module, trusted)
+
+    hooks = (
+        register_module_forward_pre_hook(enter),
+        register_module_forward_hook(leave, always_call=True),
+    )
+    try:
+        with _Methods(tensors), _Operators(tensors):
+            yield
+    finally:
+        for hook in hooks:
+            hook.remove()

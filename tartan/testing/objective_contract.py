@@ -3,7 +3,6 @@
 import pickle
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
@@ -11,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from safetensors.torch import load_model, save_model
 
+from tartan.body import Body
 from tartan.errors import TartanError
 from tartan.objective import Objective, PrimaryObjective
 from tartan.plugins import discover
@@ -24,8 +24,10 @@ from tartan.testing.compare import (
     tensors,
 )
 from tartan.testing.contract import Broken, Contract, NotApplicable, require
+from tartan.testing.host import no_host_sync
 from tartan.testing.reach import HeldOut, reachable
 from tartan.testing.trial import Trial, declare_token_indices, join
+from tartan.testing.watched import WatchedBody
 
 CLOSE, CLOSE_ON_DEVICE = 1e-5, 1e-3
 """How far gradients may be apart, as a share of their largest entry."""
@@ -72,14 +74,13 @@ class ObjectiveContract(Contract):
     def test_the_same_seed_gives_the_same_batch_and_loss(self) -> None:
         """What is drawn follows from the generator and the seed alone: same seed, same loss."""
         trial = self.trial()
-        trial.objective.train()
-        trial.body.train()
+        trial.mode(training=True)
         one, other = trial.collate(), trial.collate()
         require(same(one, other), "it collates two batches from one seed that differ")
         losses = []
         for batch in (one, other):
             with seeded(0, "dropout"):
-                losses.append(trial.loss(trial.prepare(batch)).total.item())
+                losses.append(trial.loss(trial.prepare(batch), trial.step_body()).total.item())
         require(losses[0] == losses[1], f"the losses of one seed are {losses[0]} and {losses[1]}")
 
     def test_the_global_random_state_is_left_alone(self) -> None:
@@ -102,11 +103,12 @@ class ObjectiveContract(Contract):
         """Training moves the body, through the hidden states that it gives."""
         trial = self.trial()
         batch = trial.prepare(trial.collate())
-        # The body's parameters would not do: a head that computes with one of them moves it too.
-        hidden = trial.body(batch.inputs).detach().requires_grad_()
-        total = trial.objective.loss(hidden, batch).total
-        (gradient,) = torch.autograd.grad(total, hidden, allow_unused=True)
-        reached = gradient is not None and bool(gradient.any())
+        body = WatchedBody(trial.body)
+        total = trial.loss(batch, body).total
+        # Not the body's parameters: a head that uses one of them gives it a gradient, too.
+        outputs = [hidden for hidden in body.outputs if hidden.requires_grad]
+        gradients = torch.autograd.grad(total, outputs, allow_unused=True) if outputs else ()
+        reached = any(gradient is not None and gradient.any() for gradient in gradients)
         require(reached, "no gradient other than zero reaches the hidden states")
 
     def test_the_gradient_reaches_every_parameter_of_the_head(self) -> None:
@@ -114,7 +116,7 @@ class ObjectiveContract(Contract):
         trial = self.trial()
         batches = [trial.prepare(trial.collate(number=number)) for number in range(3)]
         gradients = trial.gradients(batches)
-        missed = [n for n, g in gradients.items() if not n.startswith("body.") and not g.any()]
+        missed = [name for name in trial.own_parameters() if not gradients[name].any()]
         require(not missed, f"no gradient other than zero reaches {', '.join(missed)}")
 
     def test_inputs_are_left_as_they_were(self) -> None:
@@ -123,15 +125,15 @@ class ObjectiveContract(Contract):
         given = deepcopy(trial.rows)
         batch = trial.collate(given)
         require(given == trial.rows, "collate changes the rows it is given")
-        with torch.no_grad():
-            before = copies(tensors(batch))
-            prepared = trial.prepare(batch)
-            changed = changes(before, tensors(batch))
-            require(not changed, f"prepare changes {', '.join(changed)} of its batch")
-            hidden = trial.body(prepared.inputs)
-            before = copies({"hidden": hidden, **tensors(prepared)})
-            trial.objective.loss(hidden, prepared)
-            changed = changes(before, {"hidden": hidden, **tensors(prepared)})
+        before = copies(tensors(batch))
+        prepared = trial.prepare(batch)
+        changed = changes(before, tensors(batch))
+        require(not changed, f"prepare changes {', '.join(changed)} of its batch")
+        before, body = copies(tensors(prepared)), WatchedBody(trial.body)
+        trial.loss(prepared, body)
+        changed = changes(before, tensors(prepared))
+        if any(not torch.equal(*pair) for pair in zip(body.outputs, body.given, strict=True)):
+            changed.append("hidden")
         require(not changed, f"loss changes {', '.join(changed)}")
 
     def test_a_batch_is_the_sum_of_its_micro_batches(self) -> None:
@@ -184,21 +186,21 @@ class ObjectiveContract(Contract):
         """Where its batches say whose hidden states are `wanted`, those of others do not matter."""
         trial = self.trial()
         batch = trial.prepare(trial.collate())
-        wanted = batch.inputs.wanted
-        if wanted is None:
+        complete, spoiled = WatchedBody(trial.body), WatchedBody(trial.body, spoil=True)
+        losses = [trial.loss(batch, body).total.item() for body in (complete, spoiled)]
+        wanted = [packed.wanted for packed in complete.read if packed.wanted is not None]
+        if not wanted:
             raise NotApplicable("it wants the hidden states of all tokens")
-        require(wanted.unique().numel() == wanted.numel(), "it wants a token more than once")
-        with torch.no_grad():
-            hidden = trial.body(replace(batch.inputs, wanted=None))
-            spoiled = torch.full_like(hidden, torch.nan)
-            spoiled[wanted] = hidden[wanted]
-            losses = [trial.objective.loss(h, batch).total.item() for h in (hidden, spoiled)]
+        require(
+            all(w.unique().numel() == w.numel() for w in wanted), "it wants a token more than once"
+        )
         require(
             losses[0] == losses[1],
             f"the loss is {losses[0]}, and {losses[1]} without the hidden states of other tokens",
         )
         if isinstance(trial.objective, PrimaryObjective):
-            features = [trial.objective.features(h, batch) for h in (hidden, spoiled)]
+            states = (complete.outputs[0], spoiled.outputs[0])
+            features = [trial.objective.features(hidden, batch) for hidden in states]
             require(torch.equal(*features), "its features are those of other tokens, too")
 
     def test_it_is_finite_under_bf16_autocast(self) -> None:
@@ -221,7 +223,9 @@ class ObjectiveContract(Contract):
             save_model(trained.objective, str(file))
             load_model(fresh.objective, file)
         # A head may compute with weights of the body, and training has moved these too.
-        fresh.body.load_state_dict(trained.body.state_dict())
+        for prefix, module in fresh.modules.items():
+            if prefix:
+                module.load_state_dict(trained.modules[prefix].state_dict())
         losses = [
             trial.loss(trial.prepare(trial.collate())).total.item() for trial in (trained, fresh)
         ]
@@ -247,6 +251,27 @@ class ObjectiveContract(Contract):
         trial.objective = sent
         require(same(expected, trial.collate()), "it collates other batches once pickled")
 
+    def test_its_passes_are_those_it_declares(self) -> None:
+        """It runs the body as often as its `passes` declare, forward and backward."""
+        trial = self.trial()
+        body = WatchedBody(trial.body)
+        trial.gradients([trial.prepare(trial.collate())], body)
+        made, declared = body.passes, trial.objective.passes
+        require(
+            made.forward == declared.forward and made.backward <= declared.backward,
+            f"it makes {made.forward} passes forward and {made.backward} backward, and declares "
+            f"{declared.forward} and {declared.backward}",
+        )
+
+    def test_a_step_does_not_wait_for_the_device(self) -> None:
+        """Beside `collate`, a step never needs the values of a tensor on the device."""
+        trial = self.trial()
+        trial.mode(training=True)
+        batch = trial.collate().to(trial.body.model.device)
+        state = [t for m in trial.modules.values() for t in m.state_dict(keep_vars=True).values()]
+        with seeded(0, "dropout"), no_host_sync([*tensors(batch).values(), *state], Body):
+            trial.loss(trial.prepare(batch), trial.step_body())
+
     def test_it_computes_where_the_body_is(self) -> None:
         """On an accelerator it has the gradients that it has on the CPU."""
         device = accelerator()
@@ -257,8 +282,7 @@ class ObjectiveContract(Contract):
         with torch.no_grad():
             batch = trial.prepare(trial.collate())
         here = trial.gradients([batch])
-        trial.body.to(device)
-        trial.objective.to(device)
+        trial.to(device)
         try:
             there = trial.gradients([batch.to(device)])
             trial.loss(trial.prepare(trial.collate()))

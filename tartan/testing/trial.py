@@ -5,16 +5,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tartan.batch import Batch, Loss, Row
 from tartan.body import Body
-from tartan.context import Context
+from tartan.context import Context, Encoder
 from tartan.objective import Objective, PrimaryObjective
 from tartan.packed import Packed
 from tartan.seeding import generator, seeded
 from tartan.testing.contract import Broken
+from tartan.testing.watched import WatchedBody
 from tartan.testing.world import World, world
+from tartan.train.objective_body import ObjectiveBody
 
 TRIED = 12
 """Rows that a rule tries an objective on."""
@@ -28,8 +30,9 @@ class Trial:
         objective: in evaluation mode, so that dropout leaves losses comparable.
         body: likewise.
         context: what the objective was built from.
-        world: where.
+        world: where it was built.
         rows: the first of its examples.
+        end_task: the end task, if the objective uses it; in evaluation mode.
     """
 
     objective: Objective
@@ -37,18 +40,22 @@ class Trial:
     context: Context
     world: World
     rows: Sequence[Row]
+    end_task: PrimaryObjective | None = None
 
     @classmethod
     def of(cls, objective: type[Objective], options: Any, seed: int = 0) -> "Trial":
         """Build an objective as a run of a seed would; the body is the same for every seed."""
         place = world(objective.reads) if issubclass(objective, PrimaryObjective) else world()
         body = place.body().eval()
-        context = place.context(body, seed)
+        uses_end_task = objective.uses_end_task
+        with seeded(seed, "objective", "task"):
+            end_task = place.end_task(body, seed) if uses_end_task else None
+        context = place.context(body, seed, end_task)
         with seeded(seed, "objective"):
             built = objective(options, context).eval()
         examples = built.examples()
         rows = [dict(examples[number]) for number in range(min(TRIED, len(examples)))]
-        return cls(built, body, context, place, rows)
+        return cls(built, body, context, place, rows, end_task)
 
     def collate(self, rows: Sequence[Row] | None = None, number: int = 0) -> Batch:
         """A batch of some rows, or of all; its random choices are those of a number."""
@@ -59,14 +66,20 @@ class Trial:
         """A collated batch, prepared on the body's device."""
         return self.objective.prepare(batch.to(self.body.model.device))
 
-    def loss(self, prepared: Batch) -> Loss:
-        """The loss of a prepared batch."""
-        return self.objective.loss(self.body(prepared.inputs), prepared)
+    def loss(self, prepared: Batch, body: Encoder | None = None) -> Loss:
+        """Return the loss of a prepared batch; `body` is the trial's unless given."""
+        return self.objective.compute(body or WatchedBody(self.body), prepared)
 
-    def gradients(self, prepared: Sequence[Batch]) -> dict[str, Tensor]:
-        """The gradients of prepared batches' summed losses, by parameter; zeros where none came."""
+    def step_body(self, number: int = 0) -> Encoder:
+        """Return the body as a step calls it for a micro-batch: each pass has its own dropout."""
+        return ObjectiveBody(self.body, 0, "dropout", number)
+
+    def gradients(
+        self, prepared: Sequence[Batch], body: Encoder | None = None
+    ) -> dict[str, Tensor]:
+        """Return the gradients of prepared batches' summed losses, by parameter; zeros if none."""
         named = self.parameters()
-        losses = [self.loss(batch).total for batch in prepared]
+        losses = [self.loss(batch, body).total for batch in prepared]
         found = torch.autograd.grad(
             torch.stack(losses).sum(),
             list(named.values()),
@@ -92,23 +105,48 @@ class Trial:
 
     def train(self) -> None:
         """Take a few steps, so that whatever training changes has changed."""
-        self.objective.train()
-        self.body.train()
+        self.mode(training=True)
         optimiser = torch.optim.SGD(self.parameters().values(), lr=1e-3)
         for number in range(2):
             optimiser.zero_grad()
             with seeded(0, "dropout", number):
-                self.loss(self.prepare(self.collate(number=number))).total.backward()
+                batch = self.prepare(self.collate(number=number))
+                self.loss(batch, self.step_body(number)).total.backward()
             optimiser.step()
-        self.objective.eval()
-        self.body.eval()
+        self.mode(training=False)
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """The modules that a step trains, by the prefix of their parameters' names."""
+        modules: dict[str, nn.Module] = {"body.": self.body}
+        if self.end_task is not None:
+            modules["end_task."] = self.end_task
+        return {**modules, "": self.objective}
+
+    def mode(self, *, training: bool) -> None:
+        """Set all modules to training or evaluation mode."""
+        for module in self.modules.values():
+            module.train(training)
+
+    def to(self, device: torch.device) -> None:
+        """Move all modules to a device."""
+        for module in self.modules.values():
+            module.to(device)
 
     def parameters(self) -> dict[str, Tensor]:
-        """The body's parameters, and the objective's own, by name."""
-        body = {f"body.{name}": p for name, p in self.body.named_parameters()}
-        shared = {id(parameter) for parameter in body.values()}
-        own = {n: p for n, p in self.objective.named_parameters() if id(p) not in shared}
-        return {n: p for n, p in (body | own).items() if p.requires_grad}
+        """Return the parameters that train, each once, by name."""
+        found: dict[str, Tensor] = {}
+        seen: set[int] = set()
+        for prefix, module in self.modules.items():
+            new = {n: p for n, p in module.named_parameters() if id(p) not in seen}
+            seen |= {id(p) for p in new.values()}
+            found |= {f"{prefix}{n}": p for n, p in new.items() if p.requires_grad}
+        return found
+
+    def own_parameters(self) -> dict[str, Tensor]:
+        """Return the objective's own parameters that train, by name."""
+        others = tuple(prefix for prefix in self.modules if prefix)
+        return {n: p for n, p in self.parameters().items() if not n.startswith(others)}
 
 
 def join(batches: Sequence[Batch]) -> Batch:

@@ -9,9 +9,11 @@ from tartan.body import Body, ModelSource
 from tartan.data.cache import caching
 from tartan.data.rows import Example, Label
 from tartan.data.task import SPLITS, Task, build_task
+from tartan.objective import PrimaryObjective
 from tartan.seeding import seeded
+from tartan.testing.end_task import TinyEndTask, TinyEndTaskOptions
 from tartan.testing.models import tiny_source, tiny_tokenizer
-from tartan.train.context import TaskContext, Texts
+from tartan.train.context import TaskContext, Texts, Training
 
 CLASSES = ("method", "result", "use")
 ROWS = {"train": 24, "dev": 6, "test": 6, "unlabelled": 12, "domain": 24}
@@ -36,10 +38,21 @@ class World:
         with seeded(0, "body"):
             return self.source.body()
 
-    def context(self, body: Body, seed: int) -> TaskContext:
-        """What an objective of a run is built from."""
-        training = self.texts.training(self.texts.split("train"))
-        return TaskContext("mine", training, body, seed)
+    def context(
+        self, body: Body, seed: int, end_task: PrimaryObjective | None = None
+    ) -> TaskContext:
+        """Return the context of an objective; `end_task` is None for the end task itself."""
+        return TaskContext("mine", self._training(), body, seed, end_task)
+
+    def end_task(self, body: Body, seed: int) -> TinyEndTask:
+        """Return an end task, in evaluation mode, for an auxiliary objective that uses it."""
+        context = TaskContext("task", self._training(), body, seed)
+        task = TinyEndTask(TinyEndTaskOptions(), context)
+        task.eval()
+        return task
+
+    def _training(self) -> Training:
+        return self.texts.training(self.texts.split("train"))
 
 
 @cache

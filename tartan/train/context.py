@@ -154,6 +154,11 @@ class TaskContext:
         return self._body.hidden_size
 
     @property
+    def embedding_size(self) -> int:
+        """The width of the body's token embeddings."""
+        return self._body.embedding_size
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The names of classes or tags; of numbers, one name."""
         return self._training.labels

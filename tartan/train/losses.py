@@ -7,10 +7,12 @@ from functools import cache, partial
 import torch
 from torch import Tensor
 
-from tartan.batch import Batch
+from tartan.batch import Batch, Loss
+from tartan.objective import calls_body
 from tartan.packed import Packed
 from tartan.seeding import seeded
 from tartan.train.model import JointModel
+from tartan.train.objective_body import ObjectiveBody
 from tartan.train.runtime import Runtime
 
 Piece = Callable[[], Tensor]
@@ -44,6 +46,8 @@ class Losses:
         """
 
         def loss(name: str) -> Tensor:
+            if self._calls_body(name):
+                return self._computed(number, name, batches[name])
             return self._losses(number, {name: batches[name]})[name]
 
         return {name: partial(loss, name) for name in batches}
@@ -51,15 +55,40 @@ class Losses:
     def together(self, number: int, batches: Mapping[str, Batch]) -> dict[str, Piece]:
         """As `apart`, but one pass of the body reads the sequences of all objectives.
 
-        The first piece that is called computes all losses. They share a graph, so that one backward
-        pass has to go through all of them.
+        Objectives that call the body themselves are left out of it. The first other piece that is
+        called computes all losses of the pass. They share a graph, so that one backward pass has to
+        go through all of them.
         """
-        losses = cache(partial(self._losses, number, batches))
+        joint = {name: batch for name, batch in batches.items() if not self._calls_body(name)}
+        losses = cache(partial(self._losses, number, joint))
 
         def loss(name: str) -> Tensor:
             return losses().pop(name)
 
-        return {name: partial(loss, name) for name in batches}
+        return self.apart(number, batches) | {name: partial(loss, name) for name in joint}
+
+    def _calls_body(self, name: str) -> bool:
+        """Return whether an objective calls the body itself, by `compute`."""
+        return calls_body(type(self._model.objective(name)))
+
+    def _computed(self, number: int, name: str, batch: Batch) -> Tensor:
+        """Return the summed loss of an objective that calls the body itself, [].
+
+        Dropout is a function of the seed, the objective's name, the micro-batch's number and the
+        pass, and so the same whatever else trains.
+        """
+        objective, purpose = self._model.objective(name), ("dropout", name, number)
+        self.at_work = (name,), batch.inputs.lengths
+        with seeded(self._seed, *purpose), self._runtime.autocast():
+            body = ObjectiveBody(self._model.body, self._seed, *purpose)
+            prepared = objective.prepare(batch.to(self._runtime.device))
+            return self._add(name, objective.compute(body, prepared))
+
+    def _add(self, name: str, loss: Loss) -> Tensor:
+        """Add an objective's metrics to the sums; return its summed loss, []."""
+        for metric, value in loss.metrics.items():
+            self.sums[f"{metric}/{name}"] += value.detach()
+        return loss.total
 
     def _losses(self, number: int, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         """Compute the summed loss of each objective's batch, [], in one pass of the body.
@@ -73,10 +102,7 @@ class Losses:
         with seeded(self._seed, "dropout", *batches, number), self._runtime.autocast():
             for name, (batch, hidden) in self._read(batches).items():
                 self.at_work = (name,), batch.inputs.lengths
-                loss = self._model.objective(name).loss(hidden, batch)
-                losses[name] = loss.total
-                for metric, value in loss.metrics.items():
-                    self.sums[f"{metric}/{name}"] += value.detach()
+                losses[name] = self._add(name, self._model.objective(name).loss(hidden, batch))
         self.at_work = every  # as the backward pass follows
         return losses
 

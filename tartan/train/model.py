@@ -47,9 +47,17 @@ class JointModel(nn.Module):
         return list(self.body.parameters())
 
     def private(self, name: str) -> list[nn.Parameter]:
-        """An objective's own parameters: a decoder tied to the body's embedding is the body's."""
-        return [p for p in self.objectives[name].parameters() if id(p) not in self._shared]
+        """Return the parameters that an objective trains besides the body's.
+
+        Its own, and the end task's if it uses these. A decoder tied to the body's embeddings is the
+        body's.
+        """
+        objective = self.objective(name)
+        trained = list(objective.parameters())
+        if objective.uses_end_task:
+            trained += objective.end_task.parameters()
+        return [p for p in trained if id(p) not in self._shared]
 
     def heads(self, names: Iterable[str]) -> list[nn.Parameter]:
-        """The own parameters of several objectives, each once."""
+        """Return the parameters that several objectives train besides the body's, each once."""
         return list({id(p): p for name in names for p in self.private(name)}.values())

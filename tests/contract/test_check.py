@@ -115,4 +115,4 @@ def test_the_command_as_a_user_types_it():
     assert (done.returncode, done.stderr) == (0, "")
     assert "weighting static" in done.stdout
     assert done.stdout.endswith("9 kept, 0 broken, 0 not applicable\n")
-    assert len(ObjectiveContract.rules()) == 15
+    assert len(ObjectiveContract.rules()) == 17

@@ -10,7 +10,9 @@ from tartan.testing.examine import contracts
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("mlm", {"corpus": "domain", "mask_prob": 0.5}),
-    ("rtd", {"generator_size": 1.0, "tied": True, "sampling": "multinomial"}),
+    ("rtd", {"generator_size": 1.0, "tied": True}),
+    ("rdrop", {"alpha": 5.0}),
+    ("vat", {"texts": "labelled", "iterations": 3}),
     ("meta", {"every": 3, "similarity": "dot"}),
 ]
 

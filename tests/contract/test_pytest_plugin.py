@@ -7,6 +7,7 @@ import pytest
 
 import tartan.testing.examine  # noqa: F401
 from tartan.plugins import discover
+from tartan.testing import ObjectiveContract, WeightingContract
 
 discover()  # a run in this process forgets what it imports first: nothing, now
 
@@ -31,14 +32,14 @@ def author(pytester: pytest.Pytester) -> pytest.Pytester:
 
 def test_a_name_collects_the_contract_alone(author: pytest.Pytester):
     done = author.runpytest("-v", "--tartan-plugin", "static")
-    done.assert_outcomes(passed=7)
+    done.assert_outcomes(passed=len(WeightingContract.rules()))
     done.stdout.fnmatch_lines("weighting/static::test_it_resumes_exactly_from_its_state PASSED*")
     assert done.ret == 0
 
 
 def test_a_rule_that_does_not_apply_is_skipped_with_the_reason(author: pytest.Pytester):
     done = author.runpytest("-rs", "--tartan-plugin", "simcse", "-k", "micro_batches")
-    done.assert_outcomes(skipped=1, deselected=14)
+    done.assert_outcomes(skipped=1, deselected=len(ObjectiveContract.rules()) - 1)
     done.stdout.fnmatch_lines("SKIPPED*its rows meet in the loss: it declares separable = False")
 
 
@@ -63,7 +64,7 @@ def test_a_broken_promise_is_told_in_two_lines(
 
     monkeypatch.setattr("tartan_weightings.static.Static.update", wait)
     done = author.runpytest("--tartan-plugin", "static", "-k", "waits")
-    done.assert_outcomes(failed=1, deselected=6)
+    done.assert_outcomes(failed=1, deselected=len(WeightingContract.rules()) - 1)
     done.stdout.fnmatch_lines(
         [
             "*static: Giving weights and learning from signals, it never asks*",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tartan import Batch, Context, Loss, Needs, Objective, Packed, Row, Signals, Weighting
+from tartan import Batch, Context, Encoder, Loss, Needs, Objective, Packed, Row, Signals, Weighting
 from tartan.testing.world import world
 
 
@@ -153,6 +153,24 @@ class CannotTravel(Faithful):
         self.key = lambda row: len(row["input_ids"])
 
 
+class RunsTheBodyTwice(Faithful):
+    def compute(self, body: Encoder, batch: Batch) -> Loss:
+        body(batch.inputs)
+        return self.loss(body(batch.inputs), batch)
+
+
+class SelectsByMask(Faithful):
+    def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:
+        batch = super().collate(rows, rng)
+        mask = torch.zeros(len(batch.inputs.input_ids), dtype=torch.bool)
+        mask[batch.targets["hidden"]] = True
+        return replace(batch, targets={**batch.targets, "mask": mask})
+
+    def losses(self, hidden: Tensor, batch: Batch) -> Tensor:
+        logits = self.head(hidden[batch.targets["mask"]]).float()
+        return functional.cross_entropy(logits, batch.targets["tokens"], reduction="none")
+
+
 class ChangesWhenMoved(Faithful):
     moves = 0
 
@@ -182,6 +200,8 @@ OBJECTIVES: Mapping[str, tuple[type[Objective], str]] = {
         "objective.peek['then'] holds row 0 of test",
     ),
     "it_can_be_sent_to_worker_processes": (CannotTravel, "it cannot be pickled"),
+    "its_passes_are_those_it_declares": (RunsTheBodyTwice, "it makes 2 passes forward and 1 backw"),
+    "a_step_does_not_wait_for_the_device": (SelectsByMask, "it waits for the device: aten::index"),
     "it_computes_where_the_body_is": (ChangesWhenMoved, ", the gradient of"),
 }
 """By the rule it breaks: an objective, and a part of what is said of it."""

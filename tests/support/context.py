@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from tartan import Row, Unit
+from tartan import PrimaryObjective, Row, Unit
 from tartan.body import Body, ModelSource, masked_lm
 from tartan.testing import tiny_source
+from tartan.train.end_task import LentEndTask
 
 ROWS = [
     {"input_ids": [0, *range(5, 5 + length), 2], "label": n % 3}
@@ -23,6 +24,7 @@ class TinyContext:
     source: ModelSource = field(default_factory=tiny_source)
     name: str = "mine"
     labels: tuple[str, ...] = ("a", "b", "c")
+    primary: PrimaryObjective | None = None
 
     def __post_init__(self) -> None:
         torch.manual_seed(0)
@@ -30,6 +32,12 @@ class TinyContext:
         self.tokenizer = self.source.tokenizer
         self.hidden_size = self.body.hidden_size
         self.notices: list[str] = []
+        self.embedding_size = self.body.embedding_size
+
+    @property
+    def end_task(self) -> LentEndTask:
+        assert self.primary is not None
+        return LentEndTask(self.primary, self.name)
 
     def labelled(self) -> Sequence[Row]:
         return ROWS
@@ -50,3 +58,6 @@ class TinyContext:
 
     def notice(self, line: str) -> None:
         self.notices.append(line)
+
+    def check_embeddings(self) -> None:
+        self.body.check_embeddings()
