@@ -61,3 +61,10 @@ class TinyContext:
 
     def check_embeddings(self) -> None:
         self.body.check_embeddings()
+
+
+class TaggedContext(TinyContext):
+    """A context whose labelled rows are tagged words."""
+
+    def labelled(self) -> Sequence[Row]:
+        return [{"input_ids": [0, 5, 6, 7, 2], "word_starts": [1, 3], "label": [1, 2]}]

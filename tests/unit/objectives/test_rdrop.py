@@ -9,10 +9,10 @@ from torch.nn import functional
 from torch.testing import assert_close
 from transformers import AutoModelForSequenceClassification
 
-from support.context import ROWS, TinyContext
+from support.context import ROWS, TaggedContext, TinyContext
 from tartan import Batch, ConfigError, LabelKind, Objective, PrimaryObjective, divergence
-from tartan.body.body import replace_dropout
 from tartan.body.export import reassembled
+from tartan.body.kernels.dropout import replace_dropout
 from tartan.quiet import quiet
 from tartan.seeding import derive, seeded
 from tartan.testing import tiny_source
@@ -109,11 +109,9 @@ def test_of_numbers_it_compares_squared_differences(given: TinyContext):
 
 
 def test_of_words_the_items_are_the_words():
-    given = TinyContext(labels=("O", "B-X", "I-X"))
-    task = Tokens(TokensOptions(), given)
-    rows = [{"input_ids": [0, 5, 6, 7, 2], "word_starts": [1, 3], "label": [1, 2]}]
-    objective = make(given, task)
-    batch = collate(objective, rows)
+    given = TaggedContext(labels=("O", "B-X", "I-X"))
+    objective = make(given, Tokens(TokensOptions(), given))
+    batch = collate(objective, given.labelled())
     assert batch.items == 2
     with seeded(0):
         loss = objective.compute(ObjectiveBody(given.body, 0), batch)
