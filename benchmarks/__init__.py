@@ -1,1 +1,1 @@
-"""What a training step costs, measured side by side with other ways of taking the same step."""
+"""The cost of a training step, compared with other implementations of the same step."""

@@ -1,4 +1,4 @@
-"""Whether two sides compute the same thing; only then is it fair to time them."""
+"""Compare the gradients of two sides: only sides that compute the same are timed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ ALIGNMENT = 0.02
 
 @dataclass(frozen=True)
 class Agreement:
-    """How near a side's gradient is to the one it has to have.
+    """How close a side's gradient is to its reference's.
 
     Attributes:
         cosine: of the two, over all of the body's parameters.
@@ -34,7 +34,7 @@ class Agreement:
 
     @classmethod
     def of(cls, found: Measured, expected: Measured) -> "Agreement":
-        """Compare. Parameters that one side lacks count as another gradient."""
+        """Compare two gradients. If one side lacks parameters, they do not agree."""
         if found.gradient.keys() != expected.gradient.keys():
             return cls(0.0, 0.0)
         one, other = flat(found.gradient), flat(expected.gradient)
@@ -51,7 +51,7 @@ class Agreement:
 
     @property
     def objection(self) -> str | None:
-        """What is not the same; None where everything is. NaN is not."""
+        """How they differ; None if they agree. NaN does not agree."""
         if not self.cosine >= COSINE:
             return f"another gradient (cosine {self.cosine:.4f}, at least {COSINE} is the same)"
         if not abs(self.norm - 1) <= NORM:
@@ -62,5 +62,5 @@ class Agreement:
 
 
 def flat(gradient: Mapping[str, Tensor]) -> Tensor:
-    """All of a gradient, [size] float64, its parts in the order of their names."""
+    """Return a gradient as [size] float64, its parts in the order of their names."""
     return torch.cat([gradient[name].flatten().double() for name in sorted(gradient)])

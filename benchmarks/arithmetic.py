@@ -1,4 +1,4 @@
-"""What a step has to compute, counted; and what is made of measurements."""
+"""Count the arithmetic of a step, and summarise measurements."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,24 +13,24 @@ from tartan.train.model import JointModel
 
 @dataclass(frozen=True)
 class Work:
-    """What one or several steps had to do, however it was done.
+    """The work of one or several steps, however it is implemented.
 
     Attributes:
         tokens: the objectives' real tokens; padding and dev rows are not among them.
-        flops: floating-point operations of the body's matrices that the method asks for.
+        flops: floating-point operations of the body's matrices that the method needs.
     """
 
     tokens: int = 0
     flops: float = 0.0
 
     def __add__(self, other: "Work") -> "Work":
-        """Both together."""
+        """Add two amounts of work."""
         return Work(self.tokens + other.tokens, self.flops + other.flops)
 
 
 @dataclass(frozen=True)
 class Body:
-    """What the arithmetic of a transformer's body follows from.
+    """The sizes that determine the arithmetic of a transformer body.
 
     Attributes:
         weights: entries of the matrices of its linear layers; embeddings are looked up.
@@ -54,7 +54,7 @@ class Body:
         )
 
     def forward(self, lengths: Iterable[int]) -> float:
-        """Operations of one forward pass over sequences of these lengths, in tokens.
+        """Return the operations of a forward pass over sequences of these lengths, in tokens.
 
         2 * weights * tokens for the linear layers; 4 * layers * hidden * sum of length² for the
         two products of attention. A backward pass costs twice that.
@@ -64,11 +64,11 @@ class Body:
         return 2.0 * self.weights * sum(sizes) + 4.0 * self.layers * self.hidden * squares
 
     def training(self, lengths: Iterable[int]) -> float:
-        """Operations of a forward and a backward pass."""
+        """Return the operations of a forward and a backward pass."""
         return 3 * self.forward(lengths)
 
     def dev_gradient(self, rows: Sequence[Row], fitted: int, graded: int) -> float:
-        """Operations of a dev gradient: features once for the fit, and a pass for the gradient.
+        """Return the operations of a dev gradient: features once per fit, one pass after it.
 
         Args:
             rows: those that dev batches are drawn from; what their average row costs is counted.
@@ -82,12 +82,12 @@ class Body:
 
 
 def lengths_of(rows: Iterable[Row]) -> list[int]:
-    """Tokens of each row."""
+    """Return the number of tokens of each row."""
     return [len(row["input_ids"]) for row in rows]
 
 
 def objectives_work(body: Body, batches: Iterable[Sequence[Row]]) -> Work:
-    """The work of a step over one batch of rows for each objective."""
+    """Return the work of a step over one batch of rows for each objective."""
     work = Work()
     for rows in batches:
         lengths = lengths_of(rows)
@@ -96,13 +96,13 @@ def objectives_work(body: Body, batches: Iterable[Sequence[Row]]) -> Work:
 
 
 def gradient_bytes(model: JointModel) -> int:
-    """Bytes of one copy of the body's gradient."""
+    """Return the bytes of one copy of the body's gradient."""
     return sum(p.numel() * p.element_size() for p in model.shared())
 
 
 def median_ratio(over: Sequence[float], under: Sequence[float]) -> float:
-    """The median of the ratios of two sides, round by round.
+    """Return the median of the ratios of two sides, round by round.
 
-    A machine that slows down slows both sides of a round: their ratio stays what it is.
+    A machine that slows down slows both sides of a round, so that their ratio changes little.
     """
     return median(a / b for a, b in zip(over, under, strict=True))

@@ -1,4 +1,4 @@
-"""A setting as tartan trains it, and what the sides share of it."""
+"""Build what tartan trains in a setting, and what all sides share."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,7 +21,7 @@ STEPS = 1000
 
 
 def experiment(setting: Setting, auxiliary: int = 1, *overrides: str) -> Experiment:
-    """The end task with a number of `mlm` objectives on its own texts.
+    """Build the end task with a number of `mlm` objectives on its own texts.
 
     Args:
         setting: what is trained. Its model is a directory or a hub id.
@@ -48,7 +48,7 @@ def experiment(setting: Setting, auxiliary: int = 1, *overrides: str) -> Experim
 
 @contextmanager
 def with_model(setting: Setting) -> Iterator[Setting]:
-    """The setting with a directory in the place of a size's name, for as long as the block runs."""
+    """Replace the name of a size by a model's directory, which exists while the block runs."""
     with ExitStack() as stack:
         if setting.model in SIZES:
             tokenizer = _build(
@@ -71,7 +71,7 @@ def _build(setting: Setting, *overrides: str) -> Experiment:
 
 
 def _shared(setting: Setting) -> Sequence[str]:
-    """The overrides that do not depend on the side."""
+    """Return the overrides that do not depend on the side."""
     words = setting.words
     data = ["data=demo"]
     if words is not None:
@@ -80,7 +80,7 @@ def _shared(setting: Setting) -> Sequence[str]:
         if words is not None:
             raise ConfigError(f"--words {words} is for the demo: leave it out with --data")
         if not Path(setting.data).is_dir():
-            raise ConfigError(f"--data {setting.data} is no directory: give one, or demo")
+            raise ConfigError(f"--data {setting.data} is not a directory: give one, or demo")
         data = ["data=jsonl", f"data.dir='{setting.data}'"]
     return [
         *data,
@@ -94,7 +94,7 @@ def _shared(setting: Setting) -> Sequence[str]:
 
 @contextmanager
 def without_dropout(*modules: nn.Module) -> Iterator[None]:
-    """Run a block in which no part of the modules drops anything, in training mode either."""
+    """Run a block in which no part of the modules has dropout, even in training mode."""
     found = [
         (part, name, value)
         for module in modules
@@ -112,5 +112,5 @@ def without_dropout(*modules: nn.Module) -> Iterator[None]:
 
 
 def _is_rate(part: nn.Module, name: str) -> bool:
-    """Whether a module's attribute is the probability that something is dropped."""
+    """Return whether a module's attribute is a dropout probability."""
     return "dropout" in name or (name == "p" and "Dropout" in type(part).__name__)

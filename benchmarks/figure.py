@@ -1,4 +1,4 @@
-"""The figure of benchmarks/results/README.md: seconds a step as one thing grows."""
+"""The figure of benchmarks/results/README.md: seconds a step as one dimension grows."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,7 +46,7 @@ def draw(report: Mapping[str, Any], file: Path) -> None:
 
 
 def _panel(panel: Axes, report: Mapping[str, Any], axis: str) -> None:
-    """One axis: a line for each side, both scales logarithmic."""
+    """Draw one axis: a line for each side, both scales logarithmic."""
     points = [point for point in report["points"] if point["axis"] == axis]
     sized = all(isinstance(point["value"], int) for point in points)
     for name, label in SCALED.items():

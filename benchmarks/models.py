@@ -1,4 +1,4 @@
-"""Bodies of random weights: for timing they are as good as trained ones."""
+"""Bodies of random weights, which take the same time as trained ones."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ class Size:
 
     Attributes:
         family: transformers' model type.
-        vocabulary: rows of the embedding; more than the tokenizer's tokens is no harm.
+        vocabulary: rows of the embedding; may exceed the tokenizer's.
         hidden: width of the hidden states.
         layers: transformer layers.
         heads: attention heads of a layer.
@@ -50,7 +50,7 @@ VOCABULARY = 3_900
 def directory_of(
     size: Size, tokenizer: PreTrainedTokenizerBase, length: int, seed: int
 ) -> Iterator[Path]:
-    """A masked language model of random weights, as `from_pretrained` reads it, for a while.
+    """Write a masked language model of random weights for `from_pretrained`, while a block runs.
 
     Args:
         size: its shape.

@@ -1,4 +1,4 @@
-"""Where a measurement comes from: without it a figure says nothing."""
+"""The origin of a measurement: command, commit, machine and versions."""
 
 import os
 import platform
@@ -19,7 +19,7 @@ PACKAGES = ("tartan", "torch", "transformers", "accelerate", "torchjd")
 
 
 def origin(command: str, results: Sequence[Result], started: datetime) -> dict[str, Any]:
-    """Where measurements come from: the command, the day, the commit, the machine, versions."""
+    """Return the command, the date, the commit, the machine and the versions of measurements."""
     return {
         "command": command,
         "date": started.astimezone(UTC).strftime("%Y-%m-%d"),
@@ -31,7 +31,7 @@ def origin(command: str, results: Sequence[Result], started: datetime) -> dict[s
 
 
 def _peaks(results: Sequence[Result]) -> dict[str, float]:
-    """The median of the matrix peaks that were measured, by precision."""
+    """Return the median of the measured matrix peaks, by precision."""
     peaks: dict[str, list[float]] = {}
     for result in results:
         peaks.setdefault(result.facts.precision, []).extend(result.peaks)
@@ -39,13 +39,13 @@ def _peaks(results: Sequence[Result]) -> dict[str, float]:
 
 
 def commit() -> str | None:
-    """The checkout's commit, with a + where files differ from it; None outside a repository."""
+    """Return the checkout's commit, with a + if files differ from it; None outside a repository."""
     found = _git("rev-parse", "--short=12", "HEAD")
     return None if found is None else found + ("+" if _git("diff", "--name-only", "HEAD") else "")
 
 
 def _git(*arguments: str) -> str | None:
-    """What git says of the checkout; None if it says nothing, or is not there."""
+    """Return the output of git in the checkout; None if there is none, or no git."""
     try:
         done = subprocess.run(
             ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True
@@ -56,7 +56,7 @@ def _git(*arguments: str) -> str | None:
 
 
 def machine(device: str) -> dict[str, Any]:
-    """What it ran on."""
+    """Return a description of the machine."""
     found: dict[str, Any] = {
         "device": device,
         "processor": _processor(),
@@ -70,7 +70,7 @@ def machine(device: str) -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The processor's name, as the system gives it."""
+    """Return the processor's name, as the system gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -80,7 +80,7 @@ def _processor() -> str:
 
 
 def versions() -> dict[str, str | None]:
-    """Versions that a measurement depends on; None for what is not installed."""
+    """Return the versions that a measurement depends on; None for packages that are missing."""
     found: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:
         try:

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.parts`: what parts of tartan's step are worth on a CPU.
+"""`python -m benchmarks.parts`: the gain of parts of tartan's step on a CPU.
 
-Two ways of computing a part take turns in one process; a ratio is the median of the rounds' ratios.
-Both give the same, but for rounding and for which elements dropout drops: tests of tartan say so.
+Two ways to compute a part take turns in one process; a ratio is the median of the rounds' ratios.
+Tests of tartan verify that both give the same, except for rounding and the elements dropped.
 """
 
 import argparse
@@ -63,7 +63,7 @@ class Part:
 
 
 def compare(what: str, plain: tuple[str, Work], own: tuple[str, Work], rounds: int) -> Part:
-    """Have two ways take turns."""
+    """Time two ways in turn."""
     spent: list[tuple[float, float]] = []
     for _ in range(rounds + 1):
         times = []
@@ -78,7 +78,7 @@ def compare(what: str, plain: tuple[str, Work], own: tuple[str, Work], rounds: i
 
 
 def elements(rounds: int) -> Iterator[Part]:
-    """Dropout of hidden states, forward and backward."""
+    """Measure dropout of hidden states, forward and backward."""
     values = torch.randn(TOKENS, SHAPE.hidden, requires_grad=True)
 
     ways = (functional.dropout, dropout)
@@ -88,7 +88,7 @@ def elements(rounds: int) -> Iterator[Part]:
 
 
 def attention(rounds: int) -> Iterator[Part]:
-    """Attention within sequences of several lengths, forward and backward, in bf16."""
+    """Measure attention within sequences of several lengths, forward and backward, in bf16."""
     for lengths, p in product(((48,) * 32, (128,) * 8, tuple(range(16, 112, 3))), (0.1, 0.0)):
         packed = Packed(torch.zeros(sum(lengths), dtype=torch.int64), lengths)
         layout, inputs = Layout(packed), _states(sum(lengths))
@@ -100,18 +100,18 @@ def attention(rounds: int) -> Iterator[Part]:
 
 
 def _states(tokens: int) -> tuple[Tensor, ...]:
-    """Query, key and value in bf16, [tokens, heads, head_dim]."""
+    """Return query, key and value in bf16, [tokens, heads, head_dim]."""
     shape = tokens, SHAPE.heads, SHAPE.hidden // SHAPE.heads
     return tuple(torch.randn(shape, dtype=torch.bfloat16, requires_grad=True) for _ in range(3))
 
 
 def _through(function: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> None:
-    """Forward and backward."""
+    """Run a function forward and backward."""
     function(*inputs).sum().backward()
 
 
 def embeddings(rounds: int) -> Iterator[Part]:
-    """The gradient of token embeddings that are tied to a decoder."""
+    """Measure the gradient of token embeddings that are tied to a decoder."""
     weight = nn.Parameter(torch.zeros(SHAPE.vocabulary, SHAPE.hidden))
     tokens, shared = torch.randint(SHAPE.vocabulary, (TOKENS,)), Shared([weight])
 
@@ -125,7 +125,7 @@ def embeddings(rounds: int) -> Iterator[Part]:
 
 
 def optimiser(rounds: int) -> Iterator[Part]:
-    """A step of AdamW over the parameters of a body."""
+    """Measure a step of AdamW over the parameters of a body."""
     with with_model(Setting(model="small")) as setting:
         shapes = [p.shape for p in experiment(setting).setup.model.shared()]
 
@@ -141,7 +141,7 @@ def optimiser(rounds: int) -> Iterator[Part]:
 
 
 def passes(rounds: int) -> Iterator[Part]:
-    """Losses of two objectives, forward and backward, with the whole body."""
+    """Measure the losses of two objectives, forward and backward, with the whole body."""
     for rows in (4, 32):
         with with_model(Setting(model="small", batch=rows)) as setting:
             setup = experiment(setting).setup
@@ -156,14 +156,14 @@ def passes(rounds: int) -> Iterator[Part]:
 
 
 def _read(losses: Losses, way: str, batches: Mapping[str, Batch]) -> None:
-    """Forward and backward through all objectives, by a method of `Losses`."""
+    """Run all objectives forward and backward, by a method of `Losses`."""
     losses.begin()
     pieces = getattr(losses, way)(0, batches)
     torch.stack([piece() for piece in pieces.values()]).sum().backward()
 
 
 def wanted(rounds: int) -> Iterator[Part]:
-    """The body alone, forward and backward, where a loss reads some hidden states."""
+    """Measure the body alone, forward and backward, if a loss reads some hidden states only."""
     with with_model(Setting(model="small", words=50)) as setting:
         setup = experiment(setting).setup
     for name in ("classification", "mlm"):
@@ -176,7 +176,7 @@ def wanted(rounds: int) -> Iterator[Part]:
 
 
 def _body(setup: Setup, inputs: Packed) -> Work:
-    """The body forward and backward."""
+    """Return a function that runs the body forward and backward."""
 
     def work() -> None:
         with setup.runtime.autocast():
@@ -186,14 +186,14 @@ def _body(setup: Setup, inputs: Packed) -> Work:
 
 
 def layers(rounds: int) -> Iterator[Part]:
-    """The body alone, forward and backward, its layers compiled or not."""
+    """Measure the body alone, forward and backward, its layers compiled or not."""
     with with_model(Setting(model="small")) as setting:
         setups = [experiment(setting).setup for _ in range(2)]
     setups[1].model.body.compile_layers()
     rows = setups[0].streams["mlm"].rows(0)
     batch = setups[0].model.objective("mlm").collate(rows, generator(0))
     plain, compiled = (_body(setup, replace(batch.inputs, wanted=None)) for setup in setups)
-    compiled()  # for as long as that takes
+    compiled()  # compiles
     yield compare("the body", ("eager", plain), ("compiled", compiled), rounds)
 
 

@@ -1,4 +1,4 @@
-"""What a machine can do at the most: products of large matrices."""
+"""The peak speed of a machine: products of large matrices."""
 
 import time
 
@@ -8,7 +8,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def matrix_peak(device: torch.device, precision: str, seconds: float = 0.3) -> float:
-    """Operations a second of the fastest product of two square matrices, measured now.
+    """Measure the fastest product of two square matrices; return its operations a second.
 
     Args:
         device: where.
@@ -33,6 +33,6 @@ def matrix_peak(device: torch.device, precision: str, seconds: float = 0.3) -> f
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device has done what it was given; a CPU already has."""
+    """Wait until the device is idle; a CPU always is."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)

@@ -1,4 +1,4 @@
-"""What was measured, as JSON has it."""
+"""Measurements as JSON."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -57,7 +57,7 @@ EXTRA_MEMORY = (
 def report(
     command: str, setting: Setting, groups: Mapping[str, Group], started: datetime
 ) -> dict[str, Any]:
-    """Everything, as JSON has it.
+    """Return everything that was measured, as JSON.
 
     Args:
         command: what was typed.
@@ -74,7 +74,7 @@ def report(
 
 
 def group_report(group: Group) -> dict[str, Any]:
-    """What was measured of a group."""
+    """Return the measurements of a group."""
     return {
         "sides": {name: side(result) for name, result in group.results.items()},
         "ratios": ratios(group.results),
@@ -84,7 +84,7 @@ def group_report(group: Group) -> dict[str, Any]:
 
 
 def side(result: Result) -> dict[str, Any]:
-    """What was measured of one side; medians over its rounds."""
+    """Return the measurements of one side; medians over its rounds."""
     turns, agreement = result.turns, result.agreement
     return {
         **asdict(result.facts),
@@ -102,7 +102,7 @@ def side(result: Result) -> dict[str, Any]:
 
 
 def ratios(results: Mapping[str, Result]) -> list[dict[str, Any]]:
-    """The ratios of `RATIOS` whose sides were timed: medians of the rounds' ratios.
+    """Return the ratios of `RATIOS` whose sides were timed: medians of the rounds' ratios.
 
     `cpu_median` is that of processor time: other processes matter less to it than to the clock.
     """
@@ -121,7 +121,7 @@ def ratios(results: Mapping[str, Result]) -> list[dict[str, Any]]:
 
 
 def extra_memory(results: Mapping[str, Result]) -> list[dict[str, Any]]:
-    """Peaks above a static step's, in bytes and in copies of the body's gradient."""
+    """Return peaks above a static step's, in bytes and in copies of the body's gradient."""
     found = []
     for name, base in EXTRA_MEMORY:
         memories = [results[each].memory for each in (name, base) if each in results]
@@ -133,6 +133,6 @@ def extra_memory(results: Mapping[str, Result]) -> list[dict[str, Any]]:
 
 
 def _value(turn: Turn, measure: str, seconds: str) -> float:
-    """A turn's seconds a step or tokens a second, by the clock or by the processor's time."""
+    """Return a turn's seconds a step or tokens a second, by the clock or by CPU time."""
     spent: float = getattr(turn, seconds)
     return turn.tokens / spent if measure == "tokens" else spent

@@ -1,4 +1,4 @@
-"""Sides taking turns: what one machine did in one round is comparable, whatever it does besides."""
+"""Time sides in turn: the times of one round are comparable, even on a busy machine."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -20,7 +20,7 @@ Say = Callable[[str], None]
 
 @dataclass
 class Result:
-    """What was measured of one side.
+    """The measurements of one side.
 
     Attributes:
         facts: what it is.
@@ -39,7 +39,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Group:
-    """What was measured of a group.
+    """The measurements of a group.
 
     Attributes:
         results: by side.
@@ -59,7 +59,7 @@ def measure(
     separate: bool = True,
     say: Say = print,
 ) -> Group:
-    """Build the sides, check them, and have them take turns.
+    """Build the sides, check them, and time them in turn.
 
     Args:
         setting: what they train; its model is a directory or a hub id.
@@ -67,7 +67,7 @@ def measure(
         rounds: how many are timed.
         warm_up: how many come before them.
         separate: whether each side has a process of its own; without, memory is not measured.
-        say: is told what happens, a line each.
+        say: called with each line of progress.
 
     Raises:
         BenchmarkError: a side cannot be built, or stops.
@@ -96,7 +96,7 @@ def measure(
 
 
 def _check(runners: Mapping[str, Runner], refused: dict[str, str]) -> dict[str, Agreement]:
-    """Compare the sides' gradients with their references'; who differs is refused."""
+    """Compare the sides' gradients with their references'; refuse those that differ."""
     agreements: dict[str, Agreement] = {}
     with TemporaryDirectory(prefix="tartan-gradients-") as directory:
         files = {name: Path(directory, f"{name}.safetensors") for name in runners}
@@ -115,7 +115,7 @@ def _check(runners: Mapping[str, Runner], refused: dict[str, str]) -> dict[str, 
 
 
 def _round(runners: Mapping[str, Runner], results: Mapping[str, Result], *, kept: bool) -> None:
-    """One turn of every side; the machine's peak at its beginning."""
+    """Take one turn of every side; measure the machine's peak first."""
     kinds = {(r.facts.device, r.facts.precision) for r in results.values()} if kept else ()
     peaks = {kind: matrix_peak(torch.device(kind[0]), kind[1]) for kind in kinds}
     for name, result in results.items():

@@ -17,7 +17,7 @@ from tartan.train.runtime import Runtime
 
 @dataclass(frozen=True)
 class Turn:
-    """What a turn took.
+    """The time and work of a turn.
 
     Attributes:
         seconds: of wall-clock time a step.
@@ -34,7 +34,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Facts:
-    """What there is to say of a side once it is built.
+    """Facts about a side, known once it is built.
 
     Attributes:
         device: where it computes.
@@ -49,7 +49,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Memory:
-    """A process's memory, or its device's where that is counted.
+    """The memory of a process, or of its device if the device counts it.
 
     Attributes:
         rest: bytes before the first step.
@@ -81,35 +81,35 @@ class Runner(ABC):
 
     @abstractmethod
     def memory(self) -> Memory | None:
-        """Since `begin`; None where other sides share the process."""
+        """Return memory since `begin`; None if other sides share the process."""
 
     @abstractmethod
     def close(self) -> None:
-        """End."""
+        """Stop the side."""
 
 
 class Local(Runner):
     """A side in this process."""
 
     def __init__(self, setting: Setting, name: str, *, alone: bool = False) -> None:
-        """`alone`: whether no other side is measured in this process."""
+        """`alone`: True if no other side is measured in this process."""
         self._setting, self._entry, self._alone = setting, SIDES[name], alone
         self._side: Side | None = None
         self._rest = 0
 
     def build(self) -> Facts:
-        """As the side builds itself."""
+        """Build the side in this process."""
         self._side = side = self._entry.make(self._setting)
         self._runtime = Runtime(side.device, side.precision)
         return Facts(str(side.device), side.precision, side.gradient_bytes)
 
     def gradient(self, file: Path, reference: Path | None) -> None:
-        """Measured by the side."""
+        """Write the gradient that the side measures."""
         given = None if reference is None else Measured.load(reference)
         self.side.gradient(given).save(file)
 
     def begin(self) -> None:
-        """What was freed goes back to the system first, where it lets a process say so."""
+        """Return freed memory to the system, if it allows that, and count from now on."""
         if not self._alone:
             return
         gc.collect()
@@ -119,7 +119,7 @@ class Local(Runner):
         self._rest = self._runtime.peak_memory()
 
     def turn(self) -> Turn:
-        """Timed from device idle to device idle."""
+        """Take steps, each timed from device idle to device idle."""
         side, steps, work = self.side, self._entry.steps, Work()
         wall = cpu = 0.0
         for _ in range(steps):
@@ -133,7 +133,7 @@ class Local(Runner):
         return Turn(wall / steps, cpu / steps, work.tokens / steps, work.flops / steps)
 
     def memory(self) -> Memory | None:
-        """As `Runtime` counts it."""
+        """Return what `Runtime` counts."""
         return Memory(self._rest, self._runtime.peak_memory()) if self._alone else None
 
     def close(self) -> None:
@@ -143,6 +143,6 @@ class Local(Runner):
 
     @property
     def side(self) -> Side:
-        """What `build` built."""
+        """The side that `build` built."""
         assert self._side is not None
         return self._side

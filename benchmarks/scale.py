@@ -1,4 +1,4 @@
-"""`python -m benchmarks.scale`: what a step costs as one thing grows and the rest stays."""
+"""`python -m benchmarks.scale`: the cost of a step as one dimension grows."""
 
 import argparse
 import json
@@ -23,7 +23,7 @@ from tartan.train.memory import keep_freed_memory
 from tartan.train.runtime import PRECISIONS
 
 BASE = Setting(model="small", batch=16, length=64, objectives=2)
-"""What stays as it is while something else grows."""
+"""The setting of the other dimensions."""
 
 GRID: Mapping[str, tuple[int | str, ...]] = MappingProxyType(
     {
@@ -41,7 +41,7 @@ SPECIAL_TOKENS = 2
 
 @dataclass(frozen=True)
 class Point:
-    """A setting, and what of it differs from the base.
+    """A setting, and the dimension in which it differs from the base.
 
     Attributes:
         axis: a field of `Setting`.
@@ -55,13 +55,13 @@ class Point:
 
     @property
     def sides(self) -> tuple[str, ...]:
-        """Static and meta; the Gramian where the number of objectives grows."""
+        """Static and meta; also the Gramian if the number of objectives grows."""
         gramian = ("tartan-gramian",) if self.axis == "objectives" else ()
         return ("tartan-static-n", "tartan-meta-n", *gramian)
 
 
 def points(base: Setting, grid: Mapping[str, Sequence[int | str]]) -> Iterator[Point]:
-    """Every setting of a grid. Rows of the demo's words are as long as `length` says."""
+    """Yield every setting of a grid. The demo's texts are as long as `length` allows."""
     for axis, values in grid.items():
         for value in values:
             setting = changed(base, axis, value)
@@ -70,13 +70,13 @@ def points(base: Setting, grid: Mapping[str, Sequence[int | str]]) -> Iterator[P
 
 
 def changed(setting: Setting, axis: str, value: int | str) -> Setting:
-    """A setting with another value on one axis."""
+    """Return a setting with another value on one axis."""
     values: dict[str, Any] = {axis: value}
     return replace(setting, **values)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, write; the exit status is 2 where something was refused."""
+    """Measure, print and write; return 2 if something was refused."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = parser().parse_args(given)
     if options.in_process:
@@ -90,16 +90,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(
         prog="python -m benchmarks.scale",
-        description="Time tartan's step as one thing grows and the rest stays: random weights, "
+        description="Time tartan's step as one dimension grows: random weights, "
         "rows of one length.",
     )
     for axis, values in GRID.items():
         made.add_argument(
             f"--{axis}", nargs="*", default=values, type=str if axis == "model" else count,
-            help=f"instead of {' '.join(map(str, values))}; nothing for none",
+            help=f"instead of {' '.join(map(str, values))}; no value skips it",
         )  # fmt: skip
     made.add_argument(
         "--base", nargs="*", default=(), metavar="NAME=VALUE",
@@ -116,7 +116,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(command: str, options: argparse.Namespace) -> int:
-    """Measure what the command line asks for. TartanError if it cannot be measured."""
+    """Measure what the options select. TartanError if it cannot be measured."""
     started = datetime.now(UTC)
     base = replace(_base(options.base), device=options.device, precision=options.precision)
     chosen = list(points(base, {axis: getattr(options, axis) for axis in GRID}))
@@ -154,7 +154,7 @@ def run(command: str, options: argparse.Namespace) -> int:
 
 
 def _base(given: Sequence[str]) -> Setting:
-    """The base with what the command line changes of it."""
+    """Return the base with the changes of the command line."""
     base = BASE
     for text in given:
         name, _, value = text.partition("=")

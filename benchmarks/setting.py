@@ -1,4 +1,4 @@
-"""What is measured: one model, one task, one batch size, one machine's device."""
+"""The setting of a measurement: model, task, batch size, device."""
 
 import argparse
 from dataclasses import asdict, dataclass
@@ -10,7 +10,7 @@ from tartan.train.runtime import PRECISIONS
 
 @dataclass(frozen=True)
 class Setting:
-    """What every side trains, and on what.
+    """The model and data that every side trains, and how.
 
     Attributes:
         model: a Hugging Face directory, an id on the hub, or a name of `SIZES`: random weights.
@@ -38,16 +38,16 @@ class Setting:
 
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> Self:
-        """From a parsed command line."""
+        """Return the setting of a parsed command line."""
         return cls(**{name: getattr(arguments, name) for name in cls.__dataclass_fields__})
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Return the setting as JSON."""
         return asdict(self)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give a command line the options of a `Setting`."""
+    """Add the options of a `Setting` to a command line."""
     default = Setting()
     sizes = ", ".join(SIZES)
     parser.add_argument(
@@ -74,7 +74,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def count(text: str) -> int:
-    """An option that counts something."""
+    """Parse an option that is a count."""
     number = int(text) if text.isdecimal() else 0
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text}: give a whole number of at least 1")

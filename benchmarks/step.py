@@ -1,4 +1,4 @@
-"""`python -m benchmarks.step`: time a step of tartan beside other ways of taking it."""
+"""`python -m benchmarks.step`: compare a step of tartan with other implementations."""
 
 import argparse
 import json
@@ -19,7 +19,7 @@ from tartan.train.memory import keep_freed_memory
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, write; the exit status is 2 where something was refused."""
+    """Measure, print and write; return 2 if something was refused."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = parser().parse_args(given)
     if options.in_process:
@@ -33,11 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(
         prog="python -m benchmarks.step",
-        description="Time a step of tartan beside other ways of taking it; each side is checked to "
-        "compute the same gradient first. Sides take turns, so that ratios hold on a busy machine.",
+        description="Compare a step of tartan with other implementations. Each side is first "
+        "checked to compute the same gradient. Sides take turns, so that ratios hold on a busy "
+        "machine.",
         epilog="sides: " + "; ".join(f"{name} ({entry.what})" for name, entry in SIDES.items()),
     )
     add_options(made)
@@ -55,13 +56,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(command: str, options: argparse.Namespace) -> int:
-    """Measure what the command line asks for. TartanError if it cannot be measured."""
+    """Measure what the options select. TartanError if it cannot be measured."""
     setting, started = Setting.of(options), datetime.now(UTC)
     chosen = options.groups or [
         group for group in GROUPS if not (options.in_process and needs_processes(group))
     ]
     for group in filter(needs_processes, chosen if options.in_process else ()):
-        raise ConfigError(f"--groups {group} needs processes of its own: leave out --in-process")
+        raise ConfigError(f"--groups {group} needs processes of its own: remove --in-process")
     names = {group: members(group, options.leave_out) for group in chosen}
     groups: dict[str, Group] = {}
     with with_model(setting) as made:

@@ -1,4 +1,4 @@
-"""Reports as tables in Markdown, which read well in a terminal too."""
+"""Reports as tables in Markdown."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ MEASURES = {"seconds": "time a step", "tokens": "tokens in a time"}
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table: text to the left, figures to the right, columns as wide as they need."""
+    """Return a table: text to the left, figures to the right, columns as wide as needed."""
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
 
     def line(cells: Sequence[str]) -> str:
@@ -26,7 +26,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def sides_table(group: Mapping[str, Any], objectives: int) -> str:
-    """One line for each side that was timed."""
+    """Return a table of the sides that were timed."""
     head = (
         "side", "precision", "seconds a step", "CPU seconds", "tokens a second",
         "share of matrix peak", "peak memory, GB", "cosine",
@@ -48,7 +48,7 @@ def sides_table(group: Mapping[str, Any], objectives: int) -> str:
 
 
 def ratios_table(group: Mapping[str, Any]) -> str:
-    """One line for each ratio."""
+    """Return a table of the ratios."""
     rows = [
         (
             f"{ratio['over']} / {ratio['under']}",
@@ -62,7 +62,7 @@ def ratios_table(group: Mapping[str, Any]) -> str:
 
 
 def memory_table(group: Mapping[str, Any]) -> str:
-    """One line for each side whose peak was compared with a static step's."""
+    """Return a table of the sides whose peak was compared with a static step's."""
     rows = [
         (
             f"{entry['side']} above {entry['above']}",
@@ -75,7 +75,7 @@ def memory_table(group: Mapping[str, Any]) -> str:
 
 
 def source(report: Mapping[str, Any]) -> str:
-    """How a report came about, in two lines."""
+    """Return the origin of a report, in two lines."""
     machine, versions = report["machine"], report["versions"]
     device = machine.get("gpu") or f"{machine['processor']}, {machine['cores']} cores"
     peaks = ", ".join(
@@ -90,12 +90,12 @@ def source(report: Mapping[str, Any]) -> str:
 
 
 def gigabytes(count: int | None) -> str:
-    """Bytes, in 10^9."""
+    """Return bytes in units of 10^9."""
     return "-" if count is None else f"{count / 1e9:.2f}"
 
 
 def group_tables(group: Mapping[str, Any], objectives: int) -> str:
-    """A group's tables, and what was not timed."""
+    """Return a group's tables, and what was not timed."""
     parts = [sides_table(group, objectives)]
     parts += [ratios_table(group)] if group["ratios"] else []
     parts += [memory_table(group)] if group["extra_memory"] else []
@@ -104,14 +104,14 @@ def group_tables(group: Mapping[str, Any], objectives: int) -> str:
 
 
 def page(report: Mapping[str, Any]) -> str:
-    """Everything of a report that a reader wants."""
+    """Return the tables of a report."""
     objectives = report["setting"]["objectives"]
     tables = (group_tables(group, objectives) for group in report["groups"].values())
     return "\n\n".join([source(report), *tables])
 
 
 def parts_page(report: Mapping[str, Any]) -> str:
-    """Everything of a report of parts that a reader wants."""
+    """Return the table of a report of parts."""
     rows = [
         (
             part["what"],
@@ -127,7 +127,7 @@ def parts_page(report: Mapping[str, Any]) -> str:
 
 
 def scale_table(report: Mapping[str, Any], axis: str) -> str:
-    """One line for each value of an axis: seconds a step, ratios, shares of peak, memory."""
+    """Return a table of the values of an axis: seconds a step, ratios, shares of peak, memory."""
     points = [point for point in report["points"] if point["axis"] == axis]
     names = [name for name in SCALED if any(name in point["sides"] for point in points)]
     head = (
@@ -167,7 +167,7 @@ def _scale_row(point: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...
 
 
 def scale_page(report: Mapping[str, Any]) -> str:
-    """Everything of a report of scale that a reader wants."""
+    """Return the tables of a report of scale."""
     axes = dict.fromkeys(point["axis"] for point in report["points"])
     base = ", ".join(f"{name} {report['base'][name]}" for name in GROWING)
     parts = [source(report), f"Unless it grows: {base}."]

@@ -1,4 +1,4 @@
-"""A side in a process of its own, so that peaks of memory do not mix."""
+"""A side in a process of its own, so that its peak memory is its own."""
 
 import json
 import os
@@ -23,7 +23,7 @@ class BenchmarkError(TartanError):
 
 
 class Remote(Runner):
-    """A side in a process of its own, which does one thing at a time and only when told to."""
+    """A side in a process of its own, which answers one request at a time."""
 
     def __init__(self, setting: Setting, name: str) -> None:
         self._name = name
@@ -38,27 +38,27 @@ class Remote(Runner):
         self._send("build", setting=setting.as_dict(), name=name)
 
     def build(self) -> Facts:
-        """Begun when the process was; wait for it."""
+        """Wait for the build, which began with the process."""
         return Facts(**self._receive())
 
     def gradient(self, file: Path, reference: Path | None) -> None:
-        """As `Local.gradient`."""
+        """Request `Local.gradient`."""
         self._call("gradient", file=str(file), reference=reference and str(reference))
 
     def begin(self) -> None:
-        """As `Local.begin`."""
+        """Request `Local.begin`."""
         self._call("begin")
 
     def turn(self) -> Turn:
-        """As `Local.turn`."""
+        """Request `Local.turn`."""
         return Turn(**self._call("turn"))
 
     def memory(self) -> Memory | None:
-        """As `Local.memory`."""
+        """Request `Local.memory`."""
         return Memory(**self._call("memory"))
 
     def close(self) -> None:
-        """Have the process end."""
+        """End the process."""
         if self._process.stdin is not None:
             with suppress(OSError):
                 self._process.stdin.close()
@@ -73,18 +73,18 @@ class Remote(Runner):
 
     def _send(self, method: str, **arguments: Any) -> None:
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # what became of the process is said by `_receive`
+        with suppress(BrokenPipeError):  # `_receive` reports what happened to the process
             self._process.stdin.write(json.dumps([method, arguments]) + "\n")
             self._process.stdin.flush()
 
     def _receive(self) -> Any:
-        """The answer. BenchmarkError if it is an error, or there is none."""
+        """Return the answer. BenchmarkError if it is an error, or there is none."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
             raise BenchmarkError(
                 f"{self._name}: its process ended with status {self._process.wait()}: "
-                "what it wrote before says why; -9 is mostly too little memory"
+                "see its output above; -9 usually means too little memory"
             )
         answer = json.loads(line)
         if "error" in answer:
@@ -94,7 +94,7 @@ class Remote(Runner):
 
 def serve() -> None:
     """Answer requests, a JSON line each, until there are no more."""
-    # What libraries print must not get among the answers.
+    # The output of libraries must not mix with the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     keep_freed_memory()  # as `python -m tartan run` does; not where a side's environment differs

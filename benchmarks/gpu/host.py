@@ -2,9 +2,9 @@
 
 Needs nothing but a Python that has torch and transformers, and the wheels of
 `python -m benchmarks.gpu.wheels`. It sets up a virtual environment beside that Python, runs the
-tests that need the device, and measures only if they pass. What it finds is left in DIR.
+tests that need the device, and measures only if they pass. Results are written to DIR.
 
-`--dry` does all of it but the setting up, on a CPU, with a tiny body: it measures nothing of worth.
+`--dry` does everything except the setup, on a CPU, with a tiny body: only to test this program.
 """
 
 import argparse
@@ -21,10 +21,11 @@ ROOT = Path(__file__).resolve().parents[2]
 WHEELS = Path(__file__).resolve().parent / "wheels"
 
 TESTS = (
-    "tests/unit/test_accelerator.py",
+    "tests/unit/body/test_accelerator.py",
+    "tests/unit/body/kernels/test_varlen.py",
     "tests/contract/test_first_party.py",
 )
-CHOSEN = "test_accelerator or it_computes_where_the_body_is"
+CHOSEN = "test_accelerator or on_a_gpu or it_computes_where_the_body_is"
 STEP = {
     False: ["--model=base", "--words=62", "--length=128", "--rounds=10"],
     True: ["--model=tiny", "--words=6", "--length=16", "--batch=4", "--rounds=1", "--device=cpu",
@@ -39,7 +40,7 @@ SCALE = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Set up, test, measure; the exit status of what failed first."""
+    """Set up, test and measure; return the exit status of the first failure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="where results go")
     parser.add_argument("--dry", action="store_true", help="on a CPU, with this Python as it is")
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def set_up(directory: Path) -> str:
-    """A virtual environment on top of this Python's packages; its interpreter."""
+    """Make a virtual environment on top of this Python's packages; return its interpreter."""
     run(sys.executable, "-m", "venv", "--without-pip", str(directory / "venv"))
     python = directory / "venv" / "bin" / "python"
     # This Python may be of a virtual environment itself, whose packages a new one would not see.
@@ -83,12 +84,12 @@ def set_up(directory: Path) -> str:
 
 
 def run(*command: str) -> None:
-    """Run a command that has to succeed."""
+    """Run a command that must succeed."""
     subprocess.run(command, check=True)
 
 
 def logged(command: Sequence[str], log: Path) -> int:
-    """Run a command at the checkout; what it says goes to a file. Its exit status."""
+    """Run a command in the checkout, its output to a file; return its exit status."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
     with log.open("w", encoding="utf-8") as file:
         return subprocess.run(

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.gpu.wheels`: fetch what a GPU host lacks, to be carried there.
+"""`python -m benchmarks.gpu.wheels`: fetch the packages that a GPU host lacks.
 
 The host has torch and transformers, and no package index. Versions are those of constraints.txt.
-What has no wheel on the index is built here, if what comes out runs everywhere.
+A package without a wheel on the index is built here, if the wheel is for any platform.
 """
 
 import argparse
@@ -38,7 +38,7 @@ PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x8
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Fetch; exit status 2 where something cannot be had."""
+    """Fetch the wheels; return 2 if one is not available."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu.wheels", description=__doc__)
     parser.add_argument("names", nargs="*", default=LACKING, help=f"instead of {LACKING}")
     parser.add_argument("--python", default="3.12", help="the host's version")
@@ -56,13 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def pins(file: Path) -> dict[str, str]:
-    """The versions of a constraints file, by normalised name."""
+    """Return the versions of a constraints file, by normalised name."""
     lines = (line.strip().partition("==") for line in file.read_text(encoding="utf-8").splitlines())
     return {normalise(name): version for name, equal, version in lines if equal}
 
 
 def pinned(names: Sequence[str], versions: Mapping[str, str]) -> list[str]:
-    """Requirements of one version each. ConfigError at a name that has no pin."""
+    """Return requirements of one version each. ConfigError for a name without a pin."""
     for name in names:
         if normalise(name) not in versions:
             raise ConfigError(f"{name} is not in constraints.txt: {suggest(name, versions)}")
@@ -70,12 +70,12 @@ def pinned(names: Sequence[str], versions: Mapping[str, str]) -> list[str]:
 
 
 def normalise(name: str) -> str:
-    """A distribution's name as the index compares it."""
+    """Return a distribution's name as the index compares it."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def fetch(requirement: str, python: str, to: Path) -> None:
-    """Put one wheel into a folder. ConfigError if there is none, and none can be built."""
+    """Put one wheel into a folder. ConfigError if there is none and none can be built."""
     platforms = [f"--platform={platform}" for platform in PLATFORMS]
     given = ["--quiet", "--no-deps", requirement]
     binary = ["--only-binary=:all:", "--implementation=cp", f"--python-version={python}"]

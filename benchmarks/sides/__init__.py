@@ -1,4 +1,4 @@
-"""Every side by name: what it is, with what it is compared, how it is run."""
+"""Every side by name: what it is, its reference, and how it is run."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,7 +42,7 @@ class Entry:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def make(self, setting: Setting) -> Side:
-        """Build it. It is imported here: TorchJD and accelerate are for development alone."""
+        """Build it. It is imported here: TorchJD and accelerate are for development only."""
         made: Side = resolve_name(f"{__name__}.{self.place}")(setting)
         return made
 
@@ -100,15 +100,15 @@ GROUPS: Mapping[str, Sequence[str]] = MappingProxyType(
 
 
 def needs_processes(group: str) -> bool:
-    """Whether a group has sides that are what they are by their process's environment."""
+    """Return whether a group has sides that differ by their process's environment."""
     return any(SIDES[name].environment is KEPT for name in GROUPS[group])
 
 
 def members(group: str, left_out: Collection[str] = ()) -> list[str]:
-    """A group's sides without those left out, in the order of their turns.
+    """Return a group's sides without those left out, in the order of their turns.
 
     Raises:
-        ConfigError: one that is left out is no side, or is what another is compared with.
+        ConfigError: one that is left out does not exist, or is the reference of another.
     """
     for name in left_out:
         if name not in SIDES:

@@ -1,4 +1,4 @@
-"""Trainer's callbacks: one lets it take a step at a time, one keeps its gradient."""
+"""Callbacks of Trainer: one makes it take a step at a time, one keeps its gradient."""
 
 from queue import SimpleQueue
 from threading import Semaphore
@@ -12,7 +12,7 @@ from benchmarks.sides.side import body_gradient
 
 
 class Pace(TrainerCallback):
-    """Holds `train`, which runs in a thread of its own, until its next step is asked for.
+    """Pauses `train`, which runs in a thread of its own, until `step` is called.
 
     Attributes:
         masks: the attention masks of batches that were collated, in their order.
@@ -26,27 +26,27 @@ class Pace(TrainerCallback):
         self._stopped = False
 
     def step(self) -> None:
-        """Have one step taken, and wait for it."""
+        """Let it take one step, and wait for that."""
         self._go.release()
         error = self._done.get()
         if error is not None:
             raise error
 
     def stop(self) -> None:
-        """Have `train` end."""
+        """Make `train` end."""
         self._stopped = True
         self._go.release()
 
     def fail(self, error: BaseException) -> None:
-        """Say what ended `train`."""
+        """Report the exception that ended `train`."""
         self._done.put(error)
 
     def on_train_begin(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
-        """Wait for the first step to be asked for."""
+        """Wait for the first call of `step`."""
         self._go.acquire()
 
     def on_step_end(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
-        """Tell that a step was taken, and wait for the next one."""
+        """Report that a step was taken, and wait for the next call."""
         self.mask = self.masks.get()
         self._done.put(None)
         self._go.acquire()
@@ -54,7 +54,7 @@ class Pace(TrainerCallback):
 
 
 class KeepGradient(TrainerCallback):
-    """Keeps the body's gradient as it is before the optimiser's step."""
+    """Keeps a copy of the body's gradient before the optimiser's step."""
 
     def __init__(self) -> None:
         self.gradient: dict[str, Tensor] = {}
@@ -67,5 +67,5 @@ class KeepGradient(TrainerCallback):
         model: Any = None,
         **_: Any,
     ) -> None:
-        """Copy it."""
+        """Copy the gradient."""
         self.gradient = body_gradient(model.base_model)

@@ -1,4 +1,4 @@
-"""What the sides on plain transformers share: a masked language model and padded batches."""
+"""Shared by the sides on plain transformers: a masked language model and padded batches."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +18,7 @@ IGNORED = -100
 
 
 def plain_masked_lm(built: Experiment, name: str) -> PreTrainedModel:
-    """A run's body and one objective's LM head, as plain transformers loads what tartan exports."""
+    """Return a run's body and one objective's LM head as a plain transformers model."""
     model = built.setup.model
     head = model.objective(name).head
     assert isinstance(head, LiftedHead)
@@ -34,13 +34,13 @@ def plain_masked_lm(built: Experiment, name: str) -> PreTrainedModel:
 
 
 def free_body(model: JointModel) -> None:
-    """Let go of the memory of a body that a side does not compute with."""
+    """Free the memory of a body that a side does not use."""
     for parameter in model.shared():
         parameter.data = torch.empty(0)
 
 
 def padded(batch: Batch, pad_token: int) -> dict[str, Tensor]:
-    """A collated batch as plain transformers reads it: padded to its longest row.
+    """Return a collated batch as plain transformers reads it, padded to its longest row.
 
     `labels`, [rows, longest] int64, are there where tokens are to be predicted.
     """

@@ -36,7 +36,7 @@ class Plain(Side):
     """The loop with fixed, equal weights: MT-TARTAN."""
 
     def __init__(self, setting: Setting) -> None:
-        """Take the run's weights over into a plain masked language model."""
+        """Copy the run's weights into a plain masked language model."""
         setting = replace(setting, precision=setting.plain_precision)
         built = experiment(setting)
         run = built.setup
@@ -55,7 +55,7 @@ class Plain(Side):
         self._optimiser = Optimiser(self._shared(), heads, options, STEPS)
 
     def gradient(self, reference: Measured | None) -> Measured:
-        """Of the first step; the dev gradient with the reference's probe and rows."""
+        """Return that of the first step; the dev gradient with the reference's probe and rows."""
         with without_dropout(self._lm, self._head):
             gradients = self._objectives(0)
             probed = self._probed(gradients, reference)
@@ -64,7 +64,7 @@ class Plain(Side):
         return measured
 
     def take(self) -> None:
-        """One update."""
+        """Take one update."""
         gradients = self._objectives(self._taken)
         self._optimiser.step()
         self._learn(gradients)
@@ -72,28 +72,28 @@ class Plain(Side):
         self._taken += 1
 
     def work(self) -> Work:
-        """The objectives' batches."""
+        """Return the work of the objectives' batches."""
         streams = self._run.streams.values()
         return objectives_work(self._body, (stream.rows(self._taken - 1) for stream in streams))
 
     def weights(self) -> Tensor:
-        """[objectives]: equal shares."""
+        """Return equal shares, [objectives]."""
         count = len(self._run.model.names)
         return torch.full((count,), 1 / count)
 
     def _probed(self, gradients: Sequence[Gradients], reference: Measured | None) -> Probed | None:  # noqa: ARG002
-        """No dev gradient here."""
+        """Return None: there is no dev gradient."""
         return None
 
     def _learn(self, gradients: Sequence[Gradients]) -> None:
-        """Weights stay as they are."""
+        """Leave the weights unchanged."""
 
     def _shared(self) -> list[nn.Parameter]:
-        """The body's parameters."""
+        """Return the body's parameters."""
         return list(self._lm.base_model.parameters())
 
     def _every(self) -> list[nn.Parameter]:
-        """All parameters, the body's first, each once: the decoder may be the embedding."""
+        """Return all parameters, the body's first, each once: the decoder may be the embedding."""
         parameters = (*self._shared(), *self._lm.parameters(), *self._head.parameters())
         return list({id(p): p for p in parameters}.values())
 
@@ -103,7 +103,7 @@ class Plain(Side):
             parameter.grad = None
 
     def _objectives(self, step: int) -> list[Gradients]:
-        """Each objective's gradients, added into `.grad` by its weight."""
+        """Return each objective's gradients, and add them to `.grad` by its weight."""
         parameters, gradients = self._every(), list[Gradients]()
         for name, weight in zip(self._run.model.names, self.weights().tolist(), strict=True):
             loss = self._loss(name, step)
@@ -117,7 +117,7 @@ class Plain(Side):
         return gradients
 
     def _loss(self, name: str, step: int) -> Tensor:
-        """An objective's mean loss over its batch of a step."""
+        """Return an objective's mean loss over its batch of a step."""
         rng = generator(self._seed, "collate", name, step)
         rows = self._run.streams[name].rows(step)
         batch = self._run.model.objective(name).collate(rows, rng)
@@ -128,7 +128,7 @@ class Plain(Side):
         return loss
 
     def _classify(self, head: nn.Module, batch: Batch, *, probe: bool = False) -> Tensor:
-        """Mean loss of a head, or of a probe on first hidden states; the LM head runs as well."""
+        """Return the mean loss of a head, or of a probe on first hidden states; run the LM head."""
         batch = batch.to(self.device)
         inputs = self._read(batch)
         with self._precise():
@@ -137,12 +137,12 @@ class Plain(Side):
             return self._task.criterion(outputs, batch) / batch.items
 
     def _read(self, batch: Batch) -> dict[str, Tensor]:
-        """A batch, padded, on the device."""
+        """Return a batch, padded, on the device."""
         read = padded(batch, self._pad)
         return {name: value.to(self.device) for name, value in read.items()}
 
     def _precise(self) -> torch.autocast | nullcontext[None]:
-        """Autocast, where the precision is bf16."""
+        """Return autocast if the precision is bf16."""
         if self.precision == "fp32":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
@@ -152,22 +152,22 @@ class PlainMeta(Plain):
     """The loop with weights that follow the dev gradient: META-TARTAN."""
 
     def __init__(self, setting: Setting) -> None:
-        """All objectives weigh the same at first."""
+        """Start with equal weights."""
         super().__init__(setting)
         self._logits = torch.zeros(len(self._run.model.names))
         self._options = ProbeOptions(fit_batch_size=setting.batch, grad_batch_size=setting.batch)
 
     def weights(self) -> Tensor:
-        """[objectives]: the softmax of their logits."""
+        """Return the softmax of the logits, [objectives]."""
         return self._logits.softmax(0)
 
     def work(self) -> Work:
-        """What the method asks for: features once for a fit, though the body runs ten times."""
+        """Return the work of the method: features once per fit, though the body runs ten times."""
         sizes = self._options.fit_batch_size, self._options.grad_batch_size
         return super().work() + Work(0, self._body.dev_gradient(self._run.probed["dev"], *sizes))
 
     def _learn(self, gradients: Sequence[Gradients]) -> None:
-        """Logits follow the cosines with a dev gradient taken after the update."""
+        """Update the logits by the cosines with a dev gradient taken after the update."""
         options, rows = self._options, list(range(len(self._run.probed["dev"])))
         draw = Random(self._taken).sample
         fitted, graded = (
@@ -178,7 +178,7 @@ class PlainMeta(Plain):
         self._logits += 1e-2 * self._alignment(gradients, probe, fitted, graded)
 
     def _probed(self, gradients: Sequence[Gradients], reference: Measured | None) -> Probed | None:
-        """The cosines with the dev gradient of the reference's rows and probe."""
+        """Return the cosines with the dev gradient of the reference's rows and probe."""
         if reference is None or reference.probed is None:
             return None
         given = reference.probed
@@ -194,14 +194,14 @@ class PlainMeta(Plain):
         fitted: Iterable[int],
         graded: Iterable[int],
     ) -> Tensor:
-        """[objectives]: cosines of body gradients with the dev gradient."""
+        """Return the cosines of body gradients with the dev gradient, [objectives]."""
         self._fit(probe, self._dev_batch(fitted))
         loss = self._classify(probe, self._dev_batch(graded), probe=True)
         dev = torch.autograd.grad(loss, self._shared(), allow_unused=True)
         return torch.tensor([cosine(dev, found[: len(dev)]) for found in gradients])
 
     def _fit(self, probe: nn.Module, batch: Batch) -> None:
-        """Fit a probe; the body runs again in every iteration."""
+        """Fit a probe, with a pass of the body in every iteration."""
         options, parameters = self._options, list(probe.parameters())
         optimiser = AdamW(parameters, lr=options.lr, weight_decay=options.weight_decay)
         previous = float("inf")
@@ -216,13 +216,13 @@ class PlainMeta(Plain):
             previous = loss.item()
 
     def _dev_batch(self, places: Iterable[int]) -> Batch:
-        """Dev rows, collated."""
+        """Return collated dev rows."""
         rows: list[Row] = [self._run.probed["dev"][place] for place in places]
         return self._task.collate(rows, torch.Generator())
 
 
 def cosine(one: Gradients, other: Gradients) -> float:
-    """The cosine of two lists of gradients, tensor by tensor."""
+    """Return the cosine of two lists of gradients, tensor by tensor."""
     pairs = [(a, b) for a, b in zip(one, other, strict=True) if a is not None and b is not None]
     product = sum((a * b).sum().item() for a, b in pairs)
     norms = [sum((t * t).sum().item() for t in each if t is not None) for each in (one, other)]

@@ -1,4 +1,4 @@
-"""What a side is: one way of taking the steps that are measured."""
+"""Side: one implementation of the steps that are measured."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from benchmarks.arithmetic import Work
 
 @dataclass(frozen=True)
 class Probed:
-    """How a dev gradient was taken, so that another side can take the same one.
+    """How a dev gradient was computed, so that another side can compute the same one.
 
     Attributes:
         probe: the fresh head's weights before it was fitted, by name.
@@ -71,7 +71,7 @@ class Measured:
 
 
 class Side(ABC):
-    """One way of taking the steps of a setting.
+    """One implementation of the steps of a setting.
 
     Attributes:
         device: where it computes.
@@ -85,7 +85,7 @@ class Side(ABC):
 
     @abstractmethod
     def gradient(self, reference: Measured | None) -> Measured:
-        """The gradient at the first step, without dropout; nothing moves.
+        """Return the gradient at the first step, without dropout; change no parameter.
 
         Args:
             reference: what it will be compared with: a dev gradient is to be taken as that one was.
@@ -97,15 +97,15 @@ class Side(ABC):
 
     @abstractmethod
     def work(self) -> Work:
-        """What the step last taken had to do."""
+        """Return the work of the last step."""
 
     def close(self) -> None:
-        """Stop whatever is still under way."""
+        """Stop what is still running."""
         return
 
 
 def body_gradient(body: torch.nn.Module) -> dict[str, Tensor]:
-    """A body's `.grad` by name, copied to the CPU in float32; zeros where there is none."""
+    """Return a body's `.grad` by name, copied to the CPU in float32; zeros if there is none."""
     return {
         name: (torch.zeros_like(p) if p.grad is None else p.grad).detach().float().cpu().clone()
         for name, p in body.named_parameters()

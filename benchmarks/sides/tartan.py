@@ -32,11 +32,11 @@ class TartanSide(Side):
         self._taken = 0
 
     def prepare(self, setup: Setup) -> Setup:
-        """The setup that trains: the run's own."""
+        """Return the setup that trains: the run's own."""
         return setup
 
     def gradient(self, reference: Measured | None) -> Measured:  # noqa: ARG002
-        """As `Step.measure` sets it."""
+        """Return the gradient that `Step.measure` sets."""
         model = self._setup.model
         probed = {split: Numbered(rows) for split, rows in self._setup.probed.items()}
         stage = Stage(replace(self._setup, probed=probed), self._options)
@@ -48,12 +48,12 @@ class TartanSide(Side):
         return measured
 
     def take(self) -> None:
-        """`Stage.take`."""
+        """Take a step with `Stage.take`."""
         self._stage.take(self._taken)
         self._taken += 1
 
     def work(self) -> Work:
-        """The objectives' batches; the dev gradient in steps that measure it."""
+        """Return the work of the objectives' batches, and of the dev gradient if it is measured."""
         step, weighting = self._taken - 1, self._stage.weighting
         streams = (self._setup.streams[name] for name in self._stage.names)
         work = objectives_work(self._body, (stream.rows(step) for stream in streams))
@@ -66,43 +66,43 @@ class TartanSide(Side):
 
 
 def by_meta(setting: Setting) -> Sequence[str]:
-    """META, whose dev gradient reads as many rows as an objective does, and its probe as many."""
+    """Return the overrides of META, with dev batches as large as those of an objective."""
     sizes = (f"weighting.probe.{part}_batch_size={setting.batch}" for part in ("fit", "grad"))
     return "weighting=meta", *sizes
 
 
 def static(setting: Setting) -> Side:
-    """MT-TARTAN with one auxiliary objective."""
+    """Build MT-TARTAN with one auxiliary objective."""
     return TartanSide(setting)
 
 
 def meta(setting: Setting) -> Side:
-    """META-TARTAN with one auxiliary objective."""
+    """Build META-TARTAN with one auxiliary objective."""
     return TartanSide(setting, 1, *by_meta(setting))
 
 
 def meta_every_4(setting: Setting) -> Side:
-    """META-TARTAN that measures the dev gradient in every fourth step."""
+    """Build META-TARTAN that measures the dev gradient in every fourth step."""
     return TartanSide(setting, 1, *by_meta(setting), "weighting.every=4")
 
 
 def mlm(setting: Setting) -> Side:
-    """Masked language modelling alone."""
+    """Build masked language modelling alone."""
     return TartanSide(setting, 1, "schedule=pretrain")
 
 
 def static_n(setting: Setting) -> Side:
-    """MT-TARTAN with the setting's number of objectives."""
+    """Build MT-TARTAN with the setting's number of objectives."""
     return TartanSide(setting, setting.objectives - 1)
 
 
 def meta_n(setting: Setting) -> Side:
-    """META-TARTAN with the setting's number of objectives."""
+    """Build META-TARTAN with the setting's number of objectives."""
     return TartanSide(setting, setting.objectives - 1, *by_meta(setting))
 
 
 class Numbered(Sequence[Row]):
-    """Rows that say which they are: each has its place as `row`."""
+    """Rows that contain their index as `row`."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self._rows = rows
@@ -115,14 +115,14 @@ class Numbered(Sequence[Row]):
 
 
 class Notes:
-    """What an end task was asked for while a dev gradient was taken."""
+    """What an end task computed for a dev gradient."""
 
     def __init__(self) -> None:
         self.probes: list[dict[str, Tensor]] = []
         self.batches: list[Tensor] = []
 
     def probed(self, alignment: Tensor | None) -> Probed | None:
-        """The dev gradient, if there was one. ValueError if it is not clear how it was taken."""
+        """Return how the dev gradient was computed, if it was. ValueError if that is unclear."""
         if alignment is None:
             return None
         if (len(self.probes), len(self.batches)) != (1, 2):

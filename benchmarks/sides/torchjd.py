@@ -1,7 +1,7 @@
-"""TorchJD's route through autograd, against tartan's Gramian (Quinton and Rey, 2024).
+"""TorchJD's use of autograd, compared with tartan's Gramian (Quinton and Rey, 2024).
 
 Both compute with tartan's body and heads, on the same packed batches, and both weigh objectives by
-TorchJD's own MGDA: what differs is the way from losses to a combined gradient.
+TorchJD's own MGDA. They differ in how losses become a combined gradient.
 """
 
 from collections.abc import Iterator, Mapping
@@ -65,7 +65,7 @@ class TartanGramian(TartanSide):
 class TorchJD(Side):
     """`mtl_backward` and `jac_to_grad`, one objective at a time, without a whole Jacobian matrix.
 
-    Chunks of one are no slower than all at once here, and need less memory.
+    Chunks of one take as long as all at once here, and need less memory.
     """
 
     def __init__(self, setting: Setting) -> None:
@@ -83,7 +83,7 @@ class TorchJD(Side):
         )
 
     def gradient(self, reference: Measured | None) -> Measured:  # noqa: ARG002
-        """Of the first step."""
+        """Return the gradient of the first step."""
         self._model.train()
         with without_dropout(self._model):
             self._backward(0)
@@ -92,7 +92,7 @@ class TorchJD(Side):
         return measured
 
     def take(self) -> None:
-        """One update."""
+        """Take one update."""
         self._model.train()
         self._backward(self._taken)
         self._optimiser.step()
@@ -100,7 +100,7 @@ class TorchJD(Side):
         self._taken += 1
 
     def work(self) -> Work:
-        """The objectives' batches."""
+        """Return the work of the objectives' batches."""
         streams = self._run.streams.values()
         return objectives_work(self._body, (stream.rows(self._taken - 1) for stream in streams))
 
@@ -119,7 +119,7 @@ class TorchJD(Side):
         jac_to_grad(self._model.shared(), self._aggregator, optimize_gramian_computation=True)
 
     def _loss(self, name: str, step: int, features: list[Tensor]) -> Tensor:
-        """An objective's mean loss; the hidden states it is computed from join the features."""
+        """Return an objective's mean loss, and add its hidden states to the features."""
         objective: Objective = self._model.objective(name)
         rng = generator(self._seed, "collate", name, step)
         batch = objective.collate(self._run.streams[name].rows(step), rng).to(self.device)
@@ -136,7 +136,7 @@ class TorchJD(Side):
 
 @contextmanager
 def shared_decoders(model: JointModel) -> Iterator[list[Tensor]]:
-    """Features that reach the shared parameters by way of heads that are tied to the body.
+    """Yield features that lead to the shared parameters through heads tied to the body.
 
     `mtl_backward` follows features alone. A decoder that is the embedding therefore computes with a
     view of it, and the view is a feature.
@@ -153,7 +153,7 @@ def shared_decoders(model: JointModel) -> Iterator[list[Tensor]]:
 
 
 def _lend(heads: list[LiftedHead], tensors: Mapping[str, Tensor]) -> None:
-    """Have heads compute with tensors in the place of what they borrow, by its name in the body."""
+    """Replace the parameters that heads borrow by tensors, by their name in the body."""
     for head in heads:
         for name, source in head.borrowed.items():
             borrow(head.model, name, tensors[source])  # type: ignore[arg-type]

@@ -34,7 +34,7 @@ class TrainerSide(Side):
     """
 
     def __init__(self, setting: Setting) -> None:
-        """Take over the run's weights and texts."""
+        """Copy the run's weights and texts."""
         built = experiment(setting)
         run = built.setup
         (name,) = (name for name in run.model.names if name != run.model.primary)
@@ -55,7 +55,7 @@ class TrainerSide(Side):
         self._thread: Thread | None = None
 
     def gradient(self, reference: Measured | None) -> Measured:  # noqa: ARG002
-        """What `train` has before its first optimiser step, given tartan's first batch."""
+        """Return the gradient before the first step of `train`, on tartan's first batch."""
         keep, model = KeepGradient(), deepcopy(self._model)
         with without_dropout(model), TemporaryDirectory() as directory:
             trainer = self._trainer(model, directory, keep, self._collate_first, steps=1, clip=0.0)
@@ -63,14 +63,14 @@ class TrainerSide(Side):
         return Measured(keep.gradient)
 
     def take(self) -> None:
-        """Let `train` take one more step."""
+        """Make `train` take one more step."""
         if self._thread is None:
             self._thread = Thread(target=self._train, daemon=True)
             self._thread.start()
         self._pace.step()
 
     def work(self) -> Work:
-        """What the batch last trained on holds."""
+        """Return the work of the last batch."""
         lengths = self._pace.mask.sum(1).tolist()
         return Work(sum(lengths), self._body.training(lengths))
 
@@ -81,7 +81,7 @@ class TrainerSide(Side):
             self._thread.join()
 
     def _train(self) -> None:
-        """Train until `close`; what goes wrong is raised by `take`."""
+        """Train until `close`; `take` raises the exceptions."""
         collate = DataCollatorForLanguageModeling(
             self._tokenizer,
             mlm_probability=0.15,
@@ -96,7 +96,7 @@ class TrainerSide(Side):
             self._pace.fail(error)
 
     def _noting(self, collate: Any) -> Collate:
-        """Collate, and note what is padding: batches are fetched in the order they train in."""
+        """Return a collator that notes the padding: batches are fetched in training order."""
 
         def noted(rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
             kept = [{"input_ids": row["input_ids"]} for row in rows]
@@ -107,7 +107,7 @@ class TrainerSide(Side):
         return noted
 
     def _collate_first(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:  # noqa: ARG002
-        """Tartan's first batch, whatever the rows."""
+        """Return tartan's first batch, whatever the rows."""
         return padded(self._first, self._tokenizer.pad_token_id)
 
     def _trainer(
@@ -120,7 +120,7 @@ class TrainerSide(Side):
         steps: int,
         clip: float | None = None,
     ) -> Trainer:
-        """A Trainer at its best settings for the precision."""
+        """Return a Trainer at its best settings for the precision."""
         options = self._options
         arguments = TrainingArguments(
             output_dir=directory,
@@ -153,7 +153,7 @@ class TrainerSide(Side):
 
 
 def grouped_by_length() -> dict[str, Any]:
-    """What this version of transformers calls batches of rows of like length."""
+    """Return the option of this version of transformers for batches of rows of similar length."""
     known = {field.name for field in dataclasses.fields(TrainingArguments)}
     if "train_sampling_strategy" in known:
         return {"train_sampling_strategy": "group_by_length"}

@@ -18,10 +18,12 @@ _KEEPS = Event()
 def keep_freed_memory() -> None:
     """Have glibc's malloc keep freed memory for the process to reuse. Commands call this.
 
-    By default malloc maps large blocks anew each time, and a training step on a CPU, which frees
-    and allocates the same large tensors again and again, spends up to a third of its time on page
-    faults. torch, if it has made no tensor yet, will request huge pages: one fault instead of 512.
-    Does nothing if the environment sets malloc's behaviour (MALLOC_...), or without glibc.
+    By default malloc maps a large block each time it is allocated. A training step on a CPU, which
+    frees and allocates the same large tensors again and again, then spends up to a third of its
+    time on page faults. torch, if it has made no tensor yet, will request huge pages, with one
+    fault instead of 512.
+
+    Does nothing without glibc, or if the environment sets malloc's behaviour (MALLOC_...).
     """
     if not sys.platform.startswith("linux") or any(n.startswith("MALLOC_") for n in os.environ):
         return

@@ -1,4 +1,4 @@
-"""Where a run computes, and in what precision."""
+"""The device and the precision of a run."""
 
 import re
 import resource
@@ -19,7 +19,7 @@ class Runtime:
     """A device and a precision.
 
     Attributes:
-        device: where tensors live.
+        device: the device of all tensors.
         precision: `fp32`, or `bf16`: weights stay float32, the body computes under autocast.
     """
 
@@ -28,10 +28,10 @@ class Runtime:
 
     @classmethod
     def choose(cls, device: str = "auto", precision: str = "auto") -> "Runtime":
-        """The accelerator if there is one, and bf16 where the hardware is faster in it.
+        """Choose the accelerator if there is one, and bf16 if the hardware is faster in it.
 
         Raises:
-            ConfigError: an unknown precision, or a device that is not there.
+            ConfigError: an unknown precision, or a device that is not available.
         """
         if precision not in PRECISIONS:
             raise ConfigError(f"precision={precision}: {suggest(precision, PRECISIONS)}")
@@ -41,19 +41,19 @@ class Runtime:
         return cls(chosen, precision)
 
     def autocast(self) -> AbstractContextManager[object]:
-        """The context the body and heads run in."""
+        """Return the context in which the body and heads run."""
         if self.precision == "fp32":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     def same_weights(self) -> AbstractContextManager[object]:
-        """A context in which weights stay as they are: `autocast` in it casts each of them once."""
+        """Return a context in which weights are constant: `autocast` in it casts each once."""
         if self.precision == "fp32":
             return nullcontext()
         return torch.autocast(self.device.type, enabled=False)
 
     def reset_peak_memory(self) -> None:
-        """Count the peak from now on, where the system lets a process say so (CUDA, Linux)."""
+        """Count the peak from now on, if the system supports that (CUDA, Linux)."""
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         else:
@@ -61,7 +61,7 @@ class Runtime:
                 Path("/proc/self/clear_refs").write_text("5")
 
     def peak_memory(self) -> int:
-        """Bytes at the peak so far: of the device where it counts them, else of the process."""
+        """Return the peak in bytes: of the device if it counts them, otherwise of the process."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device)
         with suppress(OSError):
@@ -69,15 +69,15 @@ class Runtime:
             if found := re.search(r"VmHWM:\s+(\d+) kB", status):
                 return int(found[1]) * 1024
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024  # elsewhere it counts KiB
+        return peak if sys.platform == "darwin" else peak * 1024  # KiB on other systems
 
 
 def gains_by_bf16(device: torch.device) -> bool:
-    """Whether the hardware multiplies bf16 matrices itself, and faster than float32 ones.
+    """Return whether the hardware has bf16 matrix products that are faster than float32 ones.
 
     CUDA 8.0, a CPU with AMX, or one with AVX-512's instructions that is not Intel's: an Intel Xeon
-    without AMX was half as fast in bf16 as in float32, and an AMD EPYC twice as fast. It is not
-    tried out: a run that goes on has to come to the same answer, on a busy machine too.
+    without AMX was half as fast in bf16 as in float32, and an AMD EPYC twice as fast. The answer
+    does not come from a measurement: it must be the same when a run is resumed on a busy machine.
     """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
@@ -89,7 +89,7 @@ def gains_by_bf16(device: torch.device) -> bool:
 
 
 def _device(name: str) -> torch.device:
-    """The named device; `auto` is the accelerator, or the CPU where there is none."""
+    """Return the named device; `auto` is the accelerator, or the CPU if there is none."""
     if name == "auto":
         return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     try:

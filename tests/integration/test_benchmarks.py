@@ -29,9 +29,9 @@ FIGURES = (
 
 @pytest.fixture(scope="session")
 def dry(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """What the GPU host's script leaves when it runs dry: tests, then every side, then scale.
+    """Return the output of the GPU host's script in a dry run: tests, every side, then scale.
 
-    It runs once, for whichever of pytest's processes asks first.
+    It runs once, for the first of pytest's processes that needs it.
     """
     base = tmp_path_factory.getbasetemp()
     out = (base if worker_id == "master" else base.parent) / "dry"
@@ -160,10 +160,10 @@ def test_a_reference_that_others_are_compared_with_keeps_its_parameters(tmp_path
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--data=nowhere"], "benchmarks: --data nowhere is no directory: give one, or demo"),
+        (["--data=nowhere"], "benchmarks: --data nowhere is not a directory: give one, or demo"),
         (["--model=nowhere/at_all"], "benchmarks: model.name=nowhere/at_all"),
         (["--words=5", "--data=."], "benchmarks: --words 5 is for the demo: leave it out with"),
-        (["--groups=kept"], "benchmarks: --groups kept needs processes of its own: leave out"),
+        (["--groups=kept"], "benchmarks: --groups kept needs processes of its own: remove"),
         (["--leave-out", "plain"], "benchmarks: --leave-out plain: did you mean 'plain-meta'?"),
     ],
 )

@@ -14,7 +14,7 @@ class Layout:
     """The layout of packed sequences for one forward pass of a body.
 
     The body makes one for each forward pass and passes it to the attention of every layer. What a
-    kernel needs of it is computed when the first layer asks for it, and used by all later layers.
+    kernel needs of it is computed for the first layer that uses it, and reused by later layers.
 
     Attributes:
         lengths: tokens of each sequence.

@@ -38,7 +38,7 @@ def by_products(
     scaling: float | None = None,
     window: int | None = None,
 ) -> Tensor:
-    """Attend as `Kernel` says, on a CPU, with as many heads of the keys as of the queries.
+    """Attend as `Kernel` says, on a CPU, if keys and queries have the same number of heads.
 
     The result is 0 for tokens beyond those of the layout.
     """

@@ -1,5 +1,5 @@
-"""On an accelerator the body computes what it computes on the CPU; where there is none, the CPU
-stands in for it, so that these tests are themselves tried everywhere."""
+"""On an accelerator the body computes the same as on the CPU. Without one these tests run on the
+CPU, so that they are tested everywhere."""
 
 import pytest
 import torch

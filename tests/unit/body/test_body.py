@@ -1,4 +1,4 @@
-"""The body gives Hugging Face's own hidden states, with or without padding."""
+"""The body computes Hugging Face's own hidden states, with or without padding."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from tartan.testing import FAMILIES, PACKED_FAMILIES, PADDED_FAMILIES, tiny_conf
 
 
 def own_hidden_states(body, packed):
-    """What a plain Hugging Face model with the body's weights makes of each sequence alone."""
+    """Return the hidden states of a plain Hugging Face model with the body's weights."""
     config = tiny_config(body.model.config.model_type)
     with quiet():
         model = AutoModel.from_config(config).eval()
@@ -61,7 +61,7 @@ def test_families_without_it_read_padded_and_say_so(family):
     ("family", "trait"),
     [("mobilebert", "embeddings of neighbouring tokens"), ("esm", "the share of masks in a row")],
 )
-def test_a_family_that_looks_beyond_a_sequence_is_found_out(family, trait):
+def test_a_family_that_reads_across_sequences_is_read_padded(family, trait):
     """They claim to support the interface, and reading them packed would be silently wrong."""
     options = {
         "mobilebert": {"embedding_size": 16, "intra_bottleneck_size": 16},
@@ -75,7 +75,7 @@ def test_a_family_that_looks_beyond_a_sequence_is_found_out(family, trait):
     assert body.model.config._attn_implementation != "tartan_packed"
 
 
-def test_a_family_whose_tables_are_as_long_as_a_sequence_is_found_out():
+def test_a_family_whose_tables_are_as_long_as_a_sequence_is_read_padded():
     class Embeddings(type(AutoModel.from_config(tiny_config()).embeddings)):
         def forward(self, input_ids=None, **inputs):
             return super().forward(input_ids, **inputs) + self.table[:, : input_ids.shape[1]]

@@ -16,7 +16,7 @@ CAUSAL_FAMILIES = (*PACKED_FAMILIES, "mpnet")
 
 
 def attention_by_definition(query, key, value, lengths, window):
-    """A loop over sequences, weights written out."""
+    """Compute attention in a loop over sequences, with weights written out."""
     rows = []
     for q, k, v in zip(*(x.split(lengths) for x in (query, key, value)), strict=True):
         distance = torch.arange(len(q))[:, None] - torch.arange(len(q))
@@ -86,7 +86,7 @@ def test_other_tokens_and_another_device_keep_the_direction():
     assert not Packed.of([[5, 6, 7]]).causal
 
 
-def test_a_family_that_takes_no_such_mask_is_refused_where_it_is_asked_for():
+def test_a_family_without_causal_masks_is_refused_when_one_is_needed():
     body = tiny_source("deberta-v2").body()
     for ask in (body.check_causal, lambda: body(Packed.of([[5, 6, 7]], causal=True))):
         with pytest.raises(ModelError, match=r"^deberta-v2 cannot read left to right") as caught:
@@ -95,7 +95,7 @@ def test_a_family_that_takes_no_such_mask_is_refused_where_it_is_asked_for():
     assert body(Packed.of([[5, 6, 7]])).isfinite().all()
 
 
-def test_a_family_that_looks_ahead_in_spite_of_the_mask_is_found_out():
+def test_a_family_that_looks_ahead_in_spite_of_the_mask_cannot_read_left_to_right():
     class Ahead(torch.nn.Module):
         def __init__(self, embeddings):
             super().__init__()

@@ -1,4 +1,4 @@
-"""torch.compile: the same gradients, and no layer compiled anew for each batch."""
+"""torch.compile: the same gradients, and no layer compiled again for each batch."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Hidden states that nobody reads are not computed, and those that are read stay what they are."""
+"""Only wanted hidden states are computed, and they are the same."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ NARROWS = ("bert", "roberta", "electra", "xlm-roberta", "camembert")
 
 
 def computed(body, packed):
-    """How many tokens' hidden states come out of the last feed-forward part."""
+    """Return how many tokens the last feed-forward part computes."""
     widths = []
     last = [m for m in body.model.modules() if type(m).__name__.endswith("Intermediate")][-1]
     hook = last.register_forward_hook(lambda *given: widths.append(given[2].shape[1]))
@@ -24,7 +24,7 @@ def computed(body, packed):
 
 
 @pytest.mark.parametrize("family", [*PACKED_FAMILIES, *PADDED_FAMILIES])
-def test_wanted_states_and_their_gradients_are_those_of_a_whole_pass(family, packed):
+def test_wanted_states_and_their_gradients_are_those_of_a_complete_pass(family, packed):
     body = tiny_source(family).body().eval()
     hidden = body(packed)[WANTED]
     weight = torch.randn(hidden.shape)

@@ -20,7 +20,7 @@ def states(lengths, heads=2, key_heads=2, width=4, seed=0):
 
 
 def one_by_one(query, key, value, lengths, window=None, scaling=None, *, causal=False, kept=None):
-    """The definition: a loop over sequences, weights written out."""
+    """Compute attention by definition: a loop over sequences, with weights written out."""
     rows = []
     states = (x.repeat_interleave(query.shape[1] // x.shape[1], 1) for x in (query, key, value))
     for q, k, v in zip(*(x.split(lengths) for x in states), strict=True):

@@ -1,4 +1,4 @@
-"""Dropout drawn on a CPU: the right share, the right scale, and a function of the seed."""
+"""Dropout on a CPU: the right share, the right scale, and a function of the seed."""
 
 import pytest
 import torch
