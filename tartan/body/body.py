@@ -12,7 +12,9 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from tartan.body.kernels.attention import keep_from_compiler
 from tartan.body.kernels.dropout import replace_dropout
+from tartan.body.pooler import remove_pooler
 from tartan.body.reading import first_position, position_limit, read_packed, read_padded
+from tartan.body.trial import trial
 from tartan.body.verification import (
     FAILURES,
     after_attention,
@@ -21,7 +23,6 @@ from tartan.body.verification import (
     reason_against_embeddings,
     reason_against_packed,
     reason_against_varlen,
-    trial,
 )
 from tartan.errors import ModelError
 from tartan.packed import Packed
@@ -178,26 +179,6 @@ class Body(nn.Module):
         return read_packed(
             self.model, packed, first, embeddings, varlen=self._varlen, narrow=narrow
         )
-
-
-class NoPooler(nn.Module):
-    """Replaces the pooler in families that always call it."""
-
-    def forward(self, hidden: Tensor) -> None:
-        """Return no pooled output."""
-
-
-def remove_pooler(model: PreTrainedModel) -> None:
-    """Remove the pooler of a base model: it belongs to a classification head."""
-    if (pooler := getattr(model, "pooler", None)) is not None:
-        # Families with a bare Linear apply an activation to it, and test for None.
-        set_pooler(model, None if isinstance(pooler, nn.Linear) else NoPooler())
-
-
-def set_pooler(model: PreTrainedModel, pooler: nn.Module | None) -> None:
-    """Set the pooler of a base model, if its family has one."""
-    if "pooler" in model._modules:
-        model._modules["pooler"] = pooler
 
 
 def _hidden_states(model: PreTrainedModel, packed: Packed) -> Tensor:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from tartan.body.body import Body, set_pooler
+from tartan.body.body import Body
 from tartan.body.heads import LiftedHead, StandIn, borrow, own
+from tartan.body.pooler import set_pooler
 from tartan.files import write_whole
 from tartan.quiet import quiet
 

@@ -9,7 +9,8 @@ from transformers import PreTrainedModel
 from tartan.body.body import Body
 from tartan.body.heads import LiftedHead, StandIn, borrow, logits_of
 from tartan.body.reading import position_limit
-from tartan.body.verification import FAILURES, agree, evaluating, trial_tokens
+from tartan.body.trial import trial_tokens
+from tartan.body.verification import FAILURES, agree, evaluating
 from tartan.errors import ModelError
 
 

@@ -7,16 +7,15 @@ used, or None.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import cycle
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from tartan.body.kernels.attention import NAME
-from tartan.body.reading import first_position, position_limit, read_packed
+from tartan.body.reading import first_position, read_packed
 from tartan.packed import Packed
 from tartan.quiet import quiet
 
@@ -25,9 +24,6 @@ FAILURES = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, Value
 
 AGREEMENT = 0.999
 """The least cosine between results of two kernels in half precision that compute the same."""
-
-LEARNED_POSITIONS = 1024
-"""Up to this many positions, `trial` has more tokens than there are positions."""
 
 
 def reason_against_packed(model: PreTrainedModel, packed: Packed, expected: Tensor) -> str | None:
@@ -170,36 +166,6 @@ def after_attention(model: PreTrainedModel, packed: Packed) -> str | None:
             return name if agree(expected[wanted], found[wanted]) else None
         except FAILURES:
             return None
-
-
-def trial(model: PreTrainedModel) -> Packed:
-    """Make sequences of different lengths and tokens, a mask token among them, to verify with.
-
-    They are longer than the model's attention window, and have more tokens than it has learned
-    positions: a family that looks up positions in the whole row then fails.
-    """
-    limit = position_limit(model)
-    learned = limit if limit is not None and limit <= LEARNED_POSITIONS else 0
-    window = getattr(model.config, "sliding_window", None) or 0
-    longest = min(max(24, window + 8, learned // 4), limit or LEARNED_POSITIONS)
-    sizes = [min(3, longest)]
-    for size in cycle((longest, longest // 2 + 1, longest - 1)):
-        if len(sizes) > 3 and sum(sizes) > learned + first_position(model):
-            break
-        sizes.append(max(1, size))
-    tokens = trial_tokens(model.config, sum(sizes)).to(model.device)
-    return Packed(tokens, tuple(sizes))
-
-
-def trial_tokens(config: PretrainedConfig, count: int) -> Tensor:
-    """Return [count] int64 tokens spread over the vocabulary, with mask tokens, without padding."""
-    tokens: Tensor = (torch.arange(count) * 13 + 7) % config.vocab_size
-    # A few families scale a row by its share of masks.
-    tokens[1::11] = min(getattr(config, "mask_token_id", None) or 1, config.vocab_size - 1)
-    padding = config.pad_token_id
-    if padding is None:
-        return tokens
-    return tokens.where(tokens != padding, padding - 1 if padding else 1)
 
 
 def agree(expected: Tensor, found: Tensor) -> bool:

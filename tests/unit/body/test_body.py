@@ -6,7 +6,7 @@ from transformers import AutoConfig, AutoModel
 
 from support.closeness import assert_same
 from tartan.body import Body
-from tartan.body.verification import trial_tokens
+from tartan.body.trial import trial_tokens
 from tartan.errors import ModelError
 from tartan.packed import Packed
 from tartan.quiet import quiet
