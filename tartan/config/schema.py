@@ -1,4 +1,4 @@
-"""The typed schema of a run's configuration: every name that can stand on the command line."""
+"""The typed schema of a run's configuration: every option of the command line."""
 
 import math
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from tartan.train.schedule import StageOptions
 
 
 def at_least(least: int, **values: int) -> None:
-    """ConfigError at the first value below the least."""
+    """Check that values are not below the least. ConfigError at the first that is."""
     for name, value in values.items():
         if value < least:
             raise ConfigError(f"{name}={value}: give at least {least}")
@@ -24,8 +24,8 @@ class EvalOptions:
         every: steps between evaluations.
         epochs: passes over the end task's rows between evaluations; they stand in for steps.
         patience: evaluations without a better value after which a stage ends; 0 for never.
-        metric: what early stopping and the best model go by; by default the data's customary
-            metric, or the end task's first where the data names none.
+        metric: the metric of early stopping and of the best model; by default the data's customary
+            metric, or the end task's first if the data names none.
         batch_size: rows an evaluation reads at once.
     """
 
@@ -48,8 +48,8 @@ class CheckpointOptions:
     """Resumable state.
 
     Attributes:
-        every: steps between checkpoints; each stage's end has one in any case.
-        keep: how many of the newest are kept.
+        every: steps between checkpoints; each stage also ends with one.
+        keep: number of checkpoints to keep, the newest ones.
     """
 
     every: int = 200
@@ -77,7 +77,7 @@ class LogOptions:
 
 @dataclass
 class ScheduleConfig:
-    """What is trained when.
+    """The schedule of a run.
 
     Attributes:
         stages: by name, in order.
@@ -95,35 +95,35 @@ class Config:
         objectives: auxiliary objectives by name, each like `primary`; one on labels has `data` of
             its own besides.
         weighting: `plugin` and the plugin's options.
-        data: `source`, the source's options and `metric`, the customary one; null for none.
+        data: `source`, the source's options, and `metric`, the data's customary metric, if any.
         model: `kind` and its options.
         schedule: the stages.
-        optimizer: how parameters move, where a stage does not say otherwise.
-        seed: all random choices follow from it.
-        steps: budget of a stage, where the stage does not say otherwise.
-        batch_size: rows in a micro-batch of each objective, where it does not say otherwise.
+        optimizer: learning rates and AdamW's options, unless a stage has its own.
+        seed: determines all random choices.
+        steps: budget of a stage, unless it has its own.
+        batch_size: rows in a micro-batch of each objective, unless it has its own.
         accumulate: micro-batches of each objective in a step.
         precision: `auto`, `fp32` or `bf16`.
         device: `auto`, or a torch device.
-        compile: whether torch.compile fuses the body's layers; the first steps then take long.
-        on_nonfinite: what to do about a step whose loss or gradient is not finite: `stop`, or
-            `skip`, which moves nothing in it.
-        max_skipped: how many steps of a run are skipped before it stops all the same.
-        run_dir: the directory the run leaves its files in.
-        resume: `auto` goes on from run_dir's newest checkpoint if it has one; `never` refuses a
-            directory that has a run; a run's directory goes on there.
-        resume_changed: whether a run is gone on with though its configuration, data or device
-            changed; what changed is kept in summary.json.
+        compile: whether torch.compile fuses the body's layers; the first steps are then slow.
+        on_nonfinite: what to do if a step's loss or gradient is not finite: `stop`, or `skip`,
+            which changes nothing in that step.
+        max_skipped: number of steps that a run may skip before it stops.
+        run_dir: the directory the run writes its files to.
+        resume: `auto` resumes from run_dir's newest checkpoint if it has one; `never` refuses a
+            directory that has a run; a run's directory resumes that run.
+        resume_changed: whether a run is resumed although its configuration, data or device
+            changed; summary.json records what changed.
         cache: whether tokenised texts stay on disk for the next run, where `datasets` keeps its
             files (HF_DATASETS_CACHE).
         eval: evaluation.
         checkpoint: resumable state.
         log: training metrics.
-        report: whether the run leaves a page, with plots and tables.
-        report_examples: how many texts of dev the page shows at most, those that are predicted
-            worst; 0 keeps all texts out of what the run leaves.
+        report: whether the run writes a page with plots and tables.
+        report_examples: largest number of dev texts that the page shows, the worst predicted
+            first; 0 keeps all texts out of the run's files.
         tracker: where metrics also go: `tensorboard`, `wandb`, `mlflow` or `trackio`; null for
-            nowhere.
+            none.
     """
 
     primary: Any = None

@@ -23,7 +23,7 @@ Section = Mapping[str, Any]
 
 
 def end_task_class(plugin: str, plugins: Plugins) -> type[PrimaryObjective]:
-    """The class of the end task. PluginError or ConfigError if the plugin cannot be one."""
+    """Return the class of the end task. PluginError or ConfigError if the plugin cannot be one."""
     cls = plugins.objective(plugin)
     if not issubclass(cls, PrimaryObjective):
         raise ConfigError(f"primary={plugin} cannot be the end task: it predicts nothing")
@@ -33,7 +33,7 @@ def end_task_class(plugin: str, plugins: Plugins) -> type[PrimaryObjective]:
 def load_section(
     section: Mapping[str, Any], labels: LabelKind, splits: Sequence[str] = SPLITS
 ) -> Task:
-    """The task of a section `data`, with labels of a kind."""
+    """Load the task of a section `data`, with labels of a kind."""
     source = find_source(section["source"])
     values = {key: value for key, value in section.items() if key not in ("source", "metric")}
     return load_task(section["source"], options(source.options, values, "data"), labels, splits)
@@ -104,7 +104,7 @@ def load_data(
 def load_auxiliary(
     name: str, section: Section, plugins: Plugins, end_task: Task
 ) -> tuple[Task, int] | None:
-    """The training rows of an auxiliary objective on labels; None where it is on none.
+    """Load the training rows of an auxiliary objective; None if it reads no labels.
 
     Args:
         name: the objective's.
@@ -113,7 +113,7 @@ def load_auxiliary(
         end_task: rows with a text of its dev or test are left out.
 
     Returns:
-        The task, of nothing but training rows, and how many were left out.
+        The task, which has training rows only, and how many rows were left out.
 
     Raises:
         ConfigError: it has no data of its own.

@@ -34,11 +34,11 @@ class WeightingContract(Contract):
 
     @classmethod
     def plugin_class(cls) -> type[Weighting]:
-        """The weighting under contract. PluginError if no plugin has the name."""
+        """Return the weighting under contract. PluginError if no plugin has the name."""
         return cls.weighting or discover().weighting(cls.plugin)
 
     def make(self, names: tuple[str, ...] = NAMES) -> Weighting:
-        """The weighting of some objectives; Broken where it refuses to be built."""
+        """Make the weighting of some objectives; Broken if it cannot be built."""
         try:
             return self.plugin_class()(self.parsed(), names)
         except TartanError as error:
@@ -48,7 +48,7 @@ class WeightingContract(Contract):
             ) from error
 
     def test_weights_are_finite_and_not_negative(self) -> None:
-        """Whatever finite signals it sees, zero gradients included, weights are finite and >= 0."""
+        """For all finite signals, zero gradients included, its weights are finite and >= 0."""
         steps = list(extremes(len(NAMES)).items())
         for first in range(len(steps)):
             weighting = self.make()
@@ -65,7 +65,7 @@ class WeightingContract(Contract):
         require(good, f"{when} its weights are {weights.tolist()}")
 
     def test_permuting_the_auxiliaries_permutes_their_weights(self) -> None:
-        """In whatever order auxiliary objectives are named, each has the same weight."""
+        """Each auxiliary objective has the same weight in whatever order they are named."""
         if draws(self.make(), len(NAMES)):
             raise NotApplicable("its weights are random")
         order = torch.tensor([0, 2, 3, 1])
@@ -81,7 +81,7 @@ class WeightingContract(Contract):
             )
 
     def test_it_resumes_exactly_from_its_state(self) -> None:
-        """Its state passes through safetensors, and what takes it up goes on exactly as it was."""
+        """Its state passes through safetensors, and a weighting that loads it continues exactly."""
         one, other = self.make(), self.make()
         half = len(STEPS) // 2
         for step in STEPS[:half]:
@@ -139,14 +139,14 @@ class WeightingContract(Contract):
         return weights
 
     def test_declared_needs_are_enough(self) -> None:
-        """It reads no signal beyond those that its `needs` ask for."""
+        """It reads no signal that its `needs` do not declare."""
         weighting = self.make()
         for step in STEPS:
             guard = partial(Undeclared.guard, weighting.needs)
             take(weighting, step, Measured.of(len(NAMES), step), guard)
 
     def test_the_cost_declared_is_the_cost_measured(self) -> None:
-        """No step costs more passes than its `needs` say, and each as many as `due` says."""
+        """A step takes as many backward passes as `due` declares, and never more than `needs`."""
         for objectives in range(2, len(NAMES) + 1):
             weighting = self.make(NAMES[:objectives])
             most = cost(weighting.needs, objectives).backwards
@@ -154,7 +154,7 @@ class WeightingContract(Contract):
                 due = weighting.due(step)
                 require(
                     due in weighting.needs,
-                    f"at step {step} it asks for {due}, and its `needs` are {weighting.needs}",
+                    f"at step {step} it needs {due}, but its `needs` are {weighting.needs}",
                 )
                 found, declared = spent(weighting, objectives, step), cost(due, objectives)
                 require(
@@ -164,7 +164,7 @@ class WeightingContract(Contract):
                 )
 
     def test_nothing_waits_for_the_device(self) -> None:
-        """Giving weights and learning from signals, it never asks for a tensor's values."""
+        """It never waits for a tensor's values, neither for its weights nor when it learns."""
         weighting = self.make()
         for step in STEPS:
             measured = Measured.of(len(NAMES), step)

@@ -1,4 +1,4 @@
-"""Signals to try a weighting with, and a step with a model of seven parameters."""
+"""Signals for the tests of a weighting, and a step of a model with seven parameters."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
@@ -27,7 +27,7 @@ NEEDED: dict[str, Needs] = {
 
 @dataclass(frozen=True)
 class Measured:
-    """What there is to measure in a step.
+    """Everything that can be measured in a step.
 
     Attributes:
         losses: [objectives] float.
@@ -41,14 +41,14 @@ class Measured:
 
     @classmethod
     def of(cls, objectives: int, step: int) -> "Measured":
-        """An ordinary step, drawn."""
+        """Sample an ordinary step."""
         rng = generator(0, "signals", step)
         gradients = torch.randn(objectives, SIZE, generator=rng)
         losses = torch.rand(objectives, generator=rng) * 2 + 0.1
         return cls(losses, gradients, torch.randn(SIZE, generator=rng))
 
     def ordered(self, order: Tensor) -> "Measured":
-        """The same step with its objectives in another order, [objectives] int64."""
+        """Return the step with its objectives in another order, [objectives] int64."""
         return replace(self, losses=self.losses[order], gradients=self.gradients[order])
 
     def signals(
@@ -67,7 +67,7 @@ class Measured:
 
 
 def extremes(objectives: int) -> dict[str, Measured]:
-    """Steps such as occur, if rarely, by name; all finite."""
+    """Return rare but possible steps, by name; all are finite."""
     usual = Measured.of(objectives, 0)
     first = torch.arange(objectives)[:, None] == 0
     return {
@@ -146,17 +146,17 @@ def learn(weighting: Weighting, signals: Signals) -> None:
 
 
 class Undeclared(Signals):
-    """Signals of which those that nobody declared a need for break the contract if read."""
+    """Signals that break the contract if one is read that `needs` does not declare."""
 
     def __getattribute__(self, name: str) -> object:
-        """A signal; Broken if it was not asked for."""
+        """Return a signal; Broken if it was not declared."""
         if name in NEEDED and not NEEDED[name] & object.__getattribute__(self, "_declared"):
-            raise Broken(f"it reads signals.{name}, which its `needs` do not ask for")
+            raise Broken(f"it reads signals.{name}, which its `needs` do not declare")
         return object.__getattribute__(self, name)
 
     @classmethod
     def guard(cls, declared: Needs, signals: Signals) -> Signals:
-        """The same signals, guarded."""
+        """Return the same signals, guarded."""
         guarded = object.__new__(cls)
         values = {field.name: getattr(signals, field.name) for field in fields(signals)}
         vars(guarded).update(values, _declared=declared)
@@ -164,7 +164,7 @@ class Undeclared(Signals):
 
 
 def spent(weighting: Weighting, objectives: int, step: int) -> int:
-    """Backward passes in a step of the real `backward`, counted at a model of seven parameters."""
+    """Count the backward passes of a step of `backward` with a model of seven parameters."""
     body = nn.Parameter(torch.ones(SIZE))
     passes: list[Tensor] = []
     body.register_hook(passes.append)

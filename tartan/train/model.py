@@ -30,7 +30,7 @@ class JointModel(nn.Module):
         return tuple(self.objectives)
 
     def objective(self, name: str) -> Objective:
-        """An objective by name."""
+        """Return an objective by name."""
         objective = self.objectives[name]
         assert isinstance(objective, Objective)
         return objective
@@ -43,7 +43,7 @@ class JointModel(nn.Module):
         return objective
 
     def shared(self) -> list[nn.Parameter]:
-        """The body's parameters."""
+        """Return the body's parameters."""
         return list(self.body.parameters())
 
     def private(self, name: str) -> list[nn.Parameter]:

@@ -16,7 +16,7 @@ from tartan.weighting import Weighting
 
 @dataclass
 class OptimiserOptions:
-    """How parameters move (defaults: the paper's released scripts).
+    """Learning rates and AdamW's options; the defaults are those of the paper's released scripts.
 
     Attributes:
         body_lr: peak learning rate of the body.

@@ -12,7 +12,7 @@ SELECTIONS = ("all", "primary", "auxiliary")
 
 @dataclass
 class StageOptions:
-    """One stage of a schedule. What it leaves out is the run's own.
+    """One stage of a schedule. Options that it does not set are the run's.
 
     Attributes:
         objectives: which train: `all`, `primary`, `auxiliary`, or a list of names, in which

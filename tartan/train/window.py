@@ -8,7 +8,7 @@ from tartan.weighting import Signals
 
 
 class Window:
-    """Means of training metrics since the last line; counting waits for no device."""
+    """Means of training metrics since the last line; adding to them waits for no device."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = tuple(names)
@@ -16,7 +16,7 @@ class Window:
         self._counts: dict[str, int] = {}
 
     def add(self, signals: Signals, metrics: Mapping[str, Tensor]) -> None:
-        """Count in a step's signals, and its metrics by `<metric>/<objective>`."""
+        """Add a step's signals, and its metrics by `<metric>/<objective>`."""
         measured = {
             "loss": signals.losses,
             "weight": signals.weights,
@@ -30,19 +30,19 @@ class Window:
             self._count(f"train/{key}", value)
 
     def means(self) -> dict[str, float]:
-        """The means by name; this waits for the device."""
+        """Return the means by name; this waits for the device."""
         return {key: (value / self._counts[key]).item() for key, value in self._sums.items()}
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Start again from nothing."""
         self._sums, self._counts = {}, {}
 
     def state_dict(self) -> dict[str, object]:
-        """Sums and counts so far."""
+        """Return sums and counts so far."""
         return {"sums": dict(self._sums), "counts": dict(self._counts)}
 
     def load_state_dict(self, state: Mapping[str, dict[str, object]]) -> None:
-        """Take up a `state_dict`."""
+        """Load a `state_dict`."""
         self._sums, self._counts = dict(state["sums"]), dict(state["counts"])  # type: ignore[arg-type]
 
     def _count(self, key: str, value: Tensor) -> None:

@@ -283,8 +283,8 @@ WEIGHTINGS: Mapping[str, tuple[type[Weighting], str]] = {
     "it_resumes_exactly_from_its_state": (Forgets, "resumed at step 4, at step 4 its weights are"),
     "its_state_moves_with_it": (StaysBehind, "rates: a tensor that is neither a buffer nor"),
     "random_choices_are_the_steps_own": (DrawsWeightsGlobally, "draws from torch's global gener"),
-    "declared_needs_are_enough": (Hopes, "reads signals.gramian, which its `needs` do not ask"),
-    "the_cost_declared_is_the_cost_measured": (AsksForMore, "at step 3 it asks for Needs.LOSSES|D"),
+    "declared_needs_are_enough": (Hopes, "reads signals.gramian, which its `needs` do not decl"),
+    "the_cost_declared_is_the_cost_measured": (AsksForMore, "at step 3 it needs Needs.LOSSES|D"),
     "nothing_waits_for_the_device": (Waits, "it waits for the device: Tensor.tolist"),
 }
 """By the rule it breaks: a weighting, and a part of what is said of it."""
