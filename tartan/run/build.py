@@ -13,12 +13,12 @@ from tartan.run.schedule import complete, milestones, trained_sections
 from tartan.run.tasks import Data, Section, end_task_class, load_data, load_section
 from tartan.run.weightings import Weightings
 from tartan.train.context import Texts
+from tartan.train.milestones import Milestones
 from tartan.train.model import JointModel
 from tartan.train.probe import check_rows
 from tartan.train.runtime import Runtime
 from tartan.train.schedule import StageOptions
 from tartan.train.stage import Setup
-from tartan.train.trainer import Milestones
 from tartan.weighting import ProbeOptions
 
 

@@ -11,9 +11,9 @@ from tartan.config.schema import Config, at_least
 from tartan.errors import ConfigError, suggest
 from tartan.run.tasks import Section
 from tartan.run.weightings import Weightings
+from tartan.train.milestones import Milestones
 from tartan.train.optimiser import OptimiserOptions
 from tartan.train.schedule import SELECTIONS, StageOptions, check_listed, check_selection
-from tartan.train.trainer import Milestones
 
 
 def trained_sections(config: Config) -> dict[str, Section]:

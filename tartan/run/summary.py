@@ -70,6 +70,7 @@ def summarise(
         "seconds_per_step": progress.step_seconds / max(progress.step, 1),
         "peak_memory_bytes": setup.runtime.peak_memory(),
         "weights": progress.weights,
+        "collapsed": progress.collapsed,
         "skipped_steps": progress.skipped,
         "changes": list(changes),
         "evaluations": evaluations(*spent),

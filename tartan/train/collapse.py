@@ -28,3 +28,12 @@ def collapsed_share(
     total = sum(weights.values())
     share = weights[primary] / total if total > 0 else 0.0
     return share if share < LEAST / len(names) else None
+
+
+def collapse_notice(primary: str, share: float, objectives: int, step: int) -> str:
+    """Return the line that reports a collapse; arguments as in `collapsed_share`."""
+    return (
+        f"The weight of {primary}, the end task, is {share:.2%} of all at step {step}, less than "
+        f"{LEAST:g} of an equal share (1/{objectives}). Training continues; lower weighting.lr if "
+        "the weights move too fast."
+    )

@@ -23,6 +23,7 @@ class Progress:
         seconds: time spent training, evaluations and checkpoints included.
         step_seconds: time spent on steps alone, in seconds.
         weights: the objectives' weights at the end of the last stage with several objectives.
+        collapsed: by stage, the step at which the end task's weight was found to have collapsed.
         finished: whether training is over.
         history: the lines of metrics.jsonl; checkpoints keep it in a file of its own.
     """
@@ -38,6 +39,7 @@ class Progress:
     seconds: float = 0.0
     step_seconds: float = 0.0
     weights: dict[str, float] = field(default_factory=dict)
+    collapsed: dict[str, int] = field(default_factory=dict)
     finished: bool = False
     history: History = field(default_factory=History, compare=False)
 

@@ -1,19 +1,21 @@
 """Training through a schedule: stages in turn, evaluation, early stopping, checkpoints."""
 
-import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tartan.errors import CheckpointError, DivergenceError, Interrupted, StorageError
+from tartan.errors import CheckpointError, Interrupted, StorageError
 from tartan.train.checkpoint import Checkpoints, misfit
+from tartan.train.collapse import collapse_notice, collapsed_share
+from tartan.train.divergence import check_means, diverged
 from tartan.train.evaluate import evaluate
 from tartan.train.finite import NonFiniteError
 from tartan.train.interrupt import Interrupts
+from tartan.train.milestones import Milestones
 from tartan.train.observer import Observer, Record
 from tartan.train.progress import Progress
 from tartan.train.schedule import StageOptions, steps_without_primary
@@ -21,32 +23,12 @@ from tartan.train.stage import Setup, Stage
 from tartan.train.trace import trace
 
 
-@dataclass(frozen=True)
-class Milestones:
-    """When a run does more than step.
-
-    Attributes:
-        evaluate: steps between evaluations on dev.
-        metric: the metric that early stopping and the best model go by.
-        batch_size: rows an evaluation reads at once.
-        log: steps between lines of training metrics.
-        checkpoint: steps between checkpoints.
-        max_skipped: how many steps that are not finite are skipped; None to stop at the first.
-    """
-
-    evaluate: int
-    metric: str
-    batch_size: int
-    log: int
-    checkpoint: int
-    max_skipped: int | None = None
-
-
 class Trainer:
-    """Trains a model through a schedule, and leaves it with the best parameters.
+    """Trains a model through a schedule, and ends with its best parameters.
 
-    After each step the run *settles*: lines, evaluation, checkpoint. A step that is taken and not
-    settled can be gone on from too: whatever fails in settling, the step is not lost.
+    After a step, what is due is *processed*: a line of metrics, an evaluation, a checkpoint. A
+    checkpoint may hold a step that has not been processed: a run that resumes from it processes the
+    step first. So a step is not lost if processing it fails.
     """
 
     def __init__(
@@ -65,7 +47,7 @@ class Trainer:
         self._state: Mapping[str, Any] = {}
 
     def resume(self, checkpoint: Path) -> Progress:
-        """Take up a checkpoint; how far the run was. CheckpointError if it is of something else."""
+        """Load a checkpoint and return how far the run was. CheckpointError if it is another's."""
         self._progress = self._checkpoints.progress(checkpoint)
         self._state = self._checkpoints.load(checkpoint, self._setup.model)
         if not self._progress.finished:
@@ -76,11 +58,11 @@ class Trainer:
         return self._progress
 
     def train(self) -> Progress:
-        """Train from where the run is to the end.
+        """Train to the end of the schedule.
 
         Raises:
             Interrupted: a signal came; the last step taken is saved.
-            TartanError: training fails, or cannot be saved. A note to whatever fails says what is
+            TartanError: training fails, or cannot be saved. A note on the error says which step is
                 saved.
         """
         self._observer.begin(self._progress.history.records)
@@ -94,7 +76,7 @@ class Trainer:
         return self._progress
 
     def _stage(self) -> Stage:
-        """The current stage, in the state it has reached."""
+        """Make the current stage, in the state it has reached."""
         _, options = self._stages[self._progress.stage]
         skipped = steps_without_primary(o for _, o in self._stages[: self._progress.stage])
         stage = Stage(self._setup, options, skipped)
@@ -103,13 +85,13 @@ class Trainer:
         return stage
 
     def _take_steps(self, stage: Stage) -> None:
-        """Take what is left of a stage's steps."""
+        """Take the remaining steps of a stage."""
         name, options = self._stages[self._progress.stage]
         taken = self._progress.step - self._progress.first
         self._observer.stage(name, stage.names, options.steps, taken, stage.cost)
         while True:
             if self._progress.processed < self._progress.step:
-                self._settle(stage)
+                self._process(stage)
             self._stop_if_asked(stage)
             taken = self._progress.step - self._progress.first
             if taken >= options.steps or 0 < options.patience <= self._progress.waited:
@@ -127,7 +109,7 @@ class Trainer:
             where, skipped = trace(self._setup, stage, error), self._progress.skipped
             limit = self._milestones.max_skipped
             if limit is None or skipped == limit:
-                raise _diverged(where, limit) from error
+                raise diverged(where, limit) from error
             self._progress = replace(self._progress, skipped=skipped + 1)
             self._observer.notice(f"{where}: skipped, {skipped + 1} of at most {limit}")
 
@@ -136,40 +118,38 @@ class Trainer:
         try:
             stage.step.guard.wait()
         except NonFiniteError as error:
-            raise _diverged(trace(self._setup, stage, error), None) from error
+            raise diverged(trace(self._setup, stage, error), None) from error
 
-    def _settle(self, stage: Stage) -> None:
-        """What is due after a step: a line, an evaluation, a checkpoint."""
+    def _process(self, stage: Stage) -> None:
+        """Do what is due after a step: a line, an evaluation, a checkpoint."""
         name, options = self._stages[self._progress.stage]
-        due, taken = self._milestones, self._progress.step - self._progress.first
-        last = taken == options.steps
-        evaluates = options.trains_primary and (last or taken % due.evaluate == 0)
+        due = self._milestones.due(options, self._progress.step - self._progress.first)
         means: dict[str, float] = {}
-        if evaluates or last or taken % due.log == 0:
+        if due.line:
             with self._timed("seconds", "step_seconds"):  # it waits for steps under way
-                means = self._means(stage)
+                self._check(stage)
+                means = stage.window.means()
+                check_means(means, self._progress.step)
         record: Record = {"step": self._progress.step, "stage": name, **means}
         with self._timed("seconds"):
-            line, changed = self._measured(stage, record, evaluates)
+            line, changed = self._measured(stage, record, due.evaluation)
         if line:
             self._progress.history.add(line, self._progress.step_seconds)
         self._progress = replace(self._progress, processed=self._progress.step, **changed)
         if means:
             stage.window.clear()
-        if taken % due.checkpoint == 0 and not last:
+            self._note_collapse(stage, name, means)
+        if due.checkpoint:
             self._save(stage)
 
-    def _means(self, stage: Stage) -> dict[str, float]:
-        """The training metrics since the last line. DivergenceError if one is not finite."""
-        self._check(stage)
-        means = stage.window.means()
-        for key, value in means.items():
-            if not math.isfinite(value):
-                raise DivergenceError(
-                    f"{key} is {value} at step {self._progress.step}: lower optimizer.body_lr and "
-                    "optimizer.head_lr, or clip harder"
-                )
-        return means
+    def _note_collapse(self, stage: Stage, name: str, means: Mapping[str, float]) -> None:
+        """Report, once a stage, that the end task counts for almost nothing."""
+        primary, step = self._setup.model.primary, self._progress.step
+        share = collapsed_share(stage.weighting, stage.names, primary, means)
+        if share is not None and name not in self._progress.collapsed:
+            collapsed = {**self._progress.collapsed, name: step}
+            self._progress = replace(self._progress, collapsed=collapsed)
+            self._observer.notice(collapse_notice(primary, share, len(stage.names), step))
 
     def _measured(
         self, stage: Stage, record: Record, evaluates: bool
@@ -198,7 +178,7 @@ class Trainer:
         return record, {"best": scores[due.metric], "best_step": progress.step, "waited": 0}
 
     def _end(self, stage: Stage, weights: dict[str, float]) -> None:
-        """Go on to the next stage from the best model so far, and make that a checkpoint."""
+        """Continue to the next stage from the best model so far, and save a checkpoint of it."""
         progress = self._progress
         if progress.best is not None:
             self._checkpoints.load_best(self._setup.model)
@@ -218,14 +198,14 @@ class Trainer:
         self._checkpoints.save(self._setup.model, stage.state_dict(), self._progress)
 
     def _stop_if_asked(self, stage: Stage) -> None:
-        """Where a signal has come, save and stop."""
+        """Save and stop if a signal has arrived."""
         if self._interrupts.received is not None:
             self._save(stage)
             raise Interrupted(self._interrupts.received, f"step {self._progress.step} is saved")
 
     @contextmanager
     def _saving(self, stage: Stage) -> Iterator[None]:
-        """Where the block fails, save the last step taken, and note whether that was possible."""
+        """If the block fails, save the last step taken; a note on the error says if that worked."""
         try:
             yield
         except (CheckpointError, StorageError):
@@ -235,13 +215,13 @@ class Trainer:
             raise
 
     def _rescue(self, stage: Stage) -> str:
-        """Save the last step taken if that can be done; what came of it."""
+        """Save the last step taken if possible; return a line about the result."""
         step = self._progress.step
         if stage.consistent:
-            with suppress(Exception):  # the first failure is what has to be told
+            with suppress(Exception):  # the first failure is the one to report
                 self._save(stage)
                 return f"step {step} is saved"
-        return f"step {step} could not be saved, what was saved before stays"
+        return f"step {step} could not be saved; earlier checkpoints are kept"
 
     @contextmanager
     def _timed(self, *counters: str) -> Iterator[None]:
@@ -251,15 +231,3 @@ class Trainer:
         spent = time.perf_counter() - began
         times = {name: getattr(self._progress, name) + spent for name in counters}
         self._progress = replace(self._progress, **times)
-
-
-def _diverged(where: str, skipped: int | None) -> DivergenceError:
-    """What to say of a step that is not finite, after as many were skipped as may be."""
-    if skipped is not None:
-        return DivergenceError(
-            f"{where}: {skipped} steps were skipped, as many as max_skipped says"
-        )
-    return DivergenceError(
-        f"{where}: lower optimizer.body_lr and optimizer.head_lr, mend the rows, or leave such "
-        "steps out with on_nonfinite=skip"
-    )

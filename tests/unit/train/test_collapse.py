@@ -1,9 +1,25 @@
 """The end task's weight collapses: reported once, kept in the summary."""
 
-import pytest
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from tartan import Weighting
+import pytest
+import torch
+from hydra import compose, initialize_config_module
+from torch import Tensor
+
+from support.command import SMALL
+from tartan import Needs, Signals, Weighting
+from tartan.config.parse import parse
+from tartan.config.store import register
+from tartan.plugins import Plugin, Plugins, discover
+from tartan.run.build import build
+from tartan.train.checkpoint import Checkpoints
 from tartan.train.collapse import collapsed_share
+from tartan.train.interrupt import Interrupts
+from tartan.train.progress import Progress
+from tartan.train.trainer import Trainer
 from tartan_weightings.meta import Meta, MetaOptions
 from tartan_weightings.static import Static, StaticOptions
 
@@ -37,3 +53,74 @@ def test_weights_that_the_user_chose_and_stages_without_the_end_task_do_not_coun
     weighting: Weighting, names: tuple[str, ...], primary: str
 ):
     assert collapsed_share(weighting, names, primary, means(0.01, 1.0)) is None
+
+
+@dataclass
+class SinkingOptions:
+    by: float = 0.2
+
+
+class Sinking(Weighting):
+    """Multiplies the end task's weight by a constant after each step."""
+
+    Options = SinkingOptions
+    needs = Needs.LOSSES
+    counts: Tensor
+
+    def __init__(self, options: SinkingOptions, objectives: tuple[str, ...]) -> None:
+        super().__init__(options, objectives)
+        self._by = options.by
+        self.register_buffer("counts", torch.ones(len(objectives)))
+
+    def weights(self) -> Tensor:
+        return self.counts
+
+    def update(self, signals: Signals) -> None:
+        self.counts[0] *= self._by
+
+
+class Listener:
+    """Keeps the notices of a run."""
+
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+
+    def begin(self, records: Any) -> None: ...
+    def stage(self, *described: Any) -> None: ...
+    def step(self) -> None: ...
+    def record(self, record: Any) -> None: ...
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+
+
+def train(directory: Path, resume: bool) -> tuple[Progress, list[str]]:
+    """Train through `joint` alone; with `resume`, from the newest checkpoint before its end."""
+    found = discover()
+    sinking = Plugin("sinking", Sinking, "tests")
+    plugins = Plugins(found.objectives.values(), [*found.weightings.values(), sinking], [])
+    register(plugins)
+    chosen = [*SMALL, "objectives=[mlm]", "weighting=sinking", "checkpoint.every=5"]
+    with initialize_config_module("tartan.configs", version_base="1.3"):
+        experiment = build(parse(compose("config", chosen)), plugins)
+    listener, checkpoints = Listener(), Checkpoints(directory, 5)
+    stages = {"joint": experiment.stages["joint"]}
+    with Interrupts() as interrupts:
+        trainer = Trainer(
+            experiment.setup, stages, experiment.milestones, checkpoints, listener, interrupts
+        )
+        if resume:
+            trainer.resume(directory / "checkpoint-5")
+        return trainer.train(), listener.notices
+
+
+def test_a_collapse_is_reported_once_and_kept_whether_or_not_the_run_is_resumed(tmp_path: Path):
+    """The second line of metrics holds the third step alone, whose weights are 0.04 and 1."""
+    progress, notices = train(tmp_path, resume=False)
+    assert notices == [
+        "The weight of classification, the end task, is 3.85% of all at step 3, less than 0.1 of "
+        "an equal share (1/2). Training continues; lower weighting.lr if the weights move too fast."
+    ]
+    assert progress.collapsed == {"joint": 3}
+    resumed, again = train(tmp_path, resume=True)
+    assert again == []
+    assert resumed.collapsed == {"joint": 3}
