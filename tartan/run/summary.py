@@ -59,7 +59,7 @@ def summarise(
         "weighting": config.weighting["plugin"],
         "task": {"name": task.name, "kind": task.kind.value, "labels": list(task.labels)},
         "model": config.model.get("name") or config.model["kind"],
-        "stages": {name: stage.objectives for name, stage in experiment.stages.items()},
+        "stages": {name: stage.selection for name, stage in experiment.stages.items()},
         "metric": experiment.milestones.metric,
         "probe_split": experiment.probe_split,
         **scores,

@@ -40,6 +40,11 @@ class StageOptions:
         )
 
     @property
+    def selection(self) -> str:
+        """The objectives that train here, as text: `all`, or `dapt, tapt`."""
+        return self.objectives if isinstance(self.objectives, str) else ", ".join(self.objectives)
+
+    @property
     def optimizer_options(self) -> OptimiserOptions:
         """The stage's optimizer, where `optimizer` holds the run's values too."""
         return OptimiserOptions(**self.optimizer)

@@ -43,7 +43,11 @@ def built(*overrides: str) -> Experiment:
     ],
 )
 def test_a_stage_selects_in_the_runs_order(objectives: Any, expected: tuple[str, ...]):
-    assert StageOptions(objectives=objectives).select(NAMES) == expected
+    options = StageOptions(objectives=objectives)
+    assert options.select(NAMES) == expected
+    assert options.selection == (
+        objectives if isinstance(objectives, str) else ", ".join(objectives)
+    )
 
 
 @pytest.mark.parametrize(
