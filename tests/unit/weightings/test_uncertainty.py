@@ -17,6 +17,7 @@ from tartan.config.parse import parse
 from tartan.config.store import register
 from tartan.plugins import Plugin, Plugins, discover
 from tartan.run.build import Experiment, build
+from tartan.testing import WeightingContract
 from tartan.train.finite import NonFiniteError
 from tartan.train.stage import Stage
 from tartan.train.trace import trace
@@ -87,6 +88,16 @@ def test_all_gradients_are_those_of_torchjds_loss(needs: Needs, micro: int):
     assert_close(weighting.log_variances.grad, reference.log_var.grad)
     assert_close(ours, problem.gradients(), rtol=1e-5, atol=1e-6)
     assert not found.weights.requires_grad
+
+
+class Contract(WeightingContract):
+    weighting = Uncertainty
+
+
+@pytest.mark.parametrize("lr", [0.01, 1.0])
+@pytest.mark.parametrize("rule", [rule.name for rule in WeightingContract.rules()])
+def test_it_keeps_its_contract(rule: str, lr: float):
+    getattr(type("Given", (Contract,), {"options": {"lr": lr}})(), rule)()
 
 
 def test_its_loss_is_the_papers():
