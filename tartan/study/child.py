@@ -1,7 +1,7 @@
-"""What a study does in processes of their own: try its arms, and run its runs.
+"""The work of a study in separate processes: build its arms, and run its runs.
 
-A process of its own gives each run the whole memory, and a peak of its own to report; and where it
-is killed or crashes, the study goes on. The processes are forked from a server that has imported
+In a separate process each run has the whole memory and reports its own peak; where it is killed or
+crashes, the study continues. The processes are forked from a server that has imported
 all this and computed nothing, so that starting one takes no time.
 """
 
@@ -38,17 +38,17 @@ from tartan.weighting import Needs
 
 @dataclass(frozen=True)
 class Trial:
-    """What building an arm says.
+    """The result of building an arm.
 
     Attributes:
         stages: its schedule.
         metric: what its best model is chosen by.
         batch: rows of the end task in a step.
         rows: how many rows each split and corpus has.
-        dev_gradient: where it takes the gradient of from that weighs objectives: `dev` or `train`;
-            null where it takes none.
+        dev_gradient: the split that supplies the dev gradient, `dev` or `train`; None where the
+            weighting needs none.
         contents: hashes of its data, tokenizer, model and plugins, as in a run's identity.
-        missing: the corpus that it reads and the data lacks, in a sentence; nothing else is known.
+        missing: a sentence on the corpus that it reads and the data lacks; all else is then unset.
     """
 
     stages: tuple[Stage, ...] = ()
@@ -61,11 +61,11 @@ class Trial:
 
 
 def try_arms(configs: Mapping[str, str], anywhere: bool) -> dict[str, Trial]:
-    """Build each arm as a run would be built, and let go of it; what each said, by name.
+    """Build each arm as a run would be built, and return the results by name.
 
     Args:
         configs: by name of an arm, the composed configuration in YAML.
-        anywhere: whether runs go to other machines, whose devices cannot be tried here.
+        anywhere: whether runs go to other machines, whose devices are not available here.
 
     Raises:
         TartanError: an arm cannot be built.
@@ -103,13 +103,13 @@ def answer(
     log: str | None,
     answers: "connection.Connection[tuple[str, Any], None]",
 ) -> None:
-    """Do work in this process, and answer with `done` and its result, or `failed` and a line.
+    """Do work in this process, and send `done` and its result, or `failed` and a line.
 
     Args:
         work: a function of this module.
         arguments: its arguments.
-        log: the file that all that is printed is added to; None to leave it where it goes.
-        answers: where the answer goes.
+        log: the file that output is appended to; None to leave the streams as they are.
+        answers: the pipe that the answer is sent to.
     """
     os.setpgrp()  # Ctrl-C is for the study, which passes it on
     die_with_parent()
@@ -149,9 +149,9 @@ def _answer(
 
 @cache
 def die_with_parent(number: int | None = None) -> None:
-    """From now on, end this process at once when the one that started it is no more.
+    """From now on, end this process when the one that started it has ended.
 
-    A run that went on alone would hold its directory against the study when that is started again.
+    Otherwise a run would keep its directory locked when the study is started again.
 
     Args:
         number: the parent's, where it did not start this process by way of `multiprocessing`.
@@ -160,7 +160,7 @@ def die_with_parent(number: int | None = None) -> None:
 
 
 def _outlive(number: int | None) -> None:
-    """Wait until the parent is no more, then end this process."""
+    """Wait until the parent has ended, then end this process."""
     parent = parent_process()
     if number is None and parent is not None:
         connection.wait([parent.sentinel])
@@ -170,7 +170,7 @@ def _outlive(number: int | None) -> None:
 
 
 def _describe(config: Config, experiment: Experiment, plugins: Plugins) -> Trial:
-    """What a study has to know of an arm that was built."""
+    """Return what a study needs to know of an arm that was built."""
     setup, task = experiment.setup, experiment.task
     batch = config.primary["batch_size"] * config.accumulate
     stages, needs = [], Needs.LOSSES
@@ -194,14 +194,14 @@ def _describe(config: Config, experiment: Experiment, plugins: Plugins) -> Trial
 
 
 def _composed(text: str) -> DictConfig:
-    """A configuration from YAML."""
+    """Return a configuration from YAML."""
     composed = OmegaConf.create(text)
     assert isinstance(composed, DictConfig)
     return composed
 
 
 def _print_to(log: str) -> None:
-    """Add all that is printed from here on to a file."""
+    """Append everything that is printed from here on to a file."""
     sys.stdout.flush()
     sys.stderr.flush()
     with writing(Path(log)):

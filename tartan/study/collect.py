@@ -1,4 +1,4 @@
-"""From the directories of a study's runs to its results."""
+"""Collect the results of a study from the directories of its runs."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -29,12 +29,12 @@ def collect(
     failed: Mapping[str, str],
     common: Sequence[str],
 ) -> StudyResults:
-    """The results of a study, of what is finished by now.
+    """Return the results of a study, as far as it is finished.
 
     Args:
         options: the study's.
         arms: its arms.
-        trials: what building each said, by name.
+        trials: the results of building them, by name.
         jobs: its runs.
         failed: why runs failed, by place.
         common: the overrides of all arms, as typed.
@@ -63,7 +63,7 @@ def collect(
 
 
 def _run(job: Job, summary: Mapping[str, Any], error: str | None, metric: str) -> RunResult:
-    """One run, finished or not."""
+    """Return the result of one run, finished or not."""
     if not summary:
         status = "failed" if error else "unfinished"
         return RunResult(job.arm.name, job.seed, job.place, status, error)
@@ -88,7 +88,7 @@ def _run(job: Job, summary: Mapping[str, Any], error: str | None, metric: str) -
 def _arm(
     arm: Arm, trial: Trial, runs: Sequence[RunResult], metric: str, confidence: float
 ) -> ArmResult:
-    """One arm's figures over its finished runs."""
+    """Return an arm's figures over its finished runs."""
     ours = [run for run in runs if run.arm == arm.name and run.status == "finished"]
 
     def over(name: str) -> Estimate | None:
@@ -115,14 +115,14 @@ def _arm(
 
 
 def _means(weights: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The mean of each objective's weight."""
+    """Return the mean weight of each objective."""
     return {name: sum(one[name] for one in weights) / len(weights) for name in weights[0]}
 
 
 def _pairs(
     names: Sequence[str], runs: Sequence[RunResult], options: StudyOptions, metric: str
 ) -> tuple[Pair, ...]:
-    """Every pair of arms that is compared; the one that is lower in the table comes first."""
+    """Return every pair of arms that is compared; the arm lower in the table comes first."""
     found = {(run.arm, run.seed): run.test[metric] for run in runs if run.test}
     against = options.against
     chosen = [

@@ -1,4 +1,4 @@
-"""A study's runs, handed to Hydra's launcher: one after another, over cores, or over a cluster."""
+"""Run a study through Hydra's launcher: one run after another, over cores, or over a cluster."""
 
 import os
 import socket
@@ -27,17 +27,17 @@ from tartan.study.process import WorkError, apart
 from tartan.train.interrupt import Interrupts
 
 LOCAL = ("basic", "joblib", "submitit_local")
-"""Launchers that stay on this machine."""
+"""Launchers that run on this machine."""
 PACKAGES = {
     "joblib": "hydra-joblib-launcher",
     "submitit_local": "hydra-submitit-launcher",
     "submitit_slurm": "hydra-submitit-launcher",
 }
-"""Launchers that are installed by themselves, and by what."""
+"""Launchers that are separate packages, and the packages."""
 
 
 def check_launcher(typed: Typed) -> bool:
-    """Whether the launcher that is asked for goes to other machines. ConfigError if there is none.
+    """Return whether the chosen launcher uses other machines. ConfigError if it is not available.
 
     Args:
         typed: the study's command line.
@@ -56,9 +56,9 @@ def check_launcher(typed: Typed) -> bool:
 
 
 def launch(jobs: Sequence[Job], typed: Typed, study: Path) -> dict[str, str]:
-    """Run jobs; of those that failed, why, by their place.
+    """Run jobs, and return why jobs failed, by their place.
 
-    A job that fails leaves the others alone.
+    A job that fails does not stop the others.
 
     Raises:
         TartanError: the launcher itself failed.
@@ -78,10 +78,10 @@ def launch(jobs: Sequence[Job], typed: Typed, study: Path) -> dict[str, str]:
         try:
             with Interrupts():
                 returned = launcher.launch(overrides, initial_job_idx=0)
-        except Exception as error:  # whatever a launcher of others raises
+        except Exception as error:  # launchers are other packages: any exception is possible
             raise TartanError(
                 f"hydra/launcher={_chosen(settings)} failed: {_line(error)}; give the same command "
-                "to go on"
+                "to resume"
             ) from error
     failed: dict[str, str] = {}
     for job, one in zip(jobs, returned, strict=True):
@@ -96,7 +96,7 @@ def launch(jobs: Sequence[Job], typed: Typed, study: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Task:
-    """What the launcher calls for each job, here or in a process or on a machine of its own.
+    """The function that the launcher calls for each job, here, in a process or on another machine.
 
     Attributes:
         count: how many jobs there are.
@@ -109,7 +109,7 @@ class _Task:
     host: str
 
     def __call__(self, composed: DictConfig) -> str | None:
-        """Run one job; why it failed, if it did."""
+        """Run one job, and return why it failed; None if it did not."""
         with lossy():  # a launcher's worker has standard streams of its own
             return self._run(composed)
 
@@ -120,7 +120,7 @@ class _Task:
         directory = Path(settings.runtime.output_dir)
         name = f"{directory.parent.name} seed {composed.seed}"
         shown = f"[{settings.job.num + 1}/{self.count}] {name}"
-        print(f"{shown}: begins", flush=True)
+        print(f"{shown}: started", flush=True)
         files = {key: OmegaConf.to_yaml(OmegaConf.create(v)) for key, v in hydra_files().items()}
         try:
             apart(
@@ -131,16 +131,16 @@ class _Task:
                 log=directory.with_suffix(".log"),
             )
         except WorkError as error:
-            with suppress(OSError):
-                directory.rmdir()  # unless something was written
+            with suppress(OSError):  # the directory is kept if anything was written
+                directory.rmdir()
             print(f"{shown}: failed: {error}", flush=True)
             return str(error)
-        print(f"{shown}: {_told(read_json(directory / SUMMARY) or {})}", flush=True)
+        print(f"{shown}: {_scores(read_json(directory / SUMMARY) or {})}", flush=True)
         return None
 
 
 def _settings(typed: Typed, study: Path) -> DictConfig:
-    """Hydra's configuration of several runs. ConfigError where an override cannot be used."""
+    """Return Hydra's configuration of several runs. ConfigError if an override is not valid."""
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
     overrides = [*typed.searchpath, *typed.hydra, f"hydra.sweep.dir={quoted(str(study))}"]
@@ -151,23 +151,23 @@ def _settings(typed: Typed, study: Path) -> DictConfig:
 
 
 def _chosen(settings: DictConfig) -> str:
-    """The launcher's name."""
+    """Return the launcher's name."""
     return str(settings.hydra.runtime.choices["hydra/launcher"])
 
 
 def _callbacks(settings: DictConfig) -> Any:
-    """Hydra's callbacks, as its configuration has them."""
+    """Return Hydra's callbacks, as its configuration has them."""
     from hydra._internal.callbacks import Callbacks  # noqa: PLC0415 - Hydra offers no other door
 
     return Callbacks(settings)
 
 
-def _told(summary: Mapping[str, Any]) -> str:
-    """What a finished run came to."""
+def _scores(summary: Mapping[str, Any]) -> str:
+    """Return the scores of a finished run in a line."""
     scores = [f"dev {name} {value:.4f}" for name, value in summary["dev"].items()]
     return f"{', '.join(scores)}, {summary['seconds']:.0f} s"
 
 
 def _line(error: Exception) -> str:
-    """An exception in a line."""
+    """Return an exception in a line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

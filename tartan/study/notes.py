@@ -1,8 +1,9 @@
-"""What a reader of a study has to know besides its figures, in sentences."""
+"""Notes on a study that its readers need besides its figures."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tartan.run.identity import CONTENT, NOTED, Part, describe
 from tartan.sizes import counted
 from tartan.study.child import Trial
 from tartan.study.results import Pair, RunResult, SplitUse
@@ -10,18 +11,18 @@ from tartan.study.statistics import seeds_needed
 
 
 def budget(trials: Mapping[str, Trial]) -> tuple[str, ...]:
-    """What is the same for all arms, and what each may spend."""
+    """Return what is the same for all arms, and the budget of each."""
     lines = [
-        "A seed's runs see the same batches of the end task in the same order, and begin with the "
-        "same weights of the body and of its head, whatever else they train.",
+        "Runs with the same seed see the same batches of the end task in the same order, and begin "
+        "with the same weights of the body and of its head, whatever else they train.",
         "The budget counts rows of the end task that a run trains on, repetitions included; a "
-        "stage without the end task counts none. It is what a run may spend: early stopping on dev "
-        "may end a stage before.",
+        "stage without the end task counts none. It is an upper limit: early stopping on dev may "
+        "end a stage sooner.",
     ]
     for name, trial in trials.items():
         stages = [
             f"{stage.name} ({', '.join(stage.objectives)}"
-            f"{f' weighed by {stage.weighting}' if stage.weighting else ''}; {stage.steps} steps, "
+            f"{f' weighted by {stage.weighting}' if stage.weighting else ''}; {stage.steps} steps, "
             f"{stage.primary_examples} rows of the end task)"
             for stage in trial.stages
         ]
@@ -30,7 +31,7 @@ def budget(trials: Mapping[str, Trial]) -> tuple[str, ...]:
 
 
 def splits(trials: Mapping[str, Trial], metric: str) -> tuple[SplitUse, ...]:
-    """Which split was used for what."""
+    """Return what each split was used for."""
     rows = dict(next(iter(trials.values())).rows or {})
     by = {where: [n for n, t in trials.items() if t.dev_gradient == where] for where in rows}
     uses = {
@@ -54,10 +55,10 @@ def notes(
     summaries: Mapping[str, Mapping[str, Any]],
     level: float,
 ) -> tuple[str, ...]:
-    """Runs that are missing, seeds that are too few, and what makes runs hard to compare."""
+    """Return notes on missing runs, too few seeds, and what makes runs hard to compare."""
     found = [
         f"{run.directory} {run.status}{f': {run.error}' if run.error else ''}"
-        + "; start the study again to go on with it"
+        + "; start the study again to resume it"
         for run in runs
         if run.status != "finished"
     ]
@@ -75,7 +76,7 @@ def notes(
 
 
 def _few(pairs: Sequence[Pair], level: float) -> list[str]:
-    """Where there are too few seeds for the test."""
+    """Return a note where there are too few seeds for the test."""
     hopeless = [pair for pair in pairs if pair.least >= level]
     if not hopeless:
         return []
@@ -89,23 +90,52 @@ def _few(pairs: Sequence[Pair], level: float) -> list[str]:
 
 
 def _unlike(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """In what finished runs differ that no arm chose: data, versions, device."""
-
-    def values(read: Any) -> set[str]:
-        return {str(read(summary)) for summary in summaries.values()}
-
-    labelled = ("train", "dev", "test")
+    """Return where finished runs differ in what they depend on, other than their configuration."""
+    parts = {place: s["identity"]["parts"] for place, s in summaries.items() if "identity" in s}
     found = []
-    if len(values(lambda s: {k: s["data"][k]["sha256"] for k in labelled})) > 1:
-        found.append("The runs are not of the same data: they cannot be compared.")
-    for key in ("device", "precision", "versions"):
-        if len(values(lambda s, key=key: s[key])) > 1:
-            found.append(f"The runs differ in {key}, as their summary.json say.")
+    content = [
+        name for part in CONTENT for key in _groups(parts, part) for name in describe({part: [key]})
+    ]
+    if content:
+        found.append(
+            f"The runs differ in {', '.join(content)}: they cannot be compared. Remove the "
+            "directories of those that are out of date, and start the study again."
+        )
+    for part in ("device", *NOTED):
+        for key, groups in _groups(parts, part).items():
+            values = "; ".join(f"{value} in {_some(places)}" for value, places in groups.items())
+            found.append(f"The runs differ in {key}: {values}.")
+    if older := [place for place in summaries if place not in parts]:
+        found.append(
+            f"An older version wrote {_some(older)}: what {counted(len(older), 'run')} depended on "
+            "was not recorded, and not compared."
+        )
     if changed := [place for place, summary in summaries.items() if summary["changes"]]:
-        found.append(f"Changed while they went on: {', '.join(changed)}.")
+        found.append(
+            f"Resumed with changes: {_some(changed)}; `changes` in summary.json says which."
+        )
     return found
 
 
+def _groups(parts: Mapping[str, Mapping[str, Part]], part: str) -> dict[str, dict[str, list[str]]]:
+    """Return the keys of a part in which runs differ, and for each the runs by their value.
+
+    Args:
+        parts: the parts of each run's identity, by the run's place.
+        part: which of them.
+    """
+    found: dict[str, dict[str, list[str]]] = {}
+    for place, its in parts.items():
+        for key, value in its.get(part, {}).items():
+            found.setdefault(key, {}).setdefault(str(value), []).append(place)
+    return {key: groups for key, groups in sorted(found.items()) if len(groups) > 1}
+
+
+def _some(places: Sequence[str]) -> str:
+    """Return the places of a few runs, or how many there are."""
+    return ", ".join(places) if len(places) <= 3 else counted(len(places), "run")
+
+
 def _total(trial: Trial) -> int:
-    """The budget of end-task rows."""
+    """Return the budget of end-task rows."""
     return sum(stage.primary_examples for stage in trial.stages)

@@ -1,4 +1,4 @@
-"""What a study is asked for: `study=...` and `study.<option>=...` on the command line."""
+"""The options of a study: `study=...` and `study.<option>=...` on the command line."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,12 +18,12 @@ class StudyOptions:
         arms: which, in the order of the table; null for all of `overrides` whose corpora the data
             has.
         seeds: how many, from 0 on, or a list of them.
-        dir: the directory that the study leaves its files in; started again, it goes on there.
-        against: an arm that each other one is compared with; null to compare all with one another.
+        dir: the directory that the study writes its files to; started again, it resumes there.
+        against: an arm that every other arm is compared with; null to compare all pairs.
         confidence: of the intervals, 0 to 1.
-        level: below which a corrected p is called significant, 0 to 1.
-        overrides: by arm, the overrides that make it what it is.
-        labels: by arm, what tables call it.
+        level: the significance level of corrected p values, 0 to 1.
+        overrides: by arm, the overrides that define it.
+        labels: by arm, its name in tables.
     """
 
     arms: list[str] | None = None
@@ -38,18 +38,18 @@ class StudyOptions:
 
 @dataclass
 class Root:
-    """What the study's part of the command line is composed into."""
+    """The configuration that the study's part of the command line is composed into."""
 
     study: StudyOptions = field(default_factory=StudyOptions)
 
 
 def register() -> None:
-    """Make the study's options known to Hydra."""
+    """Register the study's options with Hydra."""
     ConfigStore.instance().store(name="study_schema", node=Root, provider="tartan")
 
 
 def parse(composed: DictConfig) -> StudyOptions:
-    """The typed options, with a list of seeds. ConfigError where they cannot be used."""
+    """Return the typed options, with a list of seeds. ConfigError if they are not valid."""
     found = options(StudyOptions, resolved(composed)["study"], "study")
     for name in ("confidence", "level"):
         if not 0 < getattr(found, name) < 1:
@@ -71,7 +71,7 @@ def parse(composed: DictConfig) -> StudyOptions:
 
 
 def _seeds(given: Any) -> list[int]:
-    """The seeds. ConfigError where they are none."""
+    """Return the seeds. ConfigError if they are not valid."""
     if isinstance(given, int) and not isinstance(given, bool) and given > 0:
         return list(range(given))
     if (

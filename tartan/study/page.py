@@ -1,4 +1,4 @@
-"""A study's page, and the same as Markdown, tables and plots."""
+"""Write the page of a study, and the same as Markdown, CSV tables and plots."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def write_study_report(results: StudyResults, directory: Path) -> None:
     """Write figures/, study.md and study.html. StorageError where they cannot be written.
 
     Args:
-        results: what it came to.
+        results: of the study.
         directory: the study's, with its runs.
     """
     drawn = {

@@ -1,4 +1,4 @@
-"""From a study's overrides to its runs: one ordinary run for each arm and seed."""
+"""Plan a study: from its overrides to one ordinary run for each arm and seed."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,11 +29,11 @@ from tartan.run.summary import read_summary
 from tartan.study.options import StudyOptions, parse
 
 OWN = {
-    "run_dir": "study.dir=... says where a study is",
-    "seed": "study.seeds=... says which seeds a study has",
-    "resume": "a study goes on in its study.dir",
+    "run_dir": "set study.dir=... instead",
+    "seed": "set study.seeds=... instead",
+    "resume": "a study resumes in its study.dir",
 }
-"""Options that a study gives its runs itself, and what to say instead."""
+"""Options that a study sets itself, and what to do instead."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Typed:
         study: overrides of the study itself.
         hydra: of Hydra's own settings: the launcher.
         runs: of every arm.
-        search: a further directory of configurations.
+        search: an additional directory of configurations.
     """
 
     study: Sequence[str]
@@ -54,7 +54,7 @@ class Typed:
 
     @classmethod
     def split(cls, overrides: Iterable[str], search: str | None = None) -> "Typed":
-        """Sort overrides by whom they are for. ConfigError where one is none, or is refused."""
+        """Sort overrides into study, Hydra and runs. ConfigError if one is invalid or refused."""
         parts: dict[str, list[str]] = {"study": [], "hydra": [], "runs": []}
         for text in overrides:
             key = _key(text)
@@ -66,7 +66,7 @@ class Typed:
 
     @cached_property
     def searchpath(self) -> list[str]:
-        """The further directory, as an override of Hydra's."""
+        """Return the additional directory as an override of Hydra's search path."""
         return [] if self.search is None else [f"hydra.searchpath=[file://{self.search}]"]
 
 
@@ -76,8 +76,8 @@ class Arm:
 
     Attributes:
         name: its name, and its directory's.
-        label: what tables call it.
-        own: the overrides that make it what it is.
+        label: its name in tables.
+        own: the overrides that define it.
         overrides: all of them, those of every arm first, as Hydra takes them.
     """
 
@@ -95,7 +95,7 @@ class Job:
         arm: its arm.
         seed: its seed.
         study: the study's directory, absolute.
-        search: a further directory of configurations.
+        search: an additional directory of configurations.
     """
 
     arm: Arm
@@ -105,26 +105,26 @@ class Job:
 
     @property
     def place(self) -> str:
-        """Its directory, relative to the study's."""
+        """Return its directory, relative to the study's."""
         return f"{self.arm.name}/seed{self.seed}"
 
     @property
     def directory(self) -> Path:
-        """Its directory."""
+        """Return its directory."""
         return self.study / self.place
 
     @property
     def finished(self) -> bool:
-        """Whether it is complete."""
+        """Return whether it is complete."""
         return (self.directory / SUMMARY).is_file()
 
     @property
     def overrides(self) -> list[str]:
-        """What makes it an ordinary run."""
+        """Return the overrides with which `run` runs the same."""
         return [*self.arm.overrides, f"seed={self.seed}", f"run_dir={quoted(str(self.directory))}"]
 
     def compose(self) -> DictConfig:
-        """Its configuration, inside `composing`."""
+        """Return its configuration; to be called inside `composing`."""
         return compose("config", overrides=[*self.search, *self.overrides])
 
     def check(self, contents: Mapping[str, Part]) -> None:
@@ -161,22 +161,22 @@ class Job:
 
 
 def composing() -> "initialize_config_module":
-    """The context in which configurations are composed."""
+    """Return the context in which configurations are composed."""
     return initialize_config_module("tartan.configs", job_name="tartan", version_base="1.3")
 
 
 def read_options(typed: Typed) -> StudyOptions:
-    """The study's own options. ConfigError where they cannot be used."""
+    """Return the study's own options. ConfigError if they are not valid."""
     accepted = accept(typed.study, "study", typed.search)
     with composing():
         return parse(compose("study", overrides=[*typed.searchpath, *accepted]))
 
 
 def arms(options: StudyOptions, typed: Typed) -> list[Arm]:
-    """The arms that are asked for; an override of all applies to those that have its option.
+    """Return the chosen arms; an override of all arms applies to those that have its option.
 
     Raises:
-        ConfigError: an override that cannot be used, or that no arm has a use for.
+        ConfigError: an override is not valid, or applies to no arm.
     """
     names = options.arms or list(options.overrides)
     found: list[Arm] = []
@@ -201,20 +201,20 @@ def arms(options: StudyOptions, typed: Typed) -> list[Arm]:
 
 
 def jobs(chosen: Sequence[Arm], options: StudyOptions, typed: Typed) -> list[Job]:
-    """The runs, seed by seed, so that a study that is under way compares as many as it can."""
+    """Return the runs, seed by seed, so that an unfinished study has as many pairs as possible."""
     study = Path(options.dir).absolute()
     return [Job(arm, seed, study, typed.searchpath) for seed in options.seeds for arm in chosen]
 
 
 def quoted(text: str) -> str:
-    """A value as Hydra's grammar takes it."""
+    """Return a value as Hydra's grammar takes it."""
     return text if re.fullmatch(r"[\w./-]+", text) else "'" + text.replace("'", "\\'") + "'"
 
 
 def _accept(
     name: str, typed: Typed, own: Sequence[str]
 ) -> tuple[list[str], list[str], Mapping[str, NoSuchOptionError]]:
-    """An arm's overrides as Hydra takes them; which of all arms' are among them, and which not."""
+    """Return an arm's overrides as Hydra takes them, the common ones that apply, and the others."""
     keys = {_key(text) for text in own}
     common = [text for text in typed.runs if _key(text) not in keys]
     refused: dict[str, NoSuchOptionError] = {}
@@ -232,7 +232,7 @@ def _accept(
 
 
 def _check_own(name: str, own: Iterable[str]) -> None:
-    """ConfigError where an arm cannot be a directory, or sets what the study gives its runs."""
+    """ConfigError if an arm's name is not a directory name, or it sets what a study sets itself."""
     if not re.fullmatch(r"[\w.-]+", name) or name.startswith("."):
         raise ConfigError(f"arm '{name}' names a directory: give letters, digits, '_' and '-'")
     for text in own:

@@ -1,4 +1,4 @@
-"""Plots of a study's page."""
+"""The plots on a study's page."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -20,7 +20,7 @@ AXES: Mapping[str, tuple[str, str, str]] = {
 
 
 def score_plots(results: StudyResults) -> list[Plot]:
-    """The metric on test of every run, by arm."""
+    """Return a plot of the metric on test of every run, by arm."""
     metric = results.metric
     rows = {
         label: [run.test[metric] for run in runs if run.test]
@@ -34,7 +34,7 @@ def score_plots(results: StudyResults) -> list[Plot]:
 
 
 def difference_plots(results: StudyResults) -> list[Plot]:
-    """Paired differences with their intervals."""
+    """Return a plot of paired differences with their intervals."""
     rows: dict[str, tuple[float, float, float]] = {}
     for pair in results.pairs:
         if found := pair.difference:
@@ -48,7 +48,7 @@ def difference_plots(results: StudyResults) -> list[Plot]:
 
 
 def curve_plots(results: StudyResults) -> list[Plot]:
-    """Learning curves: the mean of each arm's runs, and their standard deviation around it."""
+    """Return learning curves: the mean of each arm's runs, and its standard deviation."""
     plots = []
     for name, (over, axis, title) in AXES.items():
         means: dict[str, Curve] = {}
@@ -66,7 +66,7 @@ def curve_plots(results: StudyResults) -> list[Plot]:
 
 
 def mean_curve(curves: Sequence[Curve]) -> tuple[Curve, Band] | None:
-    """The mean of curves, and the band of their standard deviation (n - 1) around it.
+    """Return the mean of curves, and the band of their standard deviation (n - 1) around it.
 
     Between its points a curve is taken as straight, and after its last as level, so that the mean
     does not jump where one of them ends. It begins where all have begun. None of no curves.
@@ -83,7 +83,7 @@ def mean_curve(curves: Sequence[Curve]) -> tuple[Curve, Band] | None:
 
 
 def weight_plots(results: StudyResults) -> list[Plot]:
-    """The weights that runs of several objectives end with."""
+    """Return a plot of the final weights of runs with several objectives."""
     rows: dict[str, list[float]] = {}
     for label, runs in finished(results).items():
         for run in runs:
@@ -98,7 +98,7 @@ def weight_plots(results: StudyResults) -> list[Plot]:
 
 
 def finished(results: StudyResults) -> dict[str, list[RunResult]]:
-    """The finished runs of each arm that has any, by its label."""
+    """Return the finished runs of each arm that has any, by its label."""
     runs = {
         arm.label: [r for r in results.runs if (r.arm, r.status) == (arm.name, "finished")]
         for arm in results.arms

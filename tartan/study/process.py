@@ -1,4 +1,4 @@
-"""Processes of their own for a study's work, from the side that waits for them."""
+"""Run a study's work in separate processes, and wait for them."""
 
 import multiprocessing
 import os
@@ -15,19 +15,19 @@ from tartan.train.interrupt import Interrupts
 
 
 class WorkError(Exception):
-    """Work that failed, in a line."""
+    """Work that failed; the message is one line."""
 
 
 def apart(work: Callable[..., Any], *arguments: Any, log: Path | None = None) -> Any:
-    """Do work of `child` in a process of its own, and wait for it.
+    """Do work of `child` in a separate process, and wait for it.
 
     Args:
         work: a function of `child`.
         arguments: its arguments.
-        log: the file that what it prints is added to.
+        log: the file that its output is appended to.
 
     Returns:
-        What the work returns.
+        The result of the work.
 
     Raises:
         WorkError: it failed, or its process ended without an answer.
@@ -57,9 +57,9 @@ def apart(work: Callable[..., Any], *arguments: Any, log: Path | None = None) ->
 
 @contextmanager
 def _known_start_method() -> Iterator[None]:
-    """Hide a start method that the server of forks does not know from processes it starts.
+    """Set the start method to `forkserver` while a process starts.
 
-    A process takes up the method of the one that starts it, and joblib's workers have their own.
+    A process inherits the method of its parent, and the fork server does not know joblib's.
     """
     before = multiprocessing.get_start_method(allow_none=True)
     multiprocessing.set_start_method("forkserver", force=True)
@@ -70,7 +70,7 @@ def _known_start_method() -> Iterator[None]:
 
 
 def _received(answers: "connection.Connection[None, tuple[str, Any]]") -> tuple[str, Any]:
-    """What a process answered; nothing where it ended before."""
+    """Return the answer of a process; empty where it ended without one."""
     with suppress(EOFError):
         if answers.poll():
             return answers.recv()
@@ -78,6 +78,6 @@ def _received(answers: "connection.Connection[None, tuple[str, Any]]") -> tuple[
 
 
 def _ended(status: int, log: Path | None) -> str:
-    """How a process ended without an answer."""
+    """Return how a process ended without an answer."""
     how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with {status}"
-    return f"its process {how}{f'; {log} has what it printed' if log else ''}"
+    return f"its process {how}{f'; its output is in {log}' if log else ''}"

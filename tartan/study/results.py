@@ -1,6 +1,6 @@
-"""What a study came to: study.json, and everything that a page of it shows.
+"""The results of a study: study.json, and everything that its page shows.
 
-All values are plain: numbers, texts, lists and maps of them; what is not known is null. Metrics are
+All values are plain: numbers, texts, lists and maps of them; unknown values are null. Metrics are
 as in summary.json (macro-F1 of 0.71, not 71), times are in seconds, memory is in bytes. Directories
 are relative to the study's own.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 FILE = "study.json"
 FORMAT = 1
-"""Rises when a reader of study.json has to change."""
+"""The version of the format; it rises when readers of study.json have to change."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Point:
 
 @dataclass(frozen=True)
 class RunResult:
-    """One run: what summary.json says, and its learning curve.
+    """One run: figures from summary.json, and its learning curve.
 
     Attributes:
         arm: its arm's name.
@@ -44,9 +44,9 @@ class RunResult:
         error: why it failed, in a line.
         dev: every metric of the end task on dev, of the model that was best there.
         test: the same on test, read once, at the end.
-        weights: each objective's weight at the end of the last stage that weighed several.
+        weights: each objective's weight at the end of the last stage with several objectives.
         best_step: the step that the best model is of.
-        steps: all that were taken.
+        steps: how many were taken.
         primary_examples: rows of the end task that were trained on, repetitions counted.
         seconds: spent on training, evaluations and checkpoints included.
         seconds_per_step: of a step alone.
@@ -73,7 +73,7 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A sample's mean and how sure it is.
+    """The mean of a sample, its spread and interval.
 
     Attributes:
         n: how many values there are.
@@ -97,7 +97,7 @@ class Stage:
     Attributes:
         name: of the stage.
         objectives: which train in it.
-        weighting: what weighs them; null where there is one.
+        weighting: the weighting plugin; null where the stage has one objective.
         steps: its budget.
         primary_examples: how many rows of the end task it may train on.
     """
@@ -115,8 +115,8 @@ class ArmResult:
 
     Attributes:
         name: as `study.arms` names it, and its directory.
-        label: what a page calls it.
-        overrides: what makes it different from the other arms.
+        label: its name on pages.
+        overrides: those that define it.
         stages: its schedule.
         dev: the study's metric on dev.
         test: the study's metric on test.
@@ -153,7 +153,7 @@ class Pair:
         p: two-sided, of the paired permutation test; null for fewer than two seeds.
         exact: whether all exchanges within pairs were tried, not a sample of them.
         corrected: p by Holm's correction over all pairs of the study.
-        least: the smallest corrected p that so many seeds and pairs allow.
+        least: the smallest corrected p that is possible with this number of seeds and pairs.
     """
 
     first: str
@@ -190,15 +190,15 @@ class StudyResults:
         format: `FORMAT`.
         metric: what is compared; dev chose the best model by it.
         confidence: of the intervals.
-        level: below which a corrected p is called significant.
+        level: the significance level of corrected p values.
         seeds: of every arm.
         common: overrides that all arms share, as typed.
-        budget: what the arms have in common and where they differ, in sentences.
+        budget: what the arms have in common and the budget of each, in sentences.
         splits: which split was used for what.
         arms: in the order of the table.
         pairs: of arms, in the order of the table.
         runs: all, finished or not.
-        notes: what a reader has to know, a sentence each: too few seeds, runs that failed.
+        notes: a sentence each: too few seeds, failed runs, differences between runs.
     """
 
     format: int
@@ -216,17 +216,17 @@ class StudyResults:
 
     @property
     def significant(self) -> Sequence[Pair]:
-        """The pairs whose corrected p is below the level."""
+        """Return the pairs whose corrected p is below the level."""
         return [p for p in self.pairs if p.corrected is not None and p.corrected < self.level]
 
     @property
     def above(self) -> Sequence[tuple[str, str]]:
-        """The labels of arms one of which is significantly above the other, that one first."""
+        """Return the labels of significant pairs, the better arm first."""
         found = [(pair.difference, self._labels(pair)) for pair in self.significant]
         return [ends if d and d.mean > 0 else (ends[1], ends[0]) for d, ends in found]
 
     def title(self, pair: Pair) -> str:
-        """What tables call a pair: `MT-TARTAN - Fine-tuning`."""
+        """Return the name of a pair in tables: `MT-TARTAN - Fine-tuning`."""
         return " - ".join(self._labels(pair))
 
     def _labels(self, pair: Pair) -> tuple[str, str]:
@@ -234,5 +234,5 @@ class StudyResults:
         return labels[pair.first], labels[pair.second]
 
     def plain(self) -> dict[str, Any]:
-        """As study.json holds it."""
+        """Return what study.json holds."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""What arms on the same seeds say: estimates, paired tests, corrections. Pure functions."""
+"""Statistics of arms on the same seeds: estimates, paired tests, corrections. Pure functions."""
 
 import math
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from tartan.study.results import Estimate
 
 RESAMPLES = 9999
 EXACT_UP_TO = 14
-"""With so many pairs, all 2**n exchanges within them are tried; with more, a sample."""
+"""Up to this many pairs, all 2**n exchanges are computed; with more, a random sample."""
 
 
 def estimate(values: Sequence[float], confidence: float = 0.95) -> Estimate | None:
-    """Mean, standard deviation (n - 1) and bootstrap interval of the mean; None of no values.
+    """Return mean, standard deviation (n - 1) and bootstrap interval; None without values.
 
     The interval is bias-corrected and accelerated (Efron, 1987; `scipy.stats.bootstrap`); it does
     not depend on the values' order. Of two values or a sample whose correction is undefined it is
@@ -35,7 +35,7 @@ def estimate(values: Sequence[float], confidence: float = 0.95) -> Estimate | No
 
 
 def paired_test(differences: Sequence[float]) -> float | None:
-    """The two-sided p of a paired permutation test of the mean; None of fewer than two pairs.
+    """Return the two-sided p of a paired permutation test of the mean; None below two pairs.
 
     If the arms of a pair are alike, their difference is as likely as its opposite: the p is the
     share of all exchanges within pairs (`scipy.stats.permutation_test`) whose mean is as far from
@@ -56,7 +56,7 @@ def paired_test(differences: Sequence[float]) -> float | None:
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """Holm's (1979) step-down correction of p values of one family, in their order."""
+    """Return p values corrected by Holm's (1979) step-down method, in their order."""
     count = len(values)
     corrected = [1.0] * count
     worst = 0.0
@@ -67,7 +67,7 @@ def holm(values: Sequence[float]) -> list[float]:
 
 
 def least_p(pairs: int, comparisons: int) -> float:
-    """The smallest corrected p that an exact two-sided paired test can give.
+    """Return the smallest corrected p that an exact two-sided paired test can give.
 
     Args:
         pairs: seeds that both arms have.
@@ -77,13 +77,13 @@ def least_p(pairs: int, comparisons: int) -> float:
 
 
 def seeds_needed(level: float, comparisons: int) -> int:
-    """The fewest seeds with which a corrected p can be below a level."""
+    """Return the fewest seeds with which a corrected p can be below a level."""
     needed = math.floor(math.log2(comparisons / level)) + 1
     return next(n for n in range(max(needed - 1, 2), needed + 3) if least_p(n, comparisons) < level)
 
 
 def _interval(sample: np.ndarray, confidence: float) -> tuple[float, float]:
-    """The bootstrap interval of the mean of at least two sorted values, [n]."""
+    """Return the bootstrap interval of the mean of at least two sorted values, [n]."""
     if sample[0] == sample[-1]:
         return float(sample[0]), float(sample[0])
     for method in ("BCa", "percentile") if len(sample) > 2 else ("percentile",):

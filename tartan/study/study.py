@@ -1,4 +1,4 @@
-"""One study: check every arm, run what is not finished, write the tables."""
+"""Run one study: check every arm, run what is not finished, write the tables."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,7 +22,7 @@ from tartan.study.results import FILE, StudyResults
 
 
 def study(typed: Typed) -> StudyResults:
-    """Do a study, or go on with it; all runs but those that failed are finished.
+    """Run a study or resume it, and return its results; runs that did not fail are finished.
 
     Raises:
         TartanError: it is refused; nothing has been written.
@@ -53,7 +53,7 @@ def study(typed: Typed) -> StudyResults:
 def _tried(
     options: StudyOptions, typed: Typed, anywhere: bool
 ) -> tuple[list[Arm], Mapping[str, child.Trial], list[str]]:
-    """The arms that the data allows, what building them said, and which were left out."""
+    """Return the arms that the data allows, the results of building them, and notes on others."""
     chosen = arms(options, typed)
     with composing():
         texts = {
@@ -78,7 +78,7 @@ def _tried(
 
 
 def _launched(planned: Sequence[Job], typed: Typed, directory: Path) -> dict[str, str]:
-    """Run what is not finished; why runs failed, by place."""
+    """Run what is not finished, and return why runs failed, by place."""
     todo = [job for job in planned if not job.finished]
     done = len(planned) - len(todo)
     print(f"{len(planned)} runs in {directory}: {done} finished, {len(todo)} to do", flush=True)
@@ -86,7 +86,7 @@ def _launched(planned: Sequence[Job], typed: Typed, directory: Path) -> dict[str
 
 
 def _directory(options: StudyOptions) -> Path:
-    """The study's directory, absolute. ConfigError if it is a file."""
+    """Return the study's directory, absolute. ConfigError if it is a file."""
     directory = Path(options.dir).absolute()
     for path in (directory, *directory.parents):
         if path.exists() and not path.is_dir():
@@ -103,7 +103,7 @@ def _write(results: StudyResults, directory: Path) -> None:
 
 
 def _show(results: StudyResults, place: str) -> None:
-    """Show the tables and what to know."""
+    """Print the tables and notes."""
     console = Console(highlight=False, soft_wrap=True)
     if not console.is_terminal:
         console.width = 160  # a file's lines may be long, and are read with the table whole

@@ -14,14 +14,14 @@ NOTHING = "-"
 
 @dataclass(frozen=True)
 class Table:
-    """A table to be read; its first column says what a row is of.
+    """A table for readers; its first column names the row.
 
     Attributes:
         title: what it shows.
-        note: what a reader has to know of its figures.
+        note: how to read its figures.
         header: the columns' names.
         rows: their cells.
-        words: names of columns, the first left out, that hold words; the others hold figures.
+        words: names of columns with words, the first column excluded; the others hold figures.
     """
 
     title: str
@@ -31,7 +31,7 @@ class Table:
     words: Sequence[str] = ()
 
     def rich(self) -> RichTable:
-        """For a terminal."""
+        """Return the table for a terminal."""
         table = RichTable(*self.header, title=self.title)
         for row in self.rows:
             table.add_row(*row)
@@ -39,7 +39,7 @@ class Table:
 
 
 def arm_table(results: StudyResults) -> Table:
-    """The arms: scores, their spread, time and memory."""
+    """Return the table of arms: scores, their spread, time and memory."""
     percent = f"{results.confidence:.0%}"
     return Table(
         "Arms",
@@ -54,7 +54,7 @@ def arm_table(results: StudyResults) -> Table:
 
 
 def pair_table(results: StudyResults) -> Table:
-    """The pairs of arms: differences and tests."""
+    """Return the table of pairs of arms: differences and tests."""
     exact = all(pair.exact for pair in results.pairs)
     kind = "exact: all exchanges within pairs" if exact else "a random sample of exchanges"
     return Table(
@@ -70,12 +70,12 @@ def pair_table(results: StudyResults) -> Table:
 
 
 def weight_table(results: StudyResults) -> Table:
-    """The weights of arms that weigh several objectives; no rows where there are none."""
+    """Return the table of weights of arms with several objectives; it may have no rows."""
     weights = {a.label: a.weights for a in results.arms if a.weights and len(a.weights) > 1}
     names = list(dict.fromkeys(name for found in weights.values() for name in found))
     return Table(
         "Weights",
-        "At the end of the last stage that weighed several objectives, mean over runs.",
+        "At the end of the last stage with several objectives, mean over runs.",
         ("arm", *names),
         [
             (label, *(f"{found[name]:.3f}" if name in found else NOTHING for name in names))
@@ -85,7 +85,7 @@ def weight_table(results: StudyResults) -> Table:
 
 
 def run_table(results: StudyResults) -> Table:
-    """Every run."""
+    """Return the table of all runs."""
     return Table(
         "Runs",
         "Test was read once by each run, at its end.",
@@ -96,17 +96,17 @@ def run_table(results: StudyResults) -> Table:
 
 
 def arm_records(results: StudyResults) -> list[dict[str, object]]:
-    """study.csv: a row an arm, plain numbers."""
+    """Return the rows of study.csv: one for each arm, plain numbers."""
     return [_arm_record(arm) for arm in results.arms]
 
 
 def pair_records(results: StudyResults) -> list[dict[str, object]]:
-    """pairs.csv: a row a pair of arms, by their names."""
+    """Return the rows of pairs.csv: one for each pair of arms, by their names."""
     return [_pair_record(pair) for pair in results.pairs]
 
 
 def run_records(results: StudyResults) -> list[dict[str, object]]:
-    """runs.csv: a row a run, with all its metrics and weights."""
+    """Return the rows of runs.csv: one for each run, with all its metrics and weights."""
     return [_run_record(run) for run in results.runs]
 
 
@@ -150,21 +150,21 @@ def _run_row(run: RunResult, metric: str) -> Sequence[str]:
 
 
 def _spread(found: Estimate | None) -> str:
-    """A mean and its standard deviation: `0.7123 ± 0.0100`."""
+    """Return a mean and its standard deviation: `0.7123 ± 0.0100`."""
     if found is None:
         return NOTHING
     return f"{found.mean:.4f}" + ("" if found.std is None else f" ± {found.std:.4f}")
 
 
 def _interval(found: Estimate | None, sign: str = "") -> str:
-    """The interval of a mean: `[0.7001, 0.7245]`."""
+    """Return the interval of a mean: `[0.7001, 0.7245]`."""
     if found is None or found.low is None:
         return NOTHING
     return f"[{found.low:{sign}.4f}, {found.high:{sign}.4f}]"
 
 
 def _mean(found: Estimate | None, form: str) -> str:
-    """A mean, formatted."""
+    """Return a mean, formatted."""
     return NOTHING if found is None else form.format(found.mean)
 
 

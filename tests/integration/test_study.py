@@ -115,6 +115,29 @@ def test_another_configuration_is_refused(whole: Path, tartan: Callable[..., Ans
     assert len(answer.err.splitlines()) == 1
 
 
+def test_finished_runs_of_other_data_are_refused(tmp_path: Path, tartan: Callable[..., Answer]):
+    """Whichever of its arms read them: nothing is mixed."""
+    data = write_task(tmp_path / "data", domain="green is a colour\n" * 3)
+    typed = [*ONE_STEP, "data=jsonl", "data.dir=data", "study.arms=[finetune,dapt]"]
+    assert tartan("study", *typed).status == 0
+    before = (tmp_path / "study/study.json").read_bytes()
+    for name, text in (
+        ("domain", "red is another\n"),
+        ("train", '{"text": "x", "label": "cold"}\n'),
+    ):
+        path = next(data.glob(f"{name}.*"))
+        kept = path.read_text()
+        path.write_text(kept + text)
+        answer = tartan("study", *typed)
+        assert answer.status == 2
+        assert len(answer.err.splitlines()) == 1
+        assert f"data ({name})" in answer.err
+        assert "changed since then. Restore what was there, choose another study.dir" in answer.err
+        assert (tmp_path / "study/study.json").read_bytes() == before
+        path.write_text(kept)
+    assert tartan("study", *typed).status == 0
+
+
 def test_a_study_that_was_killed_ends_with_the_same_table(
     whole: Path,
     spawn: Callable[..., "subprocess.Popen[str]"],
@@ -199,7 +222,7 @@ def test_a_launcher_that_fails_is_one_line_and_the_study_can_go_on(
     broken = tartan("study", *TINY, "hydra/launcher=joblib", "hydra.launcher.n_jobs=0")
     assert broken.status == 2
     assert broken.err.startswith("tartan: hydra/launcher=joblib failed: ValueError: ")
-    assert broken.err.endswith("; give the same command to go on\n")
+    assert broken.err.endswith("; give the same command to resume\n")
     assert len(broken.err.splitlines()) == 1
     assert {run["status"] for run in results(tmp_path / "study")["runs"]} == {"unfinished"}
 

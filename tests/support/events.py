@@ -64,7 +64,8 @@ class Events:
 
     def _opens(self, path: str | bytes, anew: bool = True) -> None:
         """Count a file that is opened for writing; `anew` where nothing of it stays."""
-        if (inside := self._inside(path)) is None:
+        inside = self._inside(path)
+        if inside is None or inside.is_dir():  # `tempfile` opens a file by its directory first
             return
         self._happens("open", inside)
         size = inside.stat().st_size if inside.exists() and not anew else 0

@@ -80,8 +80,8 @@ def test_jobs_go_seed_by_seed_each_in_a_directory_of_its_own(tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["seed=3"], "'seed=3': study.seeds=... says which seeds a study has"),
-        (["run_dir=x"], "'run_dir=x': study.dir=... says where a study is"),
+        (["seed=3"], "'seed=3': set study.seeds=... instead"),
+        (["run_dir=x"], "'run_dir=x': set study.dir=... instead"),
         (["study.seedz=3"], "study.seedz: no such option; did you mean 'seeds'?"),
         (["study=papr"], "study=papr: no such option; did you mean 'paper'?"),
         (["study.seeds=0"], "study.seeds=0: give how many, at least 1, or a list of them"),

@@ -1,0 +1,72 @@
+"""A study's notes name everything in which its runs differ, other than their configuration."""
+
+from typing import Any
+
+import pytest
+
+from tartan.study.notes import notes
+
+PARTS = {
+    "configuration": {"seed": 0},
+    "data": {"train": "a", "task": "b"},
+    "tokenizer": {"tokenizer": "c"},
+    "model": {"model.safetensors": "d"},
+    "plugins": {"mlm": "tartan 0.1.0 e"},
+    "device": {"device": "cpu", "precision": "fp32"},
+    "environment": {"torch": "2.13.0", "threads": "1"},
+}
+
+
+def summary(**parts: Any) -> dict[str, Any]:
+    return {"identity": {"run": "r", "digest": "", "parts": PARTS | parts}, "changes": []}
+
+
+def noted(*summaries: dict[str, Any]) -> list[str]:
+    by_place = {f"meta/seed{n}": found for n, found in enumerate(summaries)}
+    return list(notes((), (), {}, by_place, 0.05))
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "named"),
+    [
+        ("data", "train", "data (train)"),
+        ("data", "task", "data (task)"),
+        ("tokenizer", "tokenizer", "tokenizer"),
+        ("model", "model.safetensors", "model (model.safetensors)"),
+        ("plugins", "mlm", "plugin (mlm)"),
+    ],
+)
+def test_runs_on_other_content_are_said_to_be_no_comparison(part: str, key: str, named: str):
+    (note,) = noted(summary(), summary(**{part: {**PARTS[part], key: "other"}}))
+    assert note.startswith(f"The runs differ in {named}: they cannot be compared.")
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "before"),
+    [
+        ("device", "device", "cpu"),
+        ("device", "precision", "fp32"),
+        ("environment", "torch", "2.13.0"),
+        ("environment", "threads", "1"),
+    ],
+)
+def test_runs_elsewhere_are_named_with_their_values(part: str, key: str, before: str):
+    (note,) = noted(summary(), summary(), summary(**{part: {**PARTS[part], key: "other"}}))
+    assert note == (
+        f"The runs differ in {key}: {before} in meta/seed0, meta/seed1; other in meta/seed2."
+    )
+
+
+def test_plugins_and_data_that_only_one_arm_has_are_no_difference():
+    other = summary(plugins={**PARTS["plugins"], "rtd": "f"}, configuration={"seed": 1})
+    assert noted(summary(), other) == []
+
+
+def test_runs_whose_ground_is_unknown_or_changed_are_named():
+    older = {"changes": []}
+    changed = {**summary(), "changes": [{"step": 3, "changed": ["steps"]}]}
+    assert noted(older, changed) == [
+        "An older version wrote meta/seed0: what 1 run depended on was not recorded, and not "
+        "compared.",
+        "Resumed with changes: meta/seed1; `changes` in summary.json says which.",
+    ]
