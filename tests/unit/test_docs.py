@@ -154,6 +154,14 @@ def test_the_architecture_names_every_folder_and_module():
     assert [name for name in sorted(outer) if not (ROOT / name).is_dir()] == []
 
 
+def test_the_files_that_the_architecture_names_exist():
+    text = TEXTS["docs/architecture.md"]
+    named = set(re.findall(r"`((?:\w+/)*\w+\.py)`", text.split("## Where to change")[0]))
+    files = [path.as_posix() for path in (ROOT / "tartan").rglob("*.py")]
+    assert len(named) >= 20
+    assert [name for name in named if not any(f.endswith(f"/{name}") for f in files)] == []
+
+
 def test_the_architecture_gives_a_reason_for_every_dependency():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     listed = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
