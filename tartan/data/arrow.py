@@ -1,18 +1,20 @@
 """Rows in Arrow files that are memory-mapped: of any number, a batch at a time is in memory.
 
-`datasets` writes and maps the files. The pages of a mapped file that were read stay in memory as
-long as the system has no other use for them.
+`datasets` writes the files. The pages of a mapped file that were read stay in memory as long as the
+system has no other use for them.
 """
 
+import io
+import mmap
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import datasets
+import pyarrow
 from datasets import Dataset, Features
 from datasets.arrow_writer import ArrowWriter
 from datasets.table import InMemoryTable
@@ -27,60 +29,70 @@ ROWS, CHARACTERS = 1000, 2**18
 
 
 def cache_directory() -> Path:
-    """Where `datasets` keeps its files, and below it tartan its own."""
+    """Return the directory below that of `datasets` where tartan keeps its files."""
     return Path(datasets.config.HF_DATASETS_CACHE, "tartan")
 
 
-def scratch_directory() -> Path:
-    """Where files are that last as long as the process: the cache, or where that is off, TMPDIR."""
-    if datasets.is_caching_enabled():
-        return cache_directory()
-    return Path(tempfile.gettempdir())
-
-
 def spool(batches: Iterable[Columns], features: Features) -> Dataset:
-    """Write rows to a file that is gone with the process, however it ends, and map it.
+    """Write rows to a file without a name, which is gone with the process, and map it.
 
     Raises:
         DataError: the file cannot be written.
     """
-    directory = scratch_directory()
-    with writing(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=directory, prefix=".rows-", delete=False) as file:
-            path = Path(file.name)
+    with _nameless() as file:
         try:
-            write(path, batches, features)
-            table = Dataset.from_file(str(path)).data.table
-        finally:
-            with suppress(PermissionError):  # where a file that is mapped cannot be removed
-                path.unlink()
-    # Pickled by its content: of its file, the mapping alone is left.
+            write(file, batches, features)
+        except OSError as error:
+            raise _unwritten(error) from error
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    table = pyarrow.ipc.open_stream(pyarrow.py_buffer(mapped)).read_all()
+    # Pickled by its content: there is no file that another process could map.
     return Dataset(InMemoryTable(table), fingerprint=uuid4().hex)
 
 
-def write(path: Path, batches: Iterable[Columns], features: Features) -> None:
+class Sink(io.BufferedWriter):
+    """Writes to a file that pyarrow must not close: an error while closing would be lost."""
+
+    def close(self) -> None:
+        """Write what is in the buffer."""
+        self.flush()
+
+
+def write(file: io.FileIO, batches: Iterable[Columns], features: Features) -> None:
     """Write rows to an Arrow file."""
-    with ArrowWriter(path=str(path), features=features) as writer:
+    sink = Sink(file)
+    with ArrowWriter(stream=sink, features=features) as writer:
         for batch in batches:
             writer.write_batch(dict(batch))
         writer.finalize()
+    sink.flush()
 
 
-@contextmanager
-def writing(directory: Path) -> Iterator[None]:
-    """Run a block that writes in a directory. DataError, in one line, where it cannot."""
+def _nameless() -> io.FileIO:
+    """Open a file that has no name, in the cache or, without one, in TMPDIR. DataError if not."""
+    if datasets.is_caching_enabled():
+        try:
+            cache_directory().mkdir(parents=True, exist_ok=True)
+            return tempfile.TemporaryFile(buffering=0, dir=cache_directory())
+        except OSError:
+            pass  # another user's, perhaps; whoever caches rows reports it
     try:
-        yield
+        return tempfile.TemporaryFile(buffering=0)
     except OSError as error:
-        raise DataError(
-            f"{directory}: rows cannot be written there ({error.strerror or error}): make room, or "
-            "set HF_DATASETS_CACHE, or with cache=false TMPDIR, to another directory"
-        ) from error
+        raise _unwritten(error) from error
+
+
+def _unwritten(error: OSError) -> DataError:
+    """Return the error for rows that cannot be written."""
+    place = cache_directory() if datasets.is_caching_enabled() else tempfile.tempdir or "TMPDIR"
+    return DataError(
+        f"{place}: rows cannot be written there ({error.strerror or error}): make room, or "
+        "set HF_DATASETS_CACHE, or with cache=false TMPDIR, to another directory"
+    )
 
 
 def in_batches(rows: Iterable[Mapping[str, Any]]) -> Iterator[Columns]:
-    """Rows of the same columns, batch by batch."""
+    """Yield rows of the same columns, batch by batch."""
     batch: list[Mapping[str, Any]] = []
     characters = 0
     for row in chain(rows, [None]):
@@ -93,7 +105,7 @@ def in_batches(rows: Iterable[Mapping[str, Any]]) -> Iterator[Columns]:
 
 
 def batches_of(rows: Dataset) -> Iterator[Columns]:
-    """The rows of a dataset, batch by batch, without having more than one of them in memory."""
+    """Yield the rows of a dataset, batch by batch, with no more than one of them in memory."""
     for table in rows.with_format("arrow").iter(ROWS):
         parts = -(-table.nbytes // CHARACTERS)
         step = max(1, table.num_rows // max(1, parts))

@@ -1,16 +1,14 @@
-"""Rows that took time to make, on disk, to be found again by what they were made from.
+"""Rows that took time to make, on disk, found again by what they were made from.
 
 An entry is a directory of the cache, named by a hash: `rows.arrow`, and `entry.json` with the
-hash of that file and what else is to be known of the rows. It is written beside its place and
-renamed, so that an entry is whole or not there, whatever ends a process and however many write it
-at once. Entries are never needed: any of them may be removed at any time.
+hash of that file and counts. It is written in a scratch directory and renamed, so that an entry is
+complete or not there, whatever ends a process and however many write it at once. Entries are never
+needed: any of them may be removed at any time, and a cache that cannot be used is passed by.
 """
 
 import hashlib
 import json
-import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,31 +17,33 @@ from pathlib import Path
 import datasets
 from datasets import Dataset, Features
 
-from tartan.data.arrow import Columns, cache_directory, spool, write, writing
+from tartan.data.arrow import Columns, cache_directory, spool, write
+from tartan.data.scratch import scratch, sweep
+from tartan.files import sha256
 
 ROWS, ENTRY = "rows.arrow", "entry.json"
-ABANDONED = 24 * 60 * 60
-"""Seconds after which nobody is still writing an entry."""
+FORMER = (".partial-*", ".rows-*")
+"""Names that version 0.1 gave to unfinished files in the cache, without a lock."""
 
 Counts = Mapping[str, int]
-"""What is to be known of rows beside themselves."""
+"""What was counted while rows were made."""
 Made = tuple[Iterable[Columns], Features, Callable[[], Counts]]
-"""Rows, batch by batch; their types; and what to call for their counts once they have gone by."""
+"""Rows, batch by batch; their types; and what to call for their counts after the last."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Rows from the cache, or made anew.
+    """Rows from the cache, or made again.
 
     Attributes:
         rows: memory-mapped.
         counts: what was counted while they were made.
-        damaged: the place in the cache where they were found damaged, and are made anew.
+        notice: what the user should know of the cache; None where it did its work.
     """
 
     rows: Dataset
     counts: Counts
-    damaged: Path | None = None
+    notice: str | None = None
 
 
 @contextmanager
@@ -60,77 +60,101 @@ def caching(enabled: bool) -> Iterator[None]:
 
 
 def cached(key: str, make: Callable[[], Made]) -> Entry:
-    """The rows of a key: from the cache if they are there and whole, made and put there if not.
+    """Return the rows of a key: from the cache if they are there, made and put there if not.
+
+    Where the cache cannot be read or written (it may be another user's), rows are made for this
+    process alone, and the entry's notice says so.
 
     Args:
         key: a hash of all that the rows depend on.
         make: makes them.
 
     Raises:
-        DataError: the cache cannot be written.
+        DataError: they cannot be written anywhere.
     """
     if not datasets.is_caching_enabled():
-        batches, features, counts = make()
-        rows = spool(batches, features)
-        return Entry(rows, counts())
+        return _uncached(make, None)
     place = cache_directory() / key
-    with writing(place.parent):
-        found = load(place)
-        if found:
-            return found
-        damaged = place if place.exists() else None
-        place.parent.mkdir(parents=True, exist_ok=True)
-        sweep(place.parent)
-        with tempfile.TemporaryDirectory(dir=place.parent, prefix=".partial-") as scratch:
-            save(Path(scratch, "new"), *make())
-            if damaged:
-                with suppress(FileNotFoundError):  # another process was as quick
-                    place.rename(Path(scratch, "damaged"))
-            with suppress(OSError):  # another process has put the same rows there
-                Path(scratch, "new").rename(place)
-        made = load(place)
-    assert made
-    return Entry(made.rows, made.counts, damaged)
+    try:
+        return _load(place) or _renew(place, make)
+    except OSError as error:
+        return _uncached(
+            make,
+            f"The cache {place.parent} cannot be used ({error.strerror or error}). Rows are "
+            "tokenised without it; set HF_DATASETS_CACHE to a directory of your own, or "
+            "cache=false.",
+        )
 
 
-def sweep(directory: Path) -> None:
-    """Remove what processes that were killed left half-written; not what others may be writing."""
-    for left in directory.glob(".*"):
-        with suppress(FileNotFoundError):
-            if time.time() - left.stat().st_mtime > ABANDONED:
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
+def remove_abandoned() -> list[str]:
+    """Remove what runs that were killed left unfinished; return a notice for each directory."""
+    removed = {
+        cache_directory(): sweep(cache_directory(), *FORMER),
+        Path(tempfile.gettempdir()): sweep(Path(tempfile.gettempdir())),
+    }
+    return [
+        f"Removed {count} unfinished file{'s' if count > 1 else ''} of runs that were killed, in "
+        f"{place}."
+        for place, count in removed.items()
+        if count
+    ]
 
 
-def save(
+def _uncached(make: Callable[[], Made], notice: str | None) -> Entry:
+    """Return rows that are made for this process alone."""
+    batches, features, counts = make()
+    rows = spool(batches, features)
+    return Entry(rows, counts(), notice)
+
+
+def _renew(place: Path, make: Callable[[], Made]) -> Entry:
+    """Make an entry and put it in its place. OSError where that cannot be."""
+    damaged = place.exists()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with scratch(place.parent) as directory:
+        new = directory / "new"
+        _save(new, *make())
+        if damaged:
+            with suppress(FileNotFoundError):  # another process was as quick
+                place.rename(directory / "damaged")
+        try:
+            new.rename(place)
+        except OSError:
+            if not place.exists():
+                raise
+            # Another process has put the same rows there.
+    made = _load(place)
+    if made is None:
+        raise OSError(f"{place} is damaged again")
+    notice = f"{place} was damaged and was made again." if damaged else None
+    return Entry(made.rows, made.counts, notice)
+
+
+def _save(
     place: Path, batches: Iterable[Columns], features: Features, counts: Callable[[], Counts]
 ) -> None:
     """Write an entry into a directory of its own."""
     place.mkdir()
-    write(place / ROWS, batches, features)
-    entry = {"sha256": file_hash(place / ROWS), "counts": counts()}
+    with (place / ROWS).open("wb", buffering=0) as file:
+        write(file, batches, features)
+    entry = {"sha256": sha256(place / ROWS), "counts": counts()}
     (place / ENTRY).write_text(json.dumps(entry), encoding="utf-8")
 
 
-def load(place: Path) -> Entry | None:
-    """The entry of a directory; None where there is none, or one that is not what was written."""
+def _load(place: Path) -> Entry | None:
+    """Return the entry of a directory; None where there is none, or a damaged one."""
     try:
         entry = json.loads((place / ENTRY).read_text(encoding="utf-8"))
-        if entry["sha256"] != file_hash(place / ROWS):
+        if entry["sha256"] != sha256(place / ROWS):
             return None
         return Entry(Dataset.from_file(str(place / ROWS)), entry["counts"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 
-def file_hash(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def key_of(rows: Iterable[Columns], *more: str) -> str:
-    """A hash, in hexadecimal, of rows and whatever else is made of them depends on."""
-    sha256 = hashlib.sha256(json.dumps(more).encode())
+    """Return a hash, in hexadecimal, of rows and whatever else is made of them depends on."""
+    found = hashlib.sha256(json.dumps(more).encode())
     for batch in rows:
-        sha256.update(json.dumps(dict(batch)).encode())
-    return sha256.hexdigest()
+        found.update(json.dumps(dict(batch)).encode())
+    return found.hexdigest()

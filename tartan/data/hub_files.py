@@ -7,7 +7,6 @@ error names file and line, and no copy of the texts is left in a cache.
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import fields
 from pathlib import Path
 from textwrap import shorten
@@ -19,6 +18,7 @@ from datasets import DatasetDict, Features
 from tartan.data.arrow import batches_of, spool
 from tartan.data.csv_file import Dialect
 from tartan.data.lines import OPENERS, expand
+from tartan.data.scratch import scratch
 from tartan.data.tables import DatasetTable, ParquetTable, Table, csv_table, json_table
 from tartan.errors import DataError
 
@@ -119,9 +119,8 @@ def _load(place: str, config_name: str | None) -> Mapping[str, Table]:
     """Have `datasets` read a dataset; without the cache, into files that have no name."""
     if datasets.is_caching_enabled():
         return as_tables(datasets.load_dataset(place, config_name))
-    scratch: AbstractContextManager[str] = tempfile.TemporaryDirectory(prefix="tartan-")
-    with scratch as directory:
-        loaded = datasets.load_dataset(place, config_name, cache_dir=directory)
+    with scratch(Path(tempfile.gettempdir())) as directory:
+        loaded = datasets.load_dataset(place, config_name, cache_dir=str(directory))
         return {
             str(split): DatasetTable(spool(batches_of(rows), rows.features))
             for split, rows in loaded.items()
@@ -131,6 +130,6 @@ def _load(place: str, config_name: str | None) -> Mapping[str, Table]:
 def _reason(error: Exception) -> str:
     """Return why a library failed: the first error of a chain that says more than that it did."""
     cause: BaseException = error
-    while str(error).startswith("An error occurred") and cause.__cause__:
+    while str(cause).startswith("An error occurred") and cause.__cause__:
         cause = cause.__cause__
     return shorten(str(cause), 300) or type(cause).__name__

@@ -6,6 +6,7 @@ from tartan.batch import LabelKind
 from tartan.data.cells import is_number, reads_as_missing
 from tartan.data.rows import Class, Example, Label, kind
 from tartan.errors import DataError, shown, suggest
+from tartan.spelling import spelled
 
 SCORE = "score"
 """What the one output is called where the label is a number."""
@@ -94,6 +95,7 @@ def check_known(example: Example, names: Collection[str], what: str = "label") -
             hint, listed = suggest(label, names), suggest("", names).removeprefix("choose from: ")
             full = hint if listed in hint else f"{hint} (train has {listed})"
             missing = " and reads as missing" if reads_as_missing(label) else ""
+            name = shown(spelled(label))
             raise DataError(
-                f"{example.place}: {what} '{shown(label)}' does not occur in train{missing}: {full}"
+                f"{example.place}: {what} '{name}' does not occur in train{missing}: {full}"
             )

@@ -13,6 +13,8 @@ from typing import IO, BinaryIO, cast
 from tartan.data.encoding import decode, without_mark
 from tartan.errors import DataError
 
+MARK = "\ufeff"
+"""A byte order mark; joined files have some inside."""
 LONGEST = 2**24
 """Bytes of the longest line: what is held in memory at once has to have a bound."""
 
@@ -36,7 +38,7 @@ def read_lines(path: Path) -> Iterator[tuple[str, str]]:
     """
     empty = True
     for number, text in raw_lines(path):
-        if line := text.strip():
+        if line := text.removeprefix(MARK).strip():
             empty = False
             yield f"{path}:{number}", line
     if empty:
@@ -45,6 +47,8 @@ def read_lines(path: Path) -> Iterator[tuple[str, str]]:
 
 def raw_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the lines of a UTF-8 file as they are, line ends included, counted from 1.
+
+    A byte order mark before the first line is left out.
 
     Raises:
         DataError: as `read_lines`, but for a file of blank lines.
@@ -61,7 +65,8 @@ def raw_lines(path: Path) -> Iterator[tuple[int, str]]:
                     f"{place}: the file's lines end in carriage returns alone: save it with "
                     "line feeds"
                 )
-            yield number, decode(without_mark(raw), place, first=number == 1)
+            first = number == 1
+            yield number, decode(without_mark(raw) if first else raw, place, first)
 
 
 @contextmanager

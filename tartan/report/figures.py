@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from tartan.report.curves import Curve
 from tartan.report.plot import INK, SERIES, drawing
 from tartan.report.text import visible
+from tartan.spelling import spelled
 
 DASHES = ("-", "--", "-.", ":")
 SIZE = (4.8, 3.2)
@@ -94,7 +95,7 @@ def dots(rows: Mapping[str, Sequence[float]], x: str) -> Figure:
 def matrix(counts: Sequence[Sequence[int]], labels: Sequence[str], x: str, y: str) -> Figure:
     """Counts in a square, each shaded by its share of its row."""
     with drawing():
-        names = list(map(_short, labels))
+        names = list(map(_short, map(spelled, labels)))
         room, side = 0.1 * max(map(len, names)), max(1.6, 0.42 * len(names))
         figure, axes = _axes(x, y, width=side + room + 0.9, height=side + 0.8 * room + 0.5)
         shares = [[count / max(sum(row), 1) for count in row] for row in counts]

@@ -14,6 +14,7 @@ from tartan.errors import TartanError
 from tartan.files import write_text
 from tartan.report.text import cell, code, cut, markdown, visible
 from tartan.sizes import amount
+from tartan.spelling import spelled
 
 
 def write_page(path: Path, template: str, context: Mapping[str, Any]) -> None:
@@ -40,7 +41,7 @@ def environment(html: bool) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {f.__name__: f for f in (amount, cut, duration, figure, thousands)}
+    made.filters |= {f.__name__: f for f in (amount, cut, duration, figure, spelled, thousands)}
     made.filters["code"] = lambda text: Markup(code(text))  # Markdown's: it needs no more escaping
     return made
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tartan.config.schema import Config
 from tartan.data import Stream, Task
-from tartan.data.cache import caching
+from tartan.data.cache import caching, remove_abandoned
 from tartan.plugins import Plugins
 from tartan.run.model import accelerate, load_joint_model, load_source
 from tartan.run.notices import auxiliary_notices, end_task_notices, unused_notices
@@ -55,6 +55,7 @@ def build(config: Config, plugins: Plugins) -> Experiment:
 
 
 def _build(config: Config, plugins: Plugins) -> Experiment:
+    removed = remove_abandoned()
     runtime = Runtime.choose(config.device, config.precision)
     runtime.reset_peak_memory()
     sections = trained_sections(config)
@@ -80,6 +81,7 @@ def _build(config: Config, plugins: Plugins) -> Experiment:
         complete(config, weightings, model.primary, steps_an_epoch),
         milestones(config, model.end_task.metrics, steps_an_epoch),
         [
+            *removed,
             *attention,
             *reported,
             *end_task_notices(data.texts),

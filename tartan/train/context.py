@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from datasets import Dataset
@@ -12,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from tartan.batch import LabelKind, Row
 from tartan.body import Body, ModelSource, masked_lm
 from tartan.context import EndTask
-from tartan.data import Task, tokenize
+from tartan.data import Task, Tokenized, tokenize
 from tartan.data.task import SPLITS
 from tartan.errors import ConfigError, MissingCorpusError
 from tartan.objective import PrimaryObjective
@@ -32,18 +31,13 @@ class Tokenizer:
 
     Attributes:
         source: whose tokenizer it is.
-        truncated: rows that lost tokens at the body's maximum length, by name.
-        lost_words: tagged words that have no token, by name.
-        damaged: where rows lay damaged in the cache and were made anew, by name.
+        tokenized: the texts that were tokenised so far, by name.
     """
 
     def __init__(self, texts: Mapping[str, Dataset], source: ModelSource) -> None:
         self.source = source
-        self.truncated: dict[str, int] = {}
-        self.lost_words: dict[str, int] = {}
-        self.damaged: dict[str, Path] = {}
+        self.tokenized: dict[str, Tokenized] = {}
         self._texts = texts
-        self._rows: dict[str, Dataset] = {}
 
     def __contains__(self, name: str) -> bool:
         """Whether there are texts of a name."""
@@ -51,17 +45,12 @@ class Tokenizer:
 
     def rows(self, name: str) -> Dataset:
         """The tokenised rows of a name."""
-        if name not in self._rows:
+        if name not in self.tokenized:
             source, texts = self.source, self._texts[name]
-            tokenized = tokenize(texts, source.tokenizer, source.max_length, reads_segments(source))
-            if tokenized.truncated:
-                self.truncated[name] = tokenized.truncated
-            if tokenized.lost_words:
-                self.lost_words[name] = tokenized.lost_words
-            if tokenized.damaged:
-                self.damaged[name] = tokenized.damaged
-            self._rows[name] = tokenized.rows
-        return self._rows[name]
+            self.tokenized[name] = tokenize(
+                texts, source.tokenizer, source.max_length, reads_segments(source)
+            )
+        return self.tokenized[name].rows
 
 
 @dataclass(frozen=True)
@@ -92,20 +81,10 @@ class Texts:
         self._corpora = Tokenizer(task.corpora, source)
 
     @property
-    def truncated(self) -> dict[str, int]:
-        """Rows that lost tokens at the body's maximum length, by split or corpus."""
-        corpora = {f"{name} corpus": rows for name, rows in self._corpora.truncated.items()}
-        return self._splits.truncated | corpora
-
-    @property
-    def lost_words(self) -> dict[str, int]:
-        """Tagged words that have no token, by split."""
-        return self._splits.lost_words
-
-    @property
-    def damaged(self) -> tuple[Path, ...]:
-        """Where rows lay damaged in the cache and were made anew."""
-        return (*self._splits.damaged.values(), *self._corpora.damaged.values())
+    def tokenized(self) -> Mapping[str, Tokenized]:
+        """The texts that were tokenised so far, by split or corpus."""
+        corpora = {f"the {name} corpus": part for name, part in self._corpora.tokenized.items()}
+        return self._splits.tokenized | corpora
 
     def split(self, name: str) -> Dataset:
         """A labelled split: `train`, `dev` or `test`."""

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,13 +42,12 @@ def test_what_is_doubtful_about_the_data_is_counted_before_training(tartan: Tart
     assert answer.status == 0, answer.err
     lines = answer.out.splitlines()
     assert lines[:6] == [
-        "1 texts of the task corpus stand in dev or test and are left out",
-        "1 texts of the domain corpus stand in dev or test and are left out",
-        "1 rows of train have texts that dev or test has as well: they are kept, and scores "
-        "flatter",
-        "1 rows of test have texts that dev has as well: they are kept, and scores flatter",
-        "2 rows of train have the texts of another one and another label: they are kept",
-        "1 texts of dev are longer than 128 tokens and are cut",
+        "1 text of the task corpus also appears in dev or test and was left out.",
+        "1 text of the domain corpus also appears in dev or test and was left out.",
+        "1 train row also appears in dev or test. It was kept; scores may be inflated.",
+        "1 test row also appears in dev. It was kept; scores may be inflated.",
+        "2 train rows have the same text as another row and another label. They were kept.",
+        "1 text of dev was cut to 128 tokens.",
     ]
     assert summary(tmp_path / "out")["data"]["train"]["rows"] == 5
 
@@ -124,7 +124,7 @@ def test_a_damaged_cache_is_said_and_changes_nothing(tartan: Tartan, tmp_path: P
     mine[0].write_bytes(b"damaged")
     again = tartan("run", *command, "run_dir=again")
     assert again.status == 0, again.err
-    assert f"{mine[0].parent} was damaged and has been made anew" in again.out.splitlines()
+    assert f"{mine[0].parent} was damaged and was made again." in again.out.splitlines()
     one, other = (summary(tmp_path / name) for name in ("out", "again"))
     assert (one["test"], one["data"]) == (other["test"], other["data"])
 
@@ -162,3 +162,37 @@ def test_a_row_that_cannot_be_used_is_one_line(
     write_task(tmp_path / "data", **files)  # type: ignore[arg-type]
     assert line in refusal(tartan("run", *RUN))
     assert not (tmp_path / "out").exists()
+
+
+def test_labels_that_look_alike_and_texts_without_a_token_are_reported(
+    tartan: Tartan, tmp_path: Path
+):
+    train = [WARM, COLD, row("red three", "warm "), row("\u200b"), row("x" * 100_000)]
+    write_task(tmp_path / "data", train=train, unlabelled="\u2060\nblue\n")
+    answer = tartan("run", "objectives=[mlm]", *RUN)
+    assert answer.status == 0, answer.err
+    assert answer.out.splitlines()[:5] == [
+        r"These labels look alike and are separate classes: 'warm' (3 in train), 'warm\x20' (1 in "
+        "train).",
+        "1 text of train was tokenised to nothing: the model reads special tokens alone.",
+        "1 text of train was tokenised to unknown tokens alone.",
+        "2 texts of the task corpus were tokenised to nothing: the model reads special tokens "
+        "alone.",
+        "1 text of the task corpus was tokenised to unknown tokens alone.",
+    ]
+
+
+@pytest.mark.parametrize("command", ["run", "study"])
+def test_a_file_in_another_encoding_is_one_line(
+    spawn: Callable[..., "subprocess.Popen[str]"], tmp_path: Path, command: str
+):
+    (tmp_path / "data").mkdir()
+    for split in ("train", "validation", "test"):
+        (tmp_path / f"data/{split}.csv").write_bytes("text,label\né,a\nb,b\n".encode("cp1252"))
+    out, err = spawn(command, "data=hub", "data.name=data").communicate()
+    assert re.fullmatch(
+        r"tartan: [^\n]*data/train\.csv:2: byte 1 of the line \(0xe9, 'é' in Windows-1252\) is not "
+        r"UTF-8: save the file as UTF-8 text[^\n]*\n",
+        err,
+    ), err
+    assert "byte" not in out

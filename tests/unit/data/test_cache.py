@@ -1,6 +1,9 @@
 """Tokenised rows are found again by what they were made from, or made anew."""
 
+import errno
+import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,8 +16,7 @@ from transformers import PreTrainedTokenizerFast
 
 from tartan.data import tokenize, train_tokenizer
 from tartan.data.arrow import batches_of, cache_directory, in_batches, spool
-from tartan.data.cache import caching
-from tartan.errors import DataError
+from tartan.data.cache import caching, remove_abandoned
 
 TEXTS = ["one two three", "four five", "three"]
 
@@ -52,7 +54,11 @@ def test_the_same_texts_are_tokenised_once(tokenizer, encoded):
     again = tokenize(dataset(), tokenizer, 4)
     assert len(encoded) == taken > 0
     assert again.rows[:] == first.rows[:]
-    assert (again.truncated, again.lost_words) == (first.truncated, first.lost_words) == (1, 0)
+    assert (
+        (again.counts.truncated, again.counts.lost_words)
+        == (first.counts.truncated, first.counts.lost_words)
+        == (1, 0)
+    )
     assert [file["filename"] for file in again.rows.cache_files] == [
         str(entries()[0] / "rows.arrow")
     ], "memory-mapped from the cache"
@@ -85,10 +91,10 @@ def test_a_tokenizer_that_was_used_otherwise_meanwhile_finds_its_rows(tokenizer,
 
 @pytest.mark.parametrize("name", ["rows.arrow", "entry.json"])
 @pytest.mark.parametrize("damage", ["cut", "changed", "emptied", "removed"])
-def test_a_damaged_entry_is_made_anew_and_said(tokenizer, name, damage):
+def test_a_damaged_entry_is_made_again_and_reported(tokenizer, name, damage):
     whole = tokenize(dataset(), tokenizer, 8)
     expected = whole.rows[:]
-    assert whole.damaged is None
+    assert whole.notice is None
     path = entries()[0] / name
     content = path.read_bytes()
     path.unlink()
@@ -97,8 +103,8 @@ def test_a_damaged_entry_is_made_anew_and_said(tokenizer, name, damage):
         path.write_bytes({"cut": content[:-9], "changed": changed, "emptied": b""}[damage])
     again = tokenize(dataset(), tokenizer, 8)
     assert again.rows[:] == expected
-    assert again.damaged == entries()[0]
-    assert tokenize(dataset(), tokenizer, 8).damaged is None
+    assert again.notice == f"{entries()[0]} was damaged and was made again."
+    assert tokenize(dataset(), tokenizer, 8).notice is None
     assert len(entries()) == 1, "nothing else is left"
 
 
@@ -107,22 +113,110 @@ def test_without_the_cache_nothing_is_left_of_the_rows(tokenizer, tmp_path, monk
     (tmp_path / "tmp").mkdir()
     with caching(False):
         tokenized = tokenize(dataset(), tokenizer, 4)
-    assert tokenized.truncated == 1
+    assert tokenized.counts.truncated == 1
     assert tokenized.rows.num_rows == 3
     assert entries() == []
     assert list((tmp_path / "tmp").iterdir()) == []
     assert datasets.is_caching_enabled()
 
 
-def test_a_cache_that_cannot_be_written_is_one_line(tokenizer, tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_used_is_passed_by(tokenizer, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "file")
-    with pytest.raises(DataError) as caught:
-        tokenize(dataset(), tokenizer, 4)
-    assert str(caught.value) == (
-        f"{tmp_path}/file/tartan: rows cannot be written there (Not a directory): make room, or "
-        "set HF_DATASETS_CACHE, or with cache=false TMPDIR, to another directory"
+    tokenized = tokenize(dataset(), tokenizer, 4)
+    assert tokenized.notice == (
+        f"The cache {tmp_path}/file/tartan cannot be used (Not a directory). Rows are tokenised "
+        "without it; set HF_DATASETS_CACHE to a directory of your own, or cache=false."
     )
+    assert len(tokenized.rows) == 3
+    assert remove_abandoned() == []
+
+
+FULL = """
+import resource, sys
+from datasets import Features, Value
+from tartan.data.arrow import spool
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+batches = ({"text": ["x" * 1000]} for n in range(100))
+try:
+    spool(batches, Features({"text": Value("string")}))
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_rows_that_cannot_be_written_anywhere_are_one_line(tmp_path):
+    env = {**os.environ, "HF_DATASETS_CACHE": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", FULL], env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == (
+        f"DataError {tmp_path}/tartan: rows cannot be written there (File too large): make room, "
+        "or set HF_DATASETS_CACHE, or with cache=false TMPDIR, to another directory\n"
+    )
+    assert list((tmp_path / "tartan").iterdir()) == []
+
+
+OTHER = textwrap.dedent("""
+    import os, sys, datasets
+    from tartan.data import tokenize, train_tokenizer  # before another user may not read them
+    tokenizer = train_tokenizer(["one two three four five"], 200)
+    os.setgid(54321), os.setuid(54321)
+    texts = ["one two three", "four five", "three"]
+    found = tokenize(datasets.Dataset.from_dict({"text": texts}), tokenizer, 4)
+    print(len(found.rows), found.notice)
+""")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("case", ["shared", "private", "new", "damaged"])
+def test_a_cache_of_another_user_is_shared_or_passed_by(tokenizer, case):
+    """Its entries are read where its modes allow that; it is never in the way."""
+    root = Path("/var/tmp") / f"tartan-test-{os.getpid()}-{case}"
+    cache = root / "tartan"
+    try:
+        cache.mkdir(parents=True)
+        for directory in (root, cache):
+            directory.chmod(0o755)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(datasets.config, "HF_DATASETS_CACHE", root)
+            if case != "new":
+                tokenize(dataset(), tokenizer, 4)
+        (entry,) = cache.iterdir() if case != "new" else (cache,)
+        if case == "private":
+            entry.chmod(0o700)
+        if case == "damaged":
+            (entry / "rows.arrow").write_bytes(b"damaged")
+        env = {**os.environ, "HF_DATASETS_CACHE": str(root), "TMPDIR": "/tmp"}
+        done = subprocess.run(
+            [sys.executable, "-c", OTHER], env=env, cwd="/", capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        notice = (
+            "None"
+            if case == "shared"
+            else f"The cache {cache} cannot be used (Permission denied). Rows are tokenised "
+            "without it; set HF_DATASETS_CACHE to a directory of your own, or cache=false."
+        )
+        assert (done.stdout, done.stderr) == (f"3 {notice}\n", "")
+    finally:
+        shutil.rmtree(root)
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_serves_as_cache(tokenizer, monkeypatch, number):
+    def flock(file: object, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    assert tokenize(dataset(), tokenizer, 4).notice is None
+    assert len(entries()) == 1
+    left = cache_directory() / ".tartan-left"
+    left.mkdir()
+    (left / "lock").touch()
+    assert remove_abandoned() == []
+    os.utime(left, (0, 0))
+    assert len(remove_abandoned()) == 1
 
 
 CHILD = textwrap.dedent("""
@@ -159,24 +253,55 @@ def test_processes_that_write_an_entry_at_once_leave_one_that_is_whole(tmp_path)
     assert len(list((tmp_path / "tartan").iterdir())) == 1
 
 
-def test_a_process_that_is_killed_leaves_no_entry(tmp_path):
+def test_what_a_killed_process_left_unfinished_is_removed_by_the_next(tmp_path, monkeypatch):
     process = child(10**6, tmp_path)
     process.stdin.write("\n")
     process.stdin.flush()
-    while not list((tmp_path / "tartan").glob(".partial-*/new/rows.arrow")):
+    while not list((tmp_path / "tartan").glob(".tartan-*/new/rows.arrow")):
         assert process.poll() is None
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
+    assert remove_abandoned() == [], "its process lives"
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert [path.name for path in (tmp_path / "tartan").iterdir() if path.name[0] != "."] == []
+    assert remove_abandoned() == [
+        f"Removed 1 unfinished file of runs that were killed, in {tmp_path}/tartan."
+    ]
+    assert list((tmp_path / "tartan").iterdir()) == []
+    assert remove_abandoned() == []
 
 
-def test_what_a_killed_process_left_is_swept_up_a_day_later(tokenizer):
-    left, busy = (cache_directory() / f".partial-{name}" for name in "ab")
-    for path in (left, busy):
-        (path / "new").mkdir(parents=True)
-    os.utime(left, (0, 0))
-    tokenize(dataset(), tokenizer, 8)
-    assert (left.exists(), busy.exists()) == (False, True)
+def test_files_of_the_former_version_are_removed_after_a_day():
+    cache_directory().mkdir(parents=True)
+    for name in ("a", "b"):
+        (cache_directory() / f".partial-{name}").mkdir()
+        (cache_directory() / f".rows-{name}").write_text("texts")
+    for name in (".partial-a", ".rows-a"):
+        os.utime(cache_directory() / name, (0, 0))
+    assert remove_abandoned() == [
+        f"Removed 2 unfinished files of runs that were killed, in {cache_directory()}."
+    ]
+    assert sorted(path.name for path in entries()) == [".partial-b", ".rows-b"]
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_a_process_that_is_killed_while_it_reads_leaves_no_text(tmp_path, cache):
+    script = """
+import os, signal, sys
+import datasets
+from datasets import Features, Value
+from tartan.data.arrow import spool
+if sys.argv[1] == "False":
+    datasets.disable_caching()
+def batches():
+    for n in range(100):
+        yield {"text": ["secret" * 10_000]}
+    os.kill(os.getpid(), signal.SIGKILL)
+spool(batches(), Features({"text": Value("string")}))
+"""
+    env = {**os.environ, "HF_DATASETS_CACHE": str(tmp_path / "cache"), "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script, str(cache)], env=env, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_rows_are_gone_with_the_process_even_if_it_is_killed(tmp_path):

@@ -40,11 +40,11 @@ def test_long_rows_are_cut_between_their_special_tokens_and_counted(tokenizer):
     tokenized = tokenize(dataset("one two three", "one two", "one two three four"), tokenizer, 4)
     one, two = tokenizer.convert_tokens_to_ids(["one", "two"])
     assert tokenized.rows["input_ids"][:] == [[CLS, one, two, SEP]] * 3
-    assert tokenized.truncated == 2
+    assert tokenized.counts.truncated == 2
 
 
 def test_a_row_of_exactly_the_maximum_is_not_truncated(tokenizer):
-    assert tokenize(dataset("one two"), tokenizer, 4).truncated == 0
+    assert tokenize(dataset("one two"), tokenizer, 4).counts.truncated == 0
 
 
 def test_a_text_without_tokens_is_kept_as_its_special_tokens(tokenizer):
@@ -92,7 +92,7 @@ def test_the_longer_text_of_a_pair_is_cut(tokenizer):
     words = tokenizer.convert_ids_to_tokens(tokenized.rows["input_ids"][0])
     assert words == ["[CLS]", "one", "two", "[SEP]", "five", "[SEP]"]
     assert tokenized.rows["token_type_ids"][0] == [0, 0, 0, 0, 1, 1]
-    assert tokenized.truncated == 1
+    assert tokenized.counts.truncated == 1
 
 
 def test_a_maximum_without_room_for_a_pair_is_refused(tokenizer):
@@ -171,7 +171,7 @@ def test_words_beyond_a_cut_are_left_out_with_their_labels_and_counted(tokenizer
     tokenized = tokenize(tagged(["one", "two", "three", "four"], ["five"]), tokenizer, 4)
     assert tokenized.rows["label"][:] == [[0, 1], [0]]
     assert tokenized.rows["word_starts"][:] == [[1, 2], [1]]
-    assert (tokenized.truncated, tokenized.lost_words) == (1, 2)
+    assert (tokenized.counts.truncated, tokenized.counts.lost_words) == (1, 2)
 
 
 def test_a_word_that_no_token_stands_for_is_left_out_with_its_label(tokenizer):
@@ -179,7 +179,7 @@ def test_a_word_that_no_token_stands_for_is_left_out_with_its_label(tokenizer):
     assert tokenized.rows[0]["label"] == [0, 2]
     assert tokenized.rows[0]["word_starts"] == [1, 2]
     assert tokenized.rows[0]["kept"] == [0, 2]
-    assert (tokenized.truncated, tokenized.lost_words) == (0, 1)
+    assert (tokenized.counts.truncated, tokenized.counts.lost_words) == (0, 1)
 
 
 @pytest.mark.parametrize("make", [byte_level_plain, pieces, wordpiece])
@@ -195,7 +195,7 @@ def test_a_text_of_megabytes_is_read_as_it_would_be_whole(make):
     tokenized = tokenize(dataset(*texts), tokenizer, 12)
     assert tokenized.rows["input_ids"][:] == whole
     lengths = [len(tokenizer(text)["input_ids"]) for text in texts]
-    assert tokenized.truncated == sum(length > 12 for length in lengths)
+    assert tokenized.counts.truncated == sum(length > 12 for length in lengths)
 
 
 def test_a_pair_of_long_texts_is_read_as_it_would_be_whole(tokenizer):
@@ -205,7 +205,7 @@ def test_a_pair_of_long_texts_is_read_as_it_would_be_whole(tokenizer):
     tokenized = tokenize(given, tokenizer, 11)
     whole = [tokenizer(*pair, truncation=True, max_length=11)["input_ids"] for pair in pairs]
     assert tokenized.rows["input_ids"][:] == whole
-    assert tokenized.truncated == 4
+    assert tokenized.counts.truncated == 4
     # Whole, this one would take more memory than there is: what is cut is the square of it.
     endless = tokenize(dataset(long * 1000, text_pair=[other * 1000]), tokenizer, 11)
     assert endless.rows["input_ids"][:] == whole[2:3]
@@ -217,9 +217,9 @@ def test_a_text_without_an_end_is_read_so_far_and_counted(tokenizer):
     one = tokenizer.convert_tokens_to_ids("one")
     assert [len(row) for row in tokenized.rows["input_ids"]] == [3, 4]
     assert one in tokenized.rows["input_ids"][1]
-    assert tokenized.truncated == 1
+    assert tokenized.counts.truncated == 1
     pair = tokenize(dataset("one", text_pair=[endless]), tokenizer, 8)
-    assert (len(pair.rows["input_ids"][0]), pair.truncated) == (5, 1)
+    assert (len(pair.rows["input_ids"][0]), pair.counts.truncated) == (5, 1)
 
 
 def test_the_end_is_read_where_the_beginning_is_cut(tokenizer):
@@ -238,7 +238,9 @@ WORDS = st.text(
 @given(rows=st.lists(st.lists(WORDS, min_size=1, max_size=9), min_size=1, max_size=4))
 def test_every_word_keeps_its_label_or_is_counted_as_lost(tokenizer, rows):
     tokenized = tokenize(tagged(*rows), tokenizer, 9)
-    assert tokenized.lost_words == sum(map(len, rows)) - sum(map(len, tokenized.rows["label"]))
+    assert tokenized.counts.lost_words == sum(map(len, rows)) - sum(
+        map(len, tokenized.rows["label"])
+    )
     for row, words in zip(tokenized.rows, rows, strict=True):
         assert row["label"] == sorted(set(row["label"]) & set(range(len(words))))
         assert row["word_starts"] == sorted(set(row["word_starts"]))
@@ -257,3 +259,19 @@ def test_nothing_is_written_to_the_terminal(tokenizer, capfd):
     tokenize(dataset("one two three four five"), tokenizer, 6)
     assert capfd.readouterr() == ("", "")
     assert not datasets.are_progress_bars_disabled(), "the caller's own setting is restored"
+
+
+@pytest.mark.parametrize("length", [4, 64])
+def test_texts_without_a_token_and_without_a_known_one_are_counted(tokenizer, length):
+    texts = ["one", "\u200b", "\u00ad\u2060", "???", "xyz", "one xyz", "x" * 300_000]
+    counts = tokenize(dataset(*texts), tokenizer, length).counts
+    assert (counts.empty, counts.unknown) == (2, 3)
+
+
+@pytest.mark.parametrize("segments", [True, False])
+def test_a_pair_is_counted_where_either_text_has_no_token(tokenizer, segments):
+    hidden = "\u200b"
+    pairs = [("one", "two"), (hidden, "two"), ("one", hidden), ("xyz", hidden), ("xyz", "one")]
+    rows = dataset(*(a for a, _ in pairs), text_pair=[b for _, b in pairs])
+    counts = tokenize(rows, tokenizer, 16, segments=segments).counts
+    assert (counts.empty, counts.unknown) == (3, 1)

@@ -78,5 +78,5 @@ def test_words_beyond_the_longest_sequence_are_counted():
     given = task(LabelKind.TAGS, ("O",) * 59 + ("B",), words=words)
     texts = Texts(given, tiny_source())
     assert len(texts.split("train")[0]["label"]) == texts.source.max_length - 2
-    assert texts.truncated == {"train": 1}
-    assert texts.lost_words == {"train": 60 - texts.source.max_length + 2}
+    assert texts.tokenized["train"].counts.truncated == 1
+    assert texts.tokenized["train"].counts.lost_words == 60 - texts.source.max_length + 2

@@ -1,0 +1,36 @@
+"""Find labels that look alike: they are separate classes, and often were meant to be one."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from tartan.data.cells import is_number
+
+_DASHES = re.compile("[\u2010-\u2015\u2212]")
+_SINGLE = re.compile("[\u2018\u2019\u02bc]")
+_DOUBLE = re.compile("[\u201c\u201d]")
+
+
+def groups_alike(labels: Iterable[str]) -> list[Sequence[str]]:
+    """Return the groups of two or more labels that look alike, in the order of the labels.
+
+    >>> groups_alike(["Uses", "Uses ", "uses", "Extends", "1", "1.0", "01"])
+    [['Uses', 'Uses ', 'uses'], ['1', '1.0', '01']]
+    """
+    found: dict[str, list[str]] = {}
+    for label in labels:
+        found.setdefault(appearance(label), []).append(label)
+    return [group for group in found.values() if len(group) > 1]
+
+
+def appearance(label: str) -> str:
+    """Return what labels that look alike have in common.
+
+    Spaces, invisible characters, case, composition of accents, kinds of dashes and quotes, and ways
+    to write a number make no difference.
+    """
+    text = unicodedata.normalize("NFKC", label).casefold()
+    text = "".join(c for c in text if unicodedata.category(c) not in ("Cf", "Cc") or c.isspace())
+    text = "".join(unicodedata.normalize("NFKC", text).split())
+    text = _DOUBLE.sub('"', _SINGLE.sub("'", _DASHES.sub("-", text)))
+    return f"{float(text):.17g}" if is_number(text) else text
