@@ -255,16 +255,18 @@ def test_dapt_is_an_arm_where_there_is_a_domain_corpus(
 ):
     write_task(tmp_path / "with", domain="green is a colour\n" * 3)
     write_task(tmp_path / "without")
-    for data, names in (("with", ["dapt", "mt"]), ("without", ["mt"])):
+    for data, names in (("with", ["dapt", "dapt_tapt", "mt"]), ("without", ["mt"])):
         answer = tartan(
             "study", *ONE_STEP, "data=jsonl", f"data.dir={data}", f"study.dir=of_{data}",
             "~study.overrides.finetune", "~study.overrides.tapt", "~study.overrides.meta",
         )  # fmt: skip
         assert answer.status == 0, answer.err
         assert [arm["name"] for arm in results(tmp_path / f"of_{data}")["arms"]] == names
-    said = "Arm dapt is left out: objective dapt reads the domain corpus, which without lacks"
-    assert said in answer.out
-    assert said in (tmp_path / "of_without/study.md").read_text()
+    study = (tmp_path / "of_without/study.md").read_text()
+    for arm in ("dapt", "dapt_tapt"):
+        said = f"Arm {arm} is left out: objective dapt reads the domain corpus, which without lacks"
+        assert said in answer.out
+        assert said.replace("_", r"\_") in study or said in study
 
 
 def test_help_says_what_there_is(tartan: Callable[..., Answer]):
