@@ -5,6 +5,7 @@ without the list of valid ones. Here each gets one line with the nearest valid n
 directory exists.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_origin
@@ -16,6 +17,9 @@ from omegaconf import DictConfig, Node, OmegaConf
 from tartan.config.composer import Composer, parse_override, single
 from tartan.config.typed_text import as_typed
 from tartan.errors import ConfigError, NoSuchOptionError, suggest
+
+STAGE_WEIGHTING = re.compile(r"schedule\.stages\.[^.]+\.weighting")
+"""A stage's weighting. As a plain map it takes any option; the plugin's class checks it later."""
 
 
 def accept(
@@ -113,16 +117,21 @@ def _find(key: str, tree: DictConfig) -> tuple[Node | None, bool]:
     for position, name in enumerate(names):
         where = ".".join(names[:position])
         node = _target(node, where, tree)
+        stages = STAGE_WEIGHTING.fullmatch(where) is not None
         if not isinstance(node, DictConfig):
-            raise NoSuchOptionError(f"{key}: {where} is a single value, without '{name}'", key)
-        free = free or _is_map(node)
+            hint = f"; write '{where}={{plugin: meta, {name}: ...}}'" if stages else ""
+            raise NoSuchOptionError(
+                f"{key}: {where} is a single value, without '{name}'{hint}", key
+            )
+        open_map = _is_map(node) or (stages and node._metadata.object_type is dict)
+        free = free or open_map
         if name not in node:
             if where == "objectives":
                 selected = ",".join([*map(str, node), name])
                 raise NoSuchOptionError(
                     f"{key}: '{name}' is not selected; add it: 'objectives=[{selected}]'", key
                 )
-            if not _is_map(node):
+            if not open_map:
                 known = suggest(name, map(str, node))
                 raise NoSuchOptionError(f"{key}: no such option; {known}", key)
             return None, True

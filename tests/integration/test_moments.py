@@ -29,7 +29,7 @@ MOMENTS = {
     "in the middle of a later stage": ("train.stage:Stage.take", 24, True),
     "while writing a checkpoint": ("train.checkpoint:torch.save", 2, True),
     "while writing best": ("train.checkpoint:seal", 1, False),
-    "after writing best": ("train.trainer:Checkpoints.save_best", 3, True),
+    "after writing best": ("train.trainer:Checkpoints.save_best", 2, True),
     "between stages": ("train.checkpoint:Checkpoints.load_best", 1, True),
     "after a stage": ("train.trainer:Trainer._end", 1, True),
     "after training": ("train.trainer:Trainer._end", 2, True),

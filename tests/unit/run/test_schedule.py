@@ -169,6 +169,27 @@ def test_a_stage_without_meaning_is_one_line(overrides: list[str], line: str):
     assert str(caught.value) == line
 
 
+def test_an_option_of_a_stages_weighting_is_set_by_its_name(tmp_path: Path):
+    """In a map of a schedule file, in a group's option there, and not where there is neither."""
+    (tmp_path / "schedule").mkdir()
+    stages = "stages: {joint: {objectives: all, weighting: {plugin: meta}}}"
+    (tmp_path / "schedule/mapped.yaml").write_text(stages)
+    (tmp_path / "schedule/grouped.yaml").write_text(
+        "defaults: [/weighting@stages.joint.weighting: meta]\nstages: {joint: {objectives: all}}"
+    )
+    register(discover())
+    option = f"{WHERE}.weighting.lr=0.1"
+    for schedule in ("mapped", "grouped"):
+        accepted = accept([f"schedule={schedule}", option], search=str(tmp_path))
+        assert accepted[1].lstrip("+") == option
+    with pytest.raises(ConfigError) as caught:
+        accept([option])
+    assert str(caught.value) == (
+        f"{WHERE}.weighting.lr: {WHERE}.weighting is a single value, without 'lr'; "
+        f"write '{WHERE}.weighting={{plugin: meta, lr: ...}}'"
+    )
+
+
 @pytest.mark.parametrize("name", ["primary", "all", "auxiliary", "a.b", "keys"])
 def test_a_name_that_means_something_else_is_no_objectives(name: str):
     with pytest.raises(ConfigError, match=rf"^objectives\.{name}: no objective can have this name"):
