@@ -33,18 +33,18 @@ class Classification(SequenceObjective):
         super().__init__(options, context)
         if not 0 <= options.label_smoothing < 1:
             raise ConfigError(
-                f"{context.name}: label_smoothing is {options.label_smoothing}: "
-                "give at least 0 and below 1"
+                f"{context.name}: label_smoothing must be at least 0 and below 1, got "
+                f"{options.label_smoothing}"
             )
         self._label_smoothing = options.label_smoothing
 
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:  # noqa: ARG002
-        """Rows as they are. Targets: `labels` [rows] int64."""
+        """Collate rows unchanged. Targets: `labels` [rows] int64."""
         labels = torch.tensor([row["label"] for row in rows])
         return Batch(self.inputs(rows), len(rows), {"labels": labels})
 
     def criterion(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Summed cross-entropy of logits [rows, classes]."""
+        """Compute the summed cross-entropy of logits [rows, classes]."""
         return functional.cross_entropy(
             outputs.float(),
             batch.targets["labels"],
@@ -53,7 +53,7 @@ class Classification(SequenceObjective):
         )
 
     def score(self, outputs: Tensor, rows: Sequence[Row]) -> dict[str, float]:
-        """`macro_f1` over the classes that occur or are predicted, and `accuracy`; 0 to 1."""
+        """Compute `macro_f1` over classes that occur or are predicted, and `accuracy`; 0 to 1."""
         predicted = outputs.argmax(1).tolist()
         labels = [row["label"] for row in rows]
         return {

@@ -1,4 +1,4 @@
-"""Regression of a number on a text or a pair of texts, scored by the variance it explains."""
+"""Regression of a number on a text or a pair of texts, scored by r2 and correlations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Regression(SequenceObjective):
         super().__init__(options, context, self._unit)
 
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:  # noqa: ARG002
-        """Rows as they are. Targets: `labels` [rows] float32, standardised."""
+        """Collate rows unchanged. Targets: `labels` [rows] float32, standardised."""
         labels = torch.tensor([self._unit.standardise(row["label"]) for row in rows])
         return Batch(self.inputs(rows), len(rows), {"labels": labels})
 
@@ -59,15 +59,15 @@ class Regression(SequenceObjective):
         return self._unit.restore(outputs)
 
     def score(self, outputs: Tensor, rows: Sequence[Row]) -> dict[str, float]:
-        """`r2`, the share of variance explained, up to 1; `pearson` and `spearman`, -1 to 1.
+        """Compute `r2`, the share of variance explained, and `pearson` and `spearman`, -1 to 1.
 
-        A correlation with what does not vary is taken as 0, and so is the `r2` of a single row.
+        A correlation with constant numbers counts as 0, and so does the `r2` of a single row.
         """
-        # A model that has diverged is to score badly, not to be without a score.
+        # A model that has diverged scores badly; it still has a score.
         predicted = outputs.squeeze(1).nan_to_num().double().numpy()
         labels = np.array([row["label"] for row in rows], dtype=np.float64)
         return {
-            # First: a model can correlate perfectly and be far from right in the labels' own unit.
+            # First: predictions may correlate perfectly and be far from the labels.
             "r2": float(r2_score(labels, predicted)) if len(labels) > 1 else 0.0,
             "pearson": correlation(labels, predicted),
             "spearman": correlation(rankdata(labels), rankdata(predicted)),
@@ -75,7 +75,7 @@ class Regression(SequenceObjective):
 
 
 def correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Pearson's correlation of two float arrays [rows]; 0 where one of them does not vary."""
+    """Compute Pearson's correlation of two float arrays [rows]; 0 if one of them is constant."""
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         return 0.0
     return float(pearsonr(one, other).statistic)

@@ -55,11 +55,11 @@ class Tokens(PrimaryObjective):
         self.head = context.head("TokenClassification")
 
     def examples(self) -> Sequence[Row]:
-        """The labelled training rows."""
+        """Return the labelled training rows."""
         return self._examples
 
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:  # noqa: ARG002
-        """Rows unchanged. Targets, [items] int64: `word_starts`, token indices, and `labels`."""
+        """Collate rows. Targets, [items] int64: `word_starts`, token indices, and `labels`."""
         inputs = Packed.of_rows(rows)
         starts = [0, *accumulate(inputs.lengths)]
         word_starts = [
@@ -76,20 +76,20 @@ class Tokens(PrimaryObjective):
         return Batch(inputs, len(labels), targets, token_indices=("word_starts",))
 
     def predict(self, hidden: Tensor, batch: Batch) -> Tensor:
-        """Logits [items, tags] of the family's own head, which looks at each token by itself."""
+        """Compute logits [items, tags] by the family's own head, one token at a time."""
         logits: Tensor = self.head(self.features(hidden, batch)[None])[0]
         return logits
 
     def features(self, hidden: Tensor, batch: Batch) -> Tensor:
-        """The hidden state of each word's first token, [items, hidden]."""
+        """Return the hidden state of each word's first token, [items, hidden]."""
         return hidden[batch.targets["word_starts"]]
 
     def probe(self, dropout: float) -> nn.Module:
-        """A linear head, as BERT's and RoBERTa's on tokens are."""
+        """Build a linear head, like BERT's and RoBERTa's on tokens."""
         return nn.Sequential(nn.Dropout(dropout), nn.Linear(self._hidden_size, self._outputs))
 
     def criterion(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Summed cross-entropy of logits [items, tags]."""
+        """Compute the summed cross-entropy of logits [items, tags]."""
         return functional.cross_entropy(outputs.float(), batch.targets["labels"], reduction="sum")
 
     def score(self, outputs: Tensor, rows: Sequence[Row]) -> dict[str, float]:

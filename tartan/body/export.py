@@ -1,4 +1,4 @@
-"""A body and a head as a Hugging Face directory."""
+"""Export a body and a head as a Hugging Face directory."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +16,11 @@ from tartan.quiet import quiet
 def export(
     body: Body, head: LiftedHead, tokenizer: PreTrainedTokenizerBase, directory: Path
 ) -> None:
-    """Write body, head and tokenizer so that plain transformers loads them; replaces what is there.
+    """Write body, head and tokenizer so that plain transformers loads them.
 
-    Weights are safetensors; the configuration holds the head's labels. The directory is complete
-    or not there: it is written under another name beside its place, then renamed. Body and head
-    are as before afterwards.
+    An existing directory is replaced. Weights are safetensors in float32; the configuration holds
+    the head's labels; outputs are in the labels' own unit. The directory is written under another
+    name and then renamed, so it is never incomplete. Body and head are unchanged afterwards.
 
     Args:
         body: the run's body.

@@ -1,4 +1,4 @@
-"""Find a pretrained model's parts, or say in one line what is missing."""
+"""Find the parts of a pretrained model: directory or hub id, configuration, tokenizer, sizes."""
 
 from pathlib import Path
 from typing import Any
@@ -21,24 +21,24 @@ from tartan.errors import ModelError, suggest
 from tartan.quiet import quiet
 
 UNUSABLE = (*FAILURES, ImportError, StrictDataclassError)
-"""What transformers raises where the files of a model ask for what cannot be had."""
+"""What transformers raises for a model's files that need something that is not available."""
 
 UNBOUNDED = 10**6
-"""A tokenizer that claims at least this many tokens was never told a length."""
+"""A tokenizer whose longest sequence has at least this many tokens sets no limit."""
 
 
 def find(name: str | None) -> str:
-    """A model's directory if there is one, or else its id on the hub; ModelError for neither."""
+    """Return a model's directory if it exists, or its id on the hub; ModelError for neither."""
     if not name:
         raise ModelError("model.name is empty: give a directory or an id on the Hugging Face hub")
     try:
         path = Path(name).expanduser()
-        there, directory = path.exists(), path.is_dir()
+        exists, directory = path.exists(), path.is_dir()
     except (OSError, RuntimeError) as error:
-        raise ModelError(f"model.name={name} cannot be looked for ({first_line(error)})") from error
+        raise ModelError(f"model.name={name} cannot be looked up ({first_line(error)})") from error
     if directory:
         return str(path)
-    if there:
+    if exists:
         raise ModelError(f"model.name={name} is a file: give the directory it is in")
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise ModelError(f"model.name={name}: there is no such directory")
@@ -46,7 +46,7 @@ def find(name: str | None) -> str:
 
 
 def read_config(name: str, trust_remote_code: bool) -> PretrainedConfig:
-    """A model's configuration."""
+    """Load a model's configuration. ModelError if it cannot be used."""
     if Path(name).is_dir() and not Path(name, "config.json").is_file():
         raise ModelError(f"model.name={name}: the directory has no config.json")
     try:
@@ -54,12 +54,12 @@ def read_config(name: str, trust_remote_code: bool) -> PretrainedConfig:
             config: PretrainedConfig = AutoConfig.from_pretrained(
                 name, trust_remote_code=trust_remote_code
             )
-        # A kernel's name, for which transformers would fetch and run code.
+        # A kernel's name would make transformers download and run code.
         config._attn_implementation = None
     except OSError as error:
         raise ModelError(
-            f"model.name={name} is no directory here, and cannot be had from the Hugging Face hub "
-            f"or its local cache ({first_line(error)})"
+            f"model.name={name} is not a local directory, and cannot be loaded from the Hugging "
+            f"Face hub or its cache ({first_line(error)})"
         ) from error
     except UNUSABLE as error:
         raise ModelError(
@@ -71,7 +71,7 @@ def read_config(name: str, trust_remote_code: bool) -> PretrainedConfig:
 def read_tokenizer(
     name: str, config: PretrainedConfig, trust_remote_code: bool
 ) -> PreTrainedTokenizerBase:
-    """A model's fast tokenizer, whose every token the model knows."""
+    """Load a model's fast tokenizer. ModelError if it has none that matches its embeddings."""
     try:
         with quiet():
             tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
@@ -81,7 +81,7 @@ def read_tokenizer(
         raise ModelError(
             f"model.name={name}: its tokenizer cannot be loaded ({first_line(error)})"
         ) from error
-    # Without tokenizer files transformers makes one up that knows the special tokens alone.
+    # Without tokenizer files transformers makes one that has the special tokens only.
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
         raise ModelError(f"model.name={name} has no tokenizer: its vocabulary is empty")
     if isinstance(tokenizer.chat_template, dict):
@@ -90,32 +90,32 @@ def read_tokenizer(
             if Path(template).name != template:
                 raise ModelError(
                     f"model.name={name}: its tokenizer has a chat template named '{template}', "
-                    "which is no file name: rename it"
+                    "which is not a file name: rename it"
                 )
     if not tokenizer.is_fast:
         raise ModelError(f"model.name={name} has no fast tokenizer: save one with the model")
     embedded = getattr(config, "vocab_size", None)
     if embedded is None:
         raise ModelError(
-            f"model.name={name} ({config.model_type}) has no vocabulary of its own: choose a model "
-            "that reads text alone"
+            f"model.name={name} ({config.model_type}) has no vocabulary: choose a model that reads "
+            "text only"
         )
-    # Ids may have gaps, so that the highest says more than how many there are.
+    # Ids may have gaps, so the highest one counts rather than their number.
     needed = 1 + max(tokenizer.get_vocab().values())
     if needed > embedded:
         raise ModelError(
-            f"model.name={name}: its tokenizer has {needed} tokens and its body embeds "
-            f"{embedded}; they do not belong together"
+            f"model.name={name}: its tokenizer has {needed} tokens, its weights have embeddings "
+            f"for {embedded}: use the tokenizer that the model was trained with"
         )
     return tokenizer
 
 
 def skeleton(name: str, config: PretrainedConfig, trust_remote_code: bool) -> PreTrainedModel:
-    """A body without storage, which shows what its architecture is; ModelError if none is."""
+    """Build a body without storage, to read its sizes from; ModelError if it cannot be built."""
     if not _offers(config, AutoModel):
         raise ModelError(
-            f"model.name={name} ({config.model_type}) is of an architecture that transformers has "
-            "no base model for: choose another model family"
+            f"model.name={name} ({config.model_type}) has an architecture without a base model in "
+            "transformers: choose another model family"
         )
     try:
         with quiet(), torch.random.fork_rng(devices=[]), torch.device("meta"):
@@ -124,13 +124,13 @@ def skeleton(name: str, config: PretrainedConfig, trust_remote_code: bool) -> Pr
             )
     except UNUSABLE as error:
         raise ModelError(
-            f"model.name={name} ({config.model_type}) has no body that can be built from its "
-            f"configuration ({first_line(error)})"
+            f"model.name={name} ({config.model_type}) cannot be built from its configuration "
+            f"({first_line(error)})"
         ) from error
     if not model.base_model_prefix:
         raise ModelError(
-            f"model.name={name} ({config.model_type}) names no body in its models with a head: "
-            "choose another model family"
+            f"model.name={name} ({config.model_type}) does not name the body in its models with a "
+            "head: choose another model family"
         )
     return model
 
@@ -138,28 +138,28 @@ def skeleton(name: str, config: PretrainedConfig, trust_remote_code: bool) -> Pr
 def sequence_length(
     name: str, wanted: int | None, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel
 ) -> int:
-    """The longest sequence, in tokens: what is wanted, or what tokenizer and positions allow."""
-    told = tokenizer.model_max_length
-    limits = [told] if told < UNBOUNDED else []
+    """Return the longest sequence in tokens: as chosen, or as tokenizer and positions allow."""
+    longest = tokenizer.model_max_length
+    limits = [longest] if longest < UNBOUNDED else []
     if (positions := position_limit(model)) is not None:
         limits.append(positions)
     if wanted is None and not limits:
         raise ModelError(
-            f"model.name={name}: neither tokenizer nor positions set a longest sequence; "
-            "give model.max_length"
+            f"model.name={name}: neither its tokenizer nor its positions limit the sequence "
+            "length: set model.max_length"
         )
     if wanted is not None and not 1 <= wanted <= min(limits, default=wanted):
         most = f" to {min(limits)}" if limits else " or more"
-        raise ModelError(f"model.max_length is {wanted}: {name} reads 1{most} tokens")
+        raise ModelError(f"model.max_length must be 1{most} for {name}, got {wanted}")
     return min(limits) if wanted is None else wanted
 
 
 def auto_class(kind: str, config: PretrainedConfig) -> Any:
-    """Transformers' auto class for a kind of head; ModelError if the family has no such head."""
+    """Return transformers' auto class for a kind of head; ModelError if the family has none."""
     prefix = "AutoModelFor"
     kinds = [name[len(prefix) :] for name in dir(modeling_auto) if name.startswith(prefix)]
     if kind not in kinds:
-        raise ModelError(f"there is no kind of head called {kind!r}: {suggest(kind, kinds)}")
+        raise ModelError(f"unknown kind of head {kind!r}: {suggest(kind, kinds)}")
     offered = [each for each in kinds if _offers(config, getattr(modeling_auto, prefix + each))]
     if kind not in offered:
         raise ModelError(
@@ -170,12 +170,12 @@ def auto_class(kind: str, config: PretrainedConfig) -> Any:
 
 
 def _offers(config: PretrainedConfig, auto: Any) -> bool:
-    """Whether a family has a model for a task, in transformers or in code of its own."""
+    """Return whether a family has a model for a task, in transformers or in its own code."""
     remote = getattr(config, "auto_map", None) or {}
     return type(config) in auto._model_mapping or auto.__name__ in remote
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's text, at most 160 characters of it."""
+    """Return the first line of an error's text, at most 160 characters."""
     line = next(iter(str(error).strip().splitlines()), "")
     return line if len(line) <= 160 else f"{line[:157]}..."

@@ -1,4 +1,4 @@
-"""What a run's body and heads are made of: a pretrained model, or random weights."""
+"""Where a run's body and heads come from: a pretrained model, or random weights."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -81,9 +81,9 @@ class AutoOptions:
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Makes the body of a run and the heads on it, float32 throughout.
+    """Builds the body of a run and the heads on it, in float32.
 
-    Random weights are drawn from the global generator as it stands, which is left as it was: wrap a
+    Random weights are sampled from the global generator, whose state is restored afterwards: wrap a
     call in `tartan.seeding.seeded` to choose them.
 
     Attributes:
@@ -102,12 +102,12 @@ class ModelSource:
 
     @classmethod
     def pretrained(cls, options: AutoOptions) -> Self:
-        """A directory, or a model of the Hugging Face hub.
+        """Create a source from a directory or a model of the Hugging Face hub.
 
         Raises:
             ModelError: when it cannot be found or loaded, has no fast tokenizer or a tokenizer
-                with more tokens than the body, is no encoder, or is asked for longer sequences
-                than it reads.
+                with more tokens than embeddings, is an encoder-decoder, or cannot read sequences
+                of the chosen length.
         """
         name, trust = find(options.name), options.trust_remote_code
         config = read_config(name, trust)
@@ -122,10 +122,10 @@ class ModelSource:
 
     @classmethod
     def tiny(cls, tokenizer: PreTrainedTokenizerBase, options: TinyOptions) -> Self:
-        """A small BERT with random weights over a tokenizer.
+        """Create a source of a small BERT with random weights over a tokenizer.
 
         Raises:
-            ModelError: when the options describe no model.
+            ModelError: when an option is out of its range.
         """
         sizes = (options.hidden_size, options.layers, options.heads, options.intermediate_size)
         if min(*sizes, options.max_length) < 1 or options.hidden_size % options.heads:
@@ -134,7 +134,7 @@ class ModelSource:
                 f"of heads={options.heads}"
             )
         if not 0 <= options.dropout < 1:
-            raise ModelError(f"model.dropout is {options.dropout}: give at least 0 and below 1")
+            raise ModelError(f"model.dropout must be at least 0 and below 1, got {options.dropout}")
         config = BertConfig(
             vocab_size=len(tokenizer),
             hidden_size=options.hidden_size,
@@ -152,23 +152,23 @@ class ModelSource:
     def _of(
         cls, config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, length: int, *rest: Any
     ) -> Self:
-        # What is exported should cut texts where training did.
+        # The exported tokenizer truncates texts where training did.
         tokenizer = deepcopy(tokenizer)
         tokenizer.model_max_length = length
         return cls(config, tokenizer, length, *rest)
 
     def body(self) -> Body:
-        """The shared encoder, in training mode.
+        """Build the shared encoder, in training mode.
 
         Raises:
-            ModelError: when the weights cannot be loaded or leave some of the body out.
+            ModelError: when the weights cannot be loaded, are not finite, or are incomplete.
         """
         loaded = self._load(AutoModel, self.config)
         left_out = sorted(name for name in loaded.new or () if not name.startswith("pooler"))
         if left_out:
             raise ModelError(
-                f"model.name={self.name} holds no weights of the right shape for {len(left_out)} "
-                f"parts of its body, {left_out[0]} among them"
+                f"model.name={self.name} has no weights of the right shape for {len(left_out)} "
+                f"parameters of its body, for example {left_out[0]}"
             )
         return Body(loaded.model)
 
@@ -183,7 +183,7 @@ class ModelSource:
 
         Args:
             kind: as in the names of transformers' classes: `MaskedLM`, `SequenceClassification`.
-            body: what lends the head its tied weights.
+            body: lends the head its tied weights.
             labels: the classes, in the order of their ids; None where the kind has none.
             unit: of labels that are numbers, what they are standardised by; None for no unit.
 

@@ -1,4 +1,4 @@
-"""What the end task gets wrong on dev: confusions of labels, and its worst mistakes."""
+"""Mistakes of the end task on dev: confusions of labels, and the worst rows."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,14 +13,14 @@ PredictionLine = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Mistake:
-    """A row that is predicted wrongly.
+    """A row with a wrong prediction.
 
     Attributes:
-        row: which one, counted from 0.
-        text: what it reads, cut to a length that can be taken in.
+        row: its number, counted from 0.
+        text: its text, shortened.
         given: its label, or the wrong words with theirs.
-        predicted: what is predicted.
-        size: what it is ranked by: a probability, how many words are wrong, or a distance.
+        predicted: the prediction.
+        size: rank: a probability, the number of wrong words, or a distance.
     """
 
     row: int
@@ -43,7 +43,7 @@ class Confusion:
     counts: tuple[tuple[int, ...], ...]
 
     def most(self, number: int) -> list[tuple[str, str, int]]:
-        """The commonest confusions: what was given, what was predicted, how often."""
+        """Return the most frequent confusions: given label, predicted label, count."""
         pairs = [
             (given, predicted, self.counts[row][column])
             for row, given in enumerate(self.labels)
@@ -54,22 +54,22 @@ class Confusion:
 
 
 def confusion(predictions: Sequence[PredictionLine], labels: Sequence[str]) -> Confusion:
-    """The confusion of classes, or of words' tags."""
+    """Count the confusions of classes, or of words' tags."""
     counts = Counter(pair for prediction in predictions for pair in _pairs(prediction))
     rows = tuple(tuple(counts[given, predicted] for predicted in labels) for given in labels)
     return Confusion(tuple(labels), rows)
 
 
 def shown(predictions: Sequence[PredictionLine]) -> list[PredictionLine]:
-    """The predictions whose texts were kept."""
+    """Return the predictions whose texts were kept."""
     return [prediction for prediction in predictions if {"text", "words"} & prediction.keys()]
 
 
 def worst(predictions: Sequence[PredictionLine], number: int) -> list[Mistake]:
-    """The mistakes that the model is surest of; of words the rows with most, of numbers the widest.
+    """Return the most confident mistakes; for words the rows with most, for numbers the largest.
 
     Args:
-        predictions: of dev, never of test: what is looked at may be chosen by.
+        predictions: of dev, never of test: model choices may depend on what is looked at.
         number: how many at most.
     """
     mistakes = [mistake for mistake in map(_mistake, shown(predictions)) if mistake.size > 0]
@@ -77,7 +77,7 @@ def worst(predictions: Sequence[PredictionLine], number: int) -> list[Mistake]:
 
 
 def _pairs(prediction: PredictionLine) -> Iterator[tuple[str, str]]:
-    """Given and predicted labels."""
+    """Yield given and predicted labels."""
     given, predicted = prediction["label"], prediction["predicted"]
     if isinstance(given, str):
         yield given, predicted
@@ -86,7 +86,7 @@ def _pairs(prediction: PredictionLine) -> Iterator[tuple[str, str]]:
 
 
 def _mistake(prediction: PredictionLine) -> Mistake:
-    """A row as a mistake, of size 0 where it is right."""
+    """Return a row as a mistake, of size 0 if the prediction is correct."""
     given, predicted, row = prediction["label"], prediction["predicted"], prediction["row"]
     if isinstance(given, list):
         words = zip(prediction["words"], given, predicted, strict=True)
@@ -102,7 +102,7 @@ def _mistake(prediction: PredictionLine) -> Mistake:
     if isinstance(given, str):
         size = prediction["probability"] if given != predicted else 0.0
         return Mistake(row, text, given, predicted, size)
-    return Mistake(row, text, f"{given:g}", f"{predicted:.4g}", abs(given - predicted))
+    return Mistake(row, text, f"{given:.7g}", f"{predicted:.7g}", abs(given - predicted))
 
 
 def _listed(parts: Iterable[str]) -> str:

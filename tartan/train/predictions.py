@@ -1,4 +1,4 @@
-"""What the end task predicts of a split, row by row, beside what was given."""
+"""Predictions of the end task for a split, row by row, beside the given labels."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ RowPrediction = Mapping[str, Any]
 last three are lists."""
 
 TEXTS = frozenset(("text", "text_pair", "words"))
-"""What a row's prediction holds of its text."""
+"""The keys of a row's prediction that hold its texts."""
 
 
 def predictions(
@@ -24,14 +24,14 @@ def predictions(
     kind: LabelKind,
     labels: Sequence[str],
 ) -> list[RowPrediction]:
-    """What is predicted of each row; nothing where a plugin's outputs are not one for each label.
+    """Return each row's prediction; none where a plugin has other than one output for each label.
 
     Args:
         texts: the split, as `Task.dev`.
         rows: its rows, tokenised.
         outputs: the head's outputs for each row, [items, outputs].
-        kind: what the labels are.
-        labels: what an output stands for.
+        kind: the kind of labels.
+        labels: the name of each output.
     """
     if any(output.shape[1:] != (len(labels),) for output in outputs):
         return []
@@ -43,14 +43,14 @@ def predictions(
 
 
 def without_texts(prediction: RowPrediction) -> RowPrediction:
-    """A prediction that does not tell what its row reads."""
+    """Return a prediction without the texts of its row."""
     return {key: value for key, value in prediction.items() if key not in TEXTS}
 
 
 def _of_class(
     text: Mapping[str, Any], row: Row, output: Tensor, labels: Sequence[str]
 ) -> dict[str, Any]:
-    """The class of the greatest output, as those who load the exported model will take it."""
+    """Return the class with the largest output, and its probability."""
     (predicted,), (probability,) = _greatest(output, labels)
     label = labels[row["label"]]
     return {**_text(text), "label": label, "predicted": predicted, "probability": probability}
@@ -65,7 +65,7 @@ def _of_number(
 def _of_tags(
     text: Mapping[str, Any], row: Row, output: Tensor, labels: Sequence[str]
 ) -> dict[str, Any]:
-    """The tags of the words that were read."""
+    """Return the tags of the words that have a token."""
     predicted, probabilities = _greatest(output, labels)
     return {
         "words": [text["words"][word] for word in row["kept"]],
@@ -76,7 +76,7 @@ def _of_tags(
 
 
 def _greatest(output: Tensor, labels: Sequence[str]) -> tuple[list[str], list[float]]:
-    """What is predicted of each item of outputs [items, labels], and how probable it seems."""
+    """Return the predicted label of each item of outputs [items, labels], and its probability."""
     probabilities, ids = output.softmax(1).max(1)
     return [labels[i] for i in ids.tolist()], [round(p, 6) for p in probabilities.tolist()]
 

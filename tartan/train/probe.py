@@ -32,7 +32,7 @@ def check_rows(rows: Sequence[Row], options: ProbeOptions) -> None:
 
 
 class DevGradient:
-    """Makes the dev term of a step: rows, features, probe and loss."""
+    """Computes the dev loss of a step: rows, features, probe and loss."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class DevGradient:
         self._runtime, self._seed = runtime, seed
 
     def term(self, step: int) -> Term:
-        """The dev loss of a step, through a probe that is fitted here and then left as it is."""
+        """Return the dev loss of a step, through a probe that is fitted here and then frozen."""
         fit_batch, grad_batch = self._batches(step)
         with seeded(self._seed, "probe", step):
             features = self._features(fit_batch).detach()
@@ -61,7 +61,7 @@ class DevGradient:
         return Term([piece], grad_batch.items)
 
     def _batches(self, step: int) -> tuple[Batch, Batch]:
-        """Rows to fit on, and other rows to take the gradient on; few rows are shared out."""
+        """Sample rows to fit on and others for the gradient; few rows are divided among both."""
         rng = generator(self._seed, "probe rows", step)
         order = torch.randperm(len(self._rows), generator=rng).tolist()
         fitted, graded = self._options.fit_batch_size, self._options.grad_batch_size
@@ -75,7 +75,7 @@ class DevGradient:
         return fit_batch, grad_batch
 
     def _features(self, batch: Batch, gradient: bool = False) -> Tensor:
-        """The probe's input, [items, hidden] float32, from the body without dropout."""
+        """Compute the probe's input, [items, hidden] float32, from the body without dropout."""
         task, body = self._model.end_task, self._model.body
         training = body.training
         body.eval()
@@ -87,15 +87,15 @@ class DevGradient:
             body.train(training)
 
     def _loss(self, probe: nn.Module, features: Tensor, batch: Batch) -> Tensor:
-        """The probe's mean loss, []."""
+        """Compute the probe's mean loss, []."""
         return self._model.end_task.criterion(probe(features), batch) / max(batch.items, 1)
 
 
 def fit(probe: nn.Module, loss: Callable[[nn.Module], Tensor], options: ProbeOptions) -> nn.Module:
     """Fit a probe by AdamW until its loss changes by less than the tolerance; then freeze it.
 
-    The host never looks at the loss, which would make it wait for the device: iterations go on to
-    their number, and those after the last that counts move nothing.
+    The host does not read the loss, which would make it wait for the device: all `steps` iterations
+    run, and those after the loss stopped changing change nothing.
     """
     parameters = list(probe.parameters())
     optimiser = AdamW(parameters, lr=options.lr, weight_decay=options.weight_decay, fused=True)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,10 +11,8 @@ from random import Random
 from typing import Any
 
 import pytest
-import torch
 
 from support.command import SMALL, Answer, records, summary
-from tartan.run.build import Experiment
 
 Tartan = Callable[..., Answer]
 RUN = ["data=jsonl", "data.dir=data", "weighting=meta", "run_dir=out", *SMALL[:9]]
@@ -46,26 +45,10 @@ def write(directory: Path, row: Callable[[Random, str], dict[str, Any]]) -> None
         (directory / f"{split}.jsonl").write_text("".join(rows))
 
 
-def best(overrides: list[str], checkpoints: Path) -> Experiment:
-    """A run's experiment with its best model."""
-    from hydra import compose, initialize_config_module  # noqa: PLC0415
-
-    from tartan.config.parse import parse  # noqa: PLC0415
-    from tartan.plugins import discover  # noqa: PLC0415
-    from tartan.run.build import build  # noqa: PLC0415
-    from tartan.train.checkpoint import Checkpoints  # noqa: PLC0415
-
-    with initialize_config_module("tartan.configs", version_base="1.3"):
-        experiment = build(parse(compose("config", overrides)), discover())
-    Checkpoints(checkpoints, 1).load_best(experiment.setup.model)
-    return experiment
-
-
-def outputs(experiment: Experiment) -> torch.Tensor:
-    from tartan.train.evaluate import predict  # noqa: PLC0415
-
-    rows = experiment.texts.split("test")
-    return predict(experiment.setup.model, rows, 4, experiment.setup.runtime)
+def predictions(run: Path) -> list[dict[str, Any]]:
+    """What a run reports of dev, row by row."""
+    lines = (run / "predictions-dev.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
 
 
 def elsewhere(kind: str, model: Path, script: str, given: object) -> Any:
@@ -89,9 +72,9 @@ given = json.loads(sys.stdin.read())
 
 def test_words_are_tagged_and_the_exported_model_tags_them_alike(tartan: Tartan, tmp_path: Path):
     write(tmp_path / "data", tagged)
-    overrides = ["primary=tokens", "objectives=[mlm]", *RUN]
-    answer = tartan("run", *overrides)
+    answer = tartan("run", "primary=tokens", "objectives=[mlm]", *RUN, "precision=bf16")
     assert answer.status == 0, answer.err
+    assert "primary: tag scheme BIO: f1 compares spans" in answer.out
     found = summary(tmp_path / "out")
     assert set(found["test"]) == {"f1", "precision", "recall", "accuracy"}
     assert found["weights"]["tokens"] != pytest.approx(0.5, abs=1e-6), "META has measured"
@@ -99,25 +82,35 @@ def test_words_are_tagged_and_the_exported_model_tags_them_alike(tartan: Tartan,
         r["eval/f1"] for r in records(tmp_path / "out") if "eval/f1" in r
     )
 
-    experiment = best(overrides, tmp_path / "out/checkpoints")
     script = """
 inputs = tokenizer(given, is_split_into_words=True, return_tensors="pt", padding=True)
-logits = model(**inputs).logits
+probabilities, ids = model(**inputs).logits.softmax(2).max(2)
 found = []
 for row in range(len(given)):
     words = inputs.word_ids(row)
-    found += [logits[row, words.index(word)].tolist() for word in range(len(given[row]))]
-print(json.dumps([found, model.config.id2label]))
+    first = [words.index(word) for word in range(len(given[row]))]
+    found.append([[model.config.id2label[i] for i in ids[row, first].tolist()],
+                  probabilities[row, first].tolist()])
+print(json.dumps([found, list(model.config.id2label.values())]))
 """
-    words = experiment.task.test["words"][:]
+    lines = predictions(tmp_path / "out")
+    words = [line["words"] for line in lines]
     theirs, labels = elsewhere("TokenClassification", tmp_path / "out/model", script, words)
-    torch.testing.assert_close(torch.tensor(theirs), outputs(experiment), rtol=0, atol=1e-5)
-    assert tuple(labels.values()) == experiment.task.labels == ("B-LOC", "B-PER", "I-PER", "O")
+    for line, (tags, probabilities) in zip(lines, theirs, strict=True):
+        assert line["predicted"] == tags
+        assert line["probability"] == pytest.approx(probabilities, abs=1e-5)
+    assert labels == found["task"]["labels"] == ["B-LOC", "B-PER", "I-PER", "O"]
 
 
 SEQUENCES = """
 inputs = tokenizer(*given, return_tensors="pt", padding=True)
-print(json.dumps([model(**inputs).logits.tolist(), model.config.problem_type]))
+logits = model(**inputs).logits
+if len(logits[0]) == 1:
+    found = logits[:, 0].tolist()
+else:
+    probabilities, ids = logits.softmax(1).max(1)
+    found = [[model.config.id2label[i] for i in ids.tolist()], probabilities.tolist()]
+print(json.dumps([found, model.config.problem_type]))
 """
 
 
@@ -125,17 +118,16 @@ def test_a_number_is_learned_and_the_exported_model_predicts_it_alike(
     tartan: Tartan, tmp_path: Path
 ):
     write(tmp_path / "data", scored)
-    overrides = ["primary=regression", "objectives=[mlm]", *RUN]
-    answer = tartan("run", *overrides)
+    answer = tartan("run", "primary=regression", "objectives=[mlm]", *RUN, "precision=bf16")
     assert answer.status == 0, answer.err
     found = summary(tmp_path / "out")
     assert set(found["dev"]) == {"r2", "pearson", "spearman"}
     assert found["weights"]["regression"] != pytest.approx(0.5, abs=1e-6)
 
-    experiment = best(overrides, tmp_path / "out/checkpoints")
-    texts = [experiment.task.test["text"][:]]
+    lines = predictions(tmp_path / "out")
+    texts = [[line["text"] for line in lines]]
     theirs, problem = elsewhere("SequenceClassification", tmp_path / "out/model", SEQUENCES, texts)
-    torch.testing.assert_close(torch.tensor(theirs), outputs(experiment), rtol=0, atol=1e-5)
+    assert [line["predicted"] for line in lines] == pytest.approx(theirs, rel=1e-5)
     assert problem == "regression"
 
 
@@ -143,17 +135,66 @@ def test_pairs_are_classified_and_the_exported_model_classifies_them_alike(
     tartan: Tartan, tmp_path: Path
 ):
     write(tmp_path / "data", paired)
-    overrides = ["objectives=[mlm]", *RUN]
-    answer = tartan("run", *overrides)
+    answer = tartan("run", "objectives=[mlm]", *RUN, "precision=bf16")
     assert answer.status == 0, answer.err
     assert summary(tmp_path / "out")["data"]["task"]["rows"] == 2 * SIZES["train"]
 
-    experiment = best(overrides, tmp_path / "out/checkpoints")
-    assert all(max(row) == 1 for row in experiment.texts.split("test")["token_type_ids"])
-    texts = [experiment.task.test[column][:] for column in ("text", "text_pair")]
+    lines = predictions(tmp_path / "out")
+    texts = [[line[key] for line in lines] for key in ("text", "text_pair")]
     theirs, problem = elsewhere("SequenceClassification", tmp_path / "out/model", SEQUENCES, texts)
-    torch.testing.assert_close(torch.tensor(theirs), outputs(experiment), rtol=0, atol=1e-5)
+    assert [line["predicted"] for line in lines] == theirs[0]
+    assert [line["probability"] for line in lines] == pytest.approx(theirs[1], abs=1e-5)
     assert problem == "single_label_classification"
+
+
+UNITS = [(1.0, 0.0), (1e5, 0.0), (-1 / 8, 2000.0)]
+
+
+def test_a_number_is_learned_alike_in_every_affine_unit(tartan: Tartan, tmp_path: Path):
+    """Through META's probe too, and as an auxiliary objective."""
+    results = []
+    for number, (factor, offset) in enumerate(UNITS):
+
+        def converted(rng: Random, where: str) -> dict[str, Any]:
+            row = scored(rng, where)
+            return {**row, "label": factor * row["label"] + offset}  # noqa: B023
+
+        write(tmp_path / f"data{number}", converted)
+        answer = tartan(
+            "run", "primary=regression", "objectives=[regression_aux]", *RUN, "steps=60",
+            f"data.dir=data{number}", f"objectives.regression_aux.data.dir=data{number}",
+            "schedule=joint", "optimizer.body_lr=5e-3", "optimizer.head_lr=5e-3", "eval.every=20",
+                "model.hidden_size=32",
+            f"run_dir=out{number}",
+        )  # fmt: skip
+        assert answer.status == 0, answer.err
+        found = summary(tmp_path / f"out{number}")
+        losses = [line["train/loss/regression_aux"] for line in records(tmp_path / f"out{number}")
+                  if "train/loss/regression_aux" in line]  # fmt: skip
+        results.append((found["dev"] | found["weights"], losses, found["best_step"]))
+    first, *others = results
+    assert first[0]["r2"] > 0.5
+    for scores, losses, step in others:
+        for name, value in scores.items():
+            assert value == pytest.approx(first[0][name], abs=5e-3), name
+        assert losses == pytest.approx(first[1], rel=1e-2)
+        assert step == first[2]
+
+
+def test_a_run_on_numbers_resumes_exactly_from_its_checkpoint(tartan: Tartan, tmp_path: Path):
+    write(tmp_path / "data", scored)
+    overrides = ["primary=regression", "objectives=[mlm]", *RUN, "checkpoint.every=2",
+                 "checkpoint.keep=9"]  # fmt: skip
+    assert tartan("run", *overrides).status == 0
+    lines, model = predictions(tmp_path / "out"), tmp_path / "out/model/model.safetensors"
+    weights = model.read_bytes()
+    (tmp_path / "out/summary.json").unlink()
+    for path in (tmp_path / "out/checkpoints").glob("checkpoint-*"):
+        if int(path.name.partition("-")[2]) > 4:
+            shutil.rmtree(path)
+    assert tartan("run", *overrides).status == 0
+    assert predictions(tmp_path / "out") == lines
+    assert model.read_bytes() == weights
 
 
 def test_other_labelled_data_is_trained_on_beside_the_end_task(tartan: Tartan, tmp_path: Path):
@@ -222,11 +263,22 @@ def test_a_run_of_tagged_words_goes_on_from_its_checkpoint(tartan: Tartan, tmp_p
 
 
 @pytest.fixture
-def pairs(tmp_path: Path) -> None:
+def tasks(tmp_path: Path) -> None:
+    """A task of pairs, numbers too large and too much alike, and tags."""
     write(tmp_path / "data", paired)
+    write(tmp_path / "large", lambda _, where: number(where, 3e200 if "dev" in where else 1.0))
+    write(tmp_path / "alike", lambda rng, where: number(where, 1e12 + rng.randrange(2)))
+    write(
+        tmp_path / "tags",
+        lambda _, where: {"tokens": ["a", "b", where], "tags": ["B-A", "E-A", "O"]},
+    )
 
 
-@pytest.mark.usefixtures("pairs")
+def number(text: str, label: float) -> dict[str, Any]:
+    return {"text": text, "label": label}
+
+
+@pytest.mark.usefixtures("tasks")
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
@@ -240,6 +292,14 @@ def pairs(tmp_path: Path) -> None:
          "objectives.tokens_aux: data.source=demo has sentences with classes, and tags are"),
         (["objectives=[classification]"], "did you mean 'classification_aux'?"),
         (["primary=regression"], r"data/train.jsonl:1: label is a string: make it a number"),
+        (["primary=regression", "data.dir=large"], "large/dev.jsonl:1: label is 3e+200: float32 "
+         "models predict numbers up to 1e+30; give labels in a larger unit"),
+        (["primary=regression", "data.dir=alike"], "the labels of train have mean 1e+12 and "
+         "standard deviation 0."),
+        (["primary=tokens", "data.dir=tags", "primary.scheme=BIO"],
+         "tokens: scheme=BIO: tag 'E-A' is neither O nor a type with one of B, I: choose another"),
+        (["primary=tokens", "data.dir=tags", "primary.scheme=BIOS"],
+         "tokens: scheme=BIOS: did you mean 'BIOES'?"),
         (["eval.metric=f1"], "eval.metric=f1: choose from: accuracy, macro_f1"),
         (["primary=mlm"], "primary=mlm: no such option"),
     ],

@@ -91,7 +91,7 @@ def test_no_kernel_that_a_model_names_is_fetched(tartan: Tartan, tmp_path: Path)
 def test_a_template_cannot_name_a_file_elsewhere(tartan: Tartan, tmp_path: Path, name: str):
     model = save_tiny(tmp_path / "model")
     edit_json(model / "tokenizer_config.json", chat_template=[{"name": name, "template": "x"}])
-    assert f"a chat template named '{name}', which is no file name" in one_line(
+    assert f"a chat template named '{name}', which is not a file name" in one_line(
         tartan("run", *MODEL)
     )
     assert not (tmp_path / "out").exists()

@@ -198,7 +198,7 @@ def test_a_base_model_is_no_head(body):
 def test_an_unknown_kind_of_head_is_suggested(source, body):
     with pytest.raises(ModelError) as caught:
         source.head("MaskLM", body)
-    assert str(caught.value) == "there is no kind of head called 'MaskLM': did you mean 'MaskedLM'?"
+    assert str(caught.value) == "unknown kind of head 'MaskLM': did you mean 'MaskedLM'?"
 
 
 def test_a_family_without_a_head_says_which_it_has():

@@ -44,8 +44,8 @@ def test_a_hub_id_that_cannot_be_had_is_one_line(monkeypatch):
 
     monkeypatch.setattr(AutoConfig, "from_pretrained", offline)
     assert refusal("someone/something") == (
-        "model.name=someone/something is no directory here, and cannot be had from the Hugging "
-        "Face hub or its local cache (We couldn't connect to 'https://huggingface.co'.)"
+        "model.name=someone/something is not a local directory, and cannot be loaded from the "
+        "Hugging Face hub or its cache (We couldn't connect to 'https://huggingface.co'.)"
     )
 
 
@@ -70,8 +70,8 @@ def test_a_tokenizer_that_does_not_load_is_refused(saved):
 def test_a_tokenizer_larger_than_the_body_is_refused(tmp_path):
     directory = save_tiny(tmp_path / "saved", vocab_size=40)
     assert refusal(directory) == (
-        f"model.name={directory}: its tokenizer has 69 tokens and its body embeds 40; they do not "
-        "belong together"
+        f"model.name={directory}: its tokenizer has 69 tokens, its weights have embeddings for 40: "
+        "use the tokenizer that the model was trained with"
     )
 
 
@@ -92,23 +92,23 @@ def test_an_encoder_decoder_is_refused(tmp_path):
 def test_an_architecture_without_a_body_is_refused(saved, monkeypatch):
     monkeypatch.setattr(AutoModel, "_model_mapping", {})
     assert refusal(saved) == (
-        f"model.name={saved} (bert) is of an architecture that transformers has no base model "
-        "for: choose another model family"
+        f"model.name={saved} (bert) has an architecture without a base model in transformers: "
+        "choose another model family"
     )
 
 
 def test_a_body_that_names_no_prefix_is_refused(saved, monkeypatch):
     monkeypatch.setattr(BertModel, "base_model_prefix", "")
     assert refusal(saved) == (
-        f"model.name={saved} (bert) names no body in its models with a head: choose another "
-        "model family"
+        f"model.name={saved} (bert) does not name the body in its models with a head: choose "
+        "another model family"
     )
 
 
 def test_a_configuration_that_describes_no_body_is_refused(saved):
     edit_json(saved / "config.json", num_attention_heads=3)
     text = refusal(saved)
-    assert text.startswith(f"model.name={saved} (bert) has no body that can be built from its")
+    assert text.startswith(f"model.name={saved} (bert) cannot be built from its configuration (")
 
 
 def test_a_checkpoint_without_weights_is_refused(saved):
@@ -130,14 +130,14 @@ def test_a_checkpoint_without_all_of_the_body_is_refused(saved):
     with pytest.raises(ModelError) as caught:
         load(saved).body()
     assert str(caught.value) == (
-        f"model.name={saved} holds no weights of the right shape for 16 parts of its body, "
-        "encoder.layer.2.attention.output.LayerNorm.bias among them"
+        f"model.name={saved} has no weights of the right shape for 16 parameters of its body, "
+        "for example encoder.layer.2.attention.output.LayerNorm.bias"
     )
 
 
 def test_a_checkpoint_of_another_shape_is_refused(saved):
     edit_json(saved / "config.json", intermediate_size=48)
-    with pytest.raises(ModelError, match="holds no weights of the right shape for 6 parts"):
+    with pytest.raises(ModelError, match="has no weights of the right shape for 6 parameters"):
         load(saved).body()
 
 

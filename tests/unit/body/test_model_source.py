@@ -113,7 +113,7 @@ def test_tiny_is_a_bert_over_the_tokenizer(packed):
         ({"hidden_size": 30, "heads": 4}, "hidden_size=30 a multiple of heads=4"),
         ({"layers": 0}, "model sizes must be at least 1"),
         ({"max_length": 0}, "model sizes must be at least 1"),
-        ({"dropout": 1.0}, "model.dropout is 1.0: give at least 0 and below 1"),
+        ({"dropout": 1.0}, "model.dropout must be at least 0 and below 1, got 1.0"),
     ],
 )
 def test_a_tiny_model_that_is_none_is_refused(options, text):
@@ -144,16 +144,19 @@ def test_a_shorter_length_may_be_chosen(saved):
 @pytest.mark.parametrize("length", [0, 65])
 def test_a_length_the_model_does_not_read_is_refused(saved, length):
     text = refusal(saved, max_length=length)
-    assert text == f"model.max_length is {length}: {saved} reads 1 to 64 tokens"
+    assert text == f"model.max_length must be 1 to 64 for {saved}, got {length}"
 
 
 def test_a_model_without_any_limit_needs_a_length(tmp_path):
     directory = save_tiny(tmp_path / "saved", "deberta-v2", max_position_embeddings=0)
     assert refusal(directory) == (
-        f"model.name={directory}: neither tokenizer nor positions set a longest sequence; "
-        "give model.max_length"
+        f"model.name={directory}: neither its tokenizer nor its positions limit the sequence "
+        "length: set model.max_length"
     )
-    assert refusal(directory, max_length=0).endswith("reads 1 or more tokens")
+    assert (
+        refusal(directory, max_length=0)
+        == f"model.max_length must be 1 or more for {directory}, got 0"
+    )
     assert load(directory, max_length=99).max_length == 99
 
 

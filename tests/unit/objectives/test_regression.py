@@ -219,6 +219,26 @@ def test_what_does_not_vary_correlates_with_nothing(objective: Regression):
     assert (scores["pearson"], scores["spearman"]) == (0.0, 0.0)
 
 
+@pytest.mark.parametrize(("factor", "offset"), UNITS)
+def test_the_dev_gradient_is_the_same_in_every_affine_unit(factor: float, offset: float):
+    """META's probe is fitted on standardised labels, too."""
+
+    def gradient(factor: float, offset: float) -> torch.Tensor:
+        with torch.random.fork_rng():
+            given = NumberContext(labels=("score",))
+            given.factor, given.offset = factor, offset
+            task = Regression(RegressionOptions(), given)
+        model = JointModel(given.body, "task", {"task": task})
+        runtime = Runtime(torch.device("cpu"), "fp32")
+        dev = DevGradient(model, given.labelled(), ProbeOptions(), runtime, seed=0)
+        dev.term(step=0).pieces[0]().backward()
+        return torch.cat([p.grad.flatten() for p in given.body.parameters()])
+
+    expected = gradient(1.0, 0.0)
+    bound = 1e-4 * float(expected.abs().max())
+    assert_close(gradient(factor, offset), expected, rtol=1e-3, atol=bound)
+
+
 def test_the_dev_gradient_reaches_the_body(objective: Regression, given: NumberContext):
     model = JointModel(given.body, "task", {"task": objective})
     runtime = Runtime(torch.device("cpu"), "fp32")
