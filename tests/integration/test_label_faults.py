@@ -69,7 +69,8 @@ def test_spans_are_scored_as_seqeval_does(
 ):
     answer = tartan(
         "run", *RUN, f"data.dir={FAULTS}/3/{name}", "primary=tokens", "batch_size=8",
-        "precision=fp32", f"steps={steps}", f"optimizer.body_lr={rate}", f"optimizer.head_lr={rate}",
+        "precision=fp32", f"steps={steps}",
+        f"optimizer.body_lr={rate}", f"optimizer.head_lr={rate}",
     )  # fmt: skip
     assert answer.status == 0, answer.err
     assert f"primary: tag scheme {scheme}: f1 compares spans" in answer.out
