@@ -4,12 +4,11 @@ import shutil
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 from transformers import AutoModel, AutoModelForMaskedLM
 from transformers.utils import logging as transformers_logging
 
 from support.checkpoints import edit_json, load, refusal
-from tartan.body import AutoOptions, Body, ModelSource, TinyOptions
+from tartan.body import Body, ModelSource, TinyOptions
 from tartan.errors import ModelError
 from tartan.packed import Packed
 from tartan.quiet import quiet
@@ -194,20 +193,3 @@ def test_the_source_keeps_its_configuration(packed):
         plain = AutoModel.from_config(source.config)
     assert plain.config._attn_implementation != "tartan_packed"
     assert Body(plain)(Packed.of([[1, 2]])).shape == (2, 8)
-
-
-@pytest.mark.parametrize(
-    ("file", "options"),
-    [
-        ("tiny", TinyOptions()),
-        ("auto", AutoOptions()),
-        ("roberta-base", AutoOptions(name="FacebookAI/roberta-base")),
-        ("minilm", AutoOptions(name="sentence-transformers/all-MiniLM-L6-v2")),
-    ],
-)
-def test_the_configuration_files_are_the_options(file, options, pytestconfig):
-    written = OmegaConf.load(pytestconfig.rootpath / "configs" / "model" / f"{file}.yaml")
-    written = written.get("model", written)
-    typed = OmegaConf.merge(OmegaConf.structured(type(options)), written)
-    assert OmegaConf.to_object(typed) == options
-    assert set(written) == set(typed)
