@@ -61,5 +61,5 @@ def test_a_body_that_pads_is_not_compiled():
 def test_without_a_compiler_it_is_refused(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(ModelError, match=r"needs a C\+\+ compiler .* none is found"):
+    with pytest.raises(ModelError, match=r"needs a C\+\+ compiler .* none was found"):
         tiny_source("bert").body().compile_layers()
