@@ -1,5 +1,6 @@
 """Find labels that look alike: they are separate classes, and often were meant to be one."""
 
+import math
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -33,4 +34,5 @@ def appearance(label: str) -> str:
     text = "".join(c for c in text if unicodedata.category(c) not in ("Cf", "Cc") or c.isspace())
     text = "".join(unicodedata.normalize("NFKC", text).split())
     text = _DOUBLE.sub('"', _SINGLE.sub("'", _DASHES.sub("-", text)))
-    return f"{float(text):.17g}" if is_number(text) else text
+    number = float(text) if is_number(text) else math.inf
+    return f"{number:.17g}" if math.isfinite(number) else text

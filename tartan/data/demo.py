@@ -1,4 +1,4 @@
-"""The demo task: sentences of pseudo-words, where unlabelled text says what few labels cannot.
+"""The demo task: sentences of pseudo-words, where unlabelled text helps where labels are few.
 
 Each class is a topic with words of its own; fillers belong to none. The labelled sentences use only
 a few words of each topic, every other split uses them all. What most test words mean can thus be
@@ -80,8 +80,8 @@ def load_demo(
     """
     if labels is not LabelKind.CLASS:
         raise ConfigError(
-            f"data.source=demo has sentences with classes, and {labels.value} are asked for: "
-            "choose data=jsonl or data=hub"
+            f"data.source=demo has sentences with classes, not {labels.value}: choose data=jsonl "
+            "or data=hub"
         )
     check_options(options)
     lexicon = make_lexicon(options)
@@ -97,7 +97,7 @@ def load_demo(
 
 
 def check_options(options: DemoOptions) -> None:
-    """ConfigError at the first option that no task can be made with."""
+    """Raise ConfigError at the first option that no task can be made with."""
     words = options.classes * options.topic_words + options.fillers
     limits = (
         ("classes", options.classes, 2, MAX_WORDS),
@@ -120,20 +120,20 @@ def check_options(options: DemoOptions) -> None:
 
 
 def make_lexicon(options: DemoOptions) -> Lexicon:
-    """Distinct pronounceable words, dealt out to the topics and the fillers."""
+    """Return distinct pronounceable words, divided among the topics and the fillers."""
     rng = Random(derive(options.seed, "demo", "lexicon"))
     size = options.topic_words
     count = options.classes * size
     words = ["".join(pair) for pair in product(SYLLABLES, repeat=2)]
-    drawn = rng.sample(words, count + options.fillers)
-    topics = [drawn[start : start + size] for start in range(0, count, size)]
-    return Lexicon(topics, drawn[count:])
+    sampled = rng.sample(words, count + options.fillers)
+    topics = [sampled[start : start + size] for start in range(0, count, size)]
+    return Lexicon(topics, sampled[count:])
 
 
 def sentences(
     count: int, lexicon: Lexicon, options: DemoOptions, rng: Random
 ) -> Iterator[tuple[str, int]]:
-    """Sentences and the topic of each; the topics take turns, so that classes are balanced."""
+    """Yield sentences and their topics, in turn, so that classes are balanced."""
     everyone = range(options.classes)
     others = [[w for t in everyone if t != topic for w in lexicon.topics[t]] for topic in everyone]
     for number in range(count):

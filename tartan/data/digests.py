@@ -1,4 +1,4 @@
-"""Digests that stand for texts, so that those of many rows can be kept in memory."""
+"""Digests that identify texts, so that those of many rows can be kept in memory."""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import torch
 
 
 def normalise(text: str) -> str:
-    """A text without its white space: tagged words that were joined equal the text they are of.
+    """Return a text without its white space: joined words equal the text they come from.
 
     >>> normalise("as shown .") == normalise(" as  shown.")
     True
@@ -16,26 +16,26 @@ def normalise(text: str) -> str:
 
 
 def digest(text: str) -> bytes:
-    """16 bytes that stand for a text, up to white space."""
+    """Return 16 bytes that identify a text, up to white space."""
     return hashlib.blake2b(normalise(text).encode(), digest_size=16).digest()
 
 
 def row_digest(texts: Sequence[str]) -> bytes:
-    """16 bytes that stand for the texts of a row, up to white space."""
+    """Return 16 bytes that identify the texts of a row, up to white space."""
     return digest("\0".join(texts))
 
 
-def short(whole: bytes) -> int:
-    """8 bytes of a digest, enough to count by."""
-    return int.from_bytes(whole[:8], "big", signed=True)
+def short(found: bytes) -> int:
+    """Return 8 bytes of a digest as a number, enough to count by."""
+    return int.from_bytes(found[:8], "big", signed=True)
 
 
 def conflicts(texts: Sequence[int], labelled: Sequence[int]) -> int:
-    """How many rows have the texts of another row, and another label.
+    """Return how many rows have the texts of another row, and another label.
 
     Args:
-        texts: [rows], numbers that stand for their texts.
-        labelled: [rows], numbers that stand for their texts and their labels.
+        texts: [rows], numbers that identify their texts.
+        labelled: [rows], numbers that identify their texts and their labels.
     """
     of_rows = torch.tensor(texts)
     different, which = torch.tensor(labelled).unique(return_inverse=True)

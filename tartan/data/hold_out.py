@@ -1,4 +1,4 @@
-"""A held-out share of the training split."""
+"""Hold out a share of the training split."""
 
 import torch
 from datasets import Dataset

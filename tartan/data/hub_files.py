@@ -14,6 +14,8 @@ from typing import Any
 
 import datasets
 from datasets import DatasetDict, Features
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
 from tartan.data.arrow import batches_of, spool
 from tartan.data.csv_file import Dialect
@@ -41,7 +43,8 @@ def load_splits(name: str, config_name: str | None) -> Mapping[str, Table]:
         if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
             return as_tables(datasets.load_from_disk(str(path)))
         place = str(path) if local else name
-        return _read_files(place, config_name) or _load(place, config_name)
+        found = _read_files(place, config_name) if local else _read_hub(name, config_name)
+        return found or _load(place, config_name)
     except DataError:
         raise
     except Exception as error:
@@ -72,6 +75,21 @@ def as_tables(loaded: Any) -> Mapping[str, Table]:
     """Return the splits of what `datasets` has loaded; a single one is called train."""
     parts = loaded if isinstance(loaded, DatasetDict) else {"train": loaded}
     return {str(split): DatasetTable(rows) for split, rows in parts.items()}
+
+
+def _read_hub(name: str, config_name: str | None) -> Mapping[str, Table] | None:
+    """Return the splits of a dataset on the hub; without network, of the files that were fetched.
+
+    None where `datasets` has to read it.
+    """
+    try:
+        return _read_files(name, config_name)
+    except ConnectionError:
+        try:
+            fetched = snapshot_download(name, repo_type="dataset", local_files_only=True)
+        except (LocalEntryNotFoundError, HFValidationError):
+            return None
+        return _read_files(fetched, config_name)
 
 
 def _read_files(place: str, config_name: str | None) -> Mapping[str, Table] | None:
@@ -116,9 +134,12 @@ def _is_plain(config: Any) -> bool:
 
 
 def _load(place: str, config_name: str | None) -> Mapping[str, Table]:
-    """Have `datasets` read a dataset; without the cache, into files that have no name."""
+    """Have `datasets` read a dataset: into its cache or, without one, files that have no name."""
     if datasets.is_caching_enabled():
-        return as_tables(datasets.load_dataset(place, config_name))
+        try:
+            return as_tables(datasets.load_dataset(place, config_name))
+        except PermissionError:
+            pass  # the cache is another user's
     with scratch(Path(tempfile.gettempdir())) as directory:
         loaded = datasets.load_dataset(place, config_name, cache_dir=str(directory))
         return {

@@ -66,7 +66,7 @@ def load_jsonl(
 
 
 def check_layout(directory: Path, paths: Iterable[Path]) -> None:
-    """DataError unless the directory and its files are there, be they links that lead nowhere."""
+    """Raise DataError unless the directory and its files exist; dangling links count as files."""
     try:
         found = sorted(path.name for path in directory.iterdir())
     except (FileNotFoundError, NotADirectoryError):
@@ -86,7 +86,7 @@ def check_layout(directory: Path, paths: Iterable[Path]) -> None:
 
 
 def read_examples(path: Path, options: JsonlOptions, labels: LabelKind) -> Iterator[Example]:
-    """The rows of one file. DataError at the first line that cannot be used."""
+    """Yield the rows of one file. DataError at the first line that cannot be used."""
     for place, line in read_lines(path):
         row = parse(line, place)
         roles = ROLES[labels]
@@ -97,7 +97,7 @@ def read_examples(path: Path, options: JsonlOptions, labels: LabelKind) -> Itera
 
 
 def _field(row: dict[str, Any], role: str, options: JsonlOptions, place: str) -> object:
-    """What a row holds in a role: `text`, say, which the option `text_field` names."""
+    """Return the value of a row's field for a role; `text_field` names the one for `text`."""
     field = getattr(options, f"{role}_field")
     if field not in row:
         raise DataError(

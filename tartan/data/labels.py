@@ -1,21 +1,21 @@
-"""Labels: from what a source writes to what an objective is trained on."""
+"""Labels: from the values in files to the ids and numbers that objectives train on."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from tartan.batch import LabelKind
-from tartan.data.cells import is_number, reads_as_missing
+from tartan.data.cells import reads_as_missing
 from tartan.data.rows import Class, Example, Label, kind
 from tartan.errors import DataError, shown, suggest
 from tartan.spelling import spelled
 
 SCORE = "score"
-"""What the one output is called where the label is a number."""
+"""The name of the only output where the label is a number."""
 
 
 def label_names(
     name: str, labels: LabelKind, found: Iterable[Class], order: Sequence[str] | None = None
 ) -> tuple[str, ...]:
-    """What a head's outputs stand for: the classes or tags that occur in train, or the score.
+    """Return the names of a head's outputs: the classes or tags of train, or the score.
 
     Args:
         name: the task's.
@@ -45,20 +45,21 @@ def in_order(found: Iterable[Class]) -> list[Class]:
     (['007', '9', '10'], ['10', '9', 'x'])
     """
     listed = sorted(found)
-    if all(isinstance(label, str) and is_number(label) and label.isdigit() for label in listed):
-        listed.sort(key=int)
+    if all(isinstance(label, str) and label.isascii() and label.isdigit() for label in listed):
+        # As integers, but Python refuses to read those of thousands of digits.
+        listed.sort(key=lambda label: (len(digits := str(label).lstrip("0")), digits))
     return listed
 
 
 def classes(example: Example) -> tuple[Class, ...]:
-    """A row's class, or the tags of its words; not for numbers."""
+    """Return a row's class, or the tags of its words; not for numbers."""
     label = example.label
     assert not isinstance(label, float)
     return label if isinstance(label, tuple) else (label,)
 
 
 def label_name(label: Class) -> str:
-    """A class as a name.
+    """Return the name of a class.
 
     >>> label_name(True), label_name(3), label_name("Uses")
     ('true', '3', 'Uses')
@@ -67,14 +68,14 @@ def label_name(label: Class) -> str:
 
 
 def label_value(label: Label, ids: Mapping[str, int]) -> int | float | list[int]:
-    """A label as an objective reads it: an id, a number, or one id for each word."""
+    """Return a label as an objective reads it: an id, a number, or one id for each word."""
     if isinstance(label, tuple):
         return [ids[tag] for tag in label]
     return label if isinstance(label, float) else ids[label_name(label)]
 
 
 def check_label_type(example: Example, first: Example) -> None:
-    """DataError if a row's label is of another type than the first row's."""
+    """Raise DataError if a row's label is of another type than the first row's."""
     if type(example.label) is not type(first.label):
         raise DataError(
             f"{example.place}: label is {kind(example.label)}, but {kind(first.label)} "
@@ -83,12 +84,12 @@ def check_label_type(example: Example, first: Example) -> None:
 
 
 def check_known(example: Example, names: Collection[str], what: str = "label") -> None:
-    """DataError if a row has a class or tag that train lacks.
+    """Raise DataError if a row has a class or tag that train lacks.
 
     Args:
         example: a row of dev or test.
         names: the classes or tags of train.
-        what: what the row calls it.
+        what: `label` or `tag`, for the error line.
     """
     for label in map(label_name, classes(example)):
         if label not in names:

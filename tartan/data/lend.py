@@ -1,4 +1,4 @@
-"""What one task lends to the training of another."""
+"""Training rows of one task for the training of another."""
 
 from array import array
 from dataclasses import replace
@@ -10,7 +10,7 @@ from tartan.errors import DataError
 
 
 def training_part(task: Task, end_task: Task) -> tuple[Task, int]:
-    """What another task may lend to the training of an end task, and how many rows it may not.
+    """Return the rows of a task that an end task may train on, and the number of rows left out.
 
     Args:
         task: any task; its dev, test and corpora are left out. The hash of its train stays that
@@ -27,8 +27,8 @@ def training_part(task: Task, end_task: Task) -> tuple[Task, int]:
             kept.append(number)
     if not kept:
         raise DataError(
-            f"{task.name}: all {len(task.train)} rows of train stand in the end task's dev or "
-            "test: give it other data"
+            f"{task.name}: all {len(task.train)} rows of train also appear in the end task's dev "
+            "or test: give it other data"
         )
     train, none = task.train.select(kept), task.train.select([])
     hashes = {"train": task.hashes["train"]}

@@ -8,7 +8,7 @@ from tartan.batch import LabelKind
 from tartan.errors import DataError
 
 Class = str | int | bool
-"""A class as the source writes it; a task uses one of these types throughout."""
+"""A class as it is written in the source; a task uses one of these types throughout."""
 
 Label = Class | float | tuple[str, ...]
 """A class, a number, or one tag for each word."""
@@ -24,16 +24,16 @@ LARGEST = 1e30
 """The largest number that may be a label: sums of its multiples still fit into float32."""
 
 PAIR = "text_pair"
-"""What sources call a row's second text if they are not told otherwise."""
+"""The default name of a row's second text."""
 
 
 class Example(NamedTuple):
     """One labelled row as it was read.
 
     Attributes:
-        text: what is read; never empty. Where words are tagged, the words with a space between.
+        text: never empty. Where words are tagged, the words with a space between.
         label: what is to be predicted.
-        place: where it stands, for error lines: `train.jsonl:12`, say.
+        place: where it was read, for error lines: `train.jsonl:12`, for example.
         pair: the second text of a pair; None for a single text.
         words: the words that are tagged; empty where the text as a whole is labelled.
     """
@@ -62,7 +62,7 @@ KINDS: Mapping[type, str] = {
 
 
 def kind(value: object) -> str:
-    """What a value is, in the words of an error line.
+    """Return the kind of a value, as error lines name it.
 
     >>> kind(None), kind([])
     ('null', 'a list')
@@ -72,12 +72,12 @@ def kind(value: object) -> str:
 
 
 def check_row(values: Mapping[str, object], labels: LabelKind, place: str) -> Example:
-    """A row from its values.
+    """Return a row from its values.
 
     Args:
         values: by role: those of `ROLES`, and `pair` where the row has a second text.
         labels: the kind of its label.
-        place: where it stands.
+        place: where it was read, for error lines.
 
     Raises:
         DataError: a value cannot be used.
@@ -98,7 +98,7 @@ def check_row(values: Mapping[str, object], labels: LabelKind, place: str) -> Ex
 
 
 def check_text(value: object, place: str, what: str = "text") -> str:
-    """A row's text. DataError if it is no string, or one that cannot be used."""
+    """Return a row's text. DataError if it is not a string, or a string that cannot be used."""
     if not isinstance(value, str):
         raise DataError(f"{place}: {what} is {kind(value)}: make it a string")
     check_characters(value, what, place)
@@ -106,7 +106,7 @@ def check_text(value: object, place: str, what: str = "text") -> str:
 
 
 def check_label(value: object, place: str) -> Class:
-    """A row's class. DataError if it is no string, integer or boolean, or an unusable string."""
+    """Return a row's class. DataError if it is not a usable string, an integer or a boolean."""
     if not isinstance(value, str | int):
         raise DataError(
             f"{place}: label is {kind(value)}: make it a string, an integer or a boolean"
@@ -135,7 +135,7 @@ def check_number(value: object, place: str) -> float:
 
 
 def check_words(value: object, what: str, place: str) -> tuple[str, ...]:
-    """A row's words or tags. DataError if it is no list of strings that can be used."""
+    """Return a row's words or tags. DataError if it is not a list of usable strings."""
     if not isinstance(value, list):
         raise DataError(f"{place}: {what} is {kind(value)}: make it a list of strings")
     if not value:
@@ -147,7 +147,7 @@ def check_words(value: object, what: str, place: str) -> tuple[str, ...]:
 
 
 def check_characters(value: str, what: str, place: str) -> None:
-    """DataError if a string is blank, or holds characters that text has no use for."""
+    """Raise DataError if a string is blank, or holds NUL or half of a surrogate pair."""
     if not value.strip():
         raise DataError(f"{place}: {what} is empty: fill it or remove the row")
     if "\0" in value:

@@ -20,7 +20,7 @@ class Load(Protocol[T_contra]):
     """Reads a task."""
 
     def __call__(self, options: T_contra, labels: LabelKind, splits: Sequence[str], /) -> Task:
-        """The task that options describe, with labels of a kind and the given splits alone."""
+        """Return the task that options describe: one kind of labels, only the given splits."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ SOURCES: Mapping[str, Source[Any]] = MappingProxyType(
 
 
 def find_source(name: str) -> Source[Any]:
-    """The source of a name. ConfigError if there is none."""
+    """Return the source with a name. ConfigError if there is none."""
     if name not in SOURCES:
-        raise ConfigError(f"data.source={name}: no such source: {suggest(name, SOURCES)}")
+        raise ConfigError(f"data.source={name} is not a source: {suggest(name, SOURCES)}")
     return SOURCES[name]
 
 
@@ -64,7 +64,7 @@ def load_task(
     Args:
         source: the name of its source.
         options: an instance of that source's options.
-        labels: what they are to be.
+        labels: the kind of labels that is read.
         splits: which of train, dev and test to read; train is always among them.
 
     Raises:

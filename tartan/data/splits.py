@@ -1,7 +1,7 @@
 """The labelled splits of a task, read row by row: checked, hashed, written to disk.
 
-Of the rows that went by, digests alone stay in memory: of each text of dev and test, and of each
-row of train, 16 bytes.
+Only digests of the rows stay in memory: 16 bytes for each text of dev and test, and for each row
+of train.
 """
 
 import hashlib
@@ -39,8 +39,8 @@ class Split:
     Attributes:
         rows: as `Task.train` has them.
         sha256: of their content, in hexadecimal; it changes with any field and with the order.
-        doubtful: how many rows of train have the texts of another one, and another label; how many
-            of dev or test the texts of a row of the one that was read before.
+        doubtful: of train, the number of rows with the texts of another row and another label; of
+            dev or test, the number of rows whose texts are in the held-out split read before.
     """
 
     rows: Dataset
@@ -49,7 +49,7 @@ class Split:
 
 
 class SplitReader:
-    """Reads the splits of a task, train first: what comes later is held against it.
+    """Reads the splits of a task, train first: the labels of others are checked against it.
 
     Attributes:
         labels: the classes or tags of train; a label's id is its position.
@@ -58,7 +58,7 @@ class SplitReader:
     """
 
     def __init__(self, name: str, kind: LabelKind, order: Sequence[str] | None) -> None:
-        """Begin with a task of a name and a kind of labels, the order of which may be declared."""
+        """Start with a task's name, kind of labels and declared order of labels, if any."""
         self._name, self._kind, self._order = name, kind, order
         self._first: Example | None = None
         self.labels: tuple[str, ...] = ()
@@ -71,13 +71,13 @@ class SplitReader:
         texts, labelled = array("q"), array("q")
 
         def encode(example: Example) -> int | float | list[int]:
-            whole = row_digest(example.texts)
-            texts.append(short(whole))
-            labelled.append(short(digest(f"{whole!r} {example.label!r}")))
+            found = row_digest(example.texts)
+            texts.append(short(found))
+            labelled.append(short(digest(f"{found!r} {example.label!r}")))
             if isinstance(example.label, float):
                 return example.label
-            found = [codes.setdefault(label, len(codes)) for label in classes(example)]
-            return found if self._kind is LabelKind.TAGS else found[0]
+            ids = [codes.setdefault(label, len(codes)) for label in classes(example)]
+            return ids if self._kind is LabelKind.TAGS else ids[0]
 
         written, sha256 = self._write("train", rows, encode)
         self.labels = label_names(self._name, self._kind, codes, self._order)
@@ -97,9 +97,9 @@ class SplitReader:
 
         def encode(example: Example) -> int | float | list[int]:
             nonlocal known
-            whole = row_digest(example.texts)
-            known += whole in self.held_out_rows
-            seen.add(whole)
+            found = row_digest(example.texts)
+            known += found in self.held_out_rows
+            seen.add(found)
             self.held_out.update(map(digest, example.texts))
             if self._kind is not LabelKind.NUMBER:
                 check_known(example, ids, what)
@@ -110,7 +110,7 @@ class SplitReader:
         return Split(written, sha256, known)
 
     def _write(self, split: str, rows: Iterable[Example], encode: Encode) -> tuple[Dataset, str]:
-        """Checked rows on disk, and the hash of what they were. DataError if there are none."""
+        """Write checked rows; return them and the hash of their content. DataError without rows."""
         sha256 = hashlib.sha256()
         remaining = iter(rows)
         first = next(remaining, None)
@@ -128,7 +128,7 @@ class SplitReader:
         return written, sha256.hexdigest()
 
     def _check(self, example: Example) -> None:
-        """DataError unless a row has what the first one has."""
+        """Raise DataError unless a row has the fields and types of the first one."""
         first = self._first
         assert first is not None
         if (example.pair is None) != (first.pair is None):
@@ -141,7 +141,7 @@ class SplitReader:
 
 
 def columns(example: Example) -> dict[str, Any]:
-    """What is stored of a row beside its label."""
+    """Return what is stored of a row beside its label."""
     stored: dict[str, Any] = {"text": example.text}
     if example.pair is not None:
         stored["text_pair"] = example.pair
@@ -151,7 +151,7 @@ def columns(example: Example) -> dict[str, Any]:
 
 
 def features(example: Example, kind: LabelKind) -> Features:
-    """The types of the columns in which rows like this one are stored."""
+    """Return the types of the columns in which rows like this one are stored."""
     text = Value("string")
     types = {name: List(text) if name == "words" else text for name in columns(example)}
     number = Value("float64" if kind is LabelKind.NUMBER else "int64")
@@ -159,7 +159,7 @@ def features(example: Example, kind: LabelKind) -> Features:
 
 
 def content(example: Example) -> bytes:
-    """What a row adds to the hash of its split."""
+    """Return what a row adds to the hash of its split."""
     label = example.label
     if isinstance(label, tuple):
         return line([example.words, label])
@@ -167,12 +167,12 @@ def content(example: Example) -> bytes:
 
 
 def line(fields: Sequence[Any]) -> bytes:
-    """Fields as a line that tells them apart."""
+    """Return fields as a line in which they are distinct."""
     return json.dumps(fields).encode() + b"\n"
 
 
 def _renumbered(rows: Dataset, ids: Sequence[int]) -> Iterator[Columns]:
-    """The rows with the id of each label in place of its code."""
+    """Yield the rows with the id of each label in place of its code."""
     for batch in batches_of(rows):
         label = [
             [ids[code] for code in codes] if isinstance(codes, list) else ids[codes]

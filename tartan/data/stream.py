@@ -1,4 +1,4 @@
-"""Streams: an objective's endless supply of batches, without a history."""
+"""Streams: an objective's endless sequence of batches, a function of their index."""
 
 from collections.abc import Sequence
 from copy import copy
@@ -12,11 +12,11 @@ from tartan.seeding import generator
 
 
 class Stream:
-    """An objective's batches: a pure function of (seed, name, index).
+    """An objective's batches: a pure function of seed, name and index.
 
     Rows are laid out as an endless sequence of epochs, each a permutation of all rows of its own.
     Batch `k` of size `b` covers positions `k * b` up to `(k + 1) * b` of that sequence, so a batch
-    may span epochs, and any batch can be asked for at any time, in any order.
+    may span epochs, and any batch can be read at any time, in any order.
     """
 
     def __init__(self, examples: Sequence[Row], batch_size: int, seed: int, name: str) -> None:
@@ -41,24 +41,24 @@ class Stream:
         self._seed = seed
         self._name = name
         self._orders: dict[int, Tensor] = {}
-        self._rested = 0
+        self._delay = 0
 
     def delayed(self, batches: int) -> "Stream":
-        """The same batches, the first of them at the index `batches`."""
+        """Return the same batches, the first of them at the index `batches`."""
         stream = copy(self)
-        stream._rested = self._rested + batches
+        stream._delay = self._delay + batches
         return stream
 
     def rows(self, index: int) -> list[Row]:
-        """The rows of the batch at an index, counted from 0."""
+        """Return the rows of the batch at an index, counted from 0."""
         chosen = self.indices(index)
         # A datasets.Dataset reads many rows at once far faster than one by one.
         fetch = getattr(self._examples, "__getitems__", None)
         return list(fetch(chosen)) if fetch else [self._examples[row] for row in chosen]
 
     def indices(self, index: int) -> list[int]:
-        """Which examples the batch at an index holds, in its order."""
-        index -= self._rested
+        """Return the indices of the examples in the batch at an index, in its order."""
+        index -= self._delay
         if index < 0:
             raise IndexError(f"batch {index} of '{self._name}': batches are counted from 0")
         position, stop = index * self._batch_size, (index + 1) * self._batch_size
@@ -74,7 +74,7 @@ class Stream:
         return chosen
 
     def _order(self, epoch: int) -> Tensor:
-        """[examples] int64: the permutation of one epoch."""
+        """Return [examples] int64, the permutation of one epoch."""
         order = self._orders.get(epoch)
         if order is not None:
             return order

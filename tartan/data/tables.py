@@ -88,7 +88,7 @@ class ParquetTable:
         self._files = files
         schema = open_parquet(files[0]).schema_arrow
         self.columns: Sequence[str] = schema.names
-        self.features = declared or Features.from_arrow_schema(schema)
+        self.features = declared or _features(schema)
 
     def size(self) -> int:
         """Return the number of rows."""
@@ -104,6 +104,14 @@ class ParquetTable:
                     yield from (Row(values, path.name) for values in by_row(batch.to_pydict()))
             except (OSError, UnicodeDecodeError, pyarrow.ArrowException) as error:
                 raise unreadable(path, error) from None
+
+
+def _features(schema: pyarrow.Schema) -> Features | None:
+    """Return the types of columns; None where `datasets` has no name for one, a category say."""
+    try:
+        return Features.from_arrow_schema(schema)
+    except (NotImplementedError, ValueError, TypeError):
+        return None
 
 
 def open_parquet(path: Path) -> parquet.ParquetFile:

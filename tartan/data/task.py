@@ -25,23 +25,23 @@ class Task:
     Rows and texts are on disk and memory-mapped.
 
     Attributes:
-        name: what reports call it.
-        kind: what its labels are.
+        name: its name in reports.
+        kind: the kind of its labels.
         labels: the classes or tags that occur in train, a label's id is its position; one name
             where labels are numbers.
         train: columns `text` (str); `text_pair` (str) in a task of pairs; `words` (list of str)
             where words are tagged; `label` (int, float or list of int, as `LabelKind` says).
-        dev: as `train`; without rows where it was not asked for.
+        dev: as `train`; without rows where it was not requested.
         test: as `dev`.
         corpora: unlabelled text by corpus name, column `text` (str). `task`, the training texts
             and any unlabelled text of the task, is always there; `domain` where the source has it.
             Each text of a pair is a text of its own.
         hashes: SHA-256, in hexadecimal, of the content of each split and corpus.
-        dropped: corpus name to how many of its texts were left out because they stand in dev
-            or test.
-        leaks: how many rows of train have the texts of a row of dev or test, and how many of test
-            those of a row of dev. Labelled rows are kept as they were given.
-        conflicts: how many rows of train have the texts of another one, and another label.
+        dropped: number of texts that were left out of each corpus because they appear in dev or
+            test.
+        leaks: number of rows of train whose texts are those of a row of dev or test, and of test
+            whose texts are those of a row of dev. Labelled rows are kept.
+        conflicts: number of rows of train with the texts of another row and another label.
     """
 
     name: str
@@ -65,14 +65,14 @@ def build_task(
     order: Sequence[str] | None = None,
     kind: LabelKind = LabelKind.CLASS,
 ) -> Task:
-    """A task from what a source reads. Rows and texts go by one at a time.
+    """Return a task from what a source reads. Rows and texts are processed one at a time.
 
     Dev and test texts never enter a corpus: a corpus text that equals one of them, up to white
     space, is dropped and counted.
 
     Args:
         name: the task's name.
-        splits: the rows of `train`, `dev` and `test`, or of those that were asked for.
+        splits: the rows of `train`, `dev` and `test`, or of those that were requested.
         unlabelled: the task's texts without labels.
         domain: other texts of the task's domain, if there are any.
         order: class or tag names in the order of their ids, where the source declares one.
@@ -117,7 +117,7 @@ class Corpus:
     Attributes:
         texts: column `text` (str).
         sha256: of their content, in hexadecimal.
-        dropped: how many texts were left out because they are held out.
+        dropped: number of texts left out because they are held out.
     """
 
     texts: Dataset
@@ -128,7 +128,7 @@ class Corpus:
 def build_corpus(
     name: str, corpus: str, texts: Iterable[str], held_out: AbstractSet[bytes]
 ) -> Corpus:
-    """A corpus without the held-out texts, whose digests are given. DataError if none is left."""
+    """Return a corpus without held-out texts, given by digest. DataError if none is left."""
     sha256 = hashlib.sha256()
     dropped = 0
 
@@ -144,24 +144,24 @@ def build_corpus(
     rows = spool(in_batches(kept()), Features({"text": Value("string")}))
     if not len(rows):
         raise DataError(
-            f"{name}: all {dropped} texts of the {corpus} corpus stand in dev or test: give it "
-            "other text"
+            f"{name}: all {dropped} texts of the {corpus} corpus also appear in dev or test: give "
+            "it other text"
         )
     return Corpus(rows, sha256.hexdigest(), dropped)
 
 
 def texts_of(rows: Dataset) -> Iterator[str]:
-    """Every text of rows, of a pair the one after the other."""
+    """Yield every text of rows; of a pair, one after the other."""
     return chain.from_iterable(row_texts(rows))
 
 
 def row_texts(rows: Dataset) -> Iterator[tuple[str, ...]]:
-    """The text of each row, or both texts of a pair."""
+    """Yield the text of each row, or both texts of a pair."""
     columns = [column for column in ("text", "text_pair") if column in rows.column_names]
     for batch in batches_of(rows.select_columns(columns)):
         yield from zip(*(batch[column] for column in columns), strict=True)
 
 
 def leaked(rows: Dataset, held_out: AbstractSet[bytes]) -> int:
-    """How many rows are held out, by their digests."""
+    """Return how many rows are held out, by their digests."""
     return sum(row_digest(texts) in held_out for texts in row_texts(rows))

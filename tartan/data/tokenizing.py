@@ -23,7 +23,7 @@ class Tokenized:
 
     Attributes:
         rows: columns `input_ids` (list of int, special tokens included); `token_type_ids` (list of
-            int) of pairs, where they were asked for; `word_starts` and `kept` (list of int) of
+            int) of pairs, where requested; `word_starts` and `kept` (list of int) of
             tagged words; `label` where the texts are labelled. Memory-mapped.
         counts: what was lost; the number of rows or words.
         notice: what the user should know of the cache; None where it did its work.

@@ -219,8 +219,8 @@ def test_other_labelled_data_is_trained_on_beside_the_end_task(tartan: Tartan, t
     assert found["data"]["objectives.tokens_aux"]["rows"] == 24
     assert found["data"]["objectives.classification_aux"]["rows"] == 24
     assert (
-        "12 rows of objectives.classification_aux stand in the end task's dev or test and are "
-        "left out" in answer.out
+        "12 rows of objectives.classification_aux also appear in the end task's dev or test and "
+        "were left out." in answer.out
     )
     losses = records(tmp_path / "out")[0]
     assert {f"train/loss/{name}" for name in found["weights"]} <= set(losses)

@@ -3,11 +3,14 @@
 import datasets
 import pytest
 
+from support.shared import SHARED
 from tartan import LabelKind
-from tartan.data import Task, build_task
+from tartan.data import JsonlOptions, Task, build_task, load_task
 from tartan.data.alike import groups_alike
 from tartan.data.notices import label_notices
 from tartan.data.rows import Example
+
+FAULTS = SHARED / "faults"
 
 
 def task(*labels: object, kind: LabelKind = LabelKind.CLASS) -> Task:
@@ -36,7 +39,9 @@ def test_two_labels_that_look_alike_are_a_group(pair: tuple[str, str]):
     assert groups_alike(["other", *pair, "more"]) == [list(pair)]
 
 
-@pytest.mark.parametrize("pair", [("a", "b"), ("1", "-1"), ("10", "1"), ("C", "C++"), ("e", "é")])
+@pytest.mark.parametrize(
+    "pair", [("a", "b"), ("1", "-1"), ("10", "1"), ("C", "C++"), ("e", "é"), ("9" * 400, "1e999")]
+)
 def test_others_are_not(pair: tuple[str, str]):
     assert groups_alike(pair) == []
 
@@ -76,3 +81,11 @@ def test_labels_that_differ_and_numbers_give_no_notice():
     assert label_notices(task("a", "b")) == []
     assert label_notices(task(1.0, 2.0, kind=LabelKind.NUMBER)) == []
     assert isinstance(task("a", "b").train, datasets.Dataset)
+
+
+@pytest.mark.skipif(not FAULTS.is_dir(), reason="../shared is missing")
+def test_an_input_whose_labels_differ_in_a_space_is_reported():
+    found = label_notices(load_task("jsonl", JsonlOptions(dir=str(FAULTS / "8/space"))))
+    assert len(found) == 1
+    assert "'Uses' (" in found[0]
+    assert r"'Uses\x20' (" in found[0]

@@ -14,7 +14,7 @@ import pytest
 from support.shared import SHARED
 from tartan import LabelKind
 from tartan.data import HubOptions, HubSplits, Task, load_task
-from tartan.errors import ConfigError, TartanError
+from tartan.errors import ConfigError, DataError, TartanError
 
 FAULTS = SHARED / "faults"
 GOOD = {
@@ -147,9 +147,9 @@ def test_labels_and_texts_are_as_they_are_written(tmp_path: Path):
 
 
 def test_class_ids_in_csv_are_in_the_order_of_numbers(tmp_path: Path):
-    rows = "".join(f"text {n},{n}\n" for n in (10, 9, 2, 0, 100))
+    rows = "".join(f"text {n},{n}\n" for n in (10, 9, 2, 0, "9" * 5000))
     task = load(write(tmp_path / "D", "text,label\n" + rows, other="text,label\nx,2\n"))
-    assert task.labels == ("0", "2", "9", "10", "100")
+    assert task.labels == ("0", "2", "9", "10", "9" * 5000)
 
 
 @pytest.mark.parametrize("word", ["NA", "None", "null", "nan", "N/A", "#N/A", "NULL", "n/a"])
@@ -193,6 +193,16 @@ def test_a_missing_id_that_makes_a_parquet_column_floats_names_its_row(tmp_path:
         "D train row 2 (train.parquet): the row is unlabelled (label None; it reads as missing): "
         "fill it, remove the row, or choose splits with labels in data.splits"
     )
+
+
+def test_categories_of_parquet_are_classes(tmp_path: Path):
+    frames = {
+        split: pandas.DataFrame({"text": [f"{split} a", f"{split} b"], "label": ["x", "y"]})
+        for split in ("train", "validation", "test")
+    }
+    for frame in frames.values():
+        frame["label"] = frame["label"].astype("category")
+    assert load(parquet(tmp_path / "D", frames)).labels == ("x", "y")
 
 
 @pytest.mark.parametrize(
@@ -378,6 +388,22 @@ def test_a_dataset_card_says_which_files_and_classes_there_are(tmp_path: Path):
         "D validation row 0 (other.csv:2): label 2 is not one of the 2 classes that the dataset "
         "declares: choose from: animal, plant"
     )
+
+
+def test_a_dataset_of_the_hub_is_read_from_what_was_fetched_where_there_is_no_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    stored = tmp_path / "datasets--me--pets"
+    (stored / "refs").mkdir(parents=True)
+    (stored / "refs/main").write_text("1" * 40)
+    (stored / "snapshots").mkdir()
+    rows = "text,label\na red,NA\na blue,007\nx,x\n"
+    write(stored / "snapshots" / ("1" * 40), rows, other="text,label\none,NA\n")
+    task = load_task("hub", HubOptions(name="me/pets"))
+    assert (task.name, labels_of(task)) == ("pets", ["NA", "007", "x"])
+    with pytest.raises(DataError, match=r"^data\.name=me/other cannot be loaded \("):
+        load_task("hub", HubOptions(name="me/other"))
 
 
 def test_a_file_in_place_of_the_directory_is_refused(tmp_path: Path):

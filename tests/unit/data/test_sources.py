@@ -40,4 +40,4 @@ def test_a_source_is_loaded_by_its_name():
 def test_an_unknown_source_is_answered_with_the_nearest():
     with pytest.raises(ConfigError) as caught:
         find_source("jsnol")
-    assert str(caught.value) == "data.source=jsnol: no such source: did you mean 'jsonl'?"
+    assert str(caught.value) == "data.source=jsnol is not a source: did you mean 'jsonl'?"

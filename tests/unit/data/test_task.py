@@ -144,7 +144,7 @@ def test_a_corpus_needs_text_outside_dev_and_test():
     with pytest.raises(DataError) as caught:
         build_task("t", splits(), domain=["c", "d "])
     assert str(caught.value) == (
-        "t: all 2 texts of the domain corpus stand in dev or test: give it other text"
+        "t: all 2 texts of the domain corpus also appear in dev or test: give it other text"
     )
 
 
@@ -203,7 +203,7 @@ def test_a_task_that_lends_nothing_is_refused():
     with pytest.raises(DataError) as caught:
         lent(split("o", ("c", "u"), ("d", "v")))
     assert str(caught.value) == (
-        "other: all 2 rows of train stand in the end task's dev or test: give it other data"
+        "other: all 2 rows of train also appear in the end task's dev or test: give it other data"
     )
 
 
