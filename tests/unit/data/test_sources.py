@@ -1,10 +1,9 @@
-from dataclasses import asdict
 from importlib.resources import files
 
 import pytest
 import yaml
 
-from tartan.data import SOURCES, DemoOptions, Task, find_source, load_task
+from tartan.data import DemoOptions, Task, find_source, load_task
 from tartan.errors import ConfigError
 
 PRESETS = {
@@ -12,12 +11,6 @@ PRESETS = {
     for path in files("tartan.configs").joinpath("data").iterdir()
     if path.name.endswith(".yaml")
 }
-
-
-@pytest.mark.parametrize("name", SOURCES)
-def test_every_source_has_a_preset_of_its_own_defaults(name):
-    metric = "macro_f1" if name == "demo" else None
-    assert PRESETS[name] == {"source": name, "metric": metric, **asdict(SOURCES[name].options())}
 
 
 @pytest.mark.parametrize(
