@@ -1,8 +1,8 @@
 """Plugins: hook specs, discovery, blame, look-up.
 
-A distribution offers objectives and weightings through the entry-point group `tartan`: each entry
-point names a module whose functions, marked `@tartan.hookimpl`, answer the hooks below. One broken
-plugin never takes the others with it: it is kept as a `Problem` that names its distribution.
+A distribution provides objectives and weightings through the entry-point group `tartan`: each entry
+point names a module whose functions, marked `@tartan.hookimpl`, answer the hooks below. A broken
+plugin does not affect the others: it becomes a `Problem` that names its distribution.
 """
 
 import importlib.metadata
@@ -31,7 +31,7 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 
 
 class Hooks:
-    """What a plugin module may answer."""
+    """The hooks that a plugin module may implement."""
 
     @hookspec
     def tartan_objectives(self) -> Mapping[str, type[Objective]]:  # type: ignore[empty-body]
@@ -66,7 +66,7 @@ class Problem:
     """A plugin, or a name, that cannot be used, and why.
 
     Attributes:
-        distribution: who is to blame.
+        distribution: the distribution that it comes from.
         reason: what is wrong, in one line.
     """
 
@@ -74,12 +74,12 @@ class Problem:
     reason: str
 
     def __str__(self) -> str:
-        """One line that names the distribution."""
+        """Return one line that names the distribution."""
         return f"{self.distribution}: {self.reason}"
 
 
 class Shelf(Generic[T]):
-    """The plugins of one kind, by name. A name that two plugins claim belongs to neither."""
+    """The plugins of one kind, by name. A name that two plugins claim is used by neither."""
 
     def __init__(self, kind: str, claims: Iterable[Plugin[T]]) -> None:
         self.kind = kind
@@ -89,29 +89,29 @@ class Shelf(Generic[T]):
 
     @property
     def plugins(self) -> dict[str, Plugin[T]]:
-        """The usable plugins by name."""
+        """Return the usable plugins by name."""
         return {n: claims[0] for n, claims in sorted(self._claims.items()) if len(claims) == 1}
 
     @property
     def collisions(self) -> list[Problem]:
-        """One problem for each name that several plugins claim."""
+        """Return one problem for each name that several plugins claim."""
         return [
             Problem(
                 " and ".join(claim.distribution for claim in claims),
-                f"both offer the {self.kind} '{name}', so neither can be used: uninstall one",
+                f"both provide the {self.kind} '{name}', so neither can be used: uninstall one",
             )
             for name, claims in sorted(self._claims.items())
             if len(claims) > 1
         ]
 
     def find(self, name: str, problems: Iterable[Problem]) -> Plugin[T]:
-        """The plugin of a name. PluginError if it is unknown, or claimed twice."""
+        """Return the plugin of a name. PluginError if it is unknown, or claimed twice."""
         claims = self._claims.get(name, [])
         if len(claims) == 1:
             return claims[0]
         if claims:
             raise PluginError(
-                f"the {self.kind} '{name}' is offered by both "
+                f"the {self.kind} '{name}' is provided by both "
                 f"{' and '.join(claim.distribution for claim in claims)}: uninstall one"
             )
         broken = "".join(f" (broken plugin: {problem})" for problem in problems)
@@ -141,25 +141,25 @@ class Plugins:
 
     @property
     def objectives(self) -> dict[str, Plugin[Objective]]:
-        """Usable objectives by name."""
+        """Return usable objectives by name."""
         return self._objectives.plugins
 
     @property
     def weightings(self) -> dict[str, Plugin[Weighting]]:
-        """Usable weightings by name."""
+        """Return usable weightings by name."""
         return self._weightings.plugins
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """What cannot be used, and why."""
+        """Return what cannot be used, and why."""
         return (*self._broken, *self._objectives.collisions, *self._weightings.collisions)
 
     def objective(self, name: str) -> type[Objective]:
-        """An objective's class. PluginError if it is unknown, or claimed twice."""
+        """Return an objective's class. PluginError if it is unknown, or claimed twice."""
         return self._objectives.find(name, self._broken).cls
 
     def weighting(self, name: str) -> type[Weighting]:
-        """A weighting's class. PluginError if it is unknown, or claimed twice."""
+        """Return a weighting's class. PluginError if it is unknown, or claimed twice."""
         return self._weightings.find(name, self._broken).cls
 
 
@@ -175,7 +175,7 @@ def discover() -> Plugins:
         try:
             distributions[_register(manager, point)] = distribution
         except Exception as error:
-            # Anything may go wrong in foreign code; the others must still load.
+            # Code of others may raise anything; the other plugins must still load.
             problems.append(Problem(distribution, f"plugin '{point.name}' {_reason(error)}"))
     objectives: list[Plugin[Objective]] = _collect(
         manager.hook.tartan_objectives, Objective, distributions, problems
@@ -205,7 +205,7 @@ def _collect(
     distributions: Mapping[object, str],
     problems: list[Problem],
 ) -> list[Plugin[T]]:
-    """What each plugin answers to a hook; a bad answer becomes a problem."""
+    """Return what plugins provide through a hook; an invalid answer becomes a problem."""
     found: list[Plugin[T]] = []
     for implementation in hook.get_hookimpls():
         distribution = distributions[implementation.plugin]
@@ -222,7 +222,7 @@ def _collect(
 def _collect_configs(
     hook: pluggy.HookCaller, distributions: Mapping[object, str], problems: list[Problem]
 ) -> list[str]:
-    """The packages of configurations that can be found; another is a problem."""
+    """Return the packages of configurations; one that is not found becomes a problem."""
     found: list[str] = []
     for implementation in hook.get_hookimpls():
         try:
@@ -240,7 +240,7 @@ def _check(name: str, cls: object, base: type) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise TypeError(f"gives the name '{name}': use lower-case letters, digits and underscores")
     if not (isinstance(cls, type) and issubclass(cls, base)):
-        raise TypeError(f"gives '{name}', which is no subclass of tartan.{base.__name__}")
+        raise TypeError(f"gives '{name}', which is not a subclass of tartan.{base.__name__}")
     if inspect.isabstract(cls):
         missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
         raise TypeError(f"gives '{name}', which lacks {missing}")
@@ -274,6 +274,6 @@ def _check_options(name: str, options: object) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """An exception in one line."""
+    """Return an exception in one line."""
     text = " ".join(str(error).split())
     return f"failed: {type(error).__name__}: {text}"

@@ -14,7 +14,7 @@ from tartan.weighting import Weighting, cost
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the tables; plugins that cannot be used go to standard error."""
+    """Print the tables; unusable plugins are reported on standard error."""
     if arguments:
         raise ConfigError(f"list takes no arguments, found '{arguments[0]}'")
     plugins = discover()
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def objectives(plugins: Plugins) -> Table:
-    """The table of objectives; each is one of the n that a weighting's cost counts."""
+    """Return the table of objectives; each is one of the n in a weighting's cost."""
     table = Table("objective", "role", "distribution", "a step computes", "adds to n")
     for name, plugin in plugins.objectives.items():
         primary = issubclass(plugin.cls, PrimaryObjective)
@@ -37,7 +37,7 @@ def objectives(plugins: Plugins) -> Table:
 
 
 def weightings(plugins: Plugins) -> Table:
-    """The table of weightings; n is the number of objectives."""
+    """Return the table of weightings; n is the number of objectives."""
     table = Table(
         "weighting",
         "distribution",
@@ -52,13 +52,13 @@ def weightings(plugins: Plugins) -> Table:
 
 
 def symbolic(weighting: type[Weighting]) -> tuple[str, str]:
-    """Backward passes and copies of the body's gradient as expressions in n."""
+    """Return backward passes and copies of the body's gradient as expressions in n."""
     one, two = cost(weighting.needs, 1), cost(weighting.needs, 2)
     return linear(one.backwards, two.backwards), linear(one.copies, two.copies)
 
 
 def linear(one: int, two: int) -> str:
-    """A linear count as an expression in n, from its values at n = 1 and n = 2.
+    """Return a linear count as an expression in n, from its values at n = 1 and n = 2.
 
     >>> linear(2, 3), linear(3, 3)
     ('n + 1', '3')

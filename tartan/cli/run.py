@@ -149,11 +149,14 @@ def standing(overrides: Sequence[str]) -> frozenset[Path]:
     """
     given = [value_of(text) for text in overrides if text.startswith("run_dir=")]
     paths = [Path.cwd(), *(path for name in given for path in parents(Path(name)))]
+    found = set()
     for path in paths:
         with suppress(OSError, ValueError):  # a name that no file can have is refused later
-            if path.exists() and not path.is_dir():
+            if path.is_dir():
+                found.add(path)
+            elif path.exists():
                 raise ConfigError(f"run_dir={given[-1]}: {path} is a file; give a directory")
-    return frozenset(path for path in paths if path.is_dir())
+    return frozenset(found)
 
 
 def parents(path: Path) -> list[Path]:

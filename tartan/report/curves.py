@@ -1,4 +1,4 @@
-"""What metrics.jsonl says of a run, as curves over steps."""
+"""The metrics of metrics.jsonl as curves over steps."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ class Curve:
     """One quantity over another.
 
     Attributes:
-        x: steps, say, ascending.
-        y: a value for each.
+        x: ascending, for example steps.
+        y: one value for each x.
     """
 
     x: tuple[float, ...]
@@ -20,7 +20,7 @@ class Curve:
 
 
 def collect(records: Sequence[Mapping[str, Any]], prefix: str) -> dict[str, Curve]:
-    """The metrics whose names begin with a prefix over steps, by the rest of the name."""
+    """Return the metrics whose names begin with a prefix, by the rest of the name."""
     points: dict[str, list[tuple[float, float]]] = {}
     for record in records:
         for key, value in record.items():
@@ -30,6 +30,6 @@ def collect(records: Sequence[Mapping[str, Any]], prefix: str) -> dict[str, Curv
 
 
 def starts(records: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """The last step before each stage but the first."""
+    """Return the last step before each stage except the first."""
     ends = {record["stage"]: record["step"] for record in records}
     return {name: ends[before] for before, name in pairwise(ends)}

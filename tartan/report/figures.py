@@ -1,4 +1,4 @@
-"""What is drawn: curves, intervals, points, and the confusion of labels."""
+"""Figures: curves, intervals, points, and the confusion of labels."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from tartan.spelling import spelled
 
 DASHES = ("-", "--", "-.", ":")
 SIZE = (4.8, 3.2)
-"""Inches; the text of a plot this narrow can be read on a phone."""
+"""Inches; the text of a plot of this width is legible on a phone."""
 Band = tuple[Sequence[float], Sequence[float]]
 """Lower and upper bounds around a curve."""
 
@@ -25,14 +25,14 @@ def lines(
     marks: Mapping[str, float] | None = None,
     bands: Mapping[str, Band] | None = None,
 ) -> Figure:
-    """Curves with their names.
+    """Draw curves with their names.
 
     Args:
         curves: by name.
         x: what the horizontal axis shows.
         y: what the vertical axis shows.
-        marks: names of places on the horizontal axis.
-        bands: what is shaded around curves, by name.
+        marks: labelled positions on the horizontal axis.
+        bands: shaded areas around curves, by name.
     """
     with drawing():
         figure, axes = _axes(x, y)
@@ -57,7 +57,7 @@ def lines(
 
 
 def scatter(points: Curve, x: str, y: str) -> Figure:
-    """Points, with the line on which both coordinates are equal."""
+    """Draw points, and the line where both coordinates are equal."""
     with drawing():
         figure, axes = _axes(x, y)
         ends = [min(*points.x, *points.y), max(*points.x, *points.y)]
@@ -67,7 +67,7 @@ def scatter(points: Curve, x: str, y: str) -> Figure:
 
 
 def intervals(rows: Mapping[str, tuple[float, float, float]], x: str) -> Figure:
-    """A forest plot: for each row a point between its lower and upper bound; a line at zero."""
+    """Draw a forest plot: each row a point between its bounds; a line at zero."""
     with drawing():
         figure, axes = _axes(x, "", height=0.9 + 0.42 * len(rows))
         for place, (middle, low, high) in enumerate(rows.values()):
@@ -79,7 +79,7 @@ def intervals(rows: Mapping[str, tuple[float, float, float]], x: str) -> Figure:
 
 
 def dots(rows: Mapping[str, Sequence[float]], x: str) -> Figure:
-    """For each row a point for each of its values, and a line at their mean."""
+    """Draw for each row a point for each of its values, and a line at their mean."""
     with drawing():
         figure, axes = _axes(x, "", height=0.9 + 0.42 * len(rows))
         for place, values in enumerate(rows.values()):
@@ -93,7 +93,7 @@ def dots(rows: Mapping[str, Sequence[float]], x: str) -> Figure:
 
 
 def matrix(counts: Sequence[Sequence[int]], labels: Sequence[str], x: str, y: str) -> Figure:
-    """Counts in a square, each shaded by its share of its row."""
+    """Draw counts as a square, each shaded by its share of its row."""
     with drawing():
         names = list(map(_short, map(spelled, labels)))
         room, side = 0.1 * max(map(len, names)), max(1.6, 0.42 * len(names))
@@ -111,7 +111,7 @@ def matrix(counts: Sequence[Sequence[int]], labels: Sequence[str], x: str, y: st
 
 
 def _axes(x: str, y: str, width: float = SIZE[0], height: float = SIZE[1]) -> tuple[Figure, Axes]:
-    """An empty plot."""
+    """Return an empty plot."""
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     axes.set(xlabel=visible(x), ylabel=visible(y))
@@ -120,13 +120,13 @@ def _axes(x: str, y: str, width: float = SIZE[0], height: float = SIZE[1]) -> tu
 
 
 def _rows(axes: Axes, names: Sequence[str]) -> None:
-    """Names on the vertical axis, the first on top."""
+    """Write names on the vertical axis, the first on top."""
     axes.set_yticks(range(len(names)), list(map(_short, names)))
     axes.set_ylim(len(names) - 0.5, -0.5)
 
 
 def _legend(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:
-    """Names above the plot, where they hide nothing."""
+    """Write names above the plot."""
     shown = list(map(_short, names))
     longest = max(map(len, shown), default=0)
     columns = 3 if longest <= 14 else 2 if longest <= 20 else 1
@@ -136,6 +136,6 @@ def _legend(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> Non
 
 
 def _short(name: str, length: int = 28) -> str:
-    """A name that leaves room for the plot."""
+    """Return a name, cut to leave room for the plot."""
     shown = visible(name)
     return shown if len(shown) <= length else f"{shown[: length - 1]}…"

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
 
 INK = "#101214"
-"""Axes and text; a page has its own colour in its place."""
+"""Colour of axes and text; a page replaces it by its own."""
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#b05a8c", "#7a6a00", "#56799c")
-"""Of lines, in turn: told apart by most who see colours otherwise, as lines' dashes are by all."""
+"""Colours of lines, in turn: distinct in the common forms of colour blindness."""
 STYLE: "dict[RcKeyType, Any]" = {
     "font.size": 10,
     "svg.fonttype": "none",  # text stays text
@@ -44,7 +44,7 @@ STYLE: "dict[RcKeyType, Any]" = {
     "axes.facecolor": "none",
 }
 _NOTHING: Mapping[str, None] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-"""Metadata that an SVG is to have: none, so that it depends on what it shows alone."""
+"""Metadata of an SVG: none, so that the same plot is the same file."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Plot:
         name: of its files in figures/.
         title: what it shows.
         drawn: the plot.
-        told: what it shows, in words, for those who do not see it.
+        told: what it shows, in words, for screen readers.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Plot:
 
     @cached_property
     def svg(self) -> str:
-        """The plot as an SVG element, without a background."""
+        """Return the plot as an SVG element, without a background."""
         file = io.StringIO()
         with drawing():
             _place(self.drawn)
@@ -75,7 +75,7 @@ class Plot:
 
     @property
     def inline(self) -> Markup:
-        """The plot for a page."""
+        """Return the plot for a page."""
         return Markup(inline(self.svg, self.name, str(escape(visible(self.told)))))
 
 
@@ -93,22 +93,22 @@ def save(plots: Sequence[Plot], directory: Path) -> None:
 
 
 def inline(svg: str, name: str, label: str) -> str:
-    """An SVG element as a page can hold it.
+    """Return an SVG element that can be embedded in a page.
 
     Args:
         svg: as a plot has it.
         name: its name in the page, a word: its ids begin with it.
-        label: what a screen reader says in its place; text that is already escaped.
+        label: what a screen reader reads instead; escaped text.
     """
     svg = re.sub(r"<[^>]*>", lambda tag: _at_home(tag[0], name), svg)
     head, _, rest = svg.partition(">")
     shape = re.search(r"viewBox=\"[^\"]*\"", head)
-    assert shape, "matplotlib says how large a plot is"
+    assert shape, "matplotlib always writes a viewBox"
     return f'<svg {shape[0]} role="img" aria-label="{label}">{rest}'
 
 
 def _at_home(tag: str, name: str) -> str:
-    """A tag of an SVG as it is in a page: ids of its own, the page's colours."""
+    """Return a tag of an SVG for a page: with ids of its own, and the page's colours."""
     tag = re.sub(r"(\bid=\"|url\(#|href=\"#)", rf"\g<1>{name}-", tag).replace(INK, "currentColor")
     for number, colour in enumerate(SERIES, start=1):
         tag = tag.replace(colour, f"var(--series-{number})")
@@ -116,14 +116,14 @@ def _at_home(tag: str, name: str) -> str:
 
 
 def _place(figure: Figure) -> None:
-    """Find once where everything in a plot stands, not each time it is drawn."""
+    """Compute a plot's layout once, not each time it is drawn."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
 
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """The style; a name that the font has no letters for is drawn with boxes, and no warning."""
+    """Apply the style; letters that the font lacks are drawn as boxes, without a warning."""
     with mpl.rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield

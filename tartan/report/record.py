@@ -53,10 +53,14 @@ class MetricsFile:
                 self._file.close()
 
 
+def make_checkpoints(directory: Path) -> None:
+    """Make a run's directory for checkpoints, in one that exists."""
+    with writing(directory):
+        (directory / ORIGIN).parent.mkdir(exist_ok=True)
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file; its directory is made, in one that exists."""
-    with writing(path):
-        path.parent.mkdir(exist_ok=True)
+    """Write a JSON file atomically, into a directory that exists."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""A run's page, and the same as Markdown, tables and plots: all made from the files it left."""
+"""A run's page, and the same as Markdown, tables and plots: all made from the run's files."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,18 +21,18 @@ from tartan.report.record import (
 from tartan.sizes import amount
 
 SHOWN = 24
-"""Labels of a matrix at most; of more, the most frequent confusions alone are shown."""
+"""Most labels of a matrix; with more, only the most frequent confusions are shown."""
 WEIGHT = "train/weight/"
 NUMBERS = "numbers"
-"""What `task.kind` of summary.json is where there are no labels to confuse."""
+"""`task.kind` of summary.json where labels are numbers."""
 GIVEN = "given \\ predicted"
-"""What rows and columns of a confusion are."""
+"""Corner of a table of confusions: its rows and columns."""
 RANKINGS: Mapping[str, Mapping[str, Any]] = {
-    "classes": {"title": "The mistakes it is surest of", "size": "probability", "digits": 3},
-    "tags": {"title": "The texts with most wrong words", "size": "wrong words", "digits": 0},
-    NUMBERS: {"title": "The widest misses", "size": "off by", "digits": 3},
+    "classes": {"title": "Most confident mistakes", "size": "probability", "digits": 3},
+    "tags": {"title": "Texts with most wrong words", "size": "wrong words", "digits": 0},
+    NUMBERS: {"title": "Largest errors", "size": "off by", "digits": 3},
 }
-"""How the worst mistakes are ranked, by what labels are."""
+"""How the worst mistakes are ranked, by the kind of labels."""
 CURVES: Mapping[str, tuple[str, str, str]] = {
     "dev": ("eval/", "on dev", "Dev metrics"),
     "losses": ("train/loss/", "mean loss", "Losses"),
@@ -96,7 +96,7 @@ def write_tables(
 
 
 def curve_plots(records: Sequence[Mapping[str, Any]]) -> list[Plot]:
-    """Dev metrics, losses, weights of several and alignment over steps, where there are any."""
+    """Return plots of dev metrics, losses, weights and alignment over steps, if any."""
     several = [line for line in records if sum(key.startswith(WEIGHT) for key in line) > 1]
     plots = []
     for name, (prefix, axis, title) in CURVES.items():
@@ -107,7 +107,7 @@ def curve_plots(records: Sequence[Mapping[str, Any]]) -> list[Plot]:
 
 
 def error_plots(predictions: Sequence[Mapping[str, Any]], errors: Confusion | None) -> list[Plot]:
-    """The confusion of labels; of numbers, what is predicted over what is given."""
+    """Return the confusion of labels; for numbers, predicted over given values."""
     if errors and len(errors.labels) <= SHOWN:
         drawn = matrix(errors.counts, errors.labels, "predicted", "given")
         return [Plot("confusion", "Confusion on dev", drawn, "the table shows the same")]
@@ -115,24 +115,24 @@ def error_plots(predictions: Sequence[Mapping[str, Any]], errors: Confusion | No
         return []
     pairs = [(line["label"], line["predicted"]) for line in predictions]
     points = Curve(*zip(*pairs, strict=True))
-    said = f"{len(pairs)} points, what is predicted over what is given"
+    said = f"{len(pairs)} points, predicted over given values"
     return [Plot("predicted", "Predicted over given", scatter(points, "given", "predicted"), said)]
 
 
 def split_uses(summary: Mapping[str, Any]) -> dict[str, str]:
-    """What each split was used for, in a sentence."""
+    """Return what each split was used for, in a sentence."""
     probe, metric = summary["probe_split"], summary["metric"]
-    train = "The end task was trained on it."
-    dev = f"Evaluated while training: chose the model, and when to stop, by {metric}."
+    train = "Used to train the end task."
+    dev = f"Used to choose the best model and when to stop, by {metric}."
     if probe == "train":
-        train += " A share that was held out gave the dev gradient."
+        train += " A held-out part gave the dev gradient."
     elif probe == "dev":
-        dev += " It gave the dev gradient, too, by which the weights were learned."
-    return {"train": train, "dev": dev, "test": "Read once, at the end. It chose nothing."}
+        dev += " It also gave the dev gradient, by which the weights were learned."
+    return {"train": train, "dev": dev, "test": "Read once, at the end. Nothing was chosen by it."}
 
 
 def facts(summary: Mapping[str, Any], directory: Path) -> dict[str, str]:
-    """What was run, as names and values."""
+    """Return what was run, as names and values."""
     stages = (f"{name} ({trains})" for name, trains in summary["stages"].items())
     found = {
         "End task": f"{summary['primary']} on {summary['task']['name']}",
@@ -141,7 +141,7 @@ def facts(summary: Mapping[str, Any], directory: Path) -> dict[str, str]:
         "Stages": ", ".join(stages),
         "Model": summary["model"],
         "Seed": str(summary["seed"]),
-        "Steps": f"{summary['steps']}, the best model is of step {summary['best_step']}",
+        "Steps": f"{summary['steps']}, best model at step {summary['best_step']}",
         "Time": f"{duration(summary['seconds'])}, {summary['seconds_per_step']:.3f} s a step",
         "Peak memory": amount(summary["peak_memory_bytes"]),
         "Device": f"{summary['device']}, {summary['precision']}",
@@ -158,7 +158,7 @@ def facts(summary: Mapping[str, Any], directory: Path) -> dict[str, str]:
 def objective_rows(
     summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Each objective: its weight at the end, its first and last loss, its last cosine, or None."""
+    """Return each objective's final weight, first and last loss, and last cosine, or None."""
     kinds = {kind: collect(records, f"train/{kind}/") for kind in ("loss", "alignment")}
     weights = summary["weights"]
     rows = []
@@ -171,7 +171,7 @@ def objective_rows(
 
 
 def told(title: str, curves: Mapping[str, Curve]) -> str:
-    """Curves in words.
+    """Return curves in words.
 
     >>> told("Losses", {"mlm": Curve((10, 20), (6.0, 3.5))})
     'Losses over steps. mlm: 6.000 at step 10, 3.500 at step 20'

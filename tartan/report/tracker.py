@@ -1,10 +1,5 @@
-"""Experiment trackers: what metrics.jsonl holds, told to TensorBoard, W&B, MLflow or trackio too.
+"""Experiment trackers: the metrics of metrics.jsonl in TensorBoard, W&B, MLflow or trackio too."""
 
-They are reached through Accelerate, as everywhere in the Hugging Face ecosystem. The project is
-`tartan`, unless the tracker's environment variable names another.
-"""
-
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,17 +10,24 @@ from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker, get_availa
 from accelerate.utils import LoggerType
 
 from tartan.errors import ConfigError, suggest
-from tartan.report.record import MetricsLine, read_json, write_json
+from tartan.report.backends import TRACKERS, Place
+from tartan.report.record import MetricsLine, read_json, reading, write_json
 
 TRACKED = "checkpoints/tracker.json"
-"""Which tracker a run is in, and what the tracker calls it."""
-TRACKERS: Mapping[str, str] = {
-    "tensorboard": "",
-    "wandb": "WANDB_PROJECT",
-    "mlflow": "MLFLOW_EXPERIMENT_NAME",
-    "trackio": "TRACKIO_PROJECT",
-}
-"""By name, which is also the package's, the environment variable that names a project."""
+"""The tracker that a run is logged to, and the run's id there."""
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A run in a tracker.
+
+    Attributes:
+        tracker: the tracker's name.
+        id: the run's id there.
+    """
+
+    tracker: str
+    id: str
 
 
 def check_tracker(name: str | None) -> None:
@@ -33,50 +35,40 @@ def check_tracker(name: str | None) -> None:
     if name is None:
         return
     if name not in TRACKERS:
-        raise ConfigError(f"tracker={name}: {suggest(name, TRACKERS)}")
+        raise ConfigError(f"tracker={name}: no such tracker; {suggest(name, TRACKERS)}")
     if LoggerType(name) not in get_available_trackers():
-        raise ConfigError(f"tracker={name}: it is not installed: pip install {name}")
-
-
-@dataclass(frozen=True)
-class Tracked:
-    """Where a run is in a tracker.
-
-    Attributes:
-        tracker: which.
-        id: what it calls the run.
-    """
-
-    tracker: str
-    id: str
+        raise ConfigError(f"tracker={name} is not installed: pip install {name}")
 
 
 class RunTracker:
-    """A run in a tracker."""
+    """A run in a tracker, which is disabled when it fails."""
 
-    def __init__(self, tracker: GeneralTracker, tell: Callable[[str], None]) -> None:
+    def __init__(self, tracker: GeneralTracker, notify: Callable[[str], None]) -> None:
         self._tracker: GeneralTracker | None = tracker
-        self._tell = tell
+        self._notify = notify
 
     def log(self, record: MetricsLine) -> None:
-        """Tell of a line of metrics.jsonl. A tracker that fails is named and told no more."""
+        """Log a line of metrics.jsonl."""
         values = {key: value for key, value in record.items() if "/" in key}
         self._try(lambda tracker: tracker.log(values, step=int(record["step"])))
 
     def close(self) -> None:
-        """Have the tracker finish."""
+        """Finish."""
         self._try(lambda tracker: tracker.finish())
         self._tracker = None
 
     def _try(self, act: Callable[[GeneralTracker], object]) -> None:
-        """Act on the tracker: no network or service is worth a run."""
+        """Use the tracker; a failure of its network or service does not stop a run."""
         if self._tracker is None:
             return
         try:
             act(self._tracker)
         except Exception as error:
             name, self._tracker = self._tracker.name, None
-            self._tell(f"{name} fails and is told no more, metrics.jsonl is: {_line(error)}")
+            self._notify(
+                f"Tracker {name} failed and was disabled; metrics.jsonl is still written: "
+                f"{_line(error)}"
+            )
 
 
 def start_tracker(
@@ -84,41 +76,39 @@ def start_tracker(
     directory: Path,
     records: Sequence[MetricsLine],
     config: Mapping[str, Any],
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> RunTracker:
-    """Begin a run in a tracker, or go on with the one that the directory's run is in.
+    """Start a run in a tracker, or resume the one that the directory's run is logged to.
 
     Args:
         name: one of `TRACKERS`.
         directory: the run's.
-        records: the lines of metrics.jsonl that the run goes on after.
+        records: the lines of metrics.jsonl that are there already.
         config: the run's configuration.
-        tell: what shows a line.
+        notify: shows a line.
 
     Raises:
         ConfigError: the tracker does not start.
     """
-    before = read_json(directory / TRACKED) or {}
-    known = before.get("id") if before.get("tracker") == name else None
-    step = int(records[-1]["step"]) if records else 0
+    backend, known = TRACKERS[name], _known(name, directory)
+    place = Place(directory, known, int(records[-1]["step"]) if records else 0)
     PartialState()  # without it Accelerate's trackers cannot log what they do
     try:
-        tracker = LOGGER_TYPE_TO_CLASS[name](**_arguments(name, directory, known, step))
+        tracker = LOGGER_TYPE_TO_CLASS[name](**backend.arguments(place))
         tracker.start()
         if known is None:
             tracker.store_init_configuration(flat(config))
     except Exception as error:
         raise ConfigError(f"tracker={name} does not start: {_line(error)}") from error
-    tracked = Tracked(name, known or _id(name, tracker, directory))
-    write_json(directory / TRACKED, asdict(tracked))
-    found = RunTracker(tracker, tell)
+    write_json(directory / TRACKED, asdict(Tracked(name, known or backend.id(tracker, place))))
+    started = RunTracker(tracker, notify)
     for record in records if known is None else ():
-        found.log(record)
-    return found
+        started.log(record)
+    return started
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str | int | float | bool]:
-    """A configuration as one map with dotted names, of values that every tracker takes.
+    """Return a configuration as one map with dotted names, of values that every tracker takes.
 
     >>> flat({"seed": 0, "eval": {"metric": None}})
     {'seed': 0, 'eval.metric': 'None'}
@@ -132,26 +122,18 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str | int | f
     return found
 
 
-def _arguments(name: str, directory: Path, known: str | None, step: int) -> dict[str, Any]:
-    """What Accelerate's class for a tracker is made with."""
-    project, run = os.environ.get(TRACKERS[name], "tartan"), str(directory)
-    if name == "tensorboard":
-        # What a killed run wrote beyond its checkpoint is hidden when it goes on.
-        return {"run_name": name, "logging_dir": directory, "purge_step": step + 1}
-    if name == "mlflow":
-        return {"experiment_name": project, "run_name": run, "run_id": known}
-    if name == "wandb":
-        return {"run_name": project, "name": run, "id": known, "resume": "allow"}
-    return {"run_name": project, "name": known or run, "resume": "allow"}
-
-
-def _id(name: str, tracker: GeneralTracker, directory: Path) -> str:
-    """What a tracker calls a run that has begun."""
-    run = tracker.tracker
-    return str({"wandb": lambda: run.id, "mlflow": lambda: run.info.run_id,
-                "trackio": lambda: run.name}.get(name, lambda: directory)())  # fmt: skip
+def _known(name: str, directory: Path) -> str | None:
+    """Return the id that a tracker has given the directory's run; None where it has given none."""
+    content = read_json(directory / TRACKED)
+    if content is None:
+        return None
+    with reading(directory / TRACKED):
+        before = Tracked(**content)
+        if not (isinstance(before.tracker, str) and isinstance(before.id, str)):
+            raise TypeError("tracker and id must be texts")
+    return before.id if before.tracker == name else None
 
 
 def _line(error: Exception) -> str:
-    """The first line of an error, with its type where it says nothing."""
+    """Return the first line of an error, or its type where it has no message."""
     return next(iter(str(error).splitlines()), "") or type(error).__name__

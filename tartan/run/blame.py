@@ -1,4 +1,4 @@
-"""Whose fault an exception is: a plugin's, by the code it came through, or memory's."""
+"""Attributes an exception to a plugin, by the code it came through, or to a lack of memory."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +14,9 @@ from tartan.train import out_of_memory
 
 @contextmanager
 def blamed(plugins: Plugins) -> Iterator[None]:
-    """Where the block fails for a plugin's fault, or lack of memory, a TartanError that says so.
+    """Through a block, turn failures of plugins and of memory into a TartanError that names them.
 
-    Other exceptions are tartan's own faults, and pass as they are.
+    Other exceptions are defects of tartan, and are raised unchanged.
     """
     try:
         yield
@@ -32,7 +32,7 @@ def blamed(plugins: Plugins) -> Iterator[None]:
 
 
 def _explain(error: Exception, plugins: Plugins) -> TartanError | None:
-    """What to tell instead of an exception; None where it is nobody's fault but tartan's."""
+    """Return the error to report instead of an exception; None for a defect of tartan itself."""
     if out_of_memory.recognised(error):
         return out_of_memory.refusal(error, None, "the run", "choose a smaller model or batch_size")
     owned = [
@@ -48,12 +48,12 @@ def _explain(error: Exception, plugins: Plugins) -> TartanError | None:
     return PluginError(
         f"{plugin.distribution}: '{plugin.name}' failed in {called.f_code.co_qualname} "
         f"({Path(frame.f_code.co_filename).name}:{line}): {type(error).__name__}: {reason} "
-        "(HYDRA_FULL_ERROR=1 shows where)"
+        "(set HYDRA_FULL_ERROR=1 for the traceback)"
     )
 
 
 def _owner(frame: FrameType, plugins: Plugins) -> Plugin[Any] | None:
-    """The plugin that a frame's code belongs to."""
+    """Return the plugin that a frame's code belongs to."""
     module, called = frame.f_globals.get("__name__"), type(frame.f_locals.get("self"))
     every: list[Plugin[Any]] = [*plugins.objectives.values(), *plugins.weightings.values()]
     owners = [plugin for plugin in every if plugin.cls.__module__ == module]

@@ -1,11 +1,11 @@
-"""What Hydra would write to .hydra/ itself."""
+"""The files that Hydra itself would write to .hydra/."""
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 
 def hydra_files() -> dict[str, DictConfig | list[str]]:
-    """Hydra's own settings and the overrides, by name of their file in .hydra/."""
+    """Return Hydra's own settings and the overrides, by the name of their file in .hydra/."""
     settings = HydraConfig.get()
     return {
         "hydra.yaml": OmegaConf.create({"hydra": OmegaConf.to_container(settings)}),

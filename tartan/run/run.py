@@ -21,6 +21,7 @@ from tartan.report.record import (
     REPORT,
     SUMMARY,
     MetricsFile,
+    make_checkpoints,
     write_config,
     write_json,
     write_lines,
@@ -150,6 +151,7 @@ def _complete(plan: Plan, interrupts: Interrupts) -> dict[str, Any]:
         experiment.setup, experiment.stages, experiment.milestones, checkpoints, console, interrupts
     )
     reached = trainer.resume(checkpoint) if checkpoint else Progress()
+    make_checkpoints(directory)
     if config.tracker:
         console.tracker = start_tracker(
             config.tracker, directory, reached.history.records, asdict(config), console.notice

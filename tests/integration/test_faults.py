@@ -70,7 +70,10 @@ def test_a_plugin_that_raises_is_named_and_the_run_goes_on_once_it_is_mended(
     said = line(tartan(*RUN))
     name = "balky" if method == "update" else "faulty"
     assert f"tartan-faulty 1.2: '{name}' failed in {place} (tartan_faulty.py:" in said
-    assert "LookupError: no such thing (HYDRA_FULL_ERROR=1 shows where); step 7 is saved" in said
+    assert (
+        "LookupError: no such thing (set HYDRA_FULL_ERROR=1 for the traceback); step 7 is saved"
+        in said
+    )
     assert (tmp_path / "out/checkpoints/checkpoint-7").is_dir()
     fault()
     assert tartan(*RUN).status == 0
@@ -143,7 +146,7 @@ def test_memory_that_is_not_there_is_told_with_objective_batch_and_option(
     fault(method="loss", kind="allocate", call=6)
     said = line(tartan(*RUN))
     assert "out of memory in faulty, 8 sequences of at most " in said
-    assert " tokens in all (1024 TiB more were asked for, " in said
+    assert " tokens in all (1024 TiB more were requested, " in said
     assert "lower objectives.faulty.batch_size, which a higher accumulate makes up for" in said
     assert "step 5 is saved" in said
     fault()

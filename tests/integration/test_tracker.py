@@ -80,14 +80,16 @@ def test_a_tracker_may_be_chosen_when_a_run_goes_on(
 def test_a_tracker_that_is_not_installed_is_refused(tartan: Tartan, tmp_path: Path, name: str):
     answer = tartan(*RUN, f"tracker={name}")
     assert answer.status == 2
-    assert answer.err == f"tartan: tracker={name}: it is not installed: pip install {name}\n"
+    assert answer.err == f"tartan: tracker={name} is not installed: pip install {name}\n"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_tracker_that_is_not_known_is_refused(tartan: Tartan, tmp_path: Path):
     answer = tartan(*RUN, "tracker=tensorbord")
     assert answer.status == 2
-    assert answer.err == "tartan: tracker=tensorbord: did you mean 'tensorboard'?\n"
+    assert (
+        answer.err == "tartan: tracker=tensorbord: no such tracker; did you mean 'tensorboard'?\n"
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -113,7 +115,7 @@ def test_a_tracker_that_fails_is_named_once_and_the_run_goes_on(
     monkeypatch.setattr(TensorBoardTracker, "log", fail)
     answer = tartan(*RUN, "tracker=tensorboard")
     assert answer.status == 0, answer.err
-    line = "tensorboard fails and is told no more, metrics.jsonl is: the server is gone"
+    line = "Tracker tensorboard failed and was disabled; metrics.jsonl is still written: the server"
     assert answer.out.count(line) == 1
     assert summary(tmp_path / "out")["steps"] > 0
 

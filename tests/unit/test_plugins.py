@@ -117,7 +117,7 @@ def test_a_name_that_two_plugins_claim_belongs_to_neither(install: Callable[...,
     assert "tartan-one 2.0" in str(caught.value)
     assert "tartan-two 2.0" in str(caught.value)
     (problem,) = found.problems
-    assert "both offer the weighting 'uniform'" in str(problem)
+    assert "both provide the weighting 'uniform'" in str(problem)
 
 
 def test_an_unknown_name_gets_the_nearest_and_the_broken(install: Callable[..., None]):
