@@ -11,7 +11,13 @@ from accelerate.utils import LoggerType
 
 from tartan.errors import ConfigError, suggest
 from tartan.report.backends import TRACKERS, Place
-from tartan.report.record import MetricsLine, read_json, reading, write_json
+from tartan.report.record import (
+    MetricsLine,
+    make_checkpoints,
+    read_json,
+    reading,
+    write_json,
+)
 
 TRACKED = "checkpoints/tracker.json"
 """The tracker that a run is logged to, and the run's id there."""
@@ -100,6 +106,7 @@ def start_tracker(
             tracker.store_init_configuration(flat(config))
     except Exception as error:
         raise ConfigError(f"tracker={name} does not start: {_line(error)}") from error
+    make_checkpoints(directory)
     write_json(directory / TRACKED, asdict(Tracked(name, known or backend.id(tracker, place))))
     started = RunTracker(tracker, notify)
     for record in records if known is None else ():

@@ -151,11 +151,11 @@ def _complete(plan: Plan, interrupts: Interrupts) -> dict[str, Any]:
         experiment.setup, experiment.stages, experiment.milestones, checkpoints, console, interrupts
     )
     reached = trainer.resume(checkpoint) if checkpoint else Progress()
-    make_checkpoints(directory)
     if config.tracker:
         console.tracker = start_tracker(
             config.tracker, directory, reached.history.records, asdict(config), console.notice
         )
+    make_checkpoints(directory)
     checkpoints.rewind(checkpoint, damaged)
     changes = comparison.added(saved.changes if saved else (), reached.step)
     checkpoints.identity = {"identity": identity.plain(), "changes": changes}

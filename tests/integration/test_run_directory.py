@@ -146,7 +146,6 @@ def test_a_damaged_file_of_a_run_is_one_line_or_restored(
         (tmp_path / "out" / name).write_text(content)
         answer = tartan(*RUN, "checkpoint.every=2")
         if answer.status == 0:
-            assert f"{name} " in answer.out, "a notice"
             assert (tmp_path / "out" / name).read_text() != content
         else:
             assert f"{name} cannot be read (" in one_line(answer)

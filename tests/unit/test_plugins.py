@@ -80,7 +80,7 @@ def test_an_installed_plugin_is_found_and_names_its_distribution(install: Callab
         (GOOD.replace("NAME", "Not A Name"), "use lower-case letters, digits and underscores"),
         (GOOD.replace("NAME", "x").replace("    def update(self, signals): pass\n", ""),
          "gives 'x', which lacks update"),
-        (GOOD.replace("NAME", "x").replace("Uniform}", "dict}"), "no subclass of tartan.Weighting"),
+        (GOOD.replace("NAME", "x").replace("Uniform}", "dict}"), "not a subclass of tartan.Weighting"),
         (GOOD.replace("NAME", "x").replace("@dataclass\n", ""), "whose Options is not a dataclass"),
         (GOOD.replace("NAME", "x").replace("@dataclass\n", "@dataclass(frozen=True)\n"),
          "whose Options is frozen"),
