@@ -1,4 +1,4 @@
-"""Randomness as a function of (seed, what it is for, step), never of history.
+"""Random numbers as a function of (seed, purpose, step), never of earlier random numbers.
 
 Resuming therefore needs only the step number, and adding an objective leaves the random choices
 of every other objective as they were.
@@ -12,7 +12,7 @@ import torch
 
 
 def derive(seed: int, *purpose: str | int) -> int:
-    """A 63-bit seed for one purpose, independent of every other purpose's.
+    """Return a 63-bit seed for one purpose, independent of every other purpose's.
 
     >>> derive(0, "order", "mlm", 3) == derive(0, "order", "mlm", 3)
     True
@@ -22,13 +22,13 @@ def derive(seed: int, *purpose: str | int) -> int:
 
 
 def generator(seed: int, *purpose: str | int) -> torch.Generator:
-    """A CPU generator for one purpose."""
+    """Return a CPU generator for one purpose."""
     return torch.Generator().manual_seed(derive(seed, *purpose))
 
 
 @contextmanager
 def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
-    """Run a block whose use of the global generators is for one purpose; restore them after it."""
+    """Seed the global generators for one purpose within a block, and restore them after it."""
     with torch.random.fork_rng():
         torch.manual_seed(derive(seed, *purpose))
         yield

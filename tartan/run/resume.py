@@ -38,7 +38,6 @@ class Saved:
         changes: what changed where it resumed before.
         notices: what the user should know of these records, a line each.
         finished: whether the run is complete.
-        unrecorded: whether an older version wrote the checkpoint.
     """
 
     source: Path
@@ -47,7 +46,6 @@ class Saved:
     changes: Sequence[Change] = ()
     notices: Sequence[str] = ()
     finished: bool = False
-    unrecorded: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,10 @@ def unfinished_run(directory: Path, checkpoint: Path | None, config: Config) -> 
         return None if configuration is None else Saved(directory / CONFIG, configuration)
     content = sealed_identity(checkpoint)
     if content is None:
-        return _unrecorded(checkpoint, read_configuration(directory) or {}, config)
+        raise CheckpointError(
+            f"{checkpoint} does not say which data, model and plugins its run used: an older "
+            "version wrote it. Finish the run with that version, or choose another run_dir"
+        )
     path = checkpoint / IDENTITY
     identity, changes = _sealed(content, path)
     origin = (read_json(directory / ORIGIN) or {}).get("run")
@@ -173,9 +174,8 @@ def compare(saved: Saved | None, now: Identity, config: Config, directory: Path)
     if saved is None:
         return Comparison()
     before = saved.identity
-    if before is None:
-        unknown = ["what the run used before: it was not recorded"] if saved.unrecorded else []
-        return Comparison(unknown, None, saved.notices)
+    if before is None:  # nothing was saved yet, or an older version finished the run
+        return Comparison(notices=saved.notices)
     differing = differing_parts(before.parts, now.parts, CONTENT if saved.finished else REFUSED)
     noted = differing_parts(
         before.parts, now.parts, (*NOTED, "device") if saved.finished else NOTED
@@ -224,17 +224,6 @@ def _sealed(content: Any, path: Path) -> tuple[Identity, list[Change]]:
     known = content if isinstance(content, Mapping) else {}
     identity, changes = parse_identity(known.get("identity"), path), known.get("changes")
     return identity, changes if isinstance(changes, list) else []
-
-
-def _unrecorded(checkpoint: Path, configuration: Mapping[str, Any], config: Config) -> Saved:
-    """Return what is known of a checkpoint that does not say what its run depends on."""
-    if not config.resume_changed:
-        raise CheckpointError(
-            f"{checkpoint} does not say which data, model and plugins its run used: an older "
-            "version wrote it. Finish the run with that version, choose another run_dir, or set "
-            "resume_changed=true to resume from it"
-        )
-    return Saved(checkpoint, configuration, unrecorded=True)
 
 
 def _missing(directory: Path) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
+from tartan.report.record import SUMMARY, reading
 from tartan.run.summary import read_summary
 from tartan.study import notes
 from tartan.study.child import Trial
@@ -43,7 +44,10 @@ def collect(
     order = {arm.name: position for position, arm in enumerate(arms)}
     jobs = sorted(jobs, key=lambda job: (order[job.arm.name], options.seeds.index(job.seed)))
     summaries = {job.place: read_summary(job.directory) or {} for job in jobs}
-    runs = [_run(job, summaries[job.place], failed.get(job.place), metric) for job in jobs]
+    runs = []
+    for job in jobs:
+        with reading(job.directory / SUMMARY):
+            runs.append(_run(job, summaries[job.place], failed.get(job.place), metric))
     pairs = _pairs([arm.name for arm in arms], runs, options, metric)
     finished = {place: summary for place, summary in summaries.items() if summary}
     return StudyResults(

@@ -184,7 +184,7 @@ class SplitUse:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """A whole study.
+    """The results of a study.
 
     Attributes:
         format: `FORMAT`.

@@ -106,7 +106,7 @@ def _show(results: StudyResults, place: str) -> None:
     """Print the tables and notes."""
     console = Console(highlight=False, soft_wrap=True)
     if not console.is_terminal:
-        console.width = 160  # a file's lines may be long, and are read with the table whole
+        console.width = 160  # lines of a file may be long, and a table should not be wrapped
     for table in (tables.arm_table, tables.pair_table, tables.weight_table):
         if (shown := table(results)).rows:
             console.print(shown.rich())

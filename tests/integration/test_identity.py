@@ -283,11 +283,23 @@ def test_a_pickle_in_a_checkpoint_is_one_line(place: Path):
     assert "training.pt holds objects other than tensors and plain values" in said
 
 
-def test_a_checkpoint_of_an_older_version_is_refused_unless_told(place: Path):
+def test_a_checkpoint_of_an_older_version_is_refused(place: Path):
     checkpoint = place / "out/checkpoints/checkpoint-8"
     (checkpoint / "identity.json").unlink()
     reseal(checkpoint)
     assert "does not say which data, model and plugins its run used" in line(started(place))
-    assert started(place, "resume_changed=true").status == 0
-    (change,) = summary(place / "out")["changes"]
-    assert change["changed"] == ["what the run used before: it was not recorded"]
+    assert "Finish the run with that version" in line(started(place, "resume_changed=true"))
+
+
+@pytest.mark.parametrize("place", ["finished"], indirect=True)
+def test_a_finished_run_of_an_older_version_is_shown_with_a_notice(place: Path):
+    path = place / "out/summary.json"
+    content = json.loads(path.read_text())
+    del content["identity"]
+    path.write_text(json.dumps(content))
+    answer = started(place)
+    assert answer.status == 0
+    assert "an older version wrote it. Only the configuration was compared" in answer.out
+    assert "another configuration (steps differ), and it is complete" in line(
+        started(place, "steps=13")
+    )
