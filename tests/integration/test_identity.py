@@ -300,6 +300,6 @@ def test_a_finished_run_of_an_older_version_is_shown_with_a_notice(place: Path):
     answer = started(place)
     assert answer.status == 0
     assert "an older version wrote it. Only the configuration was compared" in answer.out
-    assert "another configuration (steps differ), and it is complete" in line(
-        started(place, "steps=13")
+    assert "another configuration (seed differ), and it is complete" in line(
+        started(place, "seed=1")
     )
