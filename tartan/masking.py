@@ -1,4 +1,4 @@
-"""What objectives that hide or replace tokens share."""
+"""Functions shared by objectives that mask or replace tokens."""
 
 from functools import partial
 
@@ -12,39 +12,39 @@ from tartan.context import Context
 from tartan.errors import ModelError
 
 CHUNK = 1024
-"""Tokens whose logits exist at once, [CHUNK, vocabulary] float32."""
+"""The most tokens whose logits are in memory at once, [CHUNK, vocabulary] float32."""
 
 
 def mask_token(context: Context) -> int:
-    """The id of the tokenizer's mask token. ModelError where it has none."""
+    """Return the id of the tokenizer's mask token. ModelError if it has none."""
     token: int | None = context.tokenizer.mask_token_id
     if token is None:
         raise ModelError(
-            f"objectives.{context.name} needs a mask token and the tokenizer has none: "
+            f"objectives.{context.name} needs a mask token, and the model's tokenizer has none: "
             "choose a model that was trained with one"
         )
     return int(token)
 
 
 def special_tokens(context: Context) -> Tensor:
-    """The ids of the tokenizer's special tokens, [specials] int64."""
+    """Return the ids of the tokenizer's special tokens, [specials] int64."""
     return torch.tensor(context.tokenizer.all_special_ids)
 
 
 def choose_tokens(tokens: Tensor, special: Tensor, share: float, rng: torch.Generator) -> Tensor:
-    """Each token with a given probability, special ones never: [tokens] bool on the CPU."""
+    """Sample a mask, [tokens] bool on the CPU: tokens with probability `share`, never special."""
     chosen = torch.rand(tokens.shape, generator=rng) < share
     return chosen & ~torch.isin(tokens, special)
 
 
 def token_loss(head: nn.Module, hidden: Tensor, batch: Batch) -> Loss:
-    """Cross-entropy summed over the tokens to predict, and how many are right as `accuracy`.
+    """Return the summed cross-entropy of tokens to predict, with the metric `accuracy`.
 
-    Logits exist for `CHUNK` tokens at a time: of more, those of a chunk are computed once more on
-    the way back.
+    Logits are computed for `CHUNK` tokens at a time. If there are more tokens, each chunk's logits
+    are recomputed in the backward pass.
 
     Args:
-        head: a `MaskedLM` head; logits exist at the indices alone.
+        head: a `MaskedLM` head.
         hidden: [tokens, hidden] float.
         batch: targets, [items] int64: `indices` of tokens, and the `tokens` to predict there.
     """
@@ -57,7 +57,7 @@ def token_loss(head: nn.Module, hidden: Tensor, batch: Batch) -> Loss:
 
 
 def _score(head: nn.Module, states: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """Summed cross-entropy of tokens [items] from states [items, hidden]; how many are right."""
+    """Return the summed cross-entropy of tokens [items] and how many are predicted correctly."""
     logits = head(states[None]).squeeze(0).float()
     loss = functional.cross_entropy(logits, tokens, reduction="sum")
     return loss, (logits.detach().argmax(1) == tokens).sum()

@@ -19,10 +19,17 @@ class Passes:
     Attributes:
         forward: passes forward.
         backward: passes backward, those of the loss and those that `compute` makes itself.
+        shared: whether the pass can read the sequences of other objectives too. False if its
+            batches are `causal`. Ignored where `compute` is overridden: its passes are its own.
     """
 
     forward: int = 1
     backward: int = 1
+    shared: bool = True
+
+    def __str__(self) -> str:
+        """The passes in words, for `python -m tartan list`."""
+        return f"{self.forward} forward, {self.backward} backward"
 
 
 def scores_states(objective: "type[Objective]") -> bool:

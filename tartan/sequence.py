@@ -1,4 +1,4 @@
-"""What end tasks that predict something of a whole sequence have in common."""
+"""The base class of end tasks that have one label a sequence."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from tartan.unit import Unit
 
 
 class SequenceObjective(PrimaryObjective):
-    """The family's own head on sequences, one output for each of `context.labels`."""
+    """An end task with the family's own head, one output for each of `context.labels`."""
 
     def __init__(self, options: Any, context: Context, unit: Unit | None = None) -> None:
         """Build the head and find the labelled rows.
@@ -28,25 +28,25 @@ class SequenceObjective(PrimaryObjective):
         self._first = reads_first_tokens(self.head, self._hidden_size)
 
     def examples(self) -> Sequence[Row]:
-        """The labelled training rows."""
+        """Return the labelled training rows."""
         return self._examples
 
     def inputs(self, rows: Sequence[Row]) -> Packed:
-        """Rows laid end to end; of hidden states, those are wanted that head and probe read."""
+        """Return the packed rows; only hidden states that head and probe read are `wanted`."""
         packed = Packed.of_rows(rows)
         return packed.want(packed.starts) if self._first else packed
 
     def predict(self, hidden: Tensor, batch: Batch) -> Tensor:
-        """The head's outputs, [rows, outputs]."""
+        """Return the head's outputs, [rows, outputs]."""
         outputs: Tensor = self.head(batch.inputs.pad(hidden), batch.inputs.mask)
         return outputs
 
     def features(self, hidden: Tensor, batch: Batch) -> Tensor:
-        """Each sequence's first hidden state, [rows, hidden]."""
+        """Return each sequence's first hidden state, [rows, hidden]."""
         return hidden[batch.inputs.starts]
 
     def probe(self, dropout: float) -> nn.Module:
-        """The paper's meta-dev head (RoBERTa's classification head) over first hidden states."""
+        """Return the paper's meta-dev head: RoBERTa's classification head, on `features`."""
         size = self._hidden_size
         return nn.Sequential(
             nn.Dropout(dropout),
@@ -58,10 +58,12 @@ class SequenceObjective(PrimaryObjective):
 
 
 def reads_first_tokens(head: nn.Module, width: int) -> bool:
-    """Whether a head on sequences looks at each one's first hidden state alone; it is tried.
+    """Return whether a head's outputs depend on each sequence's first hidden state only.
+
+    The head is called on hidden states that differ in all others.
 
     Args:
-        head: called as `tartan.objective.Head` says; it is left in training mode.
+        head: called as `tartan.objective.Head` says; it is set to training mode.
         width: of the hidden states.
     """
     states = torch.arange(2 * 3 * width).sin().view(2, 3, width)

@@ -32,11 +32,13 @@ class Cost:
         copies: copies of the body's gradient held at once.
         memory: bytes of parameters, gradients and the optimiser's moments, activations not
             counted; 0 where there is no model to count.
+        forwards: forward passes through the body; 0 where there are no objectives to ask.
     """
 
     backwards: int
     copies: int
     memory: int = 0
+    forwards: int = 0
 
 
 def cost(needs: Needs, objectives: int) -> Cost:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tartan import Batch, Context, Loss, Objective, Packed, Row, hookimpl, token_loss
+from tartan import Batch, Context, Loss, Objective, Packed, Passes, Row, hookimpl, token_loss
 
 
 @dataclass
@@ -14,22 +14,23 @@ class CLMOptions:
     """Options of `clm`.
 
     Attributes:
-        corpus: what it reads: `task`, the end task's own texts, or `domain`.
+        corpus: the corpus to read: `task`, the end task's texts, or `domain`.
     """
 
     corpus: str = "task"
 
 
 class CLM(Objective):
-    """Predict each token but a sequence's first, left to right. Items: the predicted tokens.
+    """Predict each token of a sequence except the first, left to right. Items: these tokens.
 
-    The body attends to earlier tokens of the same sequence alone here, and both ways in the other
-    objectives of the run. The head is the family's MaskedLM head, pre-trained where the checkpoint
-    has one. There are logits for every token, [items, vocabulary]: of all objectives this one needs
-    the most memory for a batch.
+    The body attends only to earlier tokens of the same sequence here, and in both directions for
+    the run's other objectives. The head is the family's MaskedLM head, pre-trained if the
+    checkpoint has one. Nearly every token is predicted, which takes more time and memory than with
+    other objectives.
     """
 
     Options = CLMOptions
+    passes = Passes(shared=False)
 
     def __init__(self, options: CLMOptions, context: Context) -> None:
         super().__init__(options, context)
@@ -38,7 +39,7 @@ class CLM(Objective):
         self.head = context.head("MaskedLM")
 
     def examples(self) -> Sequence[Row]:
-        """The corpus's rows."""
+        """Return the corpus's rows."""
         return self._examples
 
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:  # noqa: ARG002
@@ -49,7 +50,7 @@ class CLM(Objective):
         return Batch(packed, len(indices), targets, token_indices=("indices",))
 
     def loss(self, hidden: Tensor, batch: Batch) -> Loss:
-        """Cross-entropy of each next token."""
+        """Return the cross-entropy of the next tokens, summed."""
         return token_loss(self.head, hidden, batch)
 
 

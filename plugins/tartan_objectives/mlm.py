@@ -1,4 +1,4 @@
-"""Masked language modelling (Devlin et al., NAACL 2019, section 3.1), masks drawn afresh."""
+"""Masked language modelling (Devlin et al., NAACL 2019, section 3.1), with dynamic masks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,10 +27,10 @@ class MLMOptions:
     """Options of `mlm`.
 
     Attributes:
-        corpus: what it reads: `task`, the end task's own texts, or `domain`.
-        mask_prob: share of tokens to predict; special tokens are never among them.
-        mask_share: share of those that the mask token replaces.
-        random_share: share of those that a random token replaces; the rest stay as they are.
+        corpus: the corpus to read: `task`, the end task's texts, or `domain`.
+        mask_prob: share of tokens to predict, in (0, 1]; special tokens are never predicted.
+        mask_share: share of these that are replaced by the mask token.
+        random_share: share of these that are replaced by a random token; the rest are unchanged.
     """
 
     corpus: str = "task"
@@ -40,7 +40,7 @@ class MLMOptions:
 
 
 class MLM(Objective):
-    """Predict tokens that were masked, from both sides. Items: the masked tokens of a batch."""
+    """Predict masked tokens from both directions. Items: the tokens of a batch to predict."""
 
     Options = MLMOptions
 
@@ -55,7 +55,7 @@ class MLM(Objective):
         self.head = context.head("MaskedLM")
 
     def examples(self) -> Sequence[Row]:
-        """The corpus's rows."""
+        """Return the corpus's rows."""
         return self._examples
 
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:
@@ -68,11 +68,11 @@ class MLM(Objective):
         return Batch(inputs, len(indices), targets, token_indices=("indices",))
 
     def loss(self, hidden: Tensor, batch: Batch) -> Loss:
-        """Cross-entropy over the masked tokens; logits exist for these alone."""
+        """Return the cross-entropy of the tokens to predict, summed."""
         return token_loss(self.head, hidden, batch)
 
     def _mask(self, tokens: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Which tokens are to be predicted, [tokens] bool, and what the body sees, [tokens]."""
+        """Return a mask of the tokens to predict, and the body's input; [tokens] each."""
         options = self._options
         chosen = choose_tokens(tokens, self._special, options.mask_prob, rng)
         fate = torch.rand(tokens.shape, generator=rng)
@@ -84,17 +84,17 @@ class MLM(Objective):
 
 
 def _check(options: MLMOptions, name: str) -> None:
-    """ConfigError unless the shares are shares."""
+    """Raise ConfigError unless the shares are valid."""
     if not 0 < options.mask_prob <= 1:
         raise ConfigError(
-            f"objectives.{name}.mask_prob is {options.mask_prob}: give more than 0 and at most 1"
+            f"objectives.{name}.mask_prob must be in (0, 1], got {options.mask_prob}."
         )
     if min(options.mask_share, options.random_share) < 0 or (
         options.mask_share + options.random_share > 1
     ):
         raise ConfigError(
-            f"objectives.{name}.mask_share and random_share are {options.mask_share} and "
-            f"{options.random_share}: give shares whose sum is at most 1"
+            f"objectives.{name}.mask_share and random_share must be at least 0 and sum to at most "
+            f"1, got {options.mask_share} and {options.random_share}."
         )
 
 

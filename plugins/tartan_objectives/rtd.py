@@ -1,7 +1,7 @@
 """Replaced-token detection (ELECTRA: Clark et al., ICLR 2020).
 
-A small generator, trained by masked language modelling, fills masked tokens with samples; the body
-tells for every token whether it is the text's own.
+A small generator, trained by masked language modelling, replaces masked tokens by samples. The body
+classifies every token as original or replaced.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -34,20 +34,19 @@ class RTDOptions:
     """Options of `rtd`.
 
     Attributes:
-        corpus: what it reads: `task`, the end task's own texts, or `domain`.
-        mask_prob: share of tokens that the generator fills in; special tokens are never among them.
-        generator_size: the generator's width as a share of the body's, more than 0 and at most 1;
-            ELECTRA has 1/4 to 1/2.
+        corpus: the corpus to read: `task`, the end task's texts, or `domain`.
+        mask_prob: share of tokens that are masked, in (0, 1]; special tokens are never masked.
+        generator_size: the generator's width as a share of the body's, in (0, 1]; ELECTRA uses 1/4
+            to 1/2.
         generator: a pretrained generator with the body's vocabulary instead: a directory, or an id
-            on the Hugging Face hub. It goes on training.
-        tied: whether the generator's token embeddings are the body's own, as ELECTRA's are. Their
-            widths must be equal: those of ELECTRA and ALBERT are, of other families with
-            generator_size=1. The generator's loss then moves the body's embeddings, and counts
-            among this objective's gradients on the body.
-        sampling: `gumbel` or `multinomial`: two ways to draw from the same distribution, of which
-            only the first lets a step go on without waiting for the device.
-        discriminator_weight: what the discriminator's loss counts against the generator's.
-        generator_weight: what the generator's loss counts against the discriminator's.
+            on the Hugging Face hub. It is trained further.
+        tied: use the body's token embeddings in the generator, as ELECTRA does. Both widths must be
+            equal, as in ELECTRA and ALBERT, or in other families with generator_size=1. The
+            generator's loss then contributes to this objective's gradient on the body.
+        sampling: `gumbel` or `multinomial`: two ways to sample from the same distribution. With
+            `multinomial` every step waits for the device.
+        discriminator_weight: weight of the discriminator's loss, relative to the generator's.
+        generator_weight: weight of the generator's loss, relative to the discriminator's.
     """
 
     corpus: str = "task"
@@ -61,21 +60,22 @@ class RTDOptions:
 
 
 class RTD(Objective):
-    """Tell replaced tokens from original ones. Items: all tokens of a batch, as in ELECTRA.
+    """Classify tokens as original or replaced. Items: all tokens of a batch, as in ELECTRA.
 
-    The loss is the weighted mean of the discriminator's binary cross-entropies and, divided by
-    `mask_prob`, the generator's cross-entropies of masked tokens. ELECTRA's is their weighted sum,
-    51 times as much: beside other objectives it would drown them before a weighting could tell what
-    it is good for. Each part divided by the items is the paper's mean, but for the number of masked
-    tokens, which is taken as expected, not as drawn, so that the micro-batches of a step add up to
-    the whole batch's loss. (Special tokens, never masked, count in that mean as 0.)
+    The loss is the weighted mean of the discriminator's binary cross-entropies and the generator's
+    cross-entropies of masked tokens, the latter divided by `mask_prob`. ELECTRA uses the weighted
+    sum, which is 51 times larger and would dominate the other objectives of a run. Divided by the
+    items, each part is the paper's mean, except that the expected number of masked tokens replaces
+    the sampled one, so that the micro-batches of a step add up to the loss of the whole batch.
+    (Special tokens, which are never masked, count as 0 in that mean.)
 
-    The generator belongs to the objective, not to the body: it enters neither inner products of
-    gradients nor the exported model. The discriminator's head is new also where the checkpoint is
-    an ELECTRA's. As in the paper every chosen token becomes a mask; no gradient passes the samples.
+    The generator belongs to the objective, not to the body: it is not part of gradient inner
+    products or of the exported model. The discriminator's head is always new, also for an ELECTRA
+    checkpoint. As in the paper, every chosen token is masked, and no gradient flows through the
+    samples.
     """
 
-    cost: ClassVar[str] = "one pass of the body over its batch, one of the generator"
+    cost: ClassVar[str] = "one pass of the generator"
     Options = RTDOptions
 
     def __init__(self, options: RTDOptions, context: Context) -> None:
@@ -91,7 +91,7 @@ class RTD(Objective):
         self.head = nn.Sequential(nn.Linear(size, size), nn.GELU(), nn.Linear(size, 1))
 
     def examples(self) -> Sequence[Row]:
-        """The corpus's rows."""
+        """Return the corpus's rows."""
         return self._examples
 
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:
@@ -111,16 +111,16 @@ class RTD(Objective):
         )
 
     def prepare(self, batch: Batch) -> Batch:
-        """Fill the masks with the generator's samples.
+        """Replace the masks by the generator's samples.
 
-        Further targets: `replaced` [items] bool, False also where a sample is the original token;
+        Adds the targets `replaced` [items] bool, False if the sample equals the original token, and
         `generator_loss` [] float, summed over the masked tokens, with its graph.
         """
         masked, original = batch.targets["masked"], batch.targets["original"]
         logits = self.generator(batch.inputs, masked).float()
         loss = functional.cross_entropy(logits, original[masked], reduction="sum")
         rng = torch.Generator(logits.device).manual_seed(batch.seed)
-        # A model may have logits beyond the vocabulary, to round its size up.
+        # A model may have more logits than the vocabulary has tokens, to round its size up.
         samples = SAMPLERS[self._options.sampling](logits.detach()[:, : self._vocabulary], rng)
         tokens = original.index_copy(0, masked, samples)
         targets = {"replaced": tokens != original, "generator_loss": loss}
@@ -131,7 +131,7 @@ class RTD(Objective):
         )
 
     def loss(self, hidden: Tensor, batch: Batch) -> Loss:
-        """The weighted mean of both losses, over a prepared batch."""
+        """Return the weighted mean of both losses, summed over a prepared batch's items."""
         replaced = batch.targets["replaced"]
         logits = self.head(hidden).squeeze(1).float()
         found = functional.binary_cross_entropy_with_logits(
@@ -150,13 +150,13 @@ class RTD(Objective):
 
 
 def gumbel(logits: Tensor, rng: torch.Generator) -> Tensor:
-    """Tokens [rows] int64 drawn from the softmax of logits [rows, tokens], by Gumbel noise."""
+    """Sample tokens [rows] int64 from the softmax of logits [rows, tokens], by Gumbel noise."""
     noise = -torch.empty_like(logits).exponential_(generator=rng).log()
     return (logits + noise).argmax(1)
 
 
 def multinomial(logits: Tensor, rng: torch.Generator) -> Tensor:
-    """Tokens [rows] int64 drawn from the softmax of logits [rows, tokens], by probability."""
+    """Sample tokens [rows] int64 from the softmax of logits [rows, tokens] directly."""
     if not len(logits):
         return logits.new_empty(0, dtype=torch.int64)
     return torch.multinomial(logits.softmax(1), 1, generator=rng).squeeze(1)
@@ -169,7 +169,7 @@ SAMPLERS: Mapping[str, Callable[[Tensor, torch.Generator], Tensor]] = {
 
 
 def _generator(options: RTDOptions, context: Context) -> nn.Module:
-    """The generator, called as `tartan.LanguageModel` says; errors name the option to change."""
+    """Return the generator, a `tartan.LanguageModel`; errors name the option to change."""
     own = options.generator is None
     key = "generator_size" if own else "generator"
     try:
@@ -185,18 +185,16 @@ def _generator(options: RTDOptions, context: Context) -> nn.Module:
 
 
 def _check(options: RTDOptions, name: str) -> None:
-    """ConfigError where a value has no meaning."""
+    """Raise ConfigError unless the options' values are valid."""
     for share in ("mask_prob", "generator_size"):
         value = getattr(options, share)
         if not 0 < value <= 1:
-            raise ConfigError(
-                f"objectives.{name}.{share} is {value}: give more than 0 and at most 1"
-            )
+            raise ConfigError(f"objectives.{name}.{share} must be in (0, 1], got {value}.")
     weights = options.discriminator_weight, options.generator_weight
     if min(weights) < 0 or not 0 < sum(weights) < float("inf"):
         raise ConfigError(
-            f"objectives.{name}.discriminator_weight and generator_weight are {weights[0]} and "
-            f"{weights[1]}: give at least 0, finite, and not 0 for both"
+            f"objectives.{name}.discriminator_weight and generator_weight must be finite, at least "
+            f"0 and not both 0, got {weights[0]} and {weights[1]}."
         )
     if options.sampling not in SAMPLERS:
         raise ConfigError(

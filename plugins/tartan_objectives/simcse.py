@@ -1,4 +1,4 @@
-"""Unsupervised SimCSE (Gao et al., EMNLP 2021): tell a text's other view from other texts."""
+"""Unsupervised SimCSE (Gao et al., EMNLP 2021): contrastive learning of two dropout views."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ class SimCSEOptions:
     """Options of `simcse`.
 
     Attributes:
-        corpus: what it reads: `task`, the end task's own texts, or `domain`.
-        temperature: what cosine similarities are divided by, more than 0.
+        corpus: the corpus to read: `task`, the end task's texts, or `domain`.
+        temperature: divisor of cosine similarities, more than 0.
     """
 
     corpus: str = "task"
@@ -25,16 +25,16 @@ class SimCSEOptions:
 
 
 class SimCSE(Objective):
-    """Contrast two views of each sequence in which dropout alone differs. Items: the sequences.
+    """Contrast two views of each sequence that differ in dropout only. Items: the sequences.
 
-    Both views are in one pass of the body, each with dropout of its own; the body's dropout is all
-    the augmentation there is, so a body without any gives equal views. A sequence is its first
-    token's hidden state, through a dense layer and tanh that only this objective uses. The
-    negatives are the other sequences of the batch: micro-batches contrast less than a batch of
-    their joint size, and a single sequence has loss 0.
+    Both views are read in one pass of the body, each with its own dropout masks. Dropout is the
+    only augmentation: without it the views are equal. A sequence is represented by its first
+    token's hidden state, through a dense layer and tanh that belong to this objective. The
+    negatives are the other sequences of the batch: several micro-batches have fewer negatives than
+    one large batch, and a single sequence has loss 0.
     """
 
-    cost: ClassVar[str] = "one pass of the body over its batch, each sequence twice"
+    cost: ClassVar[str] = "each sequence is read twice"
     Options = SimCSEOptions
     separable: ClassVar[bool] = False
 
@@ -42,7 +42,8 @@ class SimCSE(Objective):
         super().__init__(options, context)
         if not options.temperature > 0:
             raise ConfigError(
-                f"objectives.{context.name}.temperature is {options.temperature}: give more than 0"
+                f"objectives.{context.name}.temperature must be more than 0, "
+                f"got {options.temperature}."
             )
         self._temperature = options.temperature
         self._examples = context.corpus(options.corpus)
@@ -50,17 +51,17 @@ class SimCSE(Objective):
         self.head = nn.Sequential(nn.Linear(size, size), nn.Tanh())
 
     def examples(self) -> Sequence[Row]:
-        """The corpus's rows."""
+        """Return the corpus's rows."""
         return self._examples
 
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:  # noqa: ARG002
-        """All rows, then all rows again."""
+        """Return a batch of all rows, followed by all rows again."""
         sequences = [row["input_ids"] for row in rows]
         inputs = Packed.of([*sequences, *sequences])
         return Batch(inputs.want(inputs.starts), len(rows))
 
     def loss(self, hidden: Tensor, batch: Batch) -> Loss:
-        """Cross-entropy of finding each first view's other view among all second views."""
+        """Return the cross-entropy of matching each first view to its second view, summed."""
         one, other = self.head(hidden[batch.inputs.starts]).float().chunk(2)
         scores = similarities(one, other) / self._temperature
         own = torch.arange(batch.items, device=scores.device)
@@ -69,7 +70,7 @@ class SimCSE(Objective):
 
 
 def similarities(one: Tensor, other: Tensor) -> Tensor:
-    """Cosines [rows, columns] of vectors [rows, size] with vectors [columns, size]."""
+    """Return the cosines [rows, columns] of vectors [rows, size] with vectors [columns, size]."""
     return functional.normalize(one, dim=1) @ functional.normalize(other, dim=1).T
 
 

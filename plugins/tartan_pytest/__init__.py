@@ -1,7 +1,7 @@
 """The pytest plugin: `pytest --tartan-plugin NAME` collects the contract of an installed plugin.
 
-A package of its own, since pytest imports it in every session, a project's that has nothing to do
-with tartan included: it imports tartan, and torch with it, only where the option is used.
+It is a separate package because pytest imports it in every session, also in projects that do not
+use tartan. It imports tartan, and with it torch, only if the option is used.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OPTION = "--tartan-plugin"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Offer the option."""
+    """Add the option."""
     parser.getgroup("tartan").addoption(
         OPTION,
         action="append",
@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:  # noqa: ARG001
-    """Pass over the files here where a plugin is named and no path is."""
+    """Ignore the files here if a plugin is named and no path is given."""
     named_paths = config.args_source is pytest.Config.ArgsSource.ARGS
     return True if config.getoption(OPTION) and not named_paths else None
 
@@ -40,7 +40,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Add the plugins that are named to what a session collects."""
+    """Add the contracts of the named plugins to what the session collects."""
     report = yield
     names = collector.config.getoption(OPTION)
     if names and isinstance(collector, pytest.Session):
@@ -49,7 +49,7 @@ def pytest_make_collect_report(
 
 
 def _collectors(session: pytest.Session, names: Sequence[str]) -> list[ContractCollector]:
-    """The contracts of plugins by name. UsageError if one is not installed."""
+    """Return the contracts of plugins by name. UsageError if one is not installed."""
     from tartan.errors import PluginError  # noqa: PLC0415
     from tartan.plugins import discover  # noqa: PLC0415
     from tartan.testing.examine import contracts  # noqa: PLC0415
@@ -74,7 +74,7 @@ class ContractCollector(pytest.Collector):
         self._contract = contract
 
     def collect(self) -> list[RuleItem]:
-        """Its rules."""
+        """Return its rules."""
         return [
             RuleItem.from_parent(self, name=rule.name, contract=self._contract, rule=rule)
             for rule in self._contract.rules()
@@ -82,24 +82,24 @@ class ContractCollector(pytest.Collector):
 
 
 class RuleItem(pytest.Item):
-    """One rule, tried on one plugin."""
+    """One rule, for one plugin."""
 
     def __init__(self, *, contract: type[Contract], rule: Rule, **rest: object) -> None:
         super().__init__(**rest)  # type: ignore[arg-type]
         self._contract, self._rule = contract, rule
 
     def runtest(self) -> None:
-        """Try the plugin."""
+        """Test the plugin by the rule."""
         getattr(self._contract(), self._rule.name)()
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """The promise, and what the plugin did; a traceback instead where it raised."""
+        """Return the rule and how the plugin breaks it, or a traceback of another exception."""
         from tartan.testing import Broken  # noqa: PLC0415
 
         if excinfo.errisinstance(Broken):
-            return f"promised: {self._rule.promise}\nbut {excinfo.value}"
+            return f"rule: {self._rule.promise}\nbroken: {excinfo.value}"
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, None, str]:
-        """What a failure is headed with."""
+        """Return the title of a failure."""
         return self.path, None, f"{self._contract.plugin}: {self._rule.promise}"

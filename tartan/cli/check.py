@@ -1,4 +1,4 @@
-"""`python -m tartan check NAME ...`: whether installed plugins keep their contracts."""
+"""`python -m tartan check NAME ...`: test whether installed plugins keep their contracts."""
 
 import sys
 from collections import Counter
@@ -18,7 +18,7 @@ STYLES = {Outcome.KEPT: "green", Outcome.BROKEN: "bold red", Outcome.NOT_APPLICA
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Check plugins by name, all of them without one; 1 if one breaks a promise, or else 0.
+    """Check plugins by name, or all of them; return 1 if one breaks a rule, else 0.
 
     Raises:
         ConfigError: an argument is an option.
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     """
     for argument in arguments:
         if argument.startswith("-"):
-            raise ConfigError(f"check takes names of plugins, found '{argument}'")
+            raise ConfigError(f"check takes names of plugins, got '{argument}'")
     plugins, console = discover(), Console(highlight=False)
     outcomes: Counter[Outcome] = Counter()
     for contract in contracts(plugins, arguments):
@@ -41,8 +41,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def table(contract: type[Contract], verdicts: Sequence[Verdict]) -> Table:
-    """One plugin's promises, what came of each, and below it what the plugin did."""
-    rows = Table("promise", "", title=f"{contract.kind()} {contract.plugin}", box=SIMPLE_HEAD)
+    """Return one plugin's table: its rules, their outcomes and the reasons."""
+    rows = Table("rule", "", title=f"{contract.kind()} {contract.plugin}", box=SIMPLE_HEAD)
     rows.title_justify = "left"
     for verdict in verdicts:
         style = STYLES[verdict.outcome]

@@ -28,11 +28,12 @@ def main(arguments: Sequence[str]) -> int:
 
 def objectives(plugins: Plugins) -> Table:
     """Return the table of objectives; each is one of the n in a weighting's cost."""
-    table = Table("objective", "role", "distribution", "a step computes", "adds to n")
+    table = Table("objective", "role", "distribution", "passes of the body", "also", "adds to n")
     for name, plugin in plugins.objectives.items():
-        primary = issubclass(plugin.cls, PrimaryObjective)
+        cls = plugin.cls
+        primary = issubclass(cls, PrimaryObjective)
         role = f"primary; auxiliary as {AUXILIARY.format(name)}" if primary else "auxiliary"
-        table.add_row(name, role, plugin.distribution, plugin.cls.cost, "1")
+        table.add_row(name, role, plugin.distribution, str(cls.passes), cls.cost, "1")
     return table
 
 

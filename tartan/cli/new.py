@@ -20,29 +20,29 @@ KINDS: Mapping[str, tuple[str, str]] = {
         "    python -m tartan run 'objectives=[mlm]' weighting={name}",
     ),
 }
-"""Each kind's configuration file, and how the plugin is used."""
+"""The example configuration file of each kind, and a command that uses the plugin."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write `tartan-<name>/` here. ConfigError if the arguments name no new plugin."""
+    """Write `tartan-<name>/` to the working directory. ConfigError if the arguments are invalid."""
     if len(arguments) != 2 or arguments[0] not in KINDS:
         kind = suggest(arguments[0], KINDS) if arguments else "choose from: objective, weighting"
-        raise ConfigError(f"say: python -m tartan new objective NAME, or weighting NAME ({kind})")
+        raise ConfigError(f"usage: python -m tartan new objective|weighting NAME ({kind})")
     kind, name = arguments
     _check_name(kind, name)
     directory = Path(f"tartan-{name.replace('_', '-')}")
     if directory.exists():
-        raise ConfigError(f"{directory} is there already: choose another name, or move it away")
+        raise ConfigError(f"{directory} already exists: choose another name, or move it")
     for path, text in distribution(kind, name).items():
         (directory / path).parent.mkdir(parents=True, exist_ok=True)
         (directory / path).write_text(text, encoding="utf-8")
-    print(f"{directory}/ is a plugin that works. To make it yours:")
+    print(f"Wrote {directory}/, a working plugin. To develop it:")
     print(f"    pip install -e '{directory}[dev]' && python -m tartan check {name}")
     return 0
 
 
 def distribution(kind: str, name: str) -> dict[str, str]:
-    """The files of a new plugin distribution: path to text."""
+    """Return the files of a new plugin distribution, path to text."""
     module = f"tartan_{name}"
     config, use = (text.format(name=name) for text in KINDS[kind])
     values = {
@@ -65,22 +65,23 @@ def distribution(kind: str, name: str) -> dict[str, str]:
 
 
 def _check_name(kind: str, name: str) -> None:
-    """ConfigError unless the name can be a plugin's, and is free."""
+    """Raise ConfigError unless the name is valid and unused."""
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
         raise ConfigError(
-            f"'{name}' cannot be a plugin's name: use a-z, 0-9 and single _, a letter first"
+            f"'{name}' is not a valid plugin name: use a-z, 0-9 and single _, and start with a "
+            "letter"
         )
     if find_spec(f"tartan_{name}") or (files("tartan.configs") / f"{kind}s/{name}.yaml").is_file():
-        raise ConfigError(f"the {kind} '{name}' cannot be new: tartan uses that name")
+        raise ConfigError(f"the name '{name}' is already used by tartan: choose another")
     plugins = discover()
     taken = plugins.objectives.get(name) or plugins.weightings.get(name)
     if taken:
         raise ConfigError(
-            f"the {kind} '{name}' cannot be new: {taken.distribution} offers that name"
+            f"the name '{name}' is already used by {taken.distribution}: choose another"
         )
 
 
 def _fill(template: str, values: Mapping[str, str]) -> str:
-    """A template's text with its values."""
+    """Return a template's text with its values filled in."""
     text = (files("tartan.cli") / "templates" / f"{template}.template").read_text(encoding="utf-8")
     return Template(text).substitute(values)

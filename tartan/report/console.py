@@ -46,6 +46,7 @@ class RunConsole:
         self.notice(
             f"stage {name}: {', '.join(objectives)}; {steps} steps"
             f"{f', {taken} taken' if taken else ''}; each at most "
+            f"{counted(cost.forwards, 'forward pass', 'forward passes')}, "
             f"{counted(cost.backwards, 'backward pass', 'backward passes')} and "
             f"{counted(cost.copies, 'copy', 'copies')} of the body's gradient; "
             f"{amount(cost.memory)} with parameters and moments, without activations"

@@ -1,4 +1,4 @@
-"""Shipped to plugin authors: contracts for plugins, and tiny models to try them on."""
+"""For plugin authors: contracts that test plugins, and tiny models to test them on."""
 
 from tartan.testing.contract import Broken, Contract, NotApplicable
 from tartan.testing.models import (

@@ -1,4 +1,4 @@
-"""Whether a plugin's tensors are those they should be, and what to say where they are not."""
+"""Comparisons of tensors, batches and gradients in contracts."""
 
 import random
 from collections.abc import Mapping
@@ -12,17 +12,17 @@ from tartan.testing.contract import require
 
 
 def tensors(batch: Batch) -> dict[str, Tensor]:
-    """A batch's tensors by name."""
+    """Return a batch's tensors by name."""
     return {"input_ids": batch.inputs.input_ids, **batch.targets}
 
 
 def copies(named: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors as they are now."""
+    """Return copies of tensors."""
     return {name: value.clone() for name, value in named.items()}
 
 
 def changes(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> list[str]:
-    """The names whose tensors differ, came or went."""
+    """Return the names whose tensors differ, or exist on one side only."""
     names = sorted({*before, *after})
     return [
         name
@@ -32,7 +32,7 @@ def changes(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> list[s
 
 
 def same(one: Batch, other: Batch) -> bool:
-    """Whether two batches hold the same."""
+    """Return whether two batches are equal."""
     if changes(tensors(one), tensors(other)):
         return False
     return one.token_indices == other.token_indices and (
@@ -41,7 +41,7 @@ def same(one: Batch, other: Batch) -> bool:
 
 
 def farthest(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> tuple[str, float]:
-    """The tensor in which two sets differ most, and by what share of the largest entry of all."""
+    """Return the tensor that differs most, and the difference as a share of the largest entry."""
     largest = max(float(value.abs().max()) for value in one.values())
     apart = {
         name: float((value - other[name].to(value)).abs().max()) / max(largest, 1e-12)
@@ -75,7 +75,7 @@ def require_close(
 
 
 def random_states() -> dict[str, object]:
-    """The state of every global generator, by library."""
+    """Return the state of every global random generator, by library."""
     return {
         "Python": random.getstate(),
         "NumPy": repr(np.random.get_state()),

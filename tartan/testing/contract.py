@@ -1,7 +1,7 @@
-"""What a contract is: rules that a plugin promises to keep, each a test that needs nothing else.
+"""The base class of contracts: rules that a plugin has to keep, each a test of its own.
 
-Contracts raise and never `assert`, so that they hold under `python -O`; and they say "not
-applicable" by the standard library's `SkipTest`, so that they run where pytest is not installed.
+Contracts raise instead of using `assert`, so that they also work under `python -O`. A rule that
+does not apply raises the standard library's `SkipTest`, so that pytest is not needed.
 """
 
 import inspect
@@ -17,18 +17,18 @@ from tartan.errors import ConfigError
 UNKNOWN = "no_plugin_has_an_option_of_this_name"
 
 
-class Broken(AssertionError):  # noqa: N818, what is broken is the promise
-    """A promise that a plugin does not keep; its text says what the plugin did."""
+class Broken(AssertionError):  # noqa: N818, the rule is broken
+    """Raised for a rule that a plugin breaks; the text says how."""
 
 
 class NotApplicable(SkipTest):
-    """A promise that a plugin does not give, or that cannot be tried here; its text says why."""
+    """Raised for a rule that does not apply to a plugin or to this machine; the text says why."""
 
 
-def require(kept: bool, found: str) -> None:
-    """Broken unless a promise was kept; `found` says what the plugin did."""
+def require(kept: bool, reason: str) -> None:
+    """Raise Broken with a reason unless a rule is kept."""
     if not kept:
-        raise Broken(found)
+        raise Broken(reason)
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Rule:
     """One rule of a contract.
 
     Attributes:
-        name: its method's.
-        promise: what it promises, its docstring in one line.
+        name: the name of its method.
+        promise: the docstring of its method, in one line.
     """
 
     name: str
@@ -45,11 +45,11 @@ class Rule:
 
 
 class Contract:
-    """Rules for one plugin: every method `test_...`, its docstring the promise.
+    """Rules for one plugin. Every method `test_...` is a rule, stated by its docstring.
 
     Attributes:
         plugin: the name of an installed plugin.
-        options: those of the plugin's options that are not to have their defaults.
+        options: values of the plugin's options that differ from the defaults.
     """
 
     plugin: ClassVar[str] = ""
@@ -57,7 +57,7 @@ class Contract:
 
     @classmethod
     def rules(cls) -> list[Rule]:
-        """The rules in the order they are written in, those of a subclass last."""
+        """Return the rules in the order of the source, those of a subclass last."""
         names = {name: None for base in reversed(cls.__mro__) for name in vars(base)}
         methods = {name: getattr(cls, name) for name in names if name.startswith("test_")}
         return [
@@ -67,17 +67,17 @@ class Contract:
 
     @classmethod
     def kind(cls) -> str:
-        """What it is a contract for: `objective` or `weighting`."""
+        """Return the kind of plugin that it tests: `objective` or `weighting`."""
         raise NotImplementedError
 
     @classmethod
     def plugin_class(cls) -> Any:
-        """The class under contract. PluginError if no plugin has the name."""
+        """Return the class to test. PluginError if no plugin has the name."""
         raise NotImplementedError
 
     @classmethod
     def parsed(cls) -> Any:
-        """The plugin's options, as a run would make them. ConfigError if it refuses them."""
+        """Return the plugin's options as a run creates them. ConfigError if they are invalid."""
         return options(cls.plugin_class().Options, cls.options, cls.plugin or "options")
 
     def test_options_are_strict(self) -> None:
@@ -86,9 +86,9 @@ class Contract:
         try:
             options(schema, {}, "options")
         except ConfigError as error:
-            raise Broken(f"{schema.__name__} cannot be made without values: {error}") from error
+            raise Broken(f"{schema.__name__} cannot be created without values: {error}") from error
         try:
             options(schema, {UNKNOWN: 1}, "options")
         except ConfigError:
             return
-        raise Broken(f"{schema.__name__} takes an option called {UNKNOWN}")
+        raise Broken(f"{schema.__name__} accepts an option named {UNKNOWN}")

@@ -1,4 +1,4 @@
-"""Run a contract without pytest, and say what came of each rule."""
+"""Run a contract without pytest; report the outcome of each rule."""
 
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from tartan.testing.weighting_contract import WeightingContract
 
 
 class Outcome(Enum):
-    """What came of a rule."""
+    """The outcome of a rule."""
 
     KEPT = "kept"
     BROKEN = "broken"
@@ -23,12 +23,12 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a rule, and why.
+    """The outcome of a rule, with its reason.
 
     Attributes:
         rule: the rule.
-        outcome: what came of it.
-        found: what the plugin did, or why the rule does not apply; empty where it was kept.
+        outcome: its outcome.
+        found: how the plugin breaks it, or why it does not apply; empty if it is kept.
     """
 
     rule: Rule
@@ -37,9 +37,10 @@ class Verdict:
 
 
 def contracts(plugins: Plugins, names: Sequence[str] = ()) -> list[type[Contract]]:
-    """The contracts of installed plugins by name, of all without a name.
+    """Return the contracts of installed plugins by name, or of all if no name is given.
 
-    PluginError if no objective and no weighting has a name.
+    Raises:
+        PluginError: if a name is not that of an installed objective or weighting.
     """
     shelves: list[tuple[type[Contract], Mapping[str, Plugin[Any]]]] = [
         (ObjectiveContract, plugins.objectives),
@@ -59,13 +60,13 @@ def contracts(plugins: Plugins, names: Sequence[str] = ()) -> list[type[Contract
 
 
 def examine(contract: type[Contract]) -> Iterator[Verdict]:
-    """Try a plugin by each rule of a contract."""
+    """Test a plugin by each rule of a contract."""
     for rule in contract.rules():
         yield judge(contract, rule)
 
 
 def judge(contract: type[Contract], rule: Rule) -> Verdict:
-    """Try a plugin by one rule."""
+    """Test a plugin by one rule."""
     try:
         getattr(contract(), rule.name)()
     except NotApplicable as reason:
@@ -73,7 +74,7 @@ def judge(contract: type[Contract], rule: Rule) -> Verdict:
     except Broken as error:
         return Verdict(rule, Outcome.BROKEN, str(error))
     except Exception as error:
-        # Anything may go wrong in foreign code; the other rules must still be tried.
+        # A plugin may raise anything; the other rules still have to run.
         frame = traceback.extract_tb(error.__traceback__)[-1]
         text = " ".join(str(error).split())
         place = f"{frame.filename}:{frame.lineno}"

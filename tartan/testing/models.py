@@ -16,13 +16,13 @@ from tartan.body.source import ModelSource
 from tartan.quiet import quiet
 
 PACKED_FAMILIES = ("bert", "roberta", "distilbert", "electra", "modernbert", "albert")
-"""Families that read sequences laid end to end."""
+"""Families that read packed sequences."""
 
 PADDED_FAMILIES = ("deberta-v2", "mpnet")
-"""Families that do not go through transformers' attention interface, and read padded sequences."""
+"""Families that do not use transformers' attention interface, and read padded sequences."""
 
 FAMILIES = PACKED_FAMILIES + PADDED_FAMILIES
-"""Every family that `tiny_config` knows."""
+"""All families that `tiny_config` supports."""
 
 # Padding is token 1, as in RoBERTa, so that confusing it with position or token 0 shows.
 _SPECIAL = {"cls": "[CLS]", "pad": "[PAD]", "sep": "[SEP]", "unk": "[UNK]", "mask": "[MASK]"}
@@ -48,7 +48,7 @@ _FAMILY_OPTIONS: Mapping[str, Mapping[str, Any]] = {
 
 
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
-    """A fast tokenizer of some eighty lower-case words; `[CLS]` before a text, `[SEP]` after it."""
+    """Return a fast tokenizer of about 80 lower-case words, with `[CLS] text [SEP]`."""
     vocabulary = {token: i for i, token in enumerate([*_SPECIAL.values(), *_WORDS.split()])}
     backend = Tokenizer(WordLevel(vocabulary, unk_token=_SPECIAL["unk"]))
     backend.normalizer = Lowercase()
@@ -63,7 +63,7 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def tiny_config(family: str = "bert", **options: Any) -> PretrainedConfig:
-    """A configuration of two layers and width 16, over `tiny_tokenizer`.
+    """Return a configuration of two layers and width 16, for `tiny_tokenizer`.
 
     Args:
         family: one of `FAMILIES`, or another of transformers' model types.
@@ -91,7 +91,7 @@ def tiny_config(family: str = "bert", **options: Any) -> PretrainedConfig:
 
 
 def tiny_source(family: str = "bert", **options: Any) -> ModelSource:
-    """A tiny model's body, heads and tokenizer, with random weights; arguments of `tiny_config`."""
+    """Return a tiny model's source with random weights; arguments as of `tiny_config`."""
     tokenizer = tiny_tokenizer()
     tokenizer.model_max_length = 48
     return ModelSource(tiny_config(family, **options), tokenizer, 48)

@@ -1,4 +1,4 @@
-"""What every objective promises."""
+"""The contract of objectives."""
 
 import pickle
 from collections.abc import Callable
@@ -30,11 +30,11 @@ from tartan.testing.trial import Trial, declare_token_indices, join
 from tartan.testing.watched import WatchedBody
 
 CLOSE, CLOSE_ON_DEVICE = 1e-5, 1e-3
-"""How far gradients may be apart, as a share of their largest entry."""
+"""The largest difference of gradients, as a share of their largest entry."""
 
 
 def accelerator() -> torch.device | None:
-    """Where gradients are compared with the CPU's; None where there is no other device."""
+    """Return the device whose gradients are compared with the CPU's; None without one."""
     return torch.accelerator.current_accelerator(check_available=True)
 
 
@@ -53,38 +53,38 @@ class ObjectiveContract(Contract):
 
     @classmethod
     def kind(cls) -> str:
-        """`objective`."""
+        """Return `objective`."""
         return "objective"
 
     @classmethod
     def plugin_class(cls) -> type[Objective]:
-        """The objective under contract. PluginError if no plugin has the name."""
+        """Return the objective to test. PluginError if no plugin has the name."""
         return cls.objective or discover().objective(cls.plugin)
 
     def trial(self, seed: int = 0) -> Trial:
-        """The objective in the tiny world; Broken where it refuses to be built there."""
+        """Return the objective, built for the tiny task. Broken if it cannot be built."""
         try:
             return Trial.of(self.plugin_class(), self.parsed(), seed)
         except TartanError as error:
             raise Broken(
-                f"it cannot be built in the tiny world of tartan.testing ({error}): subclass "
-                "ObjectiveContract and give it `options` that can"
+                f"it cannot be built for the tiny task of tartan.testing ({error}): subclass "
+                "ObjectiveContract and set `options` that work there"
             ) from error
 
     def test_the_same_seed_gives_the_same_batch_and_loss(self) -> None:
-        """What is drawn follows from the generator and the seed alone: same seed, same loss."""
+        """Batches and losses are a function of the seed: the same seed gives the same loss."""
         trial = self.trial()
         trial.mode(training=True)
         one, other = trial.collate(), trial.collate()
-        require(same(one, other), "it collates two batches from one seed that differ")
+        require(same(one, other), "collate returns two different batches for one seed")
         losses = []
         for batch in (one, other):
             with seeded(0, "dropout"):
                 losses.append(trial.loss(trial.prepare(batch), trial.step_body()).total.item())
-        require(losses[0] == losses[1], f"the losses of one seed are {losses[0]} and {losses[1]}")
+        require(losses[0] == losses[1], f"two losses of one seed are {losses[0]} and {losses[1]}")
 
     def test_the_global_random_state_is_left_alone(self) -> None:
-        """Dropout apart, nothing is drawn from the global generators of Python, NumPy and torch."""
+        """Only dropout uses the global random generators of Python, NumPy and torch."""
         trial = self.trial()
         passes: dict[str, Callable[[Any], Any]] = {
             "collate": lambda _: trial.collate(),
@@ -97,10 +97,10 @@ class ObjectiveContract(Contract):
             made = take(made)
             after = random_states()
             moved = [library for library in before if before[library] != after[library]]
-            require(not moved, f"{name} draws from the global generator of {', '.join(moved)}")
+            require(not moved, f"{name} uses the global generator of {', '.join(moved)}")
 
     def test_the_gradient_reaches_the_body(self) -> None:
-        """Training moves the body, through the hidden states that it gives."""
+        """The body is trained: its hidden states get a gradient."""
         trial = self.trial()
         batch = trial.prepare(trial.collate())
         body = WatchedBody(trial.body)
@@ -109,55 +109,58 @@ class ObjectiveContract(Contract):
         outputs = [hidden for hidden in body.outputs if hidden.requires_grad]
         gradients = torch.autograd.grad(total, outputs, allow_unused=True) if outputs else ()
         reached = any(gradient is not None and gradient.any() for gradient in gradients)
-        require(reached, "no gradient other than zero reaches the hidden states")
+        require(reached, "the gradient of the hidden states is zero")
 
     def test_the_gradient_reaches_every_parameter_of_the_head(self) -> None:
-        """Training moves every parameter of the objective's own."""
+        """Every parameter of the objective is trained."""
         trial = self.trial()
         batches = [trial.prepare(trial.collate(number=number)) for number in range(3)]
         gradients = trial.gradients(batches)
         missed = [name for name in trial.own_parameters() if not gradients[name].any()]
-        require(not missed, f"no gradient other than zero reaches {', '.join(missed)}")
+        require(not missed, f"the gradient of {', '.join(missed)} is zero")
 
     def test_inputs_are_left_as_they_were(self) -> None:
-        """Rows, batches and hidden states that it is given are not changed."""
+        """Its arguments (rows, batches, hidden states) are not modified."""
         trial = self.trial()
         given = deepcopy(trial.rows)
         batch = trial.collate(given)
-        require(given == trial.rows, "collate changes the rows it is given")
+        require(given == trial.rows, "collate modifies its rows")
         before = copies(tensors(batch))
         prepared = trial.prepare(batch)
         changed = changes(before, tensors(batch))
-        require(not changed, f"prepare changes {', '.join(changed)} of its batch")
+        require(not changed, f"prepare modifies {', '.join(changed)} of its batch")
         before, body = copies(tensors(prepared)), WatchedBody(trial.body)
         trial.loss(prepared, body)
         changed = changes(before, tensors(prepared))
         if any(not torch.equal(*pair) for pair in zip(body.outputs, body.given, strict=True)):
             changed.append("hidden")
-        require(not changed, f"loss changes {', '.join(changed)}")
+        require(not changed, f"the loss modifies {', '.join(changed)}")
 
     def test_a_batch_is_the_sum_of_its_micro_batches(self) -> None:
-        """A loss is a sum over items: split into micro-batches, a batch has the same gradient."""
+        """The loss is a sum over items: splitting a batch into micro-batches keeps its gradient."""
         if not self.plugin_class().separable:
-            raise NotApplicable("its rows meet in the loss: it declares separable = False")
+            raise NotApplicable("its rows interact in the loss: it declares separable = False")
         trial = self.trial()
         parts = [
             trial.prepare(trial.collate(trial.rows[start : start + 3], start))
             for start in range(0, len(trial.rows), 3)
         ]
-        whole = join(parts) if trial.draws() else trial.prepare(trial.collate())
+        complete = join(parts) if trial.draws() else trial.prepare(trial.collate())
         items = sum(part.items for part in parts)
-        require(whole.items == items, f"a batch has {whole.items} items, and its parts {items}")
+        require(
+            complete.items == items,
+            f"a batch has {complete.items} items, its micro-batches have {items}",
+        )
         require_close(
             "split into micro-batches",
-            trial.gradients([whole]),
+            trial.gradients([complete]),
             trial.gradients(parts),
             CLOSE,
-            declare_token_indices(whole),
+            declare_token_indices(complete),
         )
 
     def test_the_order_of_sequences_does_not_matter(self) -> None:
-        """A batch has the same gradient in whatever order its sequences are."""
+        """The gradient does not depend on the order of a batch's sequences."""
         trial = self.trial()
         rows = trial.rows
         if not trial.draws():
@@ -166,16 +169,16 @@ class ObjectiveContract(Contract):
             parts = [trial.prepare(trial.collate([row], n)) for n, row in enumerate(rows)]
             one, other = join(parts), join(parts[::-1])
         else:
-            raise NotApplicable("its rows meet in the loss, and each batch draws its own masks")
+            raise NotApplicable("its rows interact in the loss, and each batch has its own masks")
         require_close(
-            "its sequences in reverse order",
+            "with its sequences in reverse order",
             trial.gradients([one]),
             trial.gradients([other]),
             CLOSE,
         )
 
     def test_packed_and_padded_bodies_agree(self) -> None:
-        """Whether the body reads its sequences packed or padded makes no difference."""
+        """The gradient does not depend on whether the body reads packed or padded sequences."""
         trial = self.trial()
         batch = trial.prepare(trial.collate())
         packed = trial.gradients([batch])
@@ -183,28 +186,29 @@ class ObjectiveContract(Contract):
         require_close("with a body that pads", packed, trial.gradients([batch]), CLOSE)
 
     def test_only_wanted_hidden_states_are_read(self) -> None:
-        """Where its batches say whose hidden states are `wanted`, those of others do not matter."""
+        """If its batches declare `wanted` hidden states, it reads no others."""
         trial = self.trial()
         batch = trial.prepare(trial.collate())
         complete, spoiled = WatchedBody(trial.body), WatchedBody(trial.body, spoil=True)
         losses = [trial.loss(batch, body).total.item() for body in (complete, spoiled)]
         wanted = [packed.wanted for packed in complete.read if packed.wanted is not None]
         if not wanted:
-            raise NotApplicable("it wants the hidden states of all tokens")
+            raise NotApplicable("its batches declare no `wanted` hidden states")
         require(
-            all(w.unique().numel() == w.numel() for w in wanted), "it wants a token more than once"
+            all(w.unique().numel() == w.numel() for w in wanted),
+            "`wanted` has a token more than once",
         )
         require(
             losses[0] == losses[1],
-            f"the loss is {losses[0]}, and {losses[1]} without the hidden states of other tokens",
+            f"the loss is {losses[0]}, but {losses[1]} without the other tokens' hidden states",
         )
         if isinstance(trial.objective, PrimaryObjective):
             states = (complete.outputs[0], spoiled.outputs[0])
             features = [trial.objective.features(hidden, batch) for hidden in states]
-            require(torch.equal(*features), "its features are those of other tokens, too")
+            require(torch.equal(*features), "its features depend on other tokens' hidden states")
 
     def test_it_is_finite_under_bf16_autocast(self) -> None:
-        """Under bfloat16 autocast loss and gradients are finite."""
+        """Loss and gradients are finite under bfloat16 autocast."""
         trial = self.trial()
         with torch.autocast(trial.body.model.device.type, torch.bfloat16):
             batch = trial.prepare(trial.collate())
@@ -215,24 +219,24 @@ class ObjectiveContract(Contract):
         require(not bad, f"the gradient of {', '.join(bad)} is not finite")
 
     def test_state_round_trips_through_safetensors(self) -> None:
-        """Its parameters and buffers, saved and loaded, are all that a trained objective is."""
+        """Its parameters and buffers hold its complete state: saving and loading keeps its loss."""
         trained, fresh = self.trial(seed=0), self.trial(seed=1)
         trained.train()
         with TemporaryDirectory() as directory:
             file = Path(directory, "model.safetensors")
             save_model(trained.objective, str(file))
             load_model(fresh.objective, file)
-        # A head may compute with weights of the body, and training has moved these too.
+        # A head may use weights of the body, which were trained too.
         for prefix, module in fresh.modules.items():
             if prefix:
                 module.load_state_dict(trained.modules[prefix].state_dict())
         losses = [
             trial.loss(trial.prepare(trial.collate())).total.item() for trial in (trained, fresh)
         ]
-        require(losses[0] == losses[1], f"the loss was {losses[0]} and is {losses[1]} once loaded")
+        require(losses[0] == losses[1], f"the loss is {losses[0]}, but {losses[1]} after loading")
 
     def test_dev_and_test_rows_are_out_of_reach(self) -> None:
-        """No attribute, item or closure of it or its context leads to a row of dev or test."""
+        """It cannot reach a row of dev or test by attributes, items or closures."""
         trial = self.trial()
         held_out = HeldOut(trial.world)
         for name, root in (("objective", trial.objective), ("context", trial.context)):
@@ -241,7 +245,7 @@ class ObjectiveContract(Contract):
                 require(row is None, f"{way} holds {row}")
 
     def test_it_can_be_sent_to_worker_processes(self) -> None:
-        """It can be pickled, and collates the same batches where it arrives."""
+        """It can be pickled, and its copy collates the same batches."""
         trial = self.trial()
         try:
             sent = pickle.loads(pickle.dumps(trial.objective))
@@ -249,7 +253,7 @@ class ObjectiveContract(Contract):
             raise Broken(f"it cannot be pickled: {error}") from error
         expected = trial.collate()
         trial.objective = sent
-        require(same(expected, trial.collate()), "it collates other batches once pickled")
+        require(same(expected, trial.collate()), "its pickled copy collates other batches")
 
     def test_its_passes_are_those_it_declares(self) -> None:
         """It runs the body as often as its `passes` declare, forward and backward."""
@@ -259,12 +263,12 @@ class ObjectiveContract(Contract):
         made, declared = body.passes, trial.objective.passes
         require(
             made.forward == declared.forward and made.backward <= declared.backward,
-            f"it makes {made.forward} passes forward and {made.backward} backward, and declares "
+            f"it makes {made.forward} forward and {made.backward} backward passes, but declares "
             f"{declared.forward} and {declared.backward}",
         )
 
     def test_a_step_does_not_wait_for_the_device(self) -> None:
-        """Beside `collate`, a step never needs the values of a tensor on the device."""
+        """Outside `collate`, a step does not wait for the device."""
         trial = self.trial()
         trial.mode(training=True)
         batch = trial.collate().to(trial.body.model.device)
@@ -273,12 +277,12 @@ class ObjectiveContract(Contract):
             trial.loss(trial.prepare(batch), trial.step_body())
 
     def test_it_computes_where_the_body_is(self) -> None:
-        """On an accelerator it has the gradients that it has on the CPU."""
+        """Its gradients on an accelerator are those on the CPU."""
         device = accelerator()
         if device is None:
             raise NotApplicable("there is no accelerator here; every other rule ran on the CPU")
         trial = self.trial()
-        # Samples drawn on a device are its own: those of the CPU are used on both.
+        # A device has random numbers of its own: those of the CPU are used on both.
         with torch.no_grad():
             batch = trial.prepare(trial.collate())
         here = trial.gradients([batch])

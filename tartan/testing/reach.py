@@ -1,4 +1,4 @@
-"""What an object leads to, by attributes, items and closures; whether held-out rows are there."""
+"""A search for rows of dev and test in all that an object refers to."""
 
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ _LEAVES = (str, bytes, int, float, complex, type, ModuleType, Tensor, np.ndarray
 
 
 def reachable(root: object, name: str) -> Iterator[tuple[str, object]]:
-    """Every object that a root leads to, each once, with the way there."""
+    """Yield every object reachable from a root once, with the path to it."""
     seen: dict[int, object] = {}  # holds what it has seen, so that no id is used again
     waiting = [(name, root)]
     while waiting:
@@ -32,7 +32,7 @@ def reachable(root: object, name: str) -> Iterator[tuple[str, object]]:
 
 
 def _children(parent: Any) -> Iterator[tuple[str, object]]:
-    """What one object leads to, with the step to it; of functions not the module, which has all."""
+    """Yield the objects that one refers to, with the path; not the globals of functions."""
     if isinstance(parent, Mapping):
         yield from ((f"[{key!r}]", value) for key, value in parent.items())
     elif isinstance(parent, list | tuple | set | frozenset | deque):
@@ -54,12 +54,12 @@ def _children(parent: Any) -> Iterator[tuple[str, object]]:
 
 
 def _is_slot(cls: type, name: str) -> bool:
-    """Whether a name of a class is that of a slot."""
+    """Return whether a class attribute is a slot."""
     return isinstance(getattr(cls, name, None), MemberDescriptorType)
 
 
 class HeldOut:
-    """The rows of dev and test, to be recognised by text or tokens wherever they turn up."""
+    """The rows of dev and test, recognised by text or tokens."""
 
     def __init__(self, world: World) -> None:
         self._rows: dict[object, str] = {}
@@ -74,7 +74,7 @@ class HeldOut:
                     self._rows[tuple(rows[column])] = f"the column {column} of {split}"
 
     def row(self, found: object) -> str | None:
-        """Which held-out row, or column of labels, an object is or has; None for none."""
+        """Return the held-out row or column of labels that an object is or holds; None if none."""
         if isinstance(found, Dataset):
             values = [value for row in found for value in row.values()]
             columns = [list(found[name]) for name in found.column_names]

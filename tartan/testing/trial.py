@@ -1,4 +1,4 @@
-"""An objective on a body, taken through a step's passes in the engine's order."""
+"""An objective on a body, with the calls that a step makes, in the same order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,12 +19,12 @@ from tartan.testing.world import World, world
 from tartan.train.objective_body import ObjectiveBody
 
 TRIED = 12
-"""Rows that a rule tries an objective on."""
+"""The number of rows on which a rule tests an objective."""
 
 
 @dataclass
 class Trial:
-    """An objective, its body, and rows of its own, on one device.
+    """An objective, its body and its rows, on one device.
 
     Attributes:
         objective: in evaluation mode, so that dropout leaves losses comparable.
@@ -44,7 +44,7 @@ class Trial:
 
     @classmethod
     def of(cls, objective: type[Objective], options: Any, seed: int = 0) -> "Trial":
-        """Build an objective as a run of a seed would; the body is the same for every seed."""
+        """Build an objective as a run would; the body is the same for every seed."""
         place = world(objective.reads) if issubclass(objective, PrimaryObjective) else world()
         body = place.body().eval()
         uses_end_task = objective.uses_end_task
@@ -58,12 +58,12 @@ class Trial:
         return cls(built, body, context, place, rows, end_task)
 
     def collate(self, rows: Sequence[Row] | None = None, number: int = 0) -> Batch:
-        """A batch of some rows, or of all; its random choices are those of a number."""
+        """Return the batch of some rows, or of all; `number` seeds its random choices."""
         rng = generator(0, "collate", number)
         return self.objective.collate(self.rows if rows is None else rows, rng)
 
     def prepare(self, batch: Batch) -> Batch:
-        """A collated batch, prepared on the body's device."""
+        """Return a collated batch, prepared on the body's device."""
         return self.objective.prepare(batch.to(self.body.model.device))
 
     def loss(self, prepared: Batch, body: Encoder | None = None) -> Loss:
@@ -84,7 +84,7 @@ class Trial:
             torch.stack(losses).sum(),
             list(named.values()),
             allow_unused=True,
-            retain_graph=True,  # `prepare` may have made a part of it, for another call
+            retain_graph=True,  # `prepare` may have made a part of it that another call needs
         )
         return {
             name: torch.zeros_like(parameter) if gradient is None else gradient
@@ -92,19 +92,19 @@ class Trial:
         }
 
     def pad(self) -> None:
-        """Have the body read padded sequences from now on, as some families must."""
+        """Let the body read padded sequences from now on, as some families do."""
         self.body.model.set_attn_implementation("eager")
-        self.body.padded_because = "the contract wants it to"
+        self.body.padded_because = "the contract tests it"
 
     def draws(self) -> bool:
-        """Whether collating takes random choices."""
+        """Return whether `collate` makes random choices."""
         rng = generator(0, "collate", 0)
         before = rng.get_state()
         self.objective.collate(self.rows, rng)
         return not torch.equal(before, rng.get_state())
 
     def train(self) -> None:
-        """Take a few steps, so that whatever training changes has changed."""
+        """Train for a few steps, so that parameters and buffers change."""
         self.mode(training=True)
         optimiser = torch.optim.SGD(self.parameters().values(), lr=1e-3)
         for number in range(2):
@@ -150,10 +150,10 @@ class Trial:
 
 
 def join(batches: Sequence[Batch]) -> Batch:
-    """Prepared batches as one, laid end to end as `Batch.targets` says.
+    """Concatenate prepared batches as `Batch` documents.
 
-    A batch's random choices are made when it is collated and prepared: a whole batch and its
-    micro-batches, each collated by itself, would have other masks. Joined, they have the same.
+    Random choices are made in `collate` and `prepare`: a batch and its micro-batches, collated
+    separately, would have different masks. Concatenated micro-batches have the same.
     """
     first = batches[0]
     inputs = [batch.inputs for batch in batches]
@@ -199,5 +199,5 @@ def _joined(name: str, parts: Sequence[Tensor], offsets: Sequence[int] | None) -
         return torch.cat(list(parts))
     except RuntimeError as error:
         raise Broken(
-            f"its batches cannot be laid end to end as Batch.targets says: {name}: {error}"
+            f"its batches cannot be concatenated as Batch.targets requires: {name}: {error}"
         ) from error

@@ -1,4 +1,4 @@
-"""The tiny world a plugin is tried in: a task of each kind, its corpora, and a body."""
+"""The tiny task on which plugins are tested: one for each kind of label, with corpora and body."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -21,7 +21,7 @@ ROWS = {"train": 24, "dev": 6, "test": 6, "unlabelled": 12, "domain": 24}
 
 @dataclass(frozen=True)
 class World:
-    """A task, tokenised, and what bodies and heads are made of.
+    """A tokenised task, and the source of bodies and heads.
 
     Attributes:
         task: the end task; it has a task corpus and a domain corpus.
@@ -34,7 +34,7 @@ class World:
     source: ModelSource
 
     def body(self) -> Body:
-        """The body; every one has the same weights."""
+        """Return a body; all have the same weights."""
         with seeded(0, "body"):
             return self.source.body()
 
@@ -57,7 +57,7 @@ class World:
 
 @cache
 def world(kind: LabelKind = LabelKind.CLASS) -> World:
-    """The world whose task has labels of a kind; made once."""
+    """Return the world whose task has labels of a kind; cached."""
     random, source = Random(0), tiny_source()
     words = sorted(w for w in tiny_tokenizer().get_vocab() if w.isalpha())
     splits = {
@@ -79,12 +79,12 @@ def world(kind: LabelKind = LabelKind.CLASS) -> World:
 
 
 def _words(random: Random, words: list[str]) -> list[str]:
-    """A text of 3 to 12 words."""
+    """Sample a text of 3 to 12 words."""
     return random.choices(words, k=random.randint(3, 12))
 
 
 def _example(random: Random, words: list[str], kind: LabelKind, place: str) -> Example:
-    """A labelled row; classes and tags go round, so that train has them all."""
+    """Sample a labelled row. Classes and tags alternate, so that train has all of them."""
     text = _words(random, words)
     number = int(place.rpartition(":")[2])
     classes = [CLASSES[(number + word) % len(CLASSES)] for word in range(len(text))]

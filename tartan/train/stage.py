@@ -7,6 +7,7 @@ from typing import Any
 from tartan.batch import Row
 from tartan.data.stream import Stream
 from tartan.train import out_of_memory
+from tartan.train.cost import step_cost
 from tartan.train.memory import TIDIED, give_back_memory
 from tartan.train.model import JointModel
 from tartan.train.optimiser import Optimiser
@@ -15,7 +16,7 @@ from tartan.train.runtime import Runtime
 from tartan.train.schedule import StageOptions
 from tartan.train.step import Step
 from tartan.train.window import Window
-from tartan.weighting import Cost, Needs, Weighting, cost
+from tartan.weighting import Cost, Needs, Weighting
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,13 @@ class Stage:
     @property
     def cost(self) -> Cost:
         """The most that a step costs."""
-        counted = cost(self.weighting.needs, len(self.names))
+        model = self._setup.model
+        counted = step_cost(
+            self.weighting.needs,
+            [model.objective(name) for name in self.names],
+            packed=model.body.packed,
+            accumulate=self._setup.accumulate,
+        )
         body, heads = (sum(p.nbytes for p in part) for part in (self._body, self._heads))
         gradients, moments = counted.copies * body + heads, 2 * (body + heads)
         return replace(counted, memory=self._parameters + gradients + moments)

@@ -67,7 +67,7 @@ def test_without_a_name_all_are_checked_and_what_cannot_be_is_named(check: Calla
     ("argument", "line"),
     [
         ("goood", "no plugin 'goood' is installed: did you mean 'good'?"),
-        ("--all", "check takes names of plugins, found '--all'"),
+        ("--all", "check takes names of plugins, got '--all'"),
     ],
 )
 def test_what_is_no_plugin_is_refused(check: Callable, argument: str, line: str):
@@ -91,7 +91,7 @@ def test_a_plugin_that_the_tiny_world_cannot_serve_says_so(check: Callable):
     status, out, _ = check("far", far=WantsTheMoon)
     assert status == 1
     assert (
-        "it cannot be built in the tiny world of tartan.testing (objectives.mine needs the" in out
+        "it cannot be built for the tiny task of tartan.testing (objectives.mine needs the" in out
     )
     assert "1 kept, " in out
 

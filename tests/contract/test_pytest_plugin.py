@@ -40,7 +40,7 @@ def test_a_name_collects_the_contract_alone(author: pytest.Pytester):
 def test_a_rule_that_does_not_apply_is_skipped_with_the_reason(author: pytest.Pytester):
     done = author.runpytest("-rs", "--tartan-plugin", "simcse", "-k", "micro_batches")
     done.assert_outcomes(skipped=1, deselected=len(ObjectiveContract.rules()) - 1)
-    done.stdout.fnmatch_lines("SKIPPED*its rows meet in the loss: it declares separable = False")
+    done.stdout.fnmatch_lines("SKIPPED*its rows interact in the loss: it declares separable*")
 
 
 def test_paths_are_collected_beside_the_contract_and_a_subclass_is_a_test(author: pytest.Pytester):
@@ -67,9 +67,9 @@ def test_a_broken_promise_is_told_in_two_lines(
     done.assert_outcomes(failed=1, deselected=len(WeightingContract.rules()) - 1)
     done.stdout.fnmatch_lines(
         [
-            "*static: Giving weights and learning from signals, it never asks*",
-            "promised: Giving weights and learning from signals, it never asks*",
-            "but it waits for the device: Tensor.__float__",
+            "*static: It never waits for a tensor's values*",
+            "rule: It never waits for a tensor's values*",
+            "broken: it waits for the device: Tensor.__float__",
         ]
     )
 

@@ -98,11 +98,11 @@ def test_they_run_by_configuration_their_variants_too(python: Python):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["objectve", "mine"], "say: python -m tartan new objective NAME, or weighting NAME"),
-        ([], "say: python -m tartan new objective NAME, or weighting NAME"),
-        (["objective", "Mine-Own"], "'Mine-Own' cannot be a plugin's name"),
-        (["objective", "mlm"], "the objective 'mlm' cannot be new: tartan 0."),
-        (["weighting", "there"], "tartan-there is there already"),
+        (["objectve", "mine"], "usage: python -m tartan new objective|weighting NAME"),
+        ([], "usage: python -m tartan new objective|weighting NAME"),
+        (["objective", "Mine-Own"], "'Mine-Own' is not a valid plugin name"),
+        (["objective", "mlm"], "the name 'mlm' is already used by tartan 0."),
+        (["weighting", "there"], "tartan-there already exists"),
     ],
 )
 def test_new_refuses_what_cannot_be_new(

@@ -1,17 +1,19 @@
 """Auxiliary objectives in a run: with META, on the demo, as typed."""
 
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from safetensors import safe_open
+from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification
 
 from support.command import SMALL, Answer, records
 
 
-@pytest.mark.parametrize("objective", ["rtd", "clm", "simcse"])
+@pytest.mark.parametrize("objective", ["rtd", "clm", "simcse", "rdrop", "vat"])
 def test_an_auxiliary_trains_beside_the_end_task_and_leaves_it_alone(
     objective: str, tartan: Callable[..., Answer], tmp_path: Path
 ):
@@ -45,3 +47,46 @@ def test_a_seed_decides_what_is_replaced_and_what_the_generator_begins_as(
     one, same, other = (records(tmp_path / run) for run in ("one", "same", "other"))
     assert one == same
     assert one[0]["train/generator_loss/rtd"] != other[0]["train/generator_loss/rtd"]
+
+
+@pytest.mark.parametrize("weighting", ["static", "meta"])
+def test_objectives_on_the_end_tasks_head_resume_exactly_under_accumulation(
+    weighting: str, tartan: Callable[..., Answer], tmp_path: Path
+):
+    command = [
+        "run", *SMALL, "objectives=[rdrop,vat]", f"weighting={weighting}", "accumulate=2",
+        "batch_size=4", "checkpoint.every=2", "checkpoint.keep=9",
+    ]  # fmt: skip
+    for run in ("complete", "cut"):
+        assert tartan(*command, f"run_dir={run}").status == 0
+    cut = tmp_path / "cut"
+    (cut / "summary.json").unlink()
+    shutil.rmtree(cut / "checkpoints" / "checkpoint-6")
+    shutil.rmtree(cut / "checkpoints" / "checkpoint-4")
+    written = (cut / "checkpoints" / "checkpoint-2").stat().st_mtime_ns
+    answer = tartan(*command, "run_dir=cut")
+    assert (answer.status, answer.err) == (0, "")
+    assert (cut / "checkpoints" / "checkpoint-2").stat().st_mtime_ns == written
+    assert records(cut) == records(tmp_path / "complete")
+    one, other = (load_file(tmp_path / r / "model/model.safetensors") for r in ("complete", "cut"))
+    assert all(one[name].equal(other[name]) for name in one)
+
+
+def test_rows_of_a_loss_that_is_not_finite_are_found_where_the_objective_calls_the_body(
+    tartan: Callable[..., Answer],
+):
+    answer = tartan("run", *SMALL, "objectives=[rdrop]", "objectives.rdrop.alpha=1e300")
+    assert answer.status == 2
+    assert answer.err.startswith("tartan: rdrop: the loss is inf at step 1, on rows ")
+    assert "Traceback" not in answer.err
+
+
+def test_the_passes_of_a_step_are_shown_before_a_run(tartan: Callable[..., Answer]):
+    answer = tartan("run", *SMALL, "objectives=[mlm,rdrop]", "steps=1")
+    assert "each at most 3 forward passes, 3 backward passes and 1 copy" in answer.out
+
+
+def test_an_objective_on_the_end_tasks_head_cannot_be_the_end_task(tartan: Callable[..., Answer]):
+    answer = tartan("run", *SMALL, "primary=rdrop")
+    assert answer.status == 2
+    assert answer.err.count("\n") == 1

@@ -91,7 +91,7 @@ def test_a_tokenizer_without_a_mask_token_is_refused_by_who_needs_one(
     tokenizer.mask_token = None
     tokenizer.save_pretrained(tmp_path / "model")
     model = ["model=auto", "model.name=model", *RUN[:9]]
-    assert "objectives.mlm needs a mask token and the tokenizer has none" in refusal(
+    assert "objectives.mlm needs a mask token, and the model's tokenizer has none" in refusal(
         tartan("run", "objectives=[mlm]", *model)
     )
     assert tartan("run", "objectives=[clm]", *model).status == 0

@@ -19,7 +19,9 @@ def test_list_shows_every_plugin_its_distribution_and_its_cost(
     shown = {row[0]: row[1:] for row in rows if row}
     assert shown["mlm"][0] == "auxiliary"
     assert shown["classification"][0] == "primary; auxiliary as classification_aux"
-    assert "one of the generator" in shown["rtd"][2]
+    assert shown["rtd"][2:4] == ["1 forward, 1 backward", "one pass of the generator"]
+    assert shown["rdrop"][2] == "2 forward, 2 backward"
+    assert shown["vat"][2] == "3 forward, 2 backward"
     assert shown["static"][1:] == ["1", "1"]
     assert shown["meta"][1:] == ["n + 1", "3"]
     assert all("tartan 0." in " ".join(row) for row in shown.values())

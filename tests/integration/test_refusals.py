@@ -42,7 +42,7 @@ def refused(answer: Answer, line: str, directory: Path) -> None:
         (["weighting=meta", "weighting.probe.split=tset"], "weighting.probe.split=tset: "),
         (["weighting=meta", "weighting.similarity=cosin"], "weighting.similarity is 'cosin'"),
         (["objectives=[mlm]", "objectives.mlm.mask_prb=1"], "did you mean 'mask_prob'?"),
-        (["objectives=[mlm]", "objectives.mlm.mask_prob=2"], "objectives.mlm.mask_prob is 2.0: "),
+        (["objectives=[mlm]", "objectives.mlm.mask_prob=2"], "mask_prob must be in (0, 1], got 2"),
         (["objectives=[mlm]", "objectives.tapt.mask_prob=.2"], "objectives.tapt.mask_prob: 'tapt' "
          "is not selected; add it: 'objectives=[mlm,tapt]'"),
         (["objectives=[mlm]", "objectives.mlm.corpus=domain"], "objective mlm reads the domain "

@@ -183,24 +183,39 @@ class ChangesWhenMoved(Faithful):
 
 
 OBJECTIVES: Mapping[str, tuple[type[Objective], str]] = {
-    "options_are_strict": (WantsAnOption, "Demanding cannot be made without values: options.share"),
-    "the_same_seed_gives_the_same_batch_and_loss": (Remembers, "two batches from one seed"),
-    "the_global_random_state_is_left_alone": (DrawsGlobally, "collate draws from the global gener"),
-    "the_gradient_reaches_the_body": (SparesTheBody, "no gradient other than zero reaches"),
+    "options_are_strict": (
+        WantsAnOption,
+        "Demanding cannot be created without values",
+    ),
+    "the_same_seed_gives_the_same_batch_and_loss": (
+        Remembers,
+        "two different batches for one",
+    ),
+    "the_global_random_state_is_left_alone": (DrawsGlobally, "collate uses the global generator"),
+    "the_gradient_reaches_the_body": (SparesTheBody, "the gradient of the hidden states is zero"),
     "the_gradient_reaches_every_parameter_of_the_head": (HasASpareLayer, "spare.weight, spare.b"),
-    "inputs_are_left_as_they_were": (MarksRows, "collate changes the rows"),
+    "inputs_are_left_as_they_were": (MarksRows, "collate modifies its rows"),
     "a_batch_is_the_sum_of_its_micro_batches": (TakesTheMean, "split into micro-batches"),
-    "the_order_of_sequences_does_not_matter": (PrefersTheFirst, "its sequences in reverse order"),
+    "the_order_of_sequences_does_not_matter": (
+        PrefersTheFirst,
+        "with its sequences in reverse",
+    ),
     "packed_and_padded_bodies_agree": (LooksHowItWasRead, "with a body that pads, the gradient"),
-    "only_wanted_hidden_states_are_read": (LooksElsewhere, "without the hidden states of other"),
+    "only_wanted_hidden_states_are_read": (
+        LooksElsewhere,
+        "without the other tokens' hidden",
+    ),
     "it_is_finite_under_bf16_autocast": (NeedsPrecision, "the loss is nan"),
-    "state_round_trips_through_safetensors": (HidesState, "once loaded"),
+    "state_round_trips_through_safetensors": (HidesState, "after loading"),
     "dev_and_test_rows_are_out_of_reach": (
         LooksAhead,
         "objective.peek['then'] holds row 0 of test",
     ),
     "it_can_be_sent_to_worker_processes": (CannotTravel, "it cannot be pickled"),
-    "its_passes_are_those_it_declares": (RunsTheBodyTwice, "it makes 2 passes forward and 1 backw"),
+    "its_passes_are_those_it_declares": (
+        RunsTheBodyTwice,
+        "it makes 2 forward and 1 backward",
+    ),
     "a_step_does_not_wait_for_the_device": (SelectsByMask, "it waits for the device: aten::index"),
     "it_computes_where_the_body_is": (ChangesWhenMoved, ", the gradient of"),
 }
@@ -277,7 +292,7 @@ class Waits(Learning):
 
 
 WEIGHTINGS: Mapping[str, tuple[type[Weighting], str]] = {
-    "options_are_strict": (WantsAWeightOption, "Demanding cannot be made without values"),
+    "options_are_strict": (WantsAWeightOption, "Demanding cannot be created without values"),
     "weights_are_finite_and_not_negative": (Inverts, "a step with all losses zero its weights"),
     "permuting_the_auxiliaries_permutes_their_weights": (CountsByPlace, "in the other order"),
     "it_resumes_exactly_from_its_state": (Forgets, "resumed at step 4, at step 4 its weights are"),

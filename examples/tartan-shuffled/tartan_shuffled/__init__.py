@@ -1,7 +1,7 @@
-"""The objective `shuffled`: find the words that changed places with their neighbours.
+"""The objective `shuffled`: detect tokens that were swapped with a neighbour.
 
-In the spirit of the word-structural objective of StructBERT (Wang et al., ICLR 2020), asked as a
-question about each token, with a head of the plugin's own.
+Inspired by the word-structural objective of StructBERT (Wang et al., ICLR 2020), as a binary
+classification of each token, with a new head.
 """
 
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ class ShuffledOptions:
     """Options of `shuffled`.
 
     Attributes:
-        corpus: what it reads: `task`, the end task's own texts, or `domain`.
-        swap_prob: share of neighbouring pairs that change places.
+        corpus: the corpus to read: `task`, the end task's texts, or `domain`.
+        swap_prob: probability that two neighbours are swapped.
     """
 
     corpus: str = "task"
@@ -28,7 +28,7 @@ class ShuffledOptions:
 
 
 class Shuffled(Objective):
-    """Tell for each token whether it stands where it stood. Items: the tokens of a batch."""
+    """Classify each token as moved or not. Items: the tokens of a batch."""
 
     Options = ShuffledOptions
 
@@ -36,19 +36,18 @@ class Shuffled(Objective):
         super().__init__(options, context)
         if not 0 < options.swap_prob <= 1:
             raise ConfigError(
-                f"objectives.{context.name}.swap_prob is {options.swap_prob}: "
-                "give more than 0 and at most 1"
+                f"objectives.{context.name}.swap_prob must be in (0, 1], got {options.swap_prob}."
             )
         self._swap_prob = options.swap_prob
         self._examples = context.corpus(options.corpus)
         self.head = nn.Linear(context.hidden_size, 1)
 
     def examples(self) -> Sequence[Row]:
-        """The corpus's rows."""
+        """Return the corpus's rows."""
         return self._examples
 
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:
-        """Let neighbours change places. Targets: `moved` [tokens] float, 1 or 0."""
+        """Swap neighbours. Targets: `moved` [tokens] float, 1 or 0."""
         tokens = [torch.tensor(row["input_ids"]) for row in rows]
         orders = [swapped(len(row), self._swap_prob, rng) for row in tokens]
         seen = [row[order] for row, order in zip(tokens, orders, strict=True)]
@@ -57,7 +56,7 @@ class Shuffled(Objective):
         return Batch(inputs, len(moved), {"moved": moved})
 
     def loss(self, hidden: Tensor, batch: Batch) -> Loss:
-        """Binary cross-entropy summed over the tokens."""
+        """Return the binary cross-entropy, summed over the tokens."""
         scores, moved = self.head(hidden).squeeze(1).float(), batch.targets["moved"]
         right = ((scores > 0) == moved.bool()).sum()
         total = functional.binary_cross_entropy_with_logits(scores, moved, reduction="sum")
@@ -65,9 +64,9 @@ class Shuffled(Objective):
 
 
 def swapped(length: int, share: float, rng: torch.Generator) -> Tensor:
-    """An order of `length` tokens, [length] int64, in which some neighbours changed places.
+    """Return an order of `length` tokens, [length] int64, in which some neighbours are swapped.
 
-    The first and the last token, special in every family, stay.
+    The first and the last token, which are special tokens, stay in place.
     """
     order = torch.arange(length)
     chosen = torch.rand(length, generator=rng) < share

@@ -1,4 +1,4 @@
-"""What every objective promises, and what this one does."""
+"""The contract of every objective, and tests of this one."""
 
 import torch
 from tartan_shuffled import swapped

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.testing import assert_close
 
 from support.context import ROWS, TinyContext
-from tartan import Batch, ConfigError, Needs, Objective, Shared, Signals, Term, Weighting, backward
+from support.fixed import Fixed
+from tartan import Batch, ConfigError, Needs, Objective, Shared, Term, backward
 from tartan.testing import tiny_source
 from tartan.train.context import TaskContext
 from tartan.train.losses import Losses
@@ -21,20 +22,6 @@ from tartan_objectives.rdrop import RDrop, RDropOptions
 from tartan_objectives.vat import VAT, VATOptions
 
 WEIGHTS = torch.tensor([0.5, 0.2, 0.3, 0.7])
-
-
-class Fixed(Weighting):
-    """Given weights, and any needs, so that the ways of the backward pass can be compared."""
-
-    def __init__(self, needs: Needs) -> None:
-        super().__init__(None, ())
-        self.needs = needs  # type: ignore[misc]
-
-    def weights(self) -> Tensor:
-        return WEIGHTS
-
-    def update(self, signals: Signals) -> None:
-        pass
 
 
 class Joint:
@@ -112,7 +99,7 @@ def test_a_head_of_several_objectives_gets_the_weighted_sum_of_their_gradients(n
     dev = Term([lambda: joint.model.body.embed(joint.batches(0)["task"].inputs).square().sum()])
     backward(
         joint.terms(together=False),
-        Fixed(needs),
+        Fixed(needs, *WEIGHTS.tolist()),
         Shared(joint.model.shared()),
         dev=dev,
         needs=needs,

@@ -139,8 +139,11 @@ def test_mlm_of_a_batch_without_a_masked_token_is_zero(given: TinyContext):
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"mask_prob": 0.0}, "objectives.mine.mask_prob is 0.0: give more than 0 and at most 1"),
-        ({"mask_share": 0.7, "random_share": 0.4}, "give shares whose sum is at most 1"),
+        ({"mask_prob": 0.0}, "objectives.mine.mask_prob must be in (0, 1], got 0.0."),
+        (
+            {"mask_share": 0.7, "random_share": 0.4},
+            "sum to at most 1, got 0.7 and 0.4.",
+        ),
     ],
 )
 def test_mlm_refuses_shares_that_are_none(given: TinyContext, options: dict[str, float], line: str):
@@ -151,7 +154,7 @@ def test_mlm_refuses_shares_that_are_none(given: TinyContext, options: dict[str,
 
 def test_mlm_needs_a_mask_token(given: TinyContext):
     given.tokenizer.mask_token = None
-    with pytest.raises(ModelError, match=r"objectives\.mine needs a mask token"):
+    with pytest.raises(ModelError, match=r"objectives\.mine needs a mask token, and the model"):
         MLM(MLMOptions(), given)
 
 

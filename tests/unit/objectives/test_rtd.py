@@ -276,17 +276,17 @@ def test_a_pretrained_generator_is_read_from_its_directory(given: TinyContext, t
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"mask_prob": 0.0}, "objectives.mine.mask_prob is 0.0: give more than 0 and at most 1"),
-        ({"generator_size": 1.5}, "objectives.mine.generator_size is 1.5: give more than 0"),
+        ({"mask_prob": 0.0}, "objectives.mine.mask_prob must be in (0, 1], got 0.0."),
+        ({"generator_size": 1.5}, "objectives.mine.generator_size must be in (0, 1], got 1.5."),
         (
             {"discriminator_weight": -1.0},
-            "objectives.mine.discriminator_weight and generator_weight are -1.0 and 1.0: give",
+            "finite, at least 0 and not both 0, got -1.0 and 1.0.",
         ),
         (
             {"generator_weight": float("nan")},
-            "generator_weight are 50.0 and nan: give at least 0, finite, and not 0 for both",
+            "objectives.mine.discriminator_weight and generator_weight must be finite",
         ),
-        ({"discriminator_weight": 0.0, "generator_weight": 0.0}, "are 0.0 and 0.0: give"),
+        ({"discriminator_weight": 0.0, "generator_weight": 0.0}, "not both 0, got 0.0 and 0.0."),
         ({"sampling": "gumble"}, "objectives.mine.sampling=gumble: did you mean 'gumbel'?"),
         ({"tied": True}, "objectives.mine.tied=true: token embeddings of shape"),
     ],

@@ -99,5 +99,5 @@ def test_every_own_parameter_and_the_body_get_a_gradient(given: TinyContext):
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
 def test_a_temperature_is_more_than_0(given: TinyContext, temperature: float):
-    with pytest.raises(ConfigError, match=r"objectives\.mine\.temperature is .*: give more than 0"):
+    with pytest.raises(ConfigError, match=r"mine\.temperature must be more than 0, got"):
         make(given, temperature=temperature)

@@ -41,7 +41,7 @@ def test_declared_token_indices_are_shifted_and_sums_add_up():
 
 def test_targets_that_cannot_be_laid_end_to_end_are_named():
     parts = [batch([5], grid=torch.zeros(1, 1)), batch([6, 7], grid=torch.zeros(2, 2))]
-    with pytest.raises(Broken, match=r"cannot be laid end to end as Batch\.targets says: grid"):
+    with pytest.raises(Broken, match=r"cannot be concatenated as Batch\.targets requires: grid"):
         join(parts)
 
 
