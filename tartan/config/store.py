@@ -1,7 +1,8 @@
-"""What Hydra composes from besides configs/: the schema, and one configuration for each plugin.
+"""Configurations that Hydra takes from dataclasses: schema, plugins, data sources, models.
 
-A plugin's Options dataclass is its configuration, so that an installed plugin is chosen by name,
-listed by --help and completed without a YAML file of its own.
+The options of a plugin, a data source or a kind of model are defined once, in its dataclass. That is
+its configuration: it is chosen by name, listed by --help and completed without a YAML file. The YAML
+files in configs/ are presets on top.
 """
 
 from collections.abc import Mapping
@@ -15,13 +16,11 @@ from tartan.body import AutoOptions, TinyOptions
 from tartan.config.schema import Config
 from tartan.config.search import PluginConfigs
 from tartan.data.sources import SOURCES
-from tartan.objective import PrimaryObjective
-from tartan.plugins import Plugins
+from tartan.objective import Objective, PrimaryObjective
+from tartan.plugins import Plugin, Plugins
 
 AUXILIARY = "{}_aux"
-"""What the command line calls an objective on labels that is not the end task."""
-
-
+"""Name on the command line of an objective on labels that is not the end task."""
 MODELS: Mapping[str, type[TinyOptions | AutoOptions]] = {"auto": AutoOptions, "tiny": TinyOptions}
 """The options of each `model.kind`."""
 Key = tuple[str, Any, Any]
@@ -29,31 +28,37 @@ Key = tuple[str, Any, Any]
 
 
 def register(plugins: Plugins) -> None:
-    """Make the schema, every usable plugin and what plugins bring known to Hydra."""
+    """Register the schema, sources, models, and every usable plugin with Hydra."""
     HydraPlugins.instance().register(PluginConfigs)
     store = ConfigStore.instance()
     store.store(name="schema", node=Config, provider="tartan")
-    for name, objective in plugins.objectives.items():
-        on_labels = issubclass(objective.cls, PrimaryObjective)
-        if on_labels:
-            node = objective_node(name, objective.cls.Options)
-            store.store(name, node, "primary", "primary", objective.distribution)
-        auxiliary = AUXILIARY.format(name) if on_labels else name
-        node = objective_node(name, objective.cls.Options, data=on_labels)
-        place = "objectives", f"objectives.{auxiliary}"
-        store.store(auxiliary, node, *place, objective.distribution)
     for name, source in SOURCES.items():
         keys: list[Key] = [("source", str, name), ("metric", str | None, None)]
         store.store(name, _node(name, source.options, keys), "data", "data", "tartan")
     for name, kind in MODELS.items():
         store.store(name, kind, "model/kind", provider="tartan")
+    for name, objective in plugins.objectives.items():
+        _register_objective(name, objective)
     for name, weighting in plugins.weightings.items():
         node = _node(name, weighting.cls.Options, [("plugin", str, name)])
         store.store(name, node, "weighting", "weighting", weighting.distribution)
 
 
+def _register_objective(name: str, objective: Plugin[Objective]) -> None:
+    """Register an objective as auxiliary and, if it reads labels, as an end task."""
+    store, options = ConfigStore.instance(), objective.cls.Options
+    on_labels = issubclass(objective.cls, PrimaryObjective)
+    if on_labels:
+        node = objective_node(name, options)
+        store.store(name, node, "primary", "primary", objective.distribution)
+    auxiliary = AUXILIARY.format(name) if on_labels else name
+    node = objective_node(name, options, data=on_labels)
+    place = "objectives", f"objectives.{auxiliary}"
+    store.store(auxiliary, node, *place, objective.distribution)
+
+
 def objective_node(name: str, options: type, data: bool = False) -> type:
-    """An objective's options with the keys every objective has, and `data` if it has its own."""
+    """Make the configuration of an objective: its options, `plugin`, `batch_size`, maybe `data`."""
     keys: list[Key] = [
         ("plugin", str, name),
         ("batch_size", int, field(default="${batch_size}")),
@@ -64,5 +69,5 @@ def objective_node(name: str, options: type, data: bool = False) -> type:
 
 
 def _node(name: str, options: type, keys: list[Key]) -> type:
-    """A dataclass of keys, which come first, and options."""
+    """Make a dataclass of keys, which come first, and options."""
     return make_dataclass(f"{name}_config", [], bases=(options, make_dataclass("Keys", keys)))

@@ -126,7 +126,7 @@ def step_generator(step: int) -> torch.Generator:
 
 
 def draws(weighting: Weighting, objectives: int) -> bool:
-    """Whether the weighting makes random choices in some of its first steps."""
+    """Return whether the weighting makes random choices in some of its first steps."""
     for step in range(3):
         rng = step_generator(step)
         before = rng.get_state()

@@ -44,7 +44,7 @@ def trace(setup: Setup, stage: Stage, error: NonFiniteError) -> str:
 
 
 def _learns_non_finite(weighting: Weighting, signals: Signals) -> bool:
-    """Whether the gradient of a weighting's own parameters is not finite."""
+    """Return whether the gradient of a weighting's own parameters is not finite."""
     differentiate(weighting, signals)
     gradients = (parameter.grad for parameter in weighting.parameters())
     return not all(bool(g.isfinite().all()) for g in gradients if g is not None)
