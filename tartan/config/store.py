@@ -1,8 +1,8 @@
 """Configurations that Hydra takes from dataclasses: schema, plugins, data sources, models.
 
-The options of a plugin, a data source or a kind of model are defined once, in its dataclass. That is
-its configuration: it is chosen by name, listed by --help and completed without a YAML file. The YAML
-files in configs/ are presets on top.
+The options of a plugin, a data source or a kind of model are defined once, in its dataclass.
+That is its configuration: it is chosen by name, listed by --help and completed without a YAML file.
+The YAML files in configs/ are presets on top.
 """
 
 from collections.abc import Mapping
