@@ -137,7 +137,7 @@ def test_steps_are_skipped_up_to_a_limit(tartan: Tartan, fault: Fault):
     fault(method="loss", kind="loss", rows=list(range(64)))
     said = line(tartan(*RUN, "on_nonfinite=skip", "max_skipped=2"))
     assert "faulty: the loss is nan at step 3, on rows " in said
-    assert "each of them by itself): 2 steps were skipped, which is max_skipped" in said
+    assert "each of them by itself): 2 steps were skipped, the most max_skipped allows" in said
 
 
 def test_memory_that_is_not_there_is_told_with_objective_batch_and_option(
