@@ -63,7 +63,8 @@ def typed(command: str) -> list[str]:
 
 
 RUNS = [words for words in typed("run") if not re.search(r"mine\b|length|--help|<", words)]
-STUDIES = [*typed("study"), *(shown for row in OF_STUDIES for shown in re.findall("`(.*?)`", row))]
+OPTIONS_OF_STUDIES = [shown for row in OF_STUDIES for shown in re.findall("`(.*?)`", row)]
+STUDIES = [*typed("study"), " ".join(OPTIONS_OF_STUDIES)]
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +76,8 @@ def plugins() -> None:
 def test_there_is_something_to_test():
     assert len(RUNS) >= 2
     assert len(PROGRAMS) >= 2
-    assert len(STUDIES) >= 6
+    assert len(STUDIES) >= 3
+    assert len(OPTIONS_OF_STUDIES) >= 6
     assert len(OPTIONS) >= 30
 
 
