@@ -125,7 +125,7 @@ def run(cell: Cell, index: str | None, cuda: bool) -> str:
     file.write_text("\n".join(constraints) + "\n", encoding="utf-8")
     command([str(own), "-m", "pip", "install", "--quiet", "--upgrade", "pip"], "pip install pip")
     command(
-        [str(own), "-m", "pip", "install", "--quiet", "-e", ".[dev]", "-c", str(file), *extra],
+        [str(own), "-m", "pip", "install", "--quiet", "-e", ".[dev,docs]", "-c", str(file), *extra],
         "pip install",
     )
     command(["make", "test-fast", f"PY={own}", "READY="], "make test-fast")

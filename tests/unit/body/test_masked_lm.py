@@ -21,7 +21,7 @@ def test_logits_are_the_familys_own_at_half_the_width(family, packed):
     found = model(packed, POSITIONS)
     assert found.shape == (len(POSITIONS), len(source.tokenizer))
     with reassembled(model.body, model.head) as own:
-        own.set_attn_implementation("eager")
+        own.base_model.set_attn_implementation("eager")
         sequences = packed.input_ids.split(packed.lengths)
         logits = torch.cat([own(input_ids=s[None]).logits[0] for s in sequences])
     torch.testing.assert_close(found, logits[POSITIONS], atol=1e-5, rtol=1e-5)

@@ -74,7 +74,7 @@ def test_the_generators_loss_is_that_of_the_familys_masked_lm(electra: TinyConte
     labels[masked] = batch.targets["original"][masked]
     found = objective.prepare(batch).targets["generator_loss"]
     with reassembled(objective.generator.body, objective.generator.head) as model:
-        model.set_attn_implementation("eager")
+        model.base_model.set_attn_implementation("eager")
         expected = model(
             input_ids=batch.inputs.pad(batch.inputs.input_ids, 1),
             attention_mask=batch.inputs.mask.long(),
