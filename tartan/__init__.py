@@ -16,10 +16,12 @@ from tartan.errors import (
     TartanError,
     suggest,
 )
+from tartan.gramian import GramianWeighting, cosines
 from tartan.masking import choose_tokens, mask_token, special_tokens, token_loss
 from tartan.objective import Objective, Passes, PrimaryObjective
 from tartan.packed import Packed
 from tartan.plugins import hookimpl
+from tartan.quadratic import minimise
 from tartan.sequence import SequenceObjective
 from tartan.shared import Shared
 from tartan.spans import score_spans
@@ -36,6 +38,7 @@ __all__ = [
     "DataError",
     "Encoder",
     "EndTask",
+    "GramianWeighting",
     "Head",
     "LabelKind",
     "LanguageModel",
@@ -59,10 +62,12 @@ __all__ = [
     "Weighting",
     "backward",
     "choose_tokens",
+    "cosines",
     "cost",
     "divergence",
     "hookimpl",
     "mask_token",
+    "minimise",
     "score_spans",
     "special_tokens",
     "suggest",

@@ -173,7 +173,7 @@ def _gramian(
         generator=generator,
     )
     weights = weighting.combine(signals).detach().to(shared.device)
-    _give(terms, heads, weights)
+    _give(terms, heads, weights.clamp(min=0))  # no head is trained against its own loss
     shared.give_flat(gradients.T @ weights)
     return replace(signals, weights=weights)
 

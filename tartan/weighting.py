@@ -149,6 +149,16 @@ class Weighting(nn.Module, ABC):
     """A dataclass of the weighting's options with their defaults; unknown options are refused."""
     needs: ClassVar[Needs]
     """The most that any step measures; its cost is shown before a run."""
+    paper: ClassVar[str] = ""
+    """Where the method was published: authors, venue, year."""
+    use: ClassVar[str] = ""
+    """When to use it, in one sentence."""
+    end_task_first: ClassVar[bool] = False
+    """True where the rule gives the end task, or its dev loss, a part that no other has."""
+    signed: ClassVar[bool] = False
+    """True where a weight may be negative: the body follows it; the objective's head gets 0."""
+    waits: ClassVar[bool] = False
+    """True where it computes on the CPU, so that each step waits for the device."""
     lr: float = 1e-3
 
     @abstractmethod
@@ -167,7 +177,10 @@ class Weighting(nn.Module, ABC):
 
     @abstractmethod
     def weights(self) -> Tensor:
-        """Return what each objective's mean loss counts now: [objectives] float, at least 0."""
+        """Return what each objective's mean loss counts now: [objectives] float.
+
+        At least 0, unless `signed`.
+        """
 
     def combine(self, signals: Signals) -> Tensor:
         """Return the weights of the step just measured, where GRADIENTS kept its gradients.

@@ -48,7 +48,7 @@ class WeightingContract(Contract):
             ) from error
 
     def test_weights_are_finite_and_not_negative(self) -> None:
-        """For all finite signals, zero gradients included, its weights are finite and >= 0."""
+        """For all finite signals, its weights are finite and, unless it is `signed`, >= 0."""
         steps = list(extremes(len(NAMES)).items())
         for first in range(len(steps)):
             weighting = self.make()
@@ -61,7 +61,8 @@ class WeightingContract(Contract):
     def _require_weights(self, weights: Tensor, when: str) -> None:
         shape = tuple(weights.shape)
         require(shape == (len(NAMES),), f"{when} its weights have shape {shape}")
-        good = bool((weights.isfinite() & (weights >= 0)).all())
+        signed = self.plugin_class().signed
+        good = bool((weights.isfinite() & ((weights >= 0) | signed)).all())
         require(good, f"{when} its weights are {weights.tolist()}")
 
     def test_permuting_the_auxiliaries_permutes_their_weights(self) -> None:
@@ -165,6 +166,8 @@ class WeightingContract(Contract):
 
     def test_nothing_waits_for_the_device(self) -> None:
         """It never waits for a tensor's values, neither for its weights nor when it learns."""
+        if self.plugin_class().waits:
+            raise NotApplicable("it declares that it computes on the CPU")
         weighting = self.make()
         for step in STEPS:
             measured = Measured.of(len(NAMES), step)

@@ -1,0 +1,34 @@
+"""Every weighting of the list keeps the contract, with its defaults and with other options."""
+
+from typing import Any
+
+import pytest
+
+from tartan import Weighting
+from tartan.testing import WeightingContract
+from tartan_weightings.gcs import GCS
+from tartan_weightings.metabalance import MetaBalance
+from tartan_weightings.ol_aux import OLAUX
+from tartan_weightings.pcgrad import PCGrad
+
+CASES: list[tuple[type[Weighting], dict[str, Any]]] = [
+    (GCS, {}),
+    (MetaBalance, {}),
+    (MetaBalance, {"strategy": "reduce", "beta": 0.0}),
+    (OLAUX, {}),
+    (OLAUX, {"horizon": 2, "initial": 0.0}),
+    (PCGrad, {}),
+]
+
+
+@pytest.mark.parametrize("rule", [rule.name for rule in WeightingContract.rules()])
+@pytest.mark.parametrize(("weighting", "options"), CASES)
+def test_it_keeps_its_contract(weighting: type[Weighting], options: dict[str, Any], rule: str):
+    given = type("Given", (WeightingContract,), {"weighting": weighting, "options": options})
+    getattr(given(), rule)()
+
+
+@pytest.mark.parametrize("weighting", {cls for cls, _ in CASES}, ids=lambda cls: cls.__name__)
+def test_it_says_where_it_comes_from_and_when_to_use_it(weighting: type[Weighting]):
+    assert weighting.paper
+    assert weighting.use
