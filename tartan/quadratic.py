@@ -63,10 +63,17 @@ def _solve(quadratic: Tensor, linear: Tensor, subsets: Tensor, simplex: bool) ->
     systems = torch.where(inside, quadratic / scale, identity)
     sides = torch.where(subsets, linear / scale, 0)
     if not simplex:
-        return torch.linalg.solve_ex(systems, sides)[0]
+        return _inverse_times(systems, sides)
     member = subsets.to(linear)
     both = torch.stack([sides, member], -1)
-    free, pull = torch.linalg.solve_ex(systems, both)[0].unbind(-1)
+    free, pull = _inverse_times(systems, both).unbind(-1)
     # With the multiplier m of the sum, x = free - m * pull within the subset, and sums to 1.
     multiplier = ((free * member).sum(1) - 1) / (pull * member).sum(1)
-    return (free - multiplier[:, None] * pull) * member
+    solved: Tensor = (free - multiplier[:, None] * pull) * member
+    return solved
+
+
+def _inverse_times(systems: Tensor, sides: Tensor) -> Tensor:
+    """Solve linear systems without the check that waits for the device."""
+    solution: Tensor = torch.linalg.solve_ex(systems, sides)[0]
+    return solution
