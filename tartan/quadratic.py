@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-RIDGE = 1e-8
+RIDGE = 1e-6
 """Share of the largest diagonal entry that is added to the diagonal: it makes minima unique."""
 MOST = 12
 """The most variables: every subset of them is a candidate."""

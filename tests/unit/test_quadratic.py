@@ -20,8 +20,8 @@ def test_without_a_sum_no_variable_can_lower_the_value(count: int, seed: int):
     x = minimise(matrix, linear)
     slope = matrix.double() @ x - linear
     assert (x >= 0).all()
-    assert (slope[x == 0] >= -1e-5).all()
-    assert (slope[x > 0].abs() < 1e-5).all()
+    assert (slope[x == 0] >= -1e-4).all()
+    assert (slope[x > 0].abs() < 1e-4).all()
 
 
 @pytest.mark.parametrize("rank", [1, 9])

@@ -6,17 +6,32 @@ import pytest
 
 from tartan import Weighting
 from tartan.testing import WeightingContract
+from tartan_weightings.auxinash import AuxiNash
+from tartan_weightings.dwa import DWA
+from tartan_weightings.famo import FAMO
 from tartan_weightings.gcs import GCS
+from tartan_weightings.lookahead import Lookahead
 from tartan_weightings.metabalance import MetaBalance
 from tartan_weightings.ol_aux import OLAUX
+from tartan_weightings.pcd import PCD
 from tartan_weightings.pcgrad import PCGrad
 
 CASES: list[tuple[type[Weighting], dict[str, Any]]] = [
+    (AuxiNash, {}),
+    (AuxiNash, {"every": 2, "lr": 1.0}),
+    (DWA, {}),
+    (DWA, {"every": 2, "temperature": 0.5}),
+    (FAMO, {}),
+    (FAMO, {"lr": 1.0}),
     (GCS, {}),
+    (Lookahead, {}),
+    (Lookahead, {"momentum": 0.9, "eta": 10.0}),
     (MetaBalance, {}),
     (MetaBalance, {"strategy": "reduce", "beta": 0.0}),
     (OLAUX, {}),
     (OLAUX, {"horizon": 2, "initial": 0.0}),
+    (PCD, {}),
+    (PCD, {"tau": 0.5, "beta": 0.0}),
     (PCGrad, {}),
 ]
 

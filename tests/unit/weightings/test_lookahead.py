@@ -1,0 +1,70 @@
+"""One step ahead: no other weights promise a larger fall of the dev loss."""
+
+import math
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from support.steps import gradients, signals, take
+from tartan import ConfigError
+from tartan_weightings.lookahead import Lookahead, LookaheadOptions
+
+NAMES = ("task", "a", "b", "c")
+
+
+def made(**options: float) -> Lookahead:
+    return Lookahead(LookaheadOptions(**options), NAMES)
+
+
+@pytest.mark.parametrize("eta", [0.1, 1.0, 10.0])
+@pytest.mark.parametrize("step", range(5))
+def test_no_weights_on_the_simplex_promise_more(eta: float, step: int):
+    rows, dev = gradients(4, step), gradients(1, step + 100)[0]
+    weights = made(eta=eta).combine(signals(rows, dev=dev))
+    others = torch.distributions.Dirichlet(torch.full((4,), 0.5)).sample((500,))
+
+    def promised(w: torch.Tensor) -> torch.Tensor:
+        update = w @ rows / rows[0].norm()
+        return update @ dev / dev.norm() - eta / 2 * update.pow(2).sum(-1)
+
+    assert_close(weights.sum(), torch.tensor(1.0))
+    assert (weights >= 0).all()
+    assert promised(weights) >= promised(others).max() - 1e-4
+
+
+def test_equal_auxiliaries_share_and_one_that_hurts_counts_nothing():
+    dev = torch.tensor([1.0, 1.0])
+    rows = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [-1.0, -1.0]])
+    weights = made().combine(signals(rows, dev=dev))
+    assert_close(weights, torch.tensor([0.5, 0.25, 0.25, 0.0]), rtol=0, atol=1e-3)
+
+
+def test_momentum_keeps_a_share_of_the_last_weights():
+    rows = torch.tensor([[1.0], [-1.0], [-1.0], [-1.0]])
+    first = take(made(momentum=0.9), signals(rows))
+    assert_close(first, torch.tensor([0.1 + 0.9 / 4, *[0.9 / 4] * 3]))
+
+
+def test_units_do_not_matter():
+    rows, dev = gradients(4), gradients(1, 9)[0]
+    one = made().combine(signals(rows, dev=dev))
+    assert_close(one, made().combine(signals(rows * 1e3, dev=dev * 1e-3)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"eta": 0.0}, r"^weighting\.eta is 0\.0: give more than 0, and finite$"),
+        ({"eta": math.nan}, r"^weighting\.eta is nan: give more than 0, and finite$"),
+        ({"momentum": 1.0}, r"^weighting\.momentum is 1\.0: give at least 0, and below 1$"),
+    ],
+)
+def test_options_without_meaning_are_refused(options: dict[str, float], message: str):
+    with pytest.raises(ConfigError, match=message):
+        made(**options)
+
+
+def test_too_many_objectives_are_refused():
+    with pytest.raises(ConfigError, match=r"^lookahead weighs at most 12 objectives, found 13$"):
+        Lookahead(LookaheadOptions(), tuple("abcdefghijklm"))
