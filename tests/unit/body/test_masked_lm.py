@@ -105,7 +105,7 @@ def test_another_vocabulary_is_refused(tmp_path):
 def test_one_that_reads_shorter_sequences_is_refused(tmp_path):
     directory = save_tiny(tmp_path / "other", max_position_embeddings=40)
     source = tiny_source()
-    with pytest.raises(ModelError, match="reads 1 to 40 tokens"):
+    with pytest.raises(ModelError, match="must be 1 to 40"):
         masked_lm(source, source.body(), name=str(directory))
 
 
