@@ -17,17 +17,19 @@ from tartan.errors import (
     suggest,
 )
 from tartan.gramian import GramianWeighting, cosines
-from tartan.masking import choose_tokens, mask_token, special_tokens, token_loss
+from tartan.masking import choose_tokens, choose_words, mask_token, special_tokens, token_loss
 from tartan.objective import Objective, Passes, PrimaryObjective
 from tartan.packed import Packed
 from tartan.plugins import hookimpl
 from tartan.quadratic import minimise
 from tartan.sequence import SequenceObjective
 from tartan.shared import Shared
+from tartan.span_masking import SpanLengths, choose_spans
 from tartan.spans import score_spans
 from tartan.tags import TagScheme
 from tartan.unit import Unit
 from tartan.weighting import Cost, Needs, ProbeOptions, Signals, Weighting, cost
+from tartan.word_starts import WordStarts
 
 __all__ = [
     "Batch",
@@ -55,13 +57,17 @@ __all__ = [
     "SequenceObjective",
     "Shared",
     "Signals",
+    "SpanLengths",
     "TagScheme",
     "TartanError",
     "Term",
     "Unit",
     "Weighting",
+    "WordStarts",
     "backward",
+    "choose_spans",
     "choose_tokens",
+    "choose_words",
     "cosines",
     "cost",
     "divergence",

@@ -37,6 +37,23 @@ def choose_tokens(tokens: Tensor, special: Tensor, share: float, rng: torch.Gene
     return chosen & ~torch.isin(tokens, special)
 
 
+def choose_words(
+    tokens: Tensor, starts: Tensor, special: Tensor, share: float, rng: torch.Generator
+) -> Tensor:
+    """Sample a mask, [tokens] bool on the CPU: words with probability `share`, complete.
+
+    Args:
+        tokens: [tokens] int64.
+        starts: [tokens] bool, whether a token is the first of a word; the first token is.
+        special: [specials] int64, tokens that are never chosen.
+        share: probability of each word, and so the expected share of tokens.
+        rng: for the random choices.
+    """
+    word = starts.cumsum(0) - 1
+    chosen = torch.rand(tokens.shape, generator=rng)[word] < share
+    return chosen & ~torch.isin(tokens, special)
+
+
 def token_loss(head: nn.Module, hidden: Tensor, batch: Batch) -> Loss:
     """Return the summed cross-entropy of tokens to predict, with the metric `accuracy`.
 

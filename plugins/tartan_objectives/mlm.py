@@ -1,4 +1,8 @@
-"""Masked language modelling (Devlin et al., NAACL 2019, section 3.1), with dynamic masks."""
+"""Masked language modelling (Devlin et al., NAACL 2019, section 3.1), with dynamic masks.
+
+Of tokens, of whole words, or of spans of words (SpanBERT: Joshi et al., TACL 2020, section 3.1,
+without its span boundary objective).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +18,19 @@ from tartan import (
     Objective,
     Packed,
     Row,
+    SpanLengths,
+    WordStarts,
+    choose_spans,
     choose_tokens,
+    choose_words,
     hookimpl,
     mask_token,
     special_tokens,
+    suggest,
     token_loss,
 )
+
+MASKINGS = ("token", "word", "span")
 
 
 @dataclass
@@ -28,13 +39,22 @@ class MLMOptions:
 
     Attributes:
         corpus: the corpus to read: `task`, the end task's texts, or `domain`.
-        mask_prob: share of tokens to predict, in (0, 1]; special tokens are never predicted.
+        masking: the units that are masked: `token`, `word` (all tokens of a word, or none) or
+            `span` (of words). The tokenizer has to mark where words begin.
+        mask_prob: expected share of tokens to predict, in (0, 1]; special tokens are never
+            predicted.
+        span_p: parameter of the geometric distribution of the lengths of spans, in (0, 1].
+        span_max: the longest span, in words.
         mask_share: share of these that are replaced by the mask token.
         random_share: share of these that are replaced by a random token; the rest are unchanged.
+            With `span`, a span's tokens are replaced alike.
     """
 
     corpus: str = "task"
+    masking: str = "token"
     mask_prob: float = 0.15
+    span_p: float = 0.2
+    span_max: int = 10
     mask_share: float = 0.8
     random_share: float = 0.1
 
@@ -51,6 +71,7 @@ class MLM(Objective):
         self._mask_id = mask_token(context)
         self._vocabulary = len(context.tokenizer)
         self._special = special_tokens(context)
+        self._word_starts = None if options.masking == "token" else WordStarts(context)
         self._examples = context.corpus(options.corpus)
         self.head = context.head("MaskedLM")
 
@@ -61,7 +82,7 @@ class MLM(Objective):
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:
         """Mask the rows. Targets, [items] int64: `indices` of the masked tokens, and `tokens`."""
         original = Packed.of([row["input_ids"] for row in rows])
-        chosen, masked = self._mask(original.input_ids, rng)
+        chosen, masked = self._mask(original, rng)
         indices = chosen.nonzero().squeeze(1)
         targets = {"indices": indices, "tokens": original.input_ids[indices]}
         inputs = original.with_input_ids(masked).want(indices)
@@ -71,29 +92,58 @@ class MLM(Objective):
         """Return the cross-entropy of the tokens to predict, summed."""
         return token_loss(self.head, hidden, batch)
 
-    def _mask(self, tokens: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _mask(self, packed: Packed, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return a mask of the tokens to predict, and the body's input; [tokens] each."""
-        options = self._options
-        chosen = choose_tokens(tokens, self._special, options.mask_prob, rng)
+        options, tokens = self._options, packed.input_ids
+        chosen, unit = self._choose(packed, rng)
         fate = torch.rand(tokens.shape, generator=rng)
+        fate = fate if unit is None else fate[unit]
         random = torch.randint(self._vocabulary, tokens.shape, generator=rng)
         seen = torch.where(chosen & (fate < options.mask_share), self._mask_id, tokens)
         swap = chosen & (fate >= options.mask_share)
         swap &= fate < options.mask_share + options.random_share
         return chosen, torch.where(swap, random, seen)
 
+    def _choose(self, packed: Packed, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """Return a mask of the tokens to predict, [tokens] bool, and the span of each, if any.
+
+        Spans are [tokens] int64, below the number of tokens.
+        """
+        options, tokens = self._options, packed.input_ids
+        if self._word_starts is None:
+            return choose_tokens(tokens, self._special, options.mask_prob, rng), None
+        starts = self._word_starts(packed)
+        if options.masking == "word":
+            return choose_words(tokens, starts, self._special, options.mask_prob, rng), None
+        row = torch.repeat_interleave(torch.tensor(packed.lengths))
+        word = starts.cumsum(0) - 1
+        word -= word[packed.starts][row]  # counted from the start of the sequence
+        words = torch.bincount(row, weights=starts).long()
+        lengths = SpanLengths(options.span_p, options.span_max)
+        masked, span = choose_spans(words, lengths, options.mask_prob, rng)
+        chosen = masked[row, word] & ~torch.isin(tokens, self._special)
+        # Different in all sequences, as a sequence has at most as many spans as tokens.
+        return chosen, packed.starts[row] + span[row, word]
+
 
 def _check(options: MLMOptions, name: str) -> None:
-    """Raise ConfigError unless the shares are valid."""
-    if not 0 < options.mask_prob <= 1:
+    """Raise ConfigError unless the options' values are valid."""
+    where = f"objectives.{name}"
+    if options.masking not in MASKINGS:
         raise ConfigError(
-            f"objectives.{name}.mask_prob must be in (0, 1], got {options.mask_prob}."
+            f"{where}.masking={options.masking}: {suggest(options.masking, MASKINGS)}"
         )
+    if not 0 < options.span_p <= 1:
+        raise ConfigError(f"{where}.span_p must be in (0, 1], got {options.span_p}.")
+    if options.span_max < 1:
+        raise ConfigError(f"{where}.span_max must be at least 1, got {options.span_max}.")
+    if not 0 < options.mask_prob <= 1:
+        raise ConfigError(f"{where}.mask_prob must be in (0, 1], got {options.mask_prob}.")
     if min(options.mask_share, options.random_share) < 0 or (
         options.mask_share + options.random_share > 1
     ):
         raise ConfigError(
-            f"objectives.{name}.mask_share and random_share must be at least 0 and sum to at most "
+            f"{where}.mask_share and random_share must be at least 0 and sum to at most "
             f"1, got {options.mask_share} and {options.random_share}."
         )
 

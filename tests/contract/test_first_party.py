@@ -10,6 +10,8 @@ from tartan.testing.examine import contracts
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("mlm", {"corpus": "domain", "mask_prob": 0.5}),
+    ("mlm", {"masking": "word"}),
+    ("mlm", {"masking": "span"}),
     ("rtd", {"generator_size": 1.0, "tied": True}),
     ("rdrop", {"alpha": 5.0}),
     ("vat", {"texts": "labelled", "iterations": 3}),
