@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from tartan.testing.contract import require
+from tartan.testing.waiting import waits
 
 # Methods that hand values to Python. On the CPU some of them dispatch no operator at all.
 _METHODS = {
@@ -25,21 +26,6 @@ _METHODS = {
         "__index__", "__contains__",
     )
 }  # fmt: skip
-_OPERATORS = (
-    "aten::_local_scalar_dense",
-    "aten::_linalg_check_errors",
-    "aten::bincount",
-    "aten::equal",
-    "aten::is_nonzero",
-    "aten::masked_select",
-    "aten::multinomial",
-    "aten::nonzero",
-    "aten::unique_dim",
-    "aten::unique_consecutive",
-    "aten::_unique",
-    "aten::_unique2",
-)
-"""Operators whose result, or its shape, the host has to wait for."""
 _FROM_HOST = (torch.tensor, torch.as_tensor)
 """Functions that copy a Python value to the device, and wait for the copy."""
 
@@ -105,32 +91,11 @@ class _Operators(TorchDispatchMode):
         if not self._device.any_of(args, options):
             return func(*args, **options)
         if self._device.checked:
-            name = func.name().partition(".")[0]
-            waits = name in _OPERATORS or _selects(name, args) or _counts_repeats(func, options)
-            require(not waits, f"it waits for the device: {name}")
+            name = waits(func, args, options)
+            require(name is None, f"it waits for the device: {name}")
         result = func(*args, **options)
         self._device.add(result)
         return result
-
-
-def _selects(name: str, args: Sequence[Any]) -> bool:
-    """Return whether an operator picks entries by a mask, whose number the host does not know."""
-    if name == "aten::index":
-        return any(map(_is_mask, args[1]))
-    if name in ("aten::index_put", "aten::index_put_"):
-        return any(map(_is_mask, args[1])) and args[2].numel() > 1  # one value is a masked fill
-    return False
-
-
-def _is_mask(index: Tensor | None) -> bool:
-    """Return whether an index is a mask."""
-    return index is not None and index.dtype in (torch.bool, torch.uint8)
-
-
-def _counts_repeats(func: Any, options: Mapping[str, Any]) -> bool:
-    """Return whether repeats are a tensor, and the size of the result is not given."""
-    by_tensor = func.name() in ("aten::repeat_interleave.Tensor",)
-    return by_tensor and options.get("output_size") is None
 
 
 class _Methods(TorchFunctionMode):

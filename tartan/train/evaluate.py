@@ -41,7 +41,7 @@ def predict(
     for start in range(0, len(rows), batch_size):
         between()
         chosen = [rows[index] for index in range(start, min(start + batch_size, len(rows)))]
-        batch = task.collate(chosen, generator(0, "evaluate", start))
+        batch = runtime.pin(task.collate(chosen, generator(0, "evaluate", start)))
         place = f"evaluation, {out_of_memory.batch_shape(batch.inputs.lengths)}"
         with out_of_memory.explained(runtime, place, "lower eval.batch_size or model.max_length"):
             batch = task.prepare(batch.to(runtime.device))

@@ -26,7 +26,7 @@ class HostFlag:
         self._flag = flag.to("cpu", non_blocking=True)  # into pinned memory
         self._sent = torch.cuda.Event() if flag.is_cuda else None
         if self._sent:
-            self._sent.record()
+            self._sent.record(torch.cuda.current_stream(flag.device))
 
     def __bool__(self) -> bool:
         """Whether the flag is set."""

@@ -7,6 +7,7 @@ The body runs without dropout here, so that one dev batch has one gradient.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from torch.optim import AdamW
 from tartan.backward import Term
 from tartan.batch import Batch, Row
 from tartan.errors import ConfigError
+from tartan.packed import send
 from tartan.seeding import generator, seeded
 from tartan.train.hold import hold
 from tartan.train.model import JointModel
@@ -46,12 +48,20 @@ class DevGradient:
         self._model, self._rows, self._options = model, rows, options
         self._runtime, self._seed = runtime, seed
 
-    def term(self, step: int) -> Term:
-        """Return the dev loss of a step, through a probe that is fitted here and then frozen."""
-        fit_batch, grad_batch = self._batches(step)
+    def term(self, step: int, batches: tuple[Batch, Batch] | None = None) -> Term:
+        """Return the dev loss of a step, through a probe that is fitted here and then frozen.
+
+        Args:
+            step: its number.
+            batches: the result of `batches`, if they have been made.
+        """
+        device = self._runtime.device
+        fit_batch, grad_batch = (batch.to(device) for batch in batches or self.batches(step))
         with seeded(self._seed, "probe", step):
             features = self._features(fit_batch).detach()
-            probe = self._model.end_task.probe(self._options.dropout).to(features.device)
+            probe = self._model.end_task.probe(self._options.dropout)
+            # `Module.to` would wait for each parameter.
+            probe._apply(partial(send, device=device))
             fit(probe, lambda head: self._loss(head, features, fit_batch), self._options)
 
         def piece() -> Tensor:
@@ -60,16 +70,18 @@ class DevGradient:
 
         return Term([piece], grad_batch.items)
 
-    def _batches(self, step: int) -> tuple[Batch, Batch]:
-        """Sample rows to fit on and others for the gradient; few rows are divided among both."""
+    def batches(self, step: int) -> tuple[Batch, Batch]:
+        """Sample rows to fit on and others for the gradient; few rows are divided among both.
+
+        The batches are on the CPU, pinned if they will go to a GPU.
+        """
         rng = generator(self._seed, "probe rows", step)
         order = torch.randperm(len(self._rows), generator=rng).tolist()
         fitted, graded = self._options.fit_batch_size, self._options.grad_batch_size
         fitted = min(fitted, max(1, len(order) * fitted // (fitted + graded)))
         parts = order[:fitted], order[fitted : fitted + graded]
-        device = self._runtime.device
         fit_batch, grad_batch = (
-            self._model.end_task.collate([self._rows[i] for i in part], rng).to(device)
+            self._runtime.pin(self._model.end_task.collate([self._rows[i] for i in part], rng))
             for part in parts
         )
         return fit_batch, grad_batch
@@ -99,7 +111,7 @@ def fit(probe: nn.Module, loss: Callable[[nn.Module], Tensor], options: ProbeOpt
     """
     parameters = list(probe.parameters())
     optimiser = AdamW(parameters, lr=options.lr, weight_decay=options.weight_decay, fused=True)
-    previous = torch.tensor(float("inf"), device=parameters[0].device)
+    previous = torch.full((), float("inf"), device=parameters[0].device)
     done = torch.zeros_like(previous)
     hold(optimiser, done)
     probe.train()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from tartan.batch import Batch
 from tartan.errors import ConfigError, suggest
 
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -51,6 +52,10 @@ class Runtime:
         if self.precision == "fp32":
             return nullcontext()
         return torch.autocast(self.device.type, enabled=False)
+
+    def pin(self, batch: Batch) -> Batch:
+        """Return a batch of the CPU from where it reaches the device without waiting for it."""
+        return batch.pin() if self.device.type == "cuda" else batch
 
     def reset_peak_memory(self) -> None:
         """Count the peak from now on, if the system supports that (CUDA, Linux)."""
@@ -95,6 +100,8 @@ def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
+        if device.type == "cuda" and device.index is not None:
+            torch.cuda.set_device(device)  # events, streams and seeds go by the current device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"device={name} cannot be used here: {reason}") from error

@@ -20,6 +20,9 @@ from tartan.train.probe import DevGradient
 from tartan.train.runtime import Runtime
 from tartan.weighting import Needs, Signals, Weighting
 
+Micro = Mapping[int, Mapping[str, Batch]]
+"""A step's micro-batches, by their number from the start of the run and by the objective's name."""
+
 
 class Step:
     """Takes training steps. A step is a function of the parameters, the states and its number.
@@ -50,7 +53,7 @@ class Step:
         self._runtime, self._device = runtime, runtime.device
         # On a CPU the thread takes from the arithmetic what it saves, or more: it was measured.
         ahead = self._device.type != "cpu"
-        self._batches = Ahead(self._micro_batches) if ahead else self._micro_batches
+        self._batches = Ahead(self._collated) if ahead else self._collated
         self._shared = Shared(model.shared())
         self.guard, self.complete = Guard(late), True
 
@@ -90,9 +93,10 @@ class Step:
         needs = self._weighting.due(step)
         # Separate gradients need separate passes; a body that pads would pad to the longest of all.
         together = needs == Needs.LOSSES and self._model.body.packed
-        terms = self._terms(step, together=together)
+        micro, dev_batches = self._batches(step)
+        terms = self._terms(micro, together=together)
         self._losses.at_work = ("the dev gradient",), ()
-        dev = self._dev.term(step) if self._dev and Needs.DEV in needs else None
+        dev = self._dev.term(step, dev_batches) if self._dev and Needs.DEV in needs else None
         with sparse_embedding_gradient(self._model.body.model):
             signals = backward(
                 list(terms.values()),
@@ -135,9 +139,8 @@ class Step:
             self._weighting.load_state_dict(before)
             raise
 
-    def _terms(self, step: int, *, together: bool) -> dict[str, Term]:
+    def _terms(self, micro: Micro, *, together: bool) -> dict[str, Term]:
         """Return each objective's loss over the step's effective batch."""
-        micro = self._batches(step)
         read = self._losses.together if together else self._losses.apart
         pieces = [read(number, batches) for number, batches in micro.items()]
         return {
@@ -149,7 +152,13 @@ class Step:
             for name in self._streams
         }
 
-    def _micro_batches(self, step: int) -> dict[int, dict[str, Batch]]:
+    def _collated(self, step: int) -> tuple[Micro, tuple[Batch, Batch] | None]:
+        """Make everything that a step reads, on the CPU: micro-batches, and those of dev if due."""
+        due = self._dev is not None and Needs.DEV in self._weighting.due(step)
+        dev = self._dev.batches(step) if self._dev and due else None
+        return self._micro_batches(step), dev
+
+    def _micro_batches(self, step: int) -> Micro:
         """Make a step's micro-batches, by their number from the start of the run and by name."""
         first = step * self._accumulate
         return {
@@ -164,5 +173,4 @@ class Step:
     def _collate(self, name: str, number: int, rows: Sequence[Row]) -> Batch:
         """Collate rows as micro-batch `number`; pin it if it will go to a GPU."""
         rng = generator(self._seed, "collate", name, number)
-        batch = self._model.objective(name).collate(rows, rng)
-        return batch.pin() if self._device.type == "cuda" else batch
+        return self._runtime.pin(self._model.objective(name).collate(rows, rng))

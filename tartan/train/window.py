@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from tartan.weighting import Signals
@@ -30,8 +31,12 @@ class Window:
             self._count(f"train/{key}", value)
 
     def means(self) -> dict[str, float]:
-        """Return the means by name; this waits for the device."""
-        return {key: (value / self._counts[key]).item() for key, value in self._sums.items()}
+        """Return the means by name; this waits for the device, once."""
+        if not self._sums:
+            return {}
+        device = next(iter(self._sums.values())).device
+        sums = torch.stack([value.to(device).double() for value in self._sums.values()]).tolist()
+        return {k: total / self._counts[k] for k, total in zip(self._sums, sums, strict=True)}
 
     def clear(self) -> None:
         """Start again from nothing."""

@@ -53,6 +53,14 @@ class Demanding:
     share: float
 
 
+class ComputesOnTheHost(Faithful):
+    """Its targets' weights never reach the device."""
+
+    def losses(self, hidden: Tensor, batch: Batch) -> Tensor:
+        losses = super().losses(hidden, batch)
+        return losses * torch.ones(len(losses))
+
+
 class WantsAnOption(Faithful):
     Options = Demanding
 

@@ -1,0 +1,87 @@
+"""Functions of `torch.cuda` that a CPU build lacks, for the rest of a process."""
+
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from tartan.testing.fake_cuda import attention
+from tartan.testing.fake_cuda.record import waited
+
+
+class Event:
+    """An event: everything before it has happened, but waiting for it is recorded."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        """Take any arguments, as `torch.cuda.Event` does."""
+
+    def record(self, stream: object = None) -> None:
+        """Do nothing: work is done when it is queued."""
+
+    def synchronize(self) -> None:
+        """Record that the host waits."""
+        waited("Event.synchronize")
+
+    def query(self) -> bool:
+        """Return True."""
+        return True
+
+
+class Stream:
+    """The only stream."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        """Take any arguments, as `torch.cuda.Stream` does."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def wait_stream(self, _: object) -> None:
+        """Do nothing: work is done when it is queued."""
+
+    def synchronize(self) -> None:
+        """Record that the host waits."""
+        waited("Stream.synchronize")
+
+
+def _no_state(_: object = "cuda") -> Tensor:
+    """Return the state of the device's random numbers: it uses the CPU's."""
+    return torch.get_rng_state()
+
+
+def install() -> None:
+    """Replace what is missing. The library must have been loaded before torch was imported."""
+    values = {
+        "is_available": True,
+        "is_initialized": True,
+        "is_bf16_supported": True,
+        "device_count": 1,
+        "current_device": 0,
+        "get_device_name": "fake CUDA",
+        "get_device_capability": (8, 0),
+        "max_memory_allocated": 0,
+        "memory_allocated": 0,
+        "reset_peak_memory_stats": None,
+        "set_device": None,
+        "set_rng_state": None,
+        "empty_cache": None,
+        "manual_seed": None,
+        "manual_seed_all": None,
+        "_lazy_init": None,
+    }
+    cuda: Any = torch.cuda
+    for name, value in values.items():
+        setattr(cuda, name, lambda *_, value=value, **__: value)
+    cuda.Event, cuda.Stream = Event, Stream
+    cuda.current_stream = lambda *_: Stream()
+    cuda.synchronize = lambda *_: waited("torch.cuda.synchronize")
+    cuda.get_rng_state = _no_state
+    cuda.get_rng_state_all = lambda: [_no_state()]
+    cuda.set_rng_state_all = lambda _: None
+    cuda.amp.common.amp_definitely_not_available = lambda: False
+    # The copy inside torch.tensor(..., device="cuda") is recorded only so.
+    torch._C._set_only_lift_cpu_tensors(True)
+    attention.register()

@@ -1,0 +1,63 @@
+"""Training steps on the fake CUDA device: no mixed devices, no wait but the documented, few
+launches. A bound on launches is a sixth to a fifth above what was counted when it was set."""
+
+import pytest
+
+from support import device_steps
+from tartan.testing.fake_cuda import FakeDevice
+from tartan.testing.fake_cuda.library import why_not
+
+pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+
+FLAG = "train/finite.py Event.synchronize"
+"""The flag of a step that is not finite: read a step late, or with on_nonfinite=skip at once."""
+EVERY_OBJECTIVE = "objectives=[mlm,clm,rtd,simcse,rdrop,vat]"
+
+
+@pytest.fixture(scope="module")
+def device():
+    with FakeDevice() as device:
+        yield device
+
+
+def without_line_numbers(places: frozenset[str]) -> set[str]:
+    return {f"{place.partition(':')[0]} {place.partition(' ')[2]}" for place in places}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "most"),
+    [
+        pytest.param(["objectives=[mlm]", "weighting=static"], 440, id="static"),
+        pytest.param(["objectives=[mlm]", "weighting=meta"], 1500, id="meta"),
+        pytest.param(
+            ["objectives=[mlm]", "weighting=meta", "weighting.every=4"], 720, id="meta-every-4"
+        ),
+        pytest.param(
+            ["objectives=[mlm]", "weighting=meta", "accumulate=2"], 2200, id="accumulated"
+        ),
+        pytest.param(
+            ["objectives=[mlm]", "weighting=meta", "on_nonfinite=skip"], 1500, id="skipping"
+        ),
+        pytest.param([EVERY_OBJECTIVE, "weighting=static"], 2400, id="every-objective-static"),
+        pytest.param([EVERY_OBJECTIVE, "weighting=meta"], 4500, id="every-objective-meta"),
+    ],
+)
+def test_a_step_waits_for_its_flag_alone(device: FakeDevice, overrides: list[str], most: int):
+    steps = device.call(device_steps.steps, *overrides)
+    assert without_line_numbers(steps.places) == {FLAG}
+    assert steps.launches <= most, steps.operators
+
+
+def test_weights_from_a_gramian_wait_for_nothing_more(device: FakeDevice):
+    steps = device.call(device_steps.gramian_steps, "objectives=[mlm,simcse]")
+    assert without_line_numbers(steps.places) == {FLAG}
+    assert steps.launches <= 1200, steps.operators
+
+
+def test_evaluation_and_the_record_wait_once(device: FakeDevice):
+    evaluation, window = device.call(device_steps.reading)
+    assert without_line_numbers(evaluation.places) == {
+        "train/evaluate.py blocking copy to the host"
+    }
+    assert without_line_numbers(window.places) == {"train/window.py blocking copy to the host"}
+    assert window.launches <= 12, window.operators

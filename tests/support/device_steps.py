@@ -1,0 +1,106 @@
+"""Training steps on the fake CUDA device, and what they did there. Run in its process."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from hydra import compose, initialize_config_module
+from torch import Tensor
+
+from tartan import Needs, Signals, Weighting
+from tartan.config.parse import parse
+from tartan.config.store import register
+from tartan.plugins import discover
+from tartan.run.build import Experiment, build
+from tartan.testing.fake_cuda import Record, recorded
+from tartan.train.evaluate import evaluate
+from tartan.train.stage import Setup, Stage
+
+SMALL = [
+    "batch_size=8", "precision=bf16", "device=cuda", "steps=20",
+    "model.hidden_size=16", "model.intermediate_size=32", "model.layers=2", "model.heads=2",
+    "data.train=24", "data.dev=24", "data.test=16", "data.unlabelled=40",
+]  # fmt: skip
+WARM, MEASURED = 2, 4
+
+
+class GramianWeights(Weighting):
+    """Weights that depend on a step's own Gramian, without reading it on the host."""
+
+    needs = Needs.LOSSES | Needs.GRADIENTS
+    shares: Tensor
+
+    def __init__(self, options: object, objectives: tuple[str, ...]) -> None:
+        super().__init__(options, objectives)
+        self.register_buffer("shares", torch.full((len(objectives),), 1 / len(objectives)))
+
+    def weights(self) -> Tensor:
+        return self.shares
+
+    def combine(self, signals: Signals) -> Tensor:
+        assert signals.gramian is not None
+        return (-signals.gramian.diagonal()).softmax(0)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What steps did: launches of one, and the places that waited, in all of them."""
+
+    launches: float
+    places: frozenset[str]
+    notices: tuple[str, ...] = ()
+    operators: tuple[tuple[str, float], ...] = ()
+
+
+def made(*overrides: str) -> Experiment:
+    register(discover())
+    with initialize_config_module("tartan.configs", version_base="1.3"):
+        return build(parse(compose("config", [*SMALL, *overrides])), discover())
+
+
+def summary(record: Record, times: int = 1, notices: Sequence[str] = ()) -> Steps:
+    most = tuple((name, count / times) for name, count in record.launches.most_common())
+    places = frozenset(record.places())
+    return Steps(record.launched / times, places, tuple(notices), most)
+
+
+def take(setup: Setup, experiment: Experiment) -> tuple[Steps, Stage]:
+    stage = Stage(setup, next(iter(experiment.stages.values())))
+    for step in range(WARM):
+        stage.take(step)
+    with recorded() as record:
+        for step in range(WARM, WARM + MEASURED):
+            stage.take(step)
+    stage.step.guard.wait()
+    return summary(record, MEASURED, experiment.notices), stage
+
+
+def steps(*overrides: str) -> Steps:
+    """Take steps of a run."""
+    experiment = made(*overrides)
+    return take(experiment.setup, experiment)[0]
+
+
+def gramian_steps(*overrides: str) -> Steps:
+    """Take steps whose weights depend on the Gramian."""
+    experiment = made(*overrides)
+    setup = experiment.setup
+    weighting = lambda _, names: GramianWeights(None, names).to("cuda")  # noqa: E731
+    return take(replace(setup, weighting=weighting), experiment)[0]
+
+
+def reading() -> tuple[Steps, Steps]:
+    """Evaluate, and read the window's means."""
+    experiment = made("objectives=[mlm]", "weighting=meta")
+    setup = experiment.setup
+    _, stage = take(setup, experiment)
+    with recorded() as evaluating:
+        evaluate(setup.model, setup.dev, 8, setup.runtime)
+    with recorded() as window:
+        stage.window.means()
+    return summary(evaluating), summary(window)
+
+
+if __name__ == "__main__":
+    print(steps(*sys.argv[1:]))
