@@ -18,11 +18,11 @@ SCHEMES: Mapping[str, str] = {
 }  # fmt: skip
 """The letters of each scheme besides `O`."""
 
-PREFIX = re.compile(r"(?P<letter>[A-Za-z])[\W_](?P<type>.+)")
-SUFFIX = re.compile(r"(?P<type>.+)[\W_](?P<letter>[A-Za-z])")
+PREFIX = re.compile(r"(?P<letter>[A-Za-z])[\W_](?P<type>.*)")
+SUFFIX = re.compile(r"(?P<type>.*)[\W_](?P<letter>[A-Za-z])")
 BARE = re.compile(r"(?P<letter>[A-Za-z])(?P<type>)")
 FORMS = (PREFIX, SUFFIX, BARE)
-"""How a letter and a type make a tag: `B-PER` or `b_per`; `PER-B`; `B`."""
+"""How a letter and a type make a tag: `B-PER` or `b_per`; `PER-B`; `B` or `B-`."""
 
 SAMPLED = 2000
 """Rows of tags that are read to tell schemes apart."""

@@ -87,13 +87,23 @@ class Composer:
             composed = self.compose(overrides)
         except ConfigError as error:
             key = getattr(getattr(error.__cause__, "__cause__", None), "full_key", None)
-            for text in overrides:
+            for position, text in enumerate(overrides, 1):
                 name, _, value = text.lstrip("+").partition("=")
                 value = value_of(text) if value[:1] in ("'", '"') else value
-                if name == key and (line := wrong_value(name, value, tree)):
+                if name != key or self._composes(overrides[:position]):
+                    continue
+                if line := wrong_value(name, value, tree):
                     raise ConfigError(line) from error
             raise
         check_interpolations(composed)
+
+    def _composes(self, overrides: Sequence[str]) -> bool:
+        """Return whether a configuration can be composed with overrides."""
+        try:
+            self.compose(overrides)
+        except ConfigError:
+            return False
+        return True
 
 
 def single(override: Override) -> str:

@@ -67,7 +67,7 @@ def one_line(error: BaseException, where: str = "") -> str:
 
 def _said(text: str, key: str) -> str | None:
     """Return what OmegaConf says of an option, in words of ours; None where there are none."""
-    if "missing mandatory value" in text:
+    if "missing mandatory value" in text.lower():
         return f"{key} must be set: it has no default"
     if re.match(r"Key '.*' (is )?not in ", text):
         return f"{key}: no such option"

@@ -7,6 +7,7 @@ directory exists.
 
 import re
 from collections.abc import Sequence
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -131,7 +132,9 @@ def _find(key: str, tree: DictConfig) -> tuple[Node | None, bool]:
                 raise NoSuchOptionError(
                     f"{key}: '{name}' is not selected; add it: 'objectives=[{selected}]'", key
                 )
-            if not open_map:
+            # Hydra cannot add an entry that has options of its own, a stage for example.
+            nested = position + 1 < len(names) or is_dataclass(node._metadata.element_type)
+            if not open_map or nested:
                 known = suggest(name, map(str, node))
                 raise NoSuchOptionError(f"{key}: no such option; {known}", key)
             return None, True

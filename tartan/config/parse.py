@@ -1,6 +1,7 @@
 """From a composed configuration to typed options, strictly."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
@@ -27,7 +28,7 @@ def resolved(composed: DictConfig) -> dict[str, Any]:
     """Return a composed configuration as plain values, with its interpolations resolved.
 
     Raises:
-        ConfigError: an interpolation has no value.
+        ConfigError: an interpolation has no value, or a number is not finite.
     """
     check_interpolations(composed)
     try:
@@ -35,7 +36,19 @@ def resolved(composed: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise ConfigError(one_line(error)) from error
     assert isinstance(plain, dict)
+    for key, number in _not_finite(plain):
+        raise ConfigError(f"{key}={number}: give a finite number")
     return {str(key): value for key, value in plain.items()}
+
+
+def _not_finite(values: Any, where: str = "") -> Iterator[tuple[str, float]]:
+    """Return the dotted names and values of numbers that are NaN or infinite."""
+    if isinstance(values, Mapping | list):
+        items = values.items() if isinstance(values, Mapping) else enumerate(values)
+        for name, value in items:
+            yield from _not_finite(value, f"{where}.{name}" if where else str(name))
+    elif isinstance(values, float) and not math.isfinite(values):
+        yield where, values
 
 
 def options(cls: type[T], values: Mapping[str, Any], where: str) -> T:

@@ -99,7 +99,7 @@ def _device(name: str) -> torch.device:
         return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # `meta` has no values
         if device.type == "cuda" and device.index is not None:
             torch.cuda.set_device(device)  # events, streams and seeds go by the current device
     except (RuntimeError, AssertionError, NotImplementedError) as error:

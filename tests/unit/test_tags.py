@@ -62,6 +62,8 @@ def test_every_scheme_is_recognised_in_every_form(name: str, form: str):
         (["E", "O", "S"], "IO", [("I", "E"), ("O", ""), ("I", "S")]),
         (["a", "e", "i", "o", "u"], "plain", [("S", vowel) for vowel in "aeiou"]),
         (["B", "I", "O"], "BIO", [("B", ""), ("I", ""), ("O", "")]),
+        (["B-", "I-", "O"], "BIO", [("B", ""), ("I", ""), ("O", "")]),
+        (["S-", "E-", "O"], "IO", [("I", "S-"), ("I", "E-"), ("O", "")]),
         (["B-NP", "I-NP"], "BIO", [("B", "NP"), ("I", "NP")]),
         (["B-work-of-art", "O"], "BIO", [("B", "work-of-art"), ("O", "")]),
         (["I-a", "I-b"], "IO", [("I", "a"), ("I", "b")]),

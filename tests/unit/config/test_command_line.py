@@ -65,7 +65,6 @@ def test_a_text_is_taken_as_it_is_typed(text: str):
         ("eval.metric", []),
         ("weighting.similarity", ["weighting=meta"]),
         ("objectives.mlm.corpus", ["objectives=[mlm]"]),
-        ("schedule.stages.joint.objectives", []),
     ],
 )
 def test_every_option_that_is_a_text_takes_one(key: str, more: list[str]):
@@ -168,6 +167,15 @@ def test_a_study_without_a_file_is_one_line():
         ("~steps", "'~steps': steps cannot be removed; leave it out for its default"),
         ("~eval", "'~eval': eval cannot be removed; leave it out for its default"),
         ("steps==3", "'steps==3' is not an override: write name=value, in quotes"),
+        (
+            "schedule.stages.finetun.steps=1",
+            "schedule.stages.finetun.steps: no such option; did you ",
+        ),
+        (
+            "schedule.stages.finetun={steps: 1}",
+            "schedule.stages.finetun: no such option; did you mean ",
+        ),
+        ("weighting.weights.mlm.x=1", "weighting.weights.mlm.x: no such option; "),
         ("study=paper", "'study=paper' belongs to a study: use `python -m tartan study`"),
         ("seed=0,1", "'seed=0,1' is several runs: add -m to start them"),
         ("seed=choice(0,1)", "'seed=choice(0,1)' is several runs: add -m to start them"),
@@ -175,6 +183,11 @@ def test_a_study_without_a_file_is_one_line():
 )
 def test_a_line_says_what_to_type(typed: str, line: str):
     assert refusal(typed).startswith(line)
+
+
+@pytest.mark.parametrize("typed", [["steps=3", "steps=1e1"], ["steps=1e1", "steps=3"]])
+def test_of_an_option_that_is_given_twice_the_wrong_value_is_named(typed: list[str]):
+    assert refusal(*typed).startswith("steps must be a whole number, got 1e1: write steps=400")
 
 
 def test_what_may_be_empty_can_be_removed():

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 import pytest
+from omegaconf import OmegaConf
 
-from tartan.config.parse import options
+from tartan.config.parse import options, resolved
 from tartan.errors import ConfigError
 
 
@@ -23,3 +24,15 @@ def test_it_says_the_same_whether_or_not_omegaconf_keeps_causes(
     assert str(refused.value) == ("objectives.mine.share must be set: it has no default")
     with pytest.raises(ConfigError, match=r"^objectives\.mine\.share must be a number, got much$"):
         options(Demanding, {"share": "much"}, "objectives.mine")
+
+
+def test_a_value_that_is_missing_is_one_line():
+    with pytest.raises(ConfigError, match=r"^data\.share must be set: it has no default$"):
+        options(Demanding, {"share": "???"}, "data")
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_a_number_that_is_not_finite_is_refused_wherever_it_is(number: str):
+    composed = OmegaConf.create({"a": {"b": [1.0, {"c": float(number)}]}})
+    with pytest.raises(ConfigError, match=rf"^a\.b\.1\.c={number}: give a finite number$"):
+        resolved(composed)
