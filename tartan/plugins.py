@@ -252,7 +252,8 @@ def _check(name: str, cls: object, base: type) -> None:
 def _check_free(name: str, hook: str) -> None:
     """TypeError where tartan's own configurations use a name for something else."""
     group = hook.removeprefix("tartan_")
-    if name.endswith("_aux") or (files("tartan.configs") / group / f"{name}.yaml").is_file():
+    auxiliary = group == "objectives" and name.endswith("_aux")
+    if auxiliary or (files("tartan.configs") / group / f"{name}.yaml").is_file():
         raise TypeError(f"gives '{name}', which names a configuration of tartan's own")
 
 

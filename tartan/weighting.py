@@ -159,6 +159,8 @@ class Weighting(nn.Module, ABC):
     """True where a weight may be negative: the body follows it; the objective's head gets 0."""
     waits: ClassVar[bool] = False
     """True where it computes on the CPU, so that each step waits for the device."""
+    fewest: ClassVar[int] = 1
+    """The fewest objectives that it weighs."""
     lr: float = 1e-3
 
     @abstractmethod

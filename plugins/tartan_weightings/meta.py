@@ -39,6 +39,9 @@ class Meta(Weighting):
 
     Options = MetaOptions
     needs: ClassVar[Needs] = Needs.LOSSES | Needs.DEV
+    paper = "Dery et al., Should we be pre-training?, ICLR 2022"
+    use = "when it is not known which auxiliaries help the end task; the method of the paper"
+    end_task_first = True
     logits: Tensor
 
     def __init__(self, options: MetaOptions, objectives: tuple[str, ...]) -> None:

@@ -25,6 +25,8 @@ class Static(Weighting):
 
     Options = StaticOptions
     needs: ClassVar[Needs] = Needs.LOSSES
+    paper = "Dery et al., Should we be pre-training?, ICLR 2022"
+    use = "first of all: equal weights cost nothing and are hard to beat"
     _weights: Tensor
 
     def __init__(self, options: StaticOptions, objectives: tuple[str, ...]) -> None:

@@ -36,6 +36,8 @@ class Uncertainty(Weighting):
 
     Options = UncertaintyOptions
     needs: ClassVar[Needs] = Needs.LOSSES
+    paper = "Kendall et al., Multi-task learning using uncertainty, CVPR 2018"
+    use = "when all objectives matter alike and their losses differ in scale; it costs nothing"
 
     def __init__(self, options: UncertaintyOptions, objectives: tuple[str, ...]) -> None:
         super().__init__(options, objectives)
