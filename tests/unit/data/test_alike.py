@@ -33,6 +33,8 @@ def task(*labels: object, kind: LabelKind = LabelKind.CLASS) -> Task:
         ("don't", "don\u2019t"), ("1", "1.0"), ("7", "007"), ("1e3", "1000"),
         ("STRASSE", "stra\u00dfe"),
         ("a b", "ab"), ("True", "true"),
+        ("AB", "\u0410B"), ("no", "n\u043e"), ("NATO", "NA\u03a4O"),
+        ("\u041f\u0410\u0420\u041a", "\u043f\u0430\u0440\u043a"),
     ],
 )  # fmt: skip
 def test_two_labels_that_look_alike_are_a_group(pair: tuple[str, str]):
