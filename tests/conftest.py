@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import signal
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -12,6 +13,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 _cache = TemporaryDirectory(prefix="tartan-tests-", ignore_cleanup_errors=True)
 atexit.register(_cache.cleanup)
 os.environ["HF_DATASETS_CACHE"] = _cache.name
+# A shell's background job ignores Ctrl-C, and nohup ignores SIGHUP: tests send both.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 settings.register_profile("same", deadline=None, derandomize=True, max_examples=50, database=None)
 settings.register_profile("soak", deadline=None, max_examples=2000, database=None)

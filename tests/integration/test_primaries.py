@@ -289,7 +289,7 @@ def number(text: str, label: float) -> dict[str, Any]:
         (["objectives=[tokens_aux]", "objectives.tokens_aux.data.dri=data"],
          "objectives.tokens_aux: data.dri: no such option; did you mean 'dir'?"),
         (["objectives=[tokens_aux]", "objectives.tokens_aux.data.source=demo"],
-         "objectives.tokens_aux: data.source=demo has sentences with classes, and tags are"),
+         "objectives.tokens_aux: data.source=demo has sentences with classes, not tags: choose"),
         (["objectives=[classification]"], "did you mean 'classification_aux'?"),
         (["primary=regression"], r"data/train.jsonl:1: label is a string: make it a number"),
         (["primary=regression", "data.dir=large"], "large/dev.jsonl:1: label is 3e+200: float32 "

@@ -198,13 +198,13 @@ def test_the_dev_gradient_may_come_from_a_held_out_share_of_train(share: float, 
     """On whose rows the end task then does not train."""
     split = ["weighting=meta", "weighting.probe.split=train", f"weighting.probe.held_out={share}"]
     whole, experiment = built(), built(*split)
-    probed = [row["input_ids"] for row in experiment.setup.probed]
+    probed = [row["input_ids"] for row in experiment.setup.probed["train"]]
     task = experiment.setup.model.end_task
     trained = [row["input_ids"] for row in task.examples()]
     everything = [row["input_ids"] for row in whole.setup.model.end_task.examples()]
     assert len(probed) == held
     assert sorted(probed + trained) == sorted(everything)
-    assert whole.setup.probed is whole.setup.dev
+    assert whole.setup.probed["dev"] is whole.setup.dev
 
 
 def test_options_of_a_plugin_stand_below_its_own_key():

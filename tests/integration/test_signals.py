@@ -80,7 +80,7 @@ def test_a_signal_saves_the_step_and_the_command_it_names_goes_on(
 def test_a_signal_before_training_leaves_nothing(
     stopped: Callable[..., Answer], tmp_path: Path, number: int
 ):
-    answer = stopped(number, "run.build:_load_joint_model")
+    answer = stopped(number, "run.build:load_joint_model")
     assert answer.status == 128 + number
     name = signal.Signals(number).name
     assert answer.err == f"tartan: stopped by {name} before anything was written\n"
@@ -107,7 +107,7 @@ def test_a_second_ctrl_c_stops_at_once(
 
 def test_a_real_process_is_stopped_from_outside(spawn: Callable[..., "object"], tmp_path: Path):
     write_gradual(tmp_path / "data")
-    process = spawn(*RUN, "run_dir=out", "steps=100000")
+    process = spawn(*RUN, "run_dir=out", "steps=100000", "eval.patience=0")
     metrics = tmp_path / "out/metrics.jsonl"
     while not (metrics.exists() and metrics.read_text().count("\n") > 3):
         assert process.poll() is None  # type: ignore[attr-defined]

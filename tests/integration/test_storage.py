@@ -189,7 +189,7 @@ def test_a_directory_in_use_is_refused_with_the_process_that_has_it(tartan: Tart
     """Until that dies, however it does."""
     write_gradual(tmp_path / "data")
     command = [*RUN, "run_dir=out"]
-    first = Forked(*command, "steps=100000", "optimizer.body_lr=0")
+    first = Forked(*command, "steps=100000", "eval.patience=0")
     while not (tmp_path / "out/metrics.jsonl").exists():
         assert first.poll() is None
         time.sleep(0.01)
@@ -206,13 +206,21 @@ def test_a_directory_in_use_is_refused_with_the_process_that_has_it(tartan: Tart
         )
     first.send_signal(signal.SIGKILL)
     first.wait()
-    assert tartan(*command, "steps=100000", "optimizer.body_lr=0", "resume=never").status == 2
+    assert tartan(*command, "steps=100000", "eval.patience=0", "resume=never").status == 2
     assert not (tmp_path / "out/.lock").exists()
 
 
 def test_jobs_of_sweeps_do_not_share_a_directory(tartan: Tartan, tmp_path: Path):
     write_gradual(tmp_path / "data")
-    sweep = ["run", "-m", *RUN[1:], "seed=0,1", "hydra.sweep.dir=sweep", "steps=100000"]
+    sweep = [
+        "run",
+        "-m",
+        *RUN[1:],
+        "seed=0,1",
+        "hydra.sweep.dir=sweep",
+        "steps=100000",
+        "eval.patience=0",
+    ]
     first = Forked(*sweep)
     while not (tmp_path / "sweep/0/metrics.jsonl").exists():
         assert first.poll() is None

@@ -239,7 +239,7 @@ def test_a_launcher_that_fails_is_one_line_and_the_study_can_go_on(
         (["study.arms=[dapt]"],
          "tartan: arm dapt: objective dapt reads the domain corpus, which demo lacks: add a "
          "domain.txt, one passage a line, or leave the objective out\n"),
-        (["--multirun"], "tartan: a study is several runs already: leave -m out\n"),
+        (["--multirun"], "tartan: a study already consists of several runs: leave -m out\n"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_refused_before_any_run(

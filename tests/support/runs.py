@@ -14,7 +14,7 @@ GRADUAL = [
     "schedule.stages.finetune.epochs=4", "schedule.stages.finetune.patience=3",
     "schedule.stages.finetune.optimizer.body_lr=0.0005",
 ]  # fmt: skip
-"""A run that becomes better little by little, and whose second stage stops early."""
+"""A run that saves several best models, and whose second stage stops early."""
 
 
 def write_gradual(directory: Path) -> Path:
