@@ -37,7 +37,7 @@ def test_the_command_of_the_readme_trains_and_leaves_its_files(tartan: Tartan, t
     assert {p.name for p in (tmp_path / "out/.hydra").iterdir()} == {
         "config.yaml", "hydra.yaml", "overrides.yaml",
     }  # fmt: skip
-    assert "best model of step" in answer.out
+    assert "best model at step" in answer.out
 
 
 def test_the_summary_says_what_came_out(tartan: Tartan, tmp_path: Path):

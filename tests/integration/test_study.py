@@ -168,7 +168,7 @@ def test_ctrl_c_saves_the_run_under_way(tartan: Callable[..., Answer], tmp_path:
     answer = tartan("study", *TINY, "steps=2000", "eval.patience=0")
     thread.join()
     assert answer.status == 130
-    assert answer.err == "tartan: stopped by SIGINT; to go on, give the same command\n"
+    assert answer.err == "tartan: stopped by SIGINT; to resume, give the same command\n"
     assert list(first.glob("checkpoints/checkpoint-*"))
     assert {run["status"] for run in results(tmp_path / "study")["runs"]} == {"unfinished"}
 
