@@ -14,7 +14,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("mlm", {"masking": "span"}),
     ("rtd", {"generator_size": 1.0, "tied": True}),
     ("rdrop", {"alpha": 5.0}),
-    ("vat", {"texts": "labelled"}),
+    ("vat", {"texts": "labelled", "iterations": 3}),
     ("meta", {"every": 3, "similarity": "dot"}),
 ]
 

@@ -105,8 +105,8 @@ def test_token_ids_that_the_body_does_not_embed_are_refused(tartan: Tartan, tmp_
     content["model"]["vocab"]["three"] = 900
     edit_json(path, model=content["model"])
     assert refusal(tartan("run", "model=auto", "model.name=model", *RUN[:9])) == (
-        "model.name=model: its tokenizer has 901 tokens, its weights have embeddings for 69: use the "
-        "tokenizer that the model was trained with"
+        "model.name=model: its tokenizer has 901 tokens, its weights have embeddings for 69: "
+        "use the tokenizer that the model was trained with"
     )
 
 
