@@ -34,8 +34,9 @@ from tartan.testing.reach import HeldOut, reachable
 from tartan.testing.trial import Trial, declare_token_indices, join
 from tartan.testing.watched import WatchedBody
 
-CLOSE = 1e-5
-"""The largest difference of gradients, as a share of their largest entry."""
+CLOSE = 3e-5
+"""The largest difference of gradients, as a share of their largest entry. A loss of the difference
+of two predictions cancels digits: `vat` differs by 1.2e-5 from rounding alone."""
 
 
 class ObjectiveContract(Contract):
