@@ -24,7 +24,7 @@ from tartan.weighting import Weighting
 
 T = TypeVar("T")
 GROUP = "tartan"
-RESERVED = ("plugin", "batch_size", "data")
+RESERVED = ("plugin", "batch_size", "scale", "schedule", "data")
 """Keys of a plugin's part of a configuration that are not its options."""
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)

@@ -91,7 +91,9 @@ class Config:
     """One run.
 
     Attributes:
-        primary: the end task: `plugin`, `batch_size` and the plugin's options.
+        primary: the end task: `plugin`, `batch_size`, `scale`, `schedule` and the plugin's options.
+            The loss is multiplied by `scale`, which changes over each stage by `schedule`:
+            `constant`, `linear` or `cosine` (towards 0), `linear_up` or `cosine_up` (from 0).
         objectives: auxiliary objectives by name, each like `primary`; one on labels has `data` of
             its own besides.
         weighting: `plugin` and the plugin's options.

@@ -18,6 +18,7 @@ from tartan.config.search import PluginConfigs
 from tartan.data.sources import SOURCES
 from tartan.objective import Objective, PrimaryObjective
 from tartan.plugins import Plugin, Plugins
+from tartan.train.scale import LossScale
 
 AUXILIARY = "{}_aux"
 """Name on the command line of an objective on labels that is not the end task."""
@@ -58,10 +59,12 @@ def _register_objective(name: str, objective: Plugin[Objective]) -> None:
 
 
 def objective_node(name: str, options: type, data: bool = False) -> type:
-    """Make the configuration of an objective: its options, `plugin`, `batch_size`, maybe `data`."""
+    """Make the configuration of an objective: its options and the keys of all objectives."""
     keys: list[Key] = [
         ("plugin", str, name),
         ("batch_size", int, field(default="${batch_size}")),
+        ("scale", float, LossScale.scale),
+        ("schedule", str, LossScale.schedule),
     ]
     if data:
         keys.append(("data", dict[str, Any], field(default_factory=dict)))

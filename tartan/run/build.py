@@ -9,7 +9,7 @@ from tartan.data.cache import caching, remove_abandoned
 from tartan.plugins import Plugins
 from tartan.run.model import accelerate, load_joint_model, load_source
 from tartan.run.notices import auxiliary_notices, end_task_notices, unused_notices
-from tartan.run.schedule import complete, milestones, trained_sections
+from tartan.run.schedule import complete, loss_scales, milestones, trained_sections
 from tartan.run.tasks import Data, Section, end_task_class, load_data, load_section
 from tartan.run.weightings import Weightings
 from tartan.train.context import Texts
@@ -115,6 +115,7 @@ def _setup(
         runtime,
         config.seed,
         config.accumulate,
+        scales=loss_scales(sections, config.schedule.stages),
         late=config.on_nonfinite == "stop" and runtime.device.type == "cuda",
     )
 

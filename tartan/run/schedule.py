@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from torch import nn
@@ -13,6 +14,7 @@ from tartan.run.tasks import Section
 from tartan.run.weightings import Weightings
 from tartan.train.milestones import Milestones
 from tartan.train.optimiser import OptimiserOptions
+from tartan.train.scale import LossScale
 from tartan.train.schedule import SELECTIONS, StageOptions, check_listed, check_selection
 
 
@@ -40,6 +42,34 @@ def trained_sections(config: Config) -> dict[str, Section]:
     check_listed(stages, names)
     used = {primary}.union(*(stage.select(names) for stage in stages.values()))
     return {name: section for name, section in sections.items() if name in used}
+
+
+def loss_scales(
+    sections: Mapping[str, Section], stages: Mapping[str, StageOptions]
+) -> dict[str, LossScale]:
+    """Return the scale of each objective's loss, by name.
+
+    Args:
+        sections: the objectives' parts of the configuration, the primary's first.
+        stages: by name.
+
+    Raises:
+        ConfigError: a scale has no meaning: its value, or because the objective trains alone.
+    """
+    found: dict[str, LossScale] = {}
+    together = [trained for s in stages.values() if len(trained := s.select([*sections])) > 1]
+    for name, section in sections.items():
+        where = f"objectives.{name}" if found else "primary"
+        given = {key: section[key] for key in ("scale", "schedule") if key in section}
+        found[name] = options(LossScale, given, where)
+        found[name].check(where)
+        if found[name] != LossScale() and not any(name in trained for trained in together):
+            key = "scale" if found[name].scale != LossScale.scale else "schedule"
+            raise ConfigError(
+                f"{where}.{key}={section[key]}: {name} trains alone in every stage, and a scale is "
+                "relative to other objectives: set optimizer.lr instead."
+            )
+    return found
 
 
 def check_name(name: str) -> None:

@@ -18,8 +18,8 @@ from tartan.plugins import Plugins
 from tartan.train.context import Texts, Training
 
 Section = Mapping[str, Any]
-"""One objective's part of the configuration: `plugin`, `batch_size`, the plugin's options, and
-`data` where it is an auxiliary objective on labels."""
+"""One objective's part of the configuration: `plugin`, `batch_size`, `scale`, `schedule`, the
+plugin's options, and `data` where it is an auxiliary objective on labels."""
 
 
 def end_task_class(plugin: str, plugins: Plugins) -> type[PrimaryObjective]:

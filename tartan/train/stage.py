@@ -1,7 +1,8 @@
 """A stage under way: a span of training with objectives, weighting and optimiser of its own."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from tartan.batch import Row
@@ -13,6 +14,7 @@ from tartan.train.model import JointModel
 from tartan.train.optimiser import Optimiser
 from tartan.train.probe import DevGradient
 from tartan.train.runtime import Runtime
+from tartan.train.scale import LossScale
 from tartan.train.schedule import StageOptions
 from tartan.train.step import Step
 from tartan.train.window import Window
@@ -32,6 +34,7 @@ class Setup:
         runtime: device and precision.
         seed: all random choices follow from it.
         accumulate: micro-batches of each objective in a step.
+        scales: of the losses, by name; an objective that is not in it has scale 1.
         late: whether a step that is not finite is reported by the step after it (see `Guard`).
     """
 
@@ -43,6 +46,7 @@ class Setup:
     runtime: Runtime
     seed: int
     accumulate: int
+    scales: Mapping[str, LossScale] = field(default_factory=dict)
     late: bool = False
 
 
@@ -57,7 +61,9 @@ class Stage:
         step: takes its steps.
     """
 
-    def __init__(self, setup: Setup, options: StageOptions, skipped: int = 0) -> None:
+    def __init__(
+        self, setup: Setup, options: StageOptions, skipped: int = 0, first: int = 0
+    ) -> None:
         """Begin a stage.
 
         Args:
@@ -65,6 +71,7 @@ class Stage:
             options: the stage's.
             skipped: steps of the run before it that did not train the end task: the end task's
                 batches do not count them, so that runs of one seed see the same batches.
+            first: the number of the stage's first step.
         """
         model = setup.model
         self.names = options.select(model.names)
@@ -93,6 +100,10 @@ class Stage:
             setup.runtime,
             accumulate=setup.accumulate,
             seed=setup.seed,
+            scales={
+                name: partial(_factor, scale, first, options.steps)
+                for name, scale in setup.scales.items()
+            },
             late=setup.late,
         )
 
@@ -167,6 +178,11 @@ class Stage:
         except RuntimeError as error:  # torch's reasons have several lines
             raise ValueError(" ".join(str(error).split())) from error
         self.window.load_state_dict(state["window"])
+
+
+def _factor(scale: LossScale, first: int, steps: int, step: int) -> float:
+    """Return the factor of a loss in step number `step` of a stage that begins at `first`."""
+    return scale.factor(step - first, steps)
 
 
 def _dev_gradient(setup: Setup, weighting: Weighting) -> DevGradient | None:

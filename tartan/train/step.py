@@ -1,6 +1,7 @@
 """One update: batches to losses, losses to a weighted gradient, gradient to a step."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from tartan.seeding import generator
 from tartan.shared import Shared
 from tartan.train.ahead import Ahead
 from tartan.train.finite import Guard
-from tartan.train.losses import Losses
+from tartan.train.losses import Losses, Piece
 from tartan.train.model import JointModel
 from tartan.train.optimiser import Optimiser
 from tartan.train.probe import DevGradient
@@ -44,11 +45,12 @@ class Step:
         *,
         accumulate: int,
         seed: int,
+        scales: Mapping[str, Callable[[int], float]] = MappingProxyType({}),
         late: bool = False,
     ) -> None:
         self._model, self._streams = model, streams
         self._weighting, self._optimiser, self._dev = weighting, optimiser, dev
-        self._accumulate, self._seed = accumulate, seed
+        self._accumulate, self._seed, self._scales = accumulate, seed, scales
         self._losses = Losses(model, runtime, seed)
         self._runtime, self._device = runtime, runtime.device
         # On a CPU the thread takes from the arithmetic what it saves, or more: it was measured.
@@ -94,7 +96,7 @@ class Step:
         # Separate gradients need separate passes; a body that pads would pad to the longest of all.
         together = needs == Needs.LOSSES and self._model.body.packed
         micro, dev_batches = self._batches(step)
-        terms = self._terms(micro, together=together)
+        terms = self._terms(step, micro, together=together)
         self._losses.at_work = ("the dev gradient",), ()
         dev = self._dev.term(step, dev_batches) if self._dev and Needs.DEV in needs else None
         with sparse_embedding_gradient(self._model.body.model):
@@ -139,18 +141,23 @@ class Step:
             self._weighting.load_state_dict(before)
             raise
 
-    def _terms(self, micro: Micro, *, together: bool) -> dict[str, Term]:
+    def _terms(self, step: int, micro: Micro, *, together: bool) -> dict[str, Term]:
         """Return each objective's loss over the step's effective batch."""
         read = self._losses.together if together else self._losses.apart
         pieces = [read(number, batches) for number, batches in micro.items()]
         return {
             name: Term(
-                [part[name] for part in pieces],
+                [self._scaled(name, step, part[name]) for part in pieces],
                 sum(batches[name].items for batches in micro.values()),
                 self._model.private(name),
             )
             for name in self._streams
         }
+
+    def _scaled(self, name: str, step: int, piece: Piece) -> Piece:
+        """Return what computes a loss that is multiplied by its objective's factor of a step."""
+        factor = self._scales[name](step) if name in self._scales else 1.0
+        return piece if factor == 1 else lambda: factor * piece()
 
     def _collated(self, step: int) -> tuple[Micro, tuple[Batch, Batch] | None]:
         """Make everything that a step reads, on the CPU: micro-batches, and those of dev if due."""

@@ -79,7 +79,7 @@ class Trainer:
         """Make the current stage, in the state it has reached."""
         _, options = self._stages[self._progress.stage]
         skipped = steps_without_primary(o for _, o in self._stages[: self._progress.stage])
-        stage = Stage(self._setup, options, skipped)
+        stage = Stage(self._setup, options, skipped, self._progress.first)
         if self._state:
             stage.load_state_dict(self._state)
         return stage

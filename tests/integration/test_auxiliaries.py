@@ -13,7 +13,7 @@ from transformers import AutoModelForSequenceClassification
 from support.command import SMALL, Answer, records
 
 
-@pytest.mark.parametrize("objective", ["rtd", "clm", "simcse", "rdrop", "vat"])
+@pytest.mark.parametrize("objective", ["rtd", "clm", "simcse", "supcon", "rdrop", "vat"])
 def test_an_auxiliary_trains_beside_the_end_task_and_leaves_it_alone(
     objective: str, tartan: Callable[..., Answer], tmp_path: Path
 ):
@@ -47,6 +47,30 @@ def test_a_seed_decides_what_is_replaced_and_what_the_generator_begins_as(
     one, same, other = (records(tmp_path / run) for run in ("one", "same", "other"))
     assert one == same
     assert one[0]["train/generator_loss/rtd"] != other[0]["train/generator_loss/rtd"]
+
+
+def test_a_schedule_of_a_loss_and_spans_of_words_resume_exactly(
+    tartan: Callable[..., Answer], tmp_path: Path
+):
+    command = [
+        "run", *SMALL, "objectives=[mlm]", "objectives.mlm.schedule=linear",
+        "objectives.mlm.scale=0.5", "objectives.mlm.masking=span", "checkpoint.every=2",
+        "checkpoint.keep=9",
+    ]  # fmt: skip
+    for run in ("complete", "cut"):
+        answer = tartan(*command, f"run_dir={run}")
+        assert (answer.status, answer.err) == (0, "")
+    cut = tmp_path / "cut"
+    (cut / "summary.json").unlink()
+    shutil.rmtree(cut / "checkpoints" / "checkpoint-6")
+    shutil.rmtree(cut / "checkpoints" / "checkpoint-4")
+    answer = tartan(*command, "run_dir=cut")
+    assert (answer.status, answer.err) == (0, "")
+    assert records(cut) == records(tmp_path / "complete")
+    one, other = (load_file(tmp_path / r / "model/model.safetensors") for r in ("complete", "cut"))
+    assert all(one[name].equal(other[name]) for name in one)
+    losses = [r["train/loss/mlm"] for r in records(cut) if "train/loss/mlm" in r]
+    assert losses[-1] < losses[0] / 2  # factors of 0.458 and 0.125
 
 
 @pytest.mark.parametrize("weighting", ["static", "meta"])
