@@ -6,6 +6,7 @@ without its span boundary objective).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,6 +26,7 @@ from tartan import (
     choose_words,
     hookimpl,
     mask_token,
+    read_corpora,
     special_tokens,
     suggest,
     token_loss,
@@ -38,7 +40,9 @@ class MLMOptions:
     """Options of `mlm`.
 
     Attributes:
-        corpus: the corpus to read: `task`, the end task's texts, or `domain`.
+        corpus: the corpus to read: `task`, the end task's texts, `domain`, or a list of these.
+        mix_temperature: T of the mix of several corpora, at least 1: each is read in proportion to
+            its number of rows to the power of 1/T.
         masking: the units that are masked: `token`, `word` (all tokens of a word, or none) or
             `span` (of words). The tokenizer has to mark where words begin.
         mask_prob: expected share of tokens to predict, in (0, 1]; special tokens are never
@@ -50,7 +54,8 @@ class MLMOptions:
             With `span`, a span's tokens are replaced alike.
     """
 
-    corpus: str = "task"
+    corpus: Any = "task"
+    mix_temperature: float = 1.0
     masking: str = "token"
     mask_prob: float = 0.15
     span_p: float = 0.2
@@ -72,7 +77,7 @@ class MLM(Objective):
         self._vocabulary = len(context.tokenizer)
         self._special = special_tokens(context)
         self._word_starts = None if options.masking == "token" else WordStarts(context)
-        self._examples = context.corpus(options.corpus)
+        self._examples = read_corpora(context, options.corpus, options.mix_temperature)
         self.head = context.head("MaskedLM")
 
     def examples(self) -> Sequence[Row]:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from tartan.batch import Row
 from tartan.errors import ConfigError, DataError
+from tartan.mixture import Mixture
 from tartan.seeding import generator
 
 
@@ -17,6 +18,9 @@ class Stream:
     Rows are laid out as an endless sequence of epochs, each a permutation of all rows of its own.
     Batch `k` of size `b` covers positions `k * b` up to `(k + 1) * b` of that sequence, so a batch
     may span epochs, and any batch can be read at any time, in any order.
+
+    An epoch of a `Mixture` is a permutation of as many rows of each part as its `counts` say. These
+    continue through the part's own sequence of epochs, so that all its rows are read equally often.
     """
 
     def __init__(self, examples: Sequence[Row], batch_size: int, seed: int, name: str) -> None:
@@ -42,6 +46,7 @@ class Stream:
         self._name = name
         self._orders: dict[int, Tensor] = {}
         self._delay = 0
+        self._parts = _parts(examples, seed, name) if isinstance(examples, Mixture) else []
 
     def delayed(self, batches: int) -> "Stream":
         """Return the same batches, the first of them at the index `batches`."""
@@ -79,4 +84,18 @@ class Stream:
         if order is not None:
             return order
         rng = generator(self._seed, "order", self._name, epoch)
-        return torch.randperm(len(self._examples), generator=rng)
+        order = torch.randperm(len(self._examples), generator=rng)
+        if not self._parts:
+            return order
+        mixed = [start + torch.tensor(part.indices(epoch)) for start, part in self._parts]
+        return torch.cat(mixed)[order]
+
+
+def _parts(mixture: Mixture, seed: int, name: str) -> list[tuple[int, Stream]]:
+    """Return where each part of a mixture starts, and a stream of its rows of each epoch."""
+    return [
+        (start, Stream(part, count, seed, f"{name}/{number}"))
+        for number, (start, part, count) in enumerate(
+            zip(mixture.starts, mixture.parts, mixture.counts, strict=True)
+        )
+    ]
