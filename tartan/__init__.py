@@ -6,7 +6,7 @@ Everything a plugin or a training loop of one's own needs is re-exported here.
 from tartan.backward import Term, backward
 from tartan.batch import Batch, LabelKind, Loss, Row
 from tartan.consistency import divergence
-from tartan.context import Context, Encoder, EndTask, Head, LanguageModel
+from tartan.context import Classifier, Context, Encoder, EndTask, Head, LanguageModel
 from tartan.errors import (
     CheckpointError,
     ConfigError,
@@ -18,6 +18,7 @@ from tartan.errors import (
 )
 from tartan.gramian import GramianWeighting, cosines
 from tartan.masking import choose_tokens, choose_words, mask_token, special_tokens, token_loss
+from tartan.mixture import Mixture, read_corpora
 from tartan.objective import Objective, Passes, PrimaryObjective
 from tartan.packed import Packed
 from tartan.plugins import hookimpl
@@ -34,6 +35,7 @@ from tartan.word_starts import WordStarts
 __all__ = [
     "Batch",
     "CheckpointError",
+    "Classifier",
     "ConfigError",
     "Context",
     "Cost",
@@ -45,6 +47,7 @@ __all__ = [
     "LabelKind",
     "LanguageModel",
     "Loss",
+    "Mixture",
     "ModelError",
     "Needs",
     "Objective",
@@ -74,6 +77,7 @@ __all__ = [
     "hookimpl",
     "mask_token",
     "minimise",
+    "read_corpora",
     "score_spans",
     "special_tokens",
     "suggest",

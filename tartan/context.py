@@ -26,6 +26,13 @@ class LanguageModel(Protocol):
         """Return logits [items, vocabulary] at tokens' indices, [items] int64, each once."""
 
 
+class Classifier(Protocol):
+    """A classification model with a body of its own."""
+
+    def __call__(self, packed: Packed) -> Tensor:
+        """Return logits [sequences, classes] float32, the classes in the order of their ids."""
+
+
 class Encoder(Protocol):
     """The body as `Objective.compute` receives it.
 
@@ -162,6 +169,20 @@ class Context(Protocol):
         Raises:
             ModelError: if there is no such model, or its vocabulary differs from the body's.
             ConfigError: if embeddings to be tied differ in shape.
+        """
+
+    def teacher(self, name: str) -> nn.Module:
+        """Return a frozen classification model whose classes have the names of `labels`.
+
+        Args:
+            name: a directory, or an id on the Hugging Face hub.
+
+        Returns:
+            A module with the signature of `Classifier`. It has no parameters and no state.
+
+        Raises:
+            ModelError: if there is no such model, or its vocabulary differs from the body's or its
+                classes from `labels`.
         """
 
     def notice(self, line: str) -> None:

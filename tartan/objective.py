@@ -57,6 +57,8 @@ class Objective(nn.Module, ABC):
     own if they depend on its options."""
     cost: ClassVar[str] = ""
     """What a step computes besides these passes, in words, for `python -m tartan list`."""
+    required: ClassVar[tuple[str, ...]] = ()
+    """Options that have to be set, as no default can serve: contracts need them as well."""
     separable: ClassVar[bool] = True
     """Whether a batch's loss is the sum of its rows' losses; False if rows interact in the loss."""
     uses_end_task: ClassVar[bool] = False

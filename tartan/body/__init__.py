@@ -5,6 +5,7 @@ from tartan.body.export import export
 from tartan.body.heads import LiftedHead
 from tartan.body.masked_lm import masked_lm
 from tartan.body.source import AutoOptions, ModelSource, TinyOptions
+from tartan.body.teacher import load_teacher
 
 __all__ = [
     "AutoOptions",
@@ -13,5 +14,6 @@ __all__ = [
     "ModelSource",
     "TinyOptions",
     "export",
+    "load_teacher",
     "masked_lm",
 ]

@@ -82,7 +82,7 @@ def masked_lm(
         ConfigError: when the embeddings to be tied have different shapes.
     """
     try:
-        other = scaled(source, width) if name is None else _pretrained(source, name)
+        other = scaled(source, width) if name is None else pretrained_like(source, name)
         encoder = other.body()
         model = IndependentLM(encoder, other.head("MaskedLM", encoder))
     except FAILURES as error:
@@ -115,7 +115,7 @@ def scaled(source: ModelSource, width: float) -> ModelSource:
     return replace(source, config=config, name=None)
 
 
-def _pretrained(source: ModelSource, name: str) -> ModelSource:
+def pretrained_like(source: ModelSource, name: str) -> ModelSource:
     """A pretrained source that reads what the given one reads; ModelError if there is none."""
     options = AutoOptions(
         name=name, max_length=source.max_length, trust_remote_code=source.trust_remote_code

@@ -64,6 +64,12 @@ class ObjectiveContract(Contract):
 
     def trial(self, seed: int = 0) -> Trial:
         """Return the objective, built for the tiny task. Broken if it cannot be built."""
+        missing = [name for name in self.plugin_class().required if name not in self.options]
+        if missing:
+            raise NotApplicable(
+                f"it has to be given {', '.join(missing)}: subclass ObjectiveContract and set "
+                "`options`"
+            )
         try:
             return Trial.of(self.plugin_class(), self.parsed(), seed)
         except TartanError as error:

@@ -9,7 +9,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from tartan.batch import LabelKind, Row
-from tartan.body import Body, ModelSource, masked_lm
+from tartan.body import Body, ModelSource, load_teacher, masked_lm
 from tartan.context import EndTask
 from tartan.data import Task, Tokenized, tokenize
 from tartan.data.task import SPLITS
@@ -187,6 +187,10 @@ class TaskContext:
         """Another masked language model; new parameters depend on the objective's name alone."""
         with seeded(self._seed, "masked_lm", self._name):
             return masked_lm(self._source, self._body, width=width, name=name, tied=tied)
+
+    def teacher(self, name: str) -> nn.Module:
+        """Return a frozen classification model with the task's classes."""
+        return load_teacher(self._source, self.labels, name)
 
     def check_causal(self) -> None:
         """ModelError unless the body can read left to right."""

@@ -1,22 +1,41 @@
 """Every plugin that tartan brings keeps its contract, with its defaults and with others."""
 
+import atexit
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.teachers import save_teacher
 from tartan.plugins import discover
-from tartan.testing import Contract
+from tartan.testing import Contract, tiny_source
 from tartan.testing.examine import contracts
+from tartan.testing.world import CLASSES
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("mlm", {"corpus": "domain", "mask_prob": 0.5}),
-    ("mlm", {"masking": "word"}),
+    ("mlm", {"masking": "word", "corpus": ["task", "domain"], "mix_temperature": 2.0}),
     ("mlm", {"masking": "span"}),
     ("rtd", {"generator_size": 1.0, "tied": True}),
     ("rdrop", {"alpha": 5.0}),
     ("vat", {"texts": "labelled", "iterations": 3}),
     ("meta", {"every": 3, "similarity": "dot"}),
 ]
+
+
+@cache
+def teacher() -> str:
+    """A teacher for the tiny world's classes."""
+    directory = tempfile.TemporaryDirectory()
+    atexit.register(directory.cleanup)
+    return str(save_teacher(tiny_source(), Path(directory.name), *sorted(CLASSES, reverse=True)))
+
+
+REQUIRED: dict[str, Callable[[], dict[str, Any]]] = {"distil": lambda: {"teacher": teacher()}}
+"""Options without which a plugin cannot be built."""
 
 
 def cases() -> list[Any]:
@@ -36,5 +55,6 @@ def cases() -> list[Any]:
 
 @pytest.mark.parametrize(("contract", "options", "rule"), cases())
 def test_keeps(contract: type[Contract], options: dict[str, Any], rule: str):
+    options = {**options, **REQUIRED.get(contract.plugin, dict)()}
     given = type("Given", (contract,), {"options": options})
     getattr(given(), rule)()

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tartan import PrimaryObjective, Row, Unit
-from tartan.body import Body, ModelSource, masked_lm
+from tartan.body import Body, ModelSource, load_teacher, masked_lm
 from tartan.testing import tiny_source
 from tartan.train.end_task import LentEndTask
 
@@ -52,6 +52,9 @@ class TinyContext:
         self, *, width: float = 1.0, name: str | None = None, tied: bool = False
     ) -> nn.Module:
         return masked_lm(self.source, self.body, width=width, name=name, tied=tied)
+
+    def teacher(self, name: str) -> nn.Module:
+        return load_teacher(self.source, self.labels, name)
 
     def check_causal(self) -> None:
         self.body.check_causal()
