@@ -13,6 +13,8 @@ from tartan.files import open_own, writing
 from tartan.locking import try_lock
 
 LOCK = ".lock"
+DIRECTORIES = (".hydra", "checkpoints", "figures", "tensorboard")
+"""Directories that a run or a study makes in its own, and writes to file by file."""
 
 
 @contextmanager
@@ -28,9 +30,15 @@ def locked(directory: Path, option: str = "run_dir") -> Iterator[list[str]]:
 
     Raises:
         BusyError: another process holds it.
-        StorageError: nothing can be written there; or it was removed or renamed meanwhile.
+        StorageError: nothing can be written there, or a link stands in place of a directory in it;
+            or it was removed or renamed meanwhile.
     """
     path = directory / LOCK
+    for name in DIRECTORIES:
+        if (link := directory / name).is_symlink():
+            raise StorageError(
+                f"{link} is a link, and is not written to: remove it, then give the same command"
+            )
     with writing(path):
         directory.mkdir(parents=True, exist_ok=True)
         file, held = _hold(path, option)

@@ -72,6 +72,20 @@ def test_links_in_a_run_directory_are_not_followed(tartan: Tartan, tmp_path: Pat
     assert [path for path in (tmp_path / "out").rglob("*") if path.is_symlink()] == []
 
 
+@pytest.mark.parametrize("name", [".hydra", "checkpoints", "figures", "tensorboard"])
+def test_a_link_in_place_of_a_directory_of_a_run_is_one_line(
+    tartan: Tartan, tmp_path: Path, name: str
+):
+    target, link = tmp_path / "precious", tmp_path / "out" / name
+    target.mkdir()
+    link.parent.mkdir()
+    link.symlink_to(target)
+    said = one_line(tartan(*RUN, "report=true"))
+    assert f"{link} is a link, and is not written to: remove it" in said
+    assert list(target.iterdir()) == []
+    assert list(link.parent.iterdir()) == [link]
+
+
 def test_files_of_a_run_have_the_modes_that_the_umask_says(tartan: Tartan, tmp_path: Path):
     before = os.umask(0o027)
     try:
