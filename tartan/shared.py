@@ -1,6 +1,6 @@
 """The parameters that objectives share, and arithmetic on their gradients."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,12 @@ from torch.nn.utils import get_total_norm
 Gradient = list[Tensor | None]
 """A tensor for each shared parameter, as autograd computes it: dense, or sparse where a module such
 as `nn.Embedding(sparse=True)` makes it so. None where the gradient is 0."""
+
+Pair = tuple[Tensor, Tensor]
+"""The parts of two gradients for the same parameter."""
+
+GROUP = 16_000_000
+"""Numbers of a gradient that are multiplied at once on a GPU, 64 MB."""
 
 
 class Shared:
@@ -61,12 +67,15 @@ class Shared:
 
     def product(self, one: Gradient, other: Gradient) -> Tensor:
         """Return the inner product of two gradients, [] float."""
-        pairs = zip(one, other, strict=True)
-        products = [_product(a, b) for a, b in pairs if a is not None and b is not None]
-        return torch.stack(products).sum() if products else self._zero()
+        pairs = [(a, b) for a, b in zip(one, other, strict=True) if a is not None and b is not None]
+        if not pairs:
+            return self._zero()
+        return torch.stack([_product(group) for group in self._groups(pairs)]).sum()
 
     def add(self, total: Gradient, gradient: Gradient, weight: Tensor) -> Gradient:
         """Return a total plus a gradient times a weight, [] float. Both are used up."""
+        if self._launches and not any(g is not None and g.is_sparse for g in (*total, *gradient)):
+            return _sum_at_once(total, gradient, weight)
         pairs = zip(total, gradient, strict=True)
         return [one if more is None else _sum(one, more, weight) for one, more in pairs]
 
@@ -76,7 +85,12 @@ class Shared:
 
     def flatten(self, gradient: Gradient, out: Tensor) -> Tensor:
         """Write a gradient to a flat tensor, [size], and return that."""
-        for part, piece in zip(gradient, self._pieces(out), strict=True):
+        pieces = self._pieces(out)
+        dense = [part for part in gradient if part is not None and not part.is_sparse]
+        if self._launches and len(dense) == len(pieces):
+            torch._foreach_copy_(pieces, dense)
+            return out
+        for part, piece in zip(gradient, pieces, strict=True):
             _write(part, piece)
         return out
 
@@ -90,6 +104,25 @@ class Shared:
         pieces = flat.split([p.numel() for p in self.parameters])
         return [piece.view(p.shape) for piece, p in zip(pieces, self.parameters, strict=True)]
 
+    @property
+    def _launches(self) -> bool:
+        """Whether many small operators take longer than their arithmetic."""
+        return self.device.type == "cuda"
+
+    def _groups(self, pairs: Sequence[Pair]) -> list[list[Pair]]:
+        """Divide pairs of parts: on a GPU, dense ones of at most `GROUP` numbers go together."""
+        groups: list[list[Pair]] = []
+        held = GROUP
+        for pair in pairs:
+            together = self._launches and not (pair[0].is_sparse or pair[1].is_sparse)
+            size = pair[0].numel() if together else GROUP
+            if held + size > GROUP:
+                groups.append([])
+                held = 0
+            groups[-1].append(pair)
+            held += size
+        return groups
+
     def _zero(self) -> Tensor:
         return torch.zeros((), dtype=self.dtype, device=self.device)
 
@@ -99,12 +132,32 @@ def _values(part: Tensor) -> Tensor:
     return part.coalesce().values() if part.is_sparse else part
 
 
-def _product(one: Tensor, other: Tensor) -> Tensor:
-    """Return the inner product of two parts for the same parameter, [] float."""
+def _product(pairs: Sequence[Pair]) -> Tensor:
+    """Return the sum of the inner products of pairs of parts, [] float.
+
+    One pair needs no memory; several, which are dense, need that of their products twice.
+    """
+    if len(pairs) > 1:
+        products = torch._foreach_mul([a for a, _ in pairs], [b for _, b in pairs])
+        return torch.cat([product.flatten() for product in products]).sum()
+    ((one, other),) = pairs
     if not (one.is_sparse or other.is_sparse):
         return torch.dot(one.flatten(), other.flatten())
     sparse, factor = (one, other) if one.is_sparse else (other, one)
     return _values(sparse * factor).sum()
+
+
+def _sum_at_once(total: Gradient, gradient: Gradient, weight: Tensor) -> Gradient:
+    """Return a total plus a gradient times a weight, all dense, in few launches."""
+    parts = [part for part in gradient if part is not None]
+    if parts:
+        torch._foreach_mul_(parts, weight)
+    pairs = [
+        (a, b) for a, b in zip(total, gradient, strict=True) if a is not None and b is not None
+    ]
+    if pairs:
+        torch._foreach_add_([a for a, _ in pairs], [b for _, b in pairs])
+    return [b if a is None else a for a, b in zip(total, gradient, strict=True)]
 
 
 def _sum(total: Tensor | None, part: Tensor, weight: Tensor) -> Tensor:

@@ -27,9 +27,6 @@ LACKING = (
     "multiprocess",
     "omegaconf",
     "pluggy",
-    "seqscore",
-    "setuptools",
-    "tabulate",
     "torchjd",
 )
 """What a host with torch, transformers and the usual scientific packages mostly lacks."""

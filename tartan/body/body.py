@@ -23,6 +23,7 @@ from tartan.body.verification import (
     reason_against_embeddings,
     reason_against_packed,
     reason_against_varlen,
+    reason_against_varlen_dropout,
 )
 from tartan.errors import ModelError
 from tartan.packed import Packed
@@ -108,17 +109,21 @@ class Body(nn.Module):
         embeddings: Tensor = self.model.get_input_embeddings()(packed.input_ids)
         return embeddings
 
-    def use_varlen(self, autocast: AbstractContextManager[object]) -> str | None:
+    def use_varlen(
+        self, autocast: AbstractContextManager[object], dtype: torch.dtype
+    ) -> str | None:
         """Use the device's variable-length attention kernel from now on, if its results agree.
 
         Args:
             autocast: the context in which the body trains; the body is on its device already.
+            dtype: the precision in it.
 
         Returns:
             Why the kernel is not used; None if it is.
         """
         with evaluating(self.model), autocast:
             reason = reason_against_varlen(self.model, trial(self.model))
+        reason = reason or reason_against_varlen_dropout(self.model, dtype)
         self._varlen = reason is None
         return reason
 

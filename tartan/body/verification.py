@@ -14,7 +14,9 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from tartan.body.kernels import varlen
 from tartan.body.kernels.attention import NAME
+from tartan.body.kernels.varlen_dropout import reason_against_dropout
 from tartan.body.reading import first_position, read_packed
 from tartan.packed import Packed
 from tartan.quiet import quiet
@@ -87,6 +89,27 @@ def reason_against_varlen(model: PreTrainedModel, packed: Packed) -> str | None:
     if min(cosines) > AGREEMENT:  # False for NaN
         return None
     return f"cosine {min(cosines):.4f} with attention in buckets"
+
+
+def reason_against_varlen_dropout(model: PreTrainedModel, dtype: torch.dtype) -> str | None:
+    """Verify the variable-length kernel's dropout, which training uses, on the model's device.
+
+    Args:
+        model: a model on which `reason_against_varlen` found nothing.
+        dtype: the precision of training.
+
+    Returns:
+        Why the kernel cannot be used; None if it can.
+    """
+    heads = model.config.num_attention_heads
+    size = getattr(model.config, "head_dim", None) or model.config.hidden_size // heads
+    kernel = varlen.kernel_for(torch.empty(1, heads, size, dtype=dtype, device=model.device))
+    if kernel is None:
+        return f"heads of {size} in {dtype} on {model.device.type} have no such kernel"
+    try:
+        return reason_against_dropout(kernel, heads, size, model.device, dtype)
+    except (*FAILURES, ImportError) as error:
+        return f"{type(error).__name__}: {str(error).splitlines()[0]}"
 
 
 def reason_against_causal(read: Callable[[Packed], Tensor], packed: Packed) -> str | None:

@@ -106,6 +106,8 @@ class Config:
         batch_size: rows in a micro-batch of each objective, unless it has its own.
         accumulate: micro-batches of each objective in a step.
         precision: `auto`, `fp32` or `bf16`.
+        tf32: whether float32 matrix products on a GPU round their factors to TF32, which is several
+            times as fast; matters with precision=fp32.
         device: `auto`, or a torch device.
         compile: whether torch.compile fuses the body's layers; the first steps are then slow.
         on_nonfinite: what to do if a step's loss or gradient is not finite: `stop`, or `skip`,
@@ -140,6 +142,7 @@ class Config:
     batch_size: int = 32
     accumulate: int = 1
     precision: str = "auto"
+    tf32: bool = False
     device: str = "auto"
     compile: bool = False
     on_nonfinite: str = "stop"

@@ -57,6 +57,7 @@ def build(config: Config, plugins: Plugins) -> Experiment:
 def _build(config: Config, plugins: Plugins) -> Experiment:
     removed = remove_abandoned()
     runtime = Runtime.choose(config.device, config.precision)
+    runtime.configure(tf32=config.tf32)
     runtime.reset_peak_memory()
     sections = trained_sections(config)
     names = tuple(sections)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 from tartan.body import AutoOptions, Body, LiftedHead, ModelSource
 from tartan.config.parse import options
 from tartan.config.store import MODELS
@@ -76,7 +78,7 @@ def accelerate(body: Body, runtime: Runtime, *, compiled: bool) -> list[str]:
     """Turn on what a body's device offers; return a notice for what is missing."""
     if compiled:
         body.compile_layers()
-    half = runtime.device.type == "cuda" and runtime.precision == "bf16"
-    if half and body.packed and (reason := body.use_varlen(runtime.autocast())):
+    half = runtime.device.type == "cuda" and runtime.dtype != torch.float32
+    if half and body.packed and (reason := body.use_varlen(runtime.autocast(), runtime.dtype)):
         return [f"attention in buckets, not by a variable-length kernel ({reason})"]
     return []

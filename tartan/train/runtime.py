@@ -13,6 +13,7 @@ from tartan.batch import Batch
 from tartan.errors import ConfigError, suggest
 
 PRECISIONS = ("auto", "fp32", "bf16")
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,27 @@ class Runtime:
             precision = "bf16" if gains_by_bf16(chosen) else "fp32"
         return cls(chosen, precision)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of matrix products."""
+        return DTYPES[self.precision]
+
+    def configure(self, *, tf32: bool = False) -> None:
+        """Set torch's switches for the device, which are those of the process.
+
+        Args:
+            tf32: whether matrix products of float32 round their factors to 10 bits on a GPU.
+        """
+        if self.device.type == "cuda":
+            torch.backends.cuda.matmul.allow_tf32 = tf32
+            # It plans anew for each shape, which takes half a second, and every batch has another.
+            torch.backends.cuda.enable_cudnn_sdp(False)
+
     def autocast(self) -> AbstractContextManager[object]:
         """Return the context in which the body and heads run."""
         if self.precision == "fp32":
             return nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return torch.autocast(self.device.type, dtype=self.dtype)
 
     def same_weights(self) -> AbstractContextManager[object]:
         """Return a context in which weights are constant: `autocast` in it casts each once."""

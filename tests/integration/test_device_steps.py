@@ -2,6 +2,7 @@
 launches. A bound on launches is a sixth to a fifth above what was counted when it was set."""
 
 import pytest
+from torch.testing import assert_close
 
 from support import device_steps
 from tartan.testing.fake_cuda import FakeDevice
@@ -27,8 +28,8 @@ def without_line_numbers(places: frozenset[str]) -> set[str]:
 @pytest.mark.parametrize(
     ("overrides", "most"),
     [
-        pytest.param(["objectives=[mlm]", "weighting=static"], 440, id="static"),
-        pytest.param(["objectives=[mlm]", "weighting=meta"], 1500, id="meta"),
+        pytest.param(["objectives=[mlm]", "weighting=static"], 400, id="static"),
+        pytest.param(["objectives=[mlm]", "weighting=meta"], 1250, id="meta"),
         pytest.param(
             ["objectives=[mlm]", "weighting=meta", "weighting.every=4"], 720, id="meta-every-4"
         ),
@@ -48,10 +49,36 @@ def test_a_step_waits_for_its_flag_alone(device: FakeDevice, overrides: list[str
     assert steps.launches <= most, steps.operators
 
 
+def test_training_with_dropout_attends_by_the_variable_length_kernel(device: FakeDevice):
+    """Each of two layers, forward and backward, in one joint pass."""
+    steps = device.call(device_steps.steps, "objectives=[mlm]", "weighting=static")
+    assert not steps.notices
+    counts = dict(steps.operators)
+    assert counts["aten::_flash_attention_forward"] == 2
+    assert counts["aten::_flash_attention_backward"] == 2
+    assert "aten::_scaled_dot_product_efficient_attention" not in counts
+
+
+def test_where_the_kernel_cannot_be_used_there_is_a_notice(device: FakeDevice):
+    steps = device.call(device_steps.steps, "objectives=[]", "weighting=static", "model.heads=8")
+    (notice,) = steps.notices
+    assert notice.startswith("attention in buckets, not by a variable-length kernel (heads of 2")
+
+
 def test_weights_from_a_gramian_wait_for_nothing_more(device: FakeDevice):
     steps = device.call(device_steps.gramian_steps, "objectives=[mlm,simcse]")
     assert without_line_numbers(steps.places) == {FLAG}
     assert steps.launches <= 1200, steps.operators
+
+
+def test_a_step_measures_what_it_measures_on_the_cpu(device: FakeDevice):
+    given = ("objectives=[mlm,simcse]", "weighting=meta", "weighting.probe.dropout=0")
+    found, expected = (
+        device.call(device_steps.gradient, where, *given) for where in ("cuda", "cpu")
+    )
+    assert len(found) == 4
+    for one, other in zip(found, expected, strict=True):
+        assert_close(one, other, atol=1e-4, rtol=1e-4)
 
 
 def test_evaluation_and_the_record_wait_once(device: FakeDevice):

@@ -90,6 +90,17 @@ def gramian_steps(*overrides: str) -> Steps:
     return take(replace(setup, weighting=weighting), experiment)[0]
 
 
+def gradient(device: str, *overrides: str, precision: str = "fp32") -> list[Tensor]:
+    """Measure a step without dropout; return the body's gradient, flat, and the signals."""
+    experiment = made("model.dropout=0", f"device={device}", f"precision={precision}", *overrides)
+    stage = Stage(experiment.setup, next(iter(experiment.stages.values())))
+    signals, _ = stage.step.measure(0)
+    parameters = experiment.setup.model.body.parameters()
+    flat = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
+    measured = (flat, signals.losses, signals.norms, signals.dev)
+    return [each.detach().cpu() for each in measured if each is not None]
+
+
 def reading() -> tuple[Steps, Steps]:
     """Evaluate, and read the window's means."""
     experiment = made("objectives=[mlm]", "weighting=meta")

@@ -21,7 +21,7 @@ NAME = "tartan_packed"
 
 def kernel_for(query: Tensor, key: Tensor, layout: Layout, dropout: float) -> Kernel:
     """Choose the fastest kernel for queries and keys; arguments as in `Kernel`."""
-    if layout.varlen and (kernel := varlen.kernel_for(query, dropout)) is not None:
+    if layout.varlen and (kernel := varlen.kernel_for(query)) is not None:
         return kernel
     return by_products if prefers_products(query, key, layout, dropout) else by_sdpa
 

@@ -1,5 +1,7 @@
 """Attention by torch's `scaled_dot_product_attention`, one bucket of similar lengths at a time."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -19,8 +21,10 @@ def by_sdpa(
 ) -> Tensor:
     """Attend as `Kernel` says, on any device."""
     buckets, masks = layout.buckets, layout.masks(window)
+    spare = len(query) - len(buckets.places)
     queries, keys, values = (
-        buckets.split(states.index_select(0, buckets.index)) for states in (query, key, value)
+        buckets.split(_rows(states, buckets.index, buckets.places, spare))
+        for states in (query, key, value)
     )
     attended = [
         functional.scaled_dot_product_attention(
@@ -36,6 +40,54 @@ def by_sdpa(
         for q, k, v, mask in zip(queries, keys, values, masks, strict=True)
     ]
     rows = torch.cat([states.transpose(1, 2).flatten(0, 1) for states in attended])
-    spare = len(query) - len(buckets.places)
-    places = functional.pad(buckets.places, (0, spare)) if spare else buckets.places
-    return rows.index_select(0, places)
+    return _tokens(rows, buckets.places, spare)
+
+
+class _Rows(torch.autograd.Function):
+    """Lays tokens in the rows of buckets.
+
+    Padding repeats a token, whose gradient there is 0: the gradient is a selection, which is faster
+    than the sum that autograd takes, and on a GPU, deterministic.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, index: Tensor, places: Tensor, spare: int) -> Tensor:
+        ctx.save_for_backward(places)
+        ctx.spare = spare
+        return states.index_select(0, index)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (places,) = ctx.saved_tensors
+        return _padded(grads[0].index_select(0, places), ctx.spare), None, None, None
+
+
+class _Tokens(torch.autograd.Function):
+    """Takes tokens from the rows of buckets, each once; the gradient at padding is 0."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, places: Tensor, spare: int) -> Tensor:
+        ctx.save_for_backward(places)
+        ctx.shape = rows.shape
+        return _padded(rows.index_select(0, places), spare)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (places,) = ctx.saved_tensors
+        zeros = grads[0].new_zeros(ctx.shape)
+        return zeros.index_copy(0, places, grads[0][: len(places)]), None, None
+
+
+def _rows(states: Tensor, index: Tensor, places: Tensor, spare: int) -> Tensor:
+    rows: Tensor = _Rows.apply(states, index, places, spare)  # type: ignore[no-untyped-call]
+    return rows
+
+
+def _tokens(rows: Tensor, places: Tensor, spare: int) -> Tensor:
+    tokens: Tensor = _Tokens.apply(rows, places, spare)  # type: ignore[no-untyped-call]
+    return tokens
+
+
+def _padded(states: Tensor, spare: int) -> Tensor:
+    """Append zeros for tokens that are in no bucket."""
+    return functional.pad(states, (0, 0, 0, 0, 0, spare)) if spare else states

@@ -1,12 +1,12 @@
 """Attention over packed sequences by the variable-length kernels of a GPU.
 
-That is `flash_attn` if it is installed; else torch's own, `torch.nn.attention.varlen`, which has no
-dropout. Both compute in half precision. `Body.use_varlen` verifies for each body that they agree
-with attention in buckets before they are used.
+That is `flash_attn` if it is installed, else the flash attention that torch brings. Both compute in
+half precision, and draw dropout themselves. `Body.use_varlen` verifies for each body, in training
+mode, that they agree with attention in buckets before they are used.
 """
 
+from functools import cache
 from importlib.util import find_spec
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,15 +18,19 @@ LARGEST_HEAD = 256
 """Flash attention's largest head dimension."""
 
 
-def kernel_for(query: Tensor, dropout: float) -> Kernel | None:
+def kernel_for(query: Tensor) -> Kernel | None:
     """Return the kernel for queries [tokens, heads, head_dim]; None if none can compute them."""
     size = query.shape[-1]
     half = query.dtype in (torch.float16, torch.bfloat16)
     if query.device.type != "cuda" or not half or size % 8 or size > LARGEST_HEAD:
         return None
-    if find_spec("flash_attn") is not None:
-        return by_flash_attn
-    return by_torch if dropout == 0 else None
+    return by_flash_attn if _has_flash_attn() else by_torch
+
+
+@cache
+def _has_flash_attn() -> bool:
+    """Return whether the flash-attn package is installed; looking for it takes a while."""
+    return find_spec("flash_attn") is not None
 
 
 def by_flash_attn(
@@ -64,15 +68,19 @@ def by_torch(
     value: Tensor,
     layout: Layout,
     *,
-    dropout: float,  # noqa: ARG001  (always 0: see `kernel_for`)
+    dropout: float,
     scaling: float | None,
     window: int | None,
 ) -> Tensor:
-    """Attend as `Kernel` says, by torch's own kernel."""
-    from torch.nn.attention.varlen import varlen_attn  # noqa: PLC0415  (new in torch 2.10)
+    """Attend as `Kernel` says, by the flash attention that torch brings.
 
-    shared: dict[str, Any] = {"enable_gqa": True} if query.shape[1] != key.shape[1] else {}
-    attended = varlen_attn(
+    `torch.nn.attention.varlen` calls the same operator, but without dropout.
+    """
+    if query.shape[1] != key.shape[1]:
+        repeats = query.shape[1] // key.shape[1]
+        key, value = (states.repeat_interleave(repeats, 1) for states in (key, value))
+    before, after = _window(layout, window)
+    attended: Tensor = torch.ops.aten._flash_attention_forward(
         query,
         key,
         value,
@@ -80,11 +88,13 @@ def by_torch(
         layout.offsets,
         layout.longest,
         layout.longest,
+        dropout,
+        layout.causal,
+        False,  # no mask of dropout for debugging
         scale=scaling,
-        window_size=_window(layout, window),
-        **shared,
-    )
-    assert isinstance(attended, Tensor)  # a tuple only if auxiliary results are requested
+        window_size_left=before,
+        window_size_right=after,
+    )[0]
     return attended
 
 

@@ -66,9 +66,10 @@ def _seen(queries: int, keys: int, causal: bool, window: tuple[int, int]) -> Ten
     return seen & (ahead <= 0) if causal else seen
 
 
-def _drawn(device: torch.device) -> Tensor:
-    """Draw the state of a call's dropout, [2] uint64, from torch's global generator."""
-    return torch.empty(2, dtype=torch.int64).random_().view(torch.uint64).to(device)
+def _drawn(device: torch.device, dropout: float) -> Tensor:
+    """Draw the state of a call's dropout, if any, [2] uint64, from torch's global generator."""
+    state = torch.zeros(2, dtype=torch.int64)
+    return (state.random_() if dropout else state).view(torch.uint64).to(device)
 
 
 def _generator(seed: Tensor) -> torch.Generator:
@@ -97,7 +98,7 @@ def _varlen(
     _longest_key: int, dropout: float, causal: bool, _mask: bool = False, **options: Any,
 ) -> tuple[Tensor, ...]:  # fmt: skip
     """Compute `aten::_flash_attention_forward` of packed sequences."""
-    seed = _drawn(query.device)
+    seed = _drawn(query.device, dropout)
     draws = _generator(seed)
 
     def attend(*states: Tensor) -> list[Tensor]:
@@ -135,7 +136,7 @@ def _efficient(
     dropout: float = 0.0, causal: bool = False, *, scale: float | None = None,
 ) -> tuple[Tensor, ...]:  # fmt: skip
     """Compute `aten::_scaled_dot_product_efficient_attention`."""
-    seed = _drawn(query.device)
+    seed = _drawn(query.device, dropout)
     attended = Attention(
         query, key, value, bias=bias, causal=causal, scale=scale, dropout=dropout,
         generator=_generator(seed),

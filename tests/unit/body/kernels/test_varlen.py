@@ -11,7 +11,11 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from support.attention import attend, layout_of
+from tartan.body import verification
 from tartan.body.kernels import varlen
+from tartan.body.kernels.layout import Layout
+from tartan.body.kernels.products import by_products
+from tartan.body.kernels.varlen_dropout import reason_against_dropout
 from tartan.testing import tiny_source
 
 LENGTHS = (5, 1, 12, 7)
@@ -40,18 +44,20 @@ def kernels(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Replace both kernels by `loop`; return the list of those that are called."""
     called: list[str] = []
 
-    def by_torch(*given, **options):
+    def by_torch(*given, scale, window_size_left, window_size_right):
         called.append("torch")
-        return loop(*given, **options)
+        *given, dropout, _, _ = given
+        assert dropout == 0
+        return (loop(*given, scale=scale, window_size=(window_size_left, window_size_right)),)
 
     def by_flash_attn(*given, dropout_p, softmax_scale, causal, window_size):
         called.append("flash_attn")
         assert dropout_p == 0
         return loop(*given, scale=softmax_scale, window_size=window_size)
 
-    torchs, flash = ModuleType("varlen"), ModuleType("flash_attn")
-    torchs.varlen_attn, flash.flash_attn_varlen_func = by_torch, by_flash_attn
-    monkeypatch.setitem(sys.modules, "torch.nn.attention.varlen", torchs)
+    flash = ModuleType("flash_attn")
+    flash.flash_attn_varlen_func = by_flash_attn
+    monkeypatch.setattr(torch.ops.aten, "_flash_attention_forward", by_torch)
     monkeypatch.setitem(sys.modules, "flash_attn", flash)
     return called
 
@@ -71,23 +77,22 @@ def test_a_kernel_gets_the_layout(name, window, causal, kernels, monkeypatch):
 
 
 def test_only_half_precision_on_a_gpu_has_kernels(monkeypatch):
-    def chosen(dropout=0.0, *, dtype=torch.bfloat16, size=64, device="cuda"):
+    def chosen(*, dtype=torch.bfloat16, size=64, device="cuda"):
         class Query:
             shape = (3, 2, size)
 
         query = Query()
         query.dtype, query.device = dtype, torch.device(device)
-        return varlen.kernel_for(query, dropout)
+        return varlen.kernel_for(query)
 
-    monkeypatch.setattr(varlen, "find_spec", lambda _: None)
+    monkeypatch.setattr(varlen, "_has_flash_attn", lambda: False)
     assert chosen() is varlen.by_torch
-    assert chosen(0.1) is None
     assert chosen(dtype=torch.float32) is None
     assert chosen(device="cpu") is None
     assert chosen(size=12) is None
     assert chosen(size=512) is None
-    monkeypatch.setattr(varlen, "find_spec", lambda _: object())
-    assert chosen(0.1) is varlen.by_flash_attn
+    monkeypatch.setattr(varlen, "_has_flash_attn", lambda: True)
+    assert chosen() is varlen.by_flash_attn
 
 
 def test_a_kernel_that_computes_something_else_is_not_used(monkeypatch, packed):
@@ -101,10 +106,13 @@ def test_a_kernel_that_computes_something_else_is_not_used(monkeypatch, packed):
         raise RuntimeError("no kernel image is available\nfor this device")
 
     monkeypatch.setattr(varlen, "kernel_for", lambda *_: wrong)
-    assert "with attention in buckets" in body.use_varlen(nullcontext())
+    assert "with attention in buckets" in body.use_varlen(nullcontext(), torch.float32)
     assert torch.equal(body(packed), expected)
     monkeypatch.setattr(varlen, "kernel_for", lambda *_: broken)
-    assert body.use_varlen(nullcontext()) == "RuntimeError: no kernel image is available"
+    assert (
+        body.use_varlen(nullcontext(), torch.float32)
+        == "RuntimeError: no kernel image is available"
+    )
     assert torch.equal(body(packed), expected)
 
 
@@ -112,7 +120,8 @@ def test_a_kernel_that_agrees_is_used(monkeypatch, packed, kernels):
     body = tiny_source("bert").body().eval()
     expected = body(packed)
     monkeypatch.setattr(varlen, "kernel_for", lambda *_: varlen.by_torch)
-    assert body.use_varlen(nullcontext()) is None
+    monkeypatch.setattr(verification, "reason_against_dropout", lambda *_: None)
+    assert body.use_varlen(nullcontext(), torch.float32) is None
     kernels.clear()
     assert_close(body(packed), expected, atol=1e-5, rtol=1e-5)
     assert kernels == ["torch"] * body.model.config.num_hidden_layers
@@ -122,5 +131,51 @@ def test_a_kernel_that_agrees_is_used(monkeypatch, packed, kernels):
 @pytest.mark.parametrize("family", ["bert", "roberta", "modernbert"])
 def test_the_real_kernel_agrees_on_a_gpu(family):
     body = tiny_source(family, hidden_size=64, num_attention_heads=2).body().to("cuda")
-    reason = body.use_varlen(torch.autocast("cuda", dtype=torch.bfloat16))
+    reason = body.use_varlen(torch.autocast("cuda", dtype=torch.bfloat16), torch.bfloat16)
     assert reason is None, reason
+
+
+def dropped(*states: Tensor, layout: Layout, dropout: float, **options) -> Tensor:
+    return by_products(*states, layout, dropout=dropout, **options)
+
+
+def unseeded(*states: Tensor, layout: Layout, **options) -> Tensor:
+    kernel = torch.Generator().seed()
+    with torch.random.fork_rng():
+        torch.manual_seed(kernel)
+        return dropped(*states, layout=layout, **options)
+
+
+def without(*states: Tensor, layout: Layout, dropout: float, **options) -> Tensor:
+    return dropped(*states, layout=layout, dropout=0.0, **options)
+
+
+def unscaled(*states: Tensor, layout: Layout, dropout: float, **options) -> Tensor:
+    return dropped(*states, layout=layout, dropout=dropout, **options) * (1 - dropout)
+
+
+def forgetful(*states: Tensor, layout: Layout, dropout: float, **options) -> Tensor:
+    """Its backward pass is that of attention without dropout."""
+    plain = dropped(*states, layout=layout, dropout=0.0, **options)
+    with torch.no_grad():
+        kept = dropped(*states, layout=layout, dropout=dropout, **options)
+    return plain + (kept - plain).detach()
+
+
+@pytest.mark.parametrize(
+    ("kernel", "reason"),
+    [
+        (dropped, None),
+        (unseeded, "its dropout is no function of the seed"),
+        (without, "its dropout is no function of the seed"),
+        (unscaled, "its dropout changes the mean to 0.9"),
+        (forgetful, "its backward pass drops other weights than its forward pass"),
+    ],
+)
+def test_dropout_of_a_kernel_is_verified(kernel, reason):
+    def given(*states, **options):
+        *states, layout = states
+        return kernel(*states, layout=layout, **options)
+
+    found = reason_against_dropout(given, 4, 16, torch.device("cpu"), torch.float32)
+    assert found is None if reason is None else found.startswith(reason)
