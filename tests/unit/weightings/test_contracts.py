@@ -43,7 +43,9 @@ def test_it_keeps_its_contract(weighting: type[Weighting], options: dict[str, An
     getattr(given(), rule)()
 
 
-@pytest.mark.parametrize("weighting", dict.fromkeys(cls for cls, _ in CASES), ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize(
+    "weighting", dict.fromkeys(cls for cls, _ in CASES), ids=lambda cls: cls.__name__
+)
 def test_it_says_where_it_comes_from_and_when_to_use_it(weighting: type[Weighting]):
     assert weighting.paper
     assert weighting.use
