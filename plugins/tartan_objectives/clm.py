@@ -2,11 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from tartan import Batch, Context, Loss, Objective, Packed, Passes, Row, hookimpl, token_loss
+from tartan import (
+    Batch,
+    Context,
+    Loss,
+    Objective,
+    Packed,
+    Passes,
+    Row,
+    hookimpl,
+    read_corpora,
+    token_loss,
+)
 
 
 @dataclass
@@ -14,10 +26,13 @@ class CLMOptions:
     """Options of `clm`.
 
     Attributes:
-        corpus: the corpus to read: `task`, the end task's texts, or `domain`.
+        corpus: the corpus to read: `task`, the end task's texts, `domain`, or a list of these.
+        mix_temperature: T of the mix of several corpora, at least 1: each is read in proportion to
+            its number of rows to the power of 1/T.
     """
 
-    corpus: str = "task"
+    corpus: Any = "task"
+    mix_temperature: float = 1.0
 
 
 class CLM(Objective):
@@ -35,7 +50,7 @@ class CLM(Objective):
     def __init__(self, options: CLMOptions, context: Context) -> None:
         super().__init__(options, context)
         context.check_causal()
-        self._examples = context.corpus(options.corpus)
+        self._examples = read_corpora(context, options.corpus, options.mix_temperature)
         self.head = context.head("MaskedLM")
 
     def examples(self) -> Sequence[Row]:

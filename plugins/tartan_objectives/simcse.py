@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tartan import Batch, ConfigError, Context, Loss, Objective, Packed, Row, hookimpl
+from tartan import Batch, ConfigError, Context, Loss, Objective, Packed, Row, hookimpl, read_corpora
 
 
 @dataclass
@@ -16,11 +16,14 @@ class SimCSEOptions:
     """Options of `simcse`.
 
     Attributes:
-        corpus: the corpus to read: `task`, the end task's texts, or `domain`.
+        corpus: the corpus to read: `task`, the end task's texts, `domain`, or a list of these.
+        mix_temperature: T of the mix of several corpora, at least 1: each is read in proportion to
+            its number of rows to the power of 1/T.
         temperature: divisor of cosine similarities, more than 0.
     """
 
-    corpus: str = "task"
+    corpus: Any = "task"
+    mix_temperature: float = 1.0
     temperature: float = 0.05
 
 
@@ -46,7 +49,7 @@ class SimCSE(Objective):
                 f"got {options.temperature}."
             )
         self._temperature = options.temperature
-        self._examples = context.corpus(options.corpus)
+        self._examples = read_corpora(context, options.corpus, options.mix_temperature)
         size = context.hidden_size
         self.head = nn.Sequential(nn.Linear(size, size), nn.Tanh())
 

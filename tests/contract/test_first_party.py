@@ -19,7 +19,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("mlm", {"corpus": "domain", "mask_prob": 0.5}),
     ("mlm", {"masking": "word", "corpus": ["task", "domain"], "mix_temperature": 2.0}),
     ("mlm", {"masking": "span"}),
-    ("rtd", {"generator_size": 1.0, "tied": True}),
+    ("rtd", {"generator_size": 1.0, "tied": True, "corpus": ["domain", "task"]}),
     ("rdrop", {"alpha": 5.0}),
     ("vat", {"texts": "labelled", "iterations": 3}),
     ("meta", {"every": 3, "similarity": "dot"}),

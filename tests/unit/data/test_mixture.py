@@ -12,6 +12,7 @@ from support.context import TinyContext
 from tartan import ConfigError, Mixture, read_corpora
 from tartan.data import Stream
 from tartan.mixture import shares
+from tartan.plugins import discover
 
 SIZES = st.lists(st.integers(1, 30), min_size=2, max_size=4)
 TEMPERATURES = st.floats(1, 50)
@@ -97,6 +98,15 @@ def test_one_name_is_a_corpus_and_several_are_a_mixture():
     mixture = read_corpora(context, ["task", "domain"], 2.0)
     assert isinstance(mixture, Mixture)
     assert mixture.counts == shares([4, 12], 2.0)
+
+
+@pytest.mark.parametrize("name", ["clm", "mlm", "rtd", "simcse"])
+def test_every_objective_on_a_corpus_mixes_several(name):
+    cls = discover().objective(name)
+    options = cls.Options(corpus=["task", "domain"], mix_temperature=2.0)
+    examples = cls(options, TwoCorpora()).examples()
+    assert isinstance(examples, Mixture)
+    assert examples.counts == shares([4, 12], 2.0)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from support.context import ROWS, TaggedContext, TinyContext
 from support.teachers import save_teacher
 from tartan import Batch, ConfigError, ModelError
 from tartan.run.model_files import model_hashes
-from tartan.testing import tiny_source
+from tartan.testing import ObjectiveContract, tiny_source
+from tartan.testing.contract import NotApplicable
 from tartan_objectives.classification import Classification, ClassificationOptions
 from tartan_objectives.distil import Distil, DistilOptions, soft_loss
 from tartan_objectives.tokens import Tokens, TokensOptions
@@ -133,6 +134,12 @@ def test_a_body_without_a_classifier_is_refused(given: TinyContext, tmp_path: Pa
     given.tokenizer.save_pretrained(tmp_path)
     with pytest.raises(ModelError, match="it has no classification head"):
         make(given, teacher=str(tmp_path))
+
+
+def test_its_contract_names_the_option_that_it_needs():
+    contract = type("Given", (ObjectiveContract,), {"plugin": "distil"})
+    with pytest.raises(NotApplicable, match="it has to be given teacher: subclass"):
+        contract().test_the_gradient_reaches_the_body()
 
 
 def test_a_task_without_classes_is_refused(teacher: Path):
