@@ -7,7 +7,7 @@ from signal import Signals
 LISTED = 40
 """Choices that an error line lists at most."""
 LONGEST = 60
-"""Characters of a name or value that an error line shows at most."""
+"""The most characters that an error line shows for a name or value."""
 
 
 class TartanError(Exception):

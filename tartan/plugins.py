@@ -105,7 +105,7 @@ class Shelf(Generic[T]):
         ]
 
     def find(self, name: str, problems: Iterable[Problem]) -> Plugin[T]:
-        """Return the plugin of a name. PluginError if it is unknown, or claimed twice."""
+        """Return the plugin with this name. PluginError if it is unknown, or claimed twice."""
         claims = self._claims.get(name, [])
         if len(claims) == 1:
             return claims[0]

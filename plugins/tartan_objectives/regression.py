@@ -1,4 +1,4 @@
-"""Regression of a number on a text or a pair of texts, scored by r2 and correlations."""
+"""Regression: predict a number for a text or a pair of texts, scored by r2 and correlations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

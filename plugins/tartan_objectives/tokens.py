@@ -119,7 +119,7 @@ class Tokens(PrimaryObjective):
 
 
 def tag_scheme(name: str, context: Context, examples: Sequence[Row]) -> TagScheme:
-    """Return the scheme of a name, or with `auto` that of the training rows' tags.
+    """Return the scheme that is named, or with `auto` that of the training rows' tags.
 
     Raises:
         ConfigError: there is no such scheme, or the tags do not have it.

@@ -64,7 +64,7 @@ class VAT(Objective):
     iteration assumes a divergence of 0 at r = 0.
 
     Norms are Euclidean, over a sequence's tokens together. epsilon and xi are shares of |e|: Miyato
-    et al. (2017) normalise the embeddings so that growing them is no way out, which would change a
+    et al. (2017) normalise the embeddings so that larger ones cannot evade it, which would change a
     pre-trained body. Position and segment embeddings are not perturbed.
     """
 

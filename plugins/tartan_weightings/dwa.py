@@ -63,7 +63,7 @@ class DWA(Weighting):
         return torch.where(self.steps >= 2 * self._options.every, weights, 1)
 
     def update(self, signals: Signals) -> None:
-        """Add the losses to the current block's; at its end, compare anew."""
+        """Add the losses to the current block's; at its end, compare again."""
         self.steps = self.steps + 1
         current = self.current + signals.losses.to(self.current) / self._options.every
         over = self.steps % self._options.every == 0

@@ -189,7 +189,7 @@ class ModelSource:
 
         Returns:
             The head, pre-trained where the weights hold one of the same classes; their order is
-            that of `labels`. A head that is no language model's computes in float32, whatever the
+            that of `labels`. A head other than a language model's computes in float32, whatever the
             body's precision.
 
         Raises:

@@ -72,7 +72,7 @@ def _job(
         with lossy():  # a launcher's worker has standard streams of its own
             try:
                 run(composed, directory, hydra_files(), discover())
-            # Hydra would go on with a sweep's next job.
+            # Hydra would continue with a sweep's next job.
             except TartanError as error:
                 if debug and error.__cause__:
                     print_exception(error.__cause__)

@@ -9,7 +9,7 @@ from hydra.core.override_parser.types import Override
 from tartan.errors import ConfigError, suggest
 
 EMPTY: Mapping[str, str] = MappingProxyType({"objectives": "[]", "experiment": "none"})
-"""Groups of which nothing may be chosen, and how Hydra is told so."""
+"""Groups that may be empty, and the overrides by which Hydra leaves them empty."""
 
 
 def choose(

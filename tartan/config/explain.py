@@ -121,7 +121,7 @@ def broken_file(directory: str | None) -> str | None:
             OmegaConf.load(path)
         except YAMLError as error:
             return _yaml(error, path)
-        # Whatever Python raises for a value that YAML allows, or for bytes that are no text.
+        # Whatever Python raises for a value that YAML allows, or for bytes that are not text.
         except Exception as error:
             reason = next(iter(str(error).splitlines()), "") or type(error).__name__
             return f"{path} cannot be read: {reason}"

@@ -116,7 +116,7 @@ def select(found: Mapping[str, Table], spec: str, option: str) -> Sequence[Span]
     Args:
         found: the dataset's splits.
         spec: what to select.
-        option: the option that asks for it, for error lines.
+        option: the option that names it, for error lines.
 
     Raises:
         ConfigError: the dataset has no such split, or the slice cannot be read.

@@ -237,7 +237,7 @@ def _check_own(name: str, own: Iterable[str]) -> None:
         raise ConfigError(f"arm '{name}' names a directory: give letters, digits, '_' and '-'")
     for text in own:
         if (key := _key(text)) in OWN or key.split(".")[0] in ("hydra", "study"):
-            raise ConfigError(f"arm {name}: '{text}' is no override of an arm")
+            raise ConfigError(f"arm {name}: '{text}' is not an override of an arm")
 
 
 def _key(text: str) -> str:

@@ -91,7 +91,7 @@ def tiny_config(family: str = "bert", **options: Any) -> PretrainedConfig:
 
 
 def tiny_source(family: str = "bert", **options: Any) -> ModelSource:
-    """Return a tiny model's source with random weights; arguments as of `tiny_config`."""
+    """Return a tiny model's source with random weights; with the arguments of `tiny_config`."""
     tokenizer = tiny_tokenizer()
     tokenizer.model_max_length = 48
     return ModelSource(tiny_config(family, **options), tokenizer, 48)

@@ -40,11 +40,11 @@ class Tokenizer:
         self._texts = texts
 
     def __contains__(self, name: str) -> bool:
-        """Whether there are texts of a name."""
+        """Return whether there are texts with this name."""
         return name in self._texts
 
     def rows(self, name: str) -> Dataset:
-        """The tokenised rows of a name."""
+        """Return the tokenised rows with this name."""
         if name not in self.tokenized:
             source, texts = self.source, self._texts[name]
             self.tokenized[name] = tokenize(
@@ -91,7 +91,7 @@ class Texts:
         return self._splits.rows(name)
 
     def training(self, labelled: Dataset) -> Training:
-        """What objectives are trained on, where `labelled` are the training rows left to them."""
+        """Return the data of objectives; `labelled` are the training rows left to them."""
         task = self.task
         return Training(task.name, task.kind, task.labels, labelled, self._corpora)
 
@@ -206,7 +206,7 @@ class TaskContext:
 
 
 def reads_segments(source: ModelSource) -> bool:
-    """Whether a body is told which text of a pair a token is of: it embeds more than one segment.
+    """Return whether a body reads which text of a pair a token is in: it embeds two segments.
 
     Its tokenizer has to agree, as plain transformers goes by that when the model is exported.
     """
@@ -217,7 +217,7 @@ def reads_segments(source: ModelSource) -> bool:
 
 
 def _remedy(corpus: str) -> str:
-    """What to do about a missing corpus."""
+    """Return what to do about a missing corpus."""
     if corpus == "domain":
         return "add a domain.txt, one passage a line, or leave the objective out"
     return "choose task or domain"

@@ -29,7 +29,7 @@ class HostFlag:
             self._sent.record(torch.cuda.current_stream(flag.device))
 
     def __bool__(self) -> bool:
-        """Whether the flag is set."""
+        """Return whether the flag is set."""
         if self._sent:
             self._sent.synchronize()
         return bool(self._flag)

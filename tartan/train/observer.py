@@ -13,12 +13,12 @@ class Observer(Protocol):
     """Listens to a run: writes its metrics, shows its progress."""
 
     def begin(self, records: Sequence[Record]) -> None:
-        """A run begins, or goes on after the records it has."""
+        """A run begins, or resumes after the records it has."""
 
     def stage(
         self, name: str, objectives: tuple[str, ...], steps: int, taken: int, cost: Cost
     ) -> None:
-        """A stage begins, or goes on: objectives, budget, steps taken of it, a step's cost."""
+        """A stage begins or resumes: objectives, budget, steps taken of it, a step's cost."""
 
     def step(self) -> None:
         """A step has been taken."""

@@ -40,7 +40,7 @@ def reason_against_dropout(
 
     one, again, other = (attend(seed, value) for seed in (0, 0, 1))
     if not torch.equal(one, again) or torch.equal(one, other):
-        return "its dropout is no function of the seed"
+        return "its dropout does not depend on the seed alone"
     (gradient,) = torch.autograd.grad(one, value, one.detach())
     expected = one.detach().double().square().sum()
     error = ((gradient.double() * value.detach().double()).sum() / expected - 1).abs()

@@ -166,8 +166,8 @@ def forgetful(*states: Tensor, layout: Layout, dropout: float, **options) -> Ten
     ("kernel", "reason"),
     [
         (dropped, None),
-        (unseeded, "its dropout is no function of the seed"),
-        (without, "its dropout is no function of the seed"),
+        (unseeded, "its dropout does not depend on the seed alone"),
+        (without, "its dropout does not depend on the seed alone"),
         (unscaled, "its dropout changes the mean to 0.9"),
         (forgetful, "its backward pass drops other weights than its forward pass"),
     ],
