@@ -53,6 +53,7 @@ def backward(
     dev: Term | None = None,
     needs: Needs | None = None,
     generator: torch.Generator | None = None,
+    scale: float = 1.0,
 ) -> Signals:
     """Set `.grad` to the weighted sum of the terms' gradients; measure what the weighting needs.
 
@@ -68,6 +69,8 @@ def backward(
         needs: what to measure; `weighting.needs` if None.
         generator: for the weighting's random choices in this step, on the CPU; torch's global
             generator if None.
+        scale: losses are multiplied by it before the backward pass, and gradients divided by it
+            after it, before anything is measured: in float16 small gradients would be 0.
 
     Returns:
         Signals on the shared parameters' device. Nothing here waits for the device.
@@ -81,11 +84,11 @@ def backward(
     _clear(terms)
     dev = dev if Needs.DEV in needs else None
     if Needs.GRADIENTS in needs:
-        signals = _gramian(terms, weighting, shared, dev, generator)
+        signals = _gramian(terms, weighting, shared, dev, generator, scale)
     elif dev is not None:
-        signals = _stream(terms, weighting, shared, dev)
+        signals = _stream(terms, weighting, shared, dev, scale)
     else:
-        signals = _sum(terms, weighting, shared)
+        signals = _sum(terms, weighting, shared, scale)
     signals = replace(signals, generator=generator)
     differentiate(weighting, signals)
     return signals
@@ -101,7 +104,7 @@ def differentiate(weighting: Weighting, signals: Signals) -> None:
         parameter.grad = gradient
 
 
-def _sum(terms: Sequence[Term], weighting: Weighting, shared: Shared) -> Signals:
+def _sum(terms: Sequence[Term], weighting: Weighting, shared: Shared, scale: float) -> Signals:
     """Take one weighted sum and one backward pass for each micro-batch."""
     weights = _weights(weighting, shared)
     losses = [torch.zeros((), device=shared.device) for _ in terms]
@@ -113,25 +116,29 @@ def _sum(terms: Sequence[Term], weighting: Weighting, shared: Shared) -> Signals
                 value = piece() * terms[index].scale
                 losses[index] += value.detach()
                 total = total + weights[index] * value
-        total.backward()
-    shared.give(shared.take())
+        (total * scale).backward()
+    shared.give(shared.divided(shared.take(), scale))
+    for parameter in {p for term in terms for p in term.private if p.grad is not None}:
+        parameter.grad = _divided(parameter.grad, scale)
     return Signals(torch.stack(losses), weights)
 
 
-def _stream(terms: Sequence[Term], weighting: Weighting, shared: Shared, dev: Term) -> Signals:
+def _stream(
+    terms: Sequence[Term], weighting: Weighting, shared: Shared, dev: Term, scale: float
+) -> Signals:
     """Take one gradient at a time; hold it, the dev gradient and the weighted sum only."""
     weights = _weights(weighting, shared)
-    dev_gradient = _dev_gradient(dev, terms, shared)
+    dev_gradient = _dev_gradient(dev, terms, shared, scale)
     total: Gradient = [None for _ in shared.parameters]
     losses, products, norms, heads = [], [], [], []
     for term, weight in zip(terms, weights, strict=True):
-        loss, gradient = _gradient(term, shared)
+        loss, gradient = _gradient(term, shared, scale)
         losses.append(loss)
         products.append(shared.product(gradient, dev_gradient))
         norms.append(shared.norm(gradient))
         total = shared.add(total, gradient, weight)
         del gradient  # before the next one is computed
-        heads.append(_take(term))
+        heads.append(_take(term, scale))
     _give(terms, heads, weights)
     shared.give(total)
     return Signals(
@@ -149,19 +156,20 @@ def _gramian(
     shared: Shared,
     dev: Term | None,
     generator: torch.Generator | None,
+    scale: float,
 ) -> Signals:
     """Take all gradients at once, [objectives, size], for weights that depend on their Gramian."""
     flat_dev = None
     if dev is not None:
-        flat_dev = shared.flatten(_dev_gradient(dev, terms, shared), shared.flat())
+        flat_dev = shared.flatten(_dev_gradient(dev, terms, shared, scale), shared.flat())
     gradients = shared.flat(len(terms))
     losses, heads = [], []
     for term, row in zip(terms, gradients, strict=True):
-        loss, gradient = _gradient(term, shared)
+        loss, gradient = _gradient(term, shared, scale)
         shared.flatten(gradient, row)
         del gradient
         losses.append(loss)
-        heads.append(_take(term))
+        heads.append(_take(term, scale))
     gramian = gradients @ gradients.T
     signals = Signals(
         torch.stack(losses),
@@ -183,22 +191,22 @@ def _weights(weighting: Weighting, shared: Shared) -> Tensor:
     return weighting.weights().detach().to(shared.device, copy=True)
 
 
-def _dev_gradient(dev: Term, terms: Sequence[Term], shared: Shared) -> Gradient:
+def _dev_gradient(dev: Term, terms: Sequence[Term], shared: Shared, scale: float) -> Gradient:
     """Return the dev gradient; drop that of heads through which the dev loss was computed."""
-    _, gradient = _gradient(dev, shared)
+    _, gradient = _gradient(dev, shared, scale)
     _clear(terms)
     return gradient
 
 
-def _gradient(term: Term, shared: Shared) -> tuple[Tensor, Gradient]:
+def _gradient(term: Term, shared: Shared, scale: float) -> tuple[Tensor, Gradient]:
     """Return a term's mean loss, [], and its gradient on the shared parameters."""
     shared.clear()
     loss = torch.zeros((), device=shared.device)
     for piece in term.pieces:
         value = piece() * term.scale
-        value.backward(retain_graph=term.retain)
+        (value * scale).backward(retain_graph=term.retain)
         loss += value.detach()
-    return loss, shared.take()
+    return loss, shared.divided(shared.take(), scale)
 
 
 def _clear(terms: Sequence[Term]) -> None:
@@ -208,12 +216,17 @@ def _clear(terms: Sequence[Term]) -> None:
             parameter.grad = None
 
 
-def _take(term: Term) -> list[Tensor | None]:
-    """Return a term's private gradients, and set each to None."""
-    taken = [parameter.grad for parameter in term.private]
+def _take(term: Term, scale: float) -> list[Tensor | None]:
+    """Return a term's private gradients, divided by a scale, and set each to None."""
+    taken = [_divided(parameter.grad, scale) for parameter in term.private]
     for parameter in term.private:
         parameter.grad = None
     return taken
+
+
+def _divided(gradient: Tensor | None, scale: float) -> Tensor | None:
+    """Return a gradient divided by the scale of its loss."""
+    return gradient if gradient is None or scale == 1 else gradient / scale
 
 
 def _give(terms: Sequence[Term], heads: Sequence[Sequence[Tensor | None]], weights: Tensor) -> None:

@@ -60,6 +60,14 @@ class Shared:
             dense = part is not None and not part.is_sparse
             parameter.grad = part if dense else _write(part, torch.empty_like(parameter))
 
+    def divided(self, gradient: Gradient, scale: float) -> Gradient:
+        """Return a gradient divided by the scale of its loss. The gradient is used up."""
+        dense = [part for part in gradient if part is not None and not part.is_sparse]
+        if scale != 1 and dense:
+            torch._foreach_div_(dense, scale)
+        sparse = scale != 1 and len(dense) < len(gradient)
+        return [p / scale if sparse and p is not None and p.is_sparse else p for p in gradient]
+
     def norm(self, gradient: Gradient) -> Tensor:
         """Return the Euclidean norm of a gradient, [] float."""
         parts = [_values(part) for part in gradient if part is not None]

@@ -105,7 +105,8 @@ class Config:
         steps: budget of a stage, unless it has its own.
         batch_size: rows in a micro-batch of each objective, unless it has its own.
         accumulate: micro-batches of each objective in a step.
-        precision: `auto`, `fp32` or `bf16`.
+        precision: `auto`, `fp32`, `bf16`, or `fp16`, where losses are multiplied by a factor that
+            follows overflows; `auto` never chooses it.
         tf32: whether float32 matrix products on a GPU round their factors to TF32, which is several
             times as fast; matters with precision=fp32.
         device: `auto`, or a torch device.

@@ -12,8 +12,8 @@ import torch
 from tartan.batch import Batch
 from tartan.errors import ConfigError, suggest
 
-PRECISIONS = ("auto", "fp32", "bf16")
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Runtime:
 
     Attributes:
         device: the device of all tensors.
-        precision: `fp32`, or `bf16`: weights stay float32, the body computes under autocast.
+        precision: `fp32`; or `bf16` or `fp16`: weights stay float32, the body computes under
+            autocast.
     """
 
     device: torch.device

@@ -164,10 +164,12 @@ class Stage:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of optimiser, weighting and window: tensors and plain values."""
+        scale = self.step.scale
         return {
             "optimiser": self._optimiser.state_dict(),
             "weighting": dict(self.weighting.state_dict()),
             "window": self.window.state_dict(),
+            **({} if scale is None else {"scale": scale.state_dict()}),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -178,6 +180,8 @@ class Stage:
         except RuntimeError as error:  # torch's reasons have several lines
             raise ValueError(" ".join(str(error).split())) from error
         self.window.load_state_dict(state["window"])
+        if self.step.scale is not None:
+            self.step.scale.load_state_dict(state["scale"])
 
 
 def _factor(scale: LossScale, first: int, steps: int, step: int) -> float:

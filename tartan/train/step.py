@@ -19,6 +19,7 @@ from tartan.train.model import JointModel
 from tartan.train.optimiser import Optimiser
 from tartan.train.probe import DevGradient
 from tartan.train.runtime import Runtime
+from tartan.train.scaling import Fp16Scale
 from tartan.weighting import Needs, Signals, Weighting
 
 Micro = Mapping[int, Mapping[str, Batch]]
@@ -32,6 +33,7 @@ class Step:
         guard: keeps what is not finite out of the parameters.
         complete: whether the last step that began has ended, so that all parameters and states are
             those after it.
+        scale: the factor of losses, in float16.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Step:
         self._batches = Ahead(self._collated) if ahead else self._collated
         self._shared = Shared(model.shared())
         self.guard, self.complete = Guard(late), True
+        self.scale = Fp16Scale() if runtime.precision == "fp16" else None
 
     @property
     def at_work(self) -> tuple[Sequence[str], Sequence[int]]:
@@ -73,16 +76,23 @@ class Step:
         Raises:
             NonFiniteError: a loss or gradient is not finite.
         """
-        with self._runtime.same_weights():
-            signals, metrics = self.measure(step)
-        self._losses.at_work = ("the optimiser",), ()
-        norms = self._optimiser.norms()
+        signals, metrics, norms = self._measured(step)
         held = self.guard.check(step, signals, norms)
         self._learn(signals)
         self.complete = False
         self._optimiser.step(norms, held)
         self.complete = True
         return signals, metrics
+
+    def _measured(self, step: int) -> tuple[Signals, dict[str, Tensor], Tensor]:
+        """Return what `measure` does and the gradients' norms; in float16, until none overflows."""
+        while True:
+            with self._runtime.same_weights():
+                signals, metrics = self.measure(step)
+            self._losses.at_work = ("the optimiser",), ()
+            norms = self._optimiser.norms()
+            if self.scale is None or not self.scale.overflows(signals, norms):
+                return signals, metrics, norms
 
     def measure(self, step: int) -> tuple[Signals, dict[str, Tensor]]:
         """Set every `.grad` as step number `step` would; parameters and states stay as they are.
@@ -107,6 +117,7 @@ class Step:
                 dev=dev,
                 needs=needs,
                 generator=generator(self._seed, "weighting", step),
+                scale=1.0 if self.scale is None else self.scale.factor,
             )
         return signals, {
             name: value / max(terms[name.rpartition("/")[2]].items, 1)

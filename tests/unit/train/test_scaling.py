@@ -1,0 +1,90 @@
+"""float16: the factor of losses changes no gradient, and a step that overflows is taken again."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hydra import compose, initialize_config_module
+from torch import Tensor
+
+from support.command import SMALL
+from tartan import Signals
+from tartan.config.parse import parse
+from tartan.config.store import register
+from tartan.plugins import discover
+from tartan.run.build import build
+from tartan.train.finite import NonFiniteError
+from tartan.train.scaling import FIRST, PATIENCE, Fp16Scale
+from tartan.train.schedule import StageOptions
+from tartan.train.stage import Stage
+
+FINE = Signals(torch.ones(2), torch.ones(2))
+NORMS = torch.ones(2)
+
+
+def stage(precision: str, weighting: str = "meta") -> Stage:
+    register(discover())
+    given = ["objectives=[mlm]", f"weighting={weighting}", *SMALL, "model.dropout=0"]
+    with initialize_config_module("tartan.configs", version_base="1.3"):
+        setup = build(
+            parse(compose("config", [*given, f"precision={precision}"])), discover()
+        ).setup
+    return Stage(setup, StageOptions(steps=20))
+
+
+def gradient(made: Stage) -> tuple[Tensor, Signals]:
+    signals, _ = made.step.measure(0)
+    parameters = made._setup.model.parameters()
+    return torch.cat([p.grad.flatten() for p in parameters if p.grad is not None]), signals
+
+
+@pytest.mark.parametrize("weighting", ["static", "meta"])
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_half_precision_agrees_with_float32(precision: str, weighting: str):
+    (exact, expected), (rounded, found) = (
+        gradient(stage(each, weighting)) for each in ("fp32", precision)
+    )
+    assert torch.nn.functional.cosine_similarity(exact, rounded, dim=0) > 0.999
+    assert rounded.norm() / exact.norm() == pytest.approx(1, abs=0.02)
+    if weighting == "meta":
+        torch.testing.assert_close(found.norms, expected.norms, rtol=0.02, atol=1e-4)
+        torch.testing.assert_close(found.dev, expected.dev, rtol=0.05, atol=1e-3)
+
+
+def test_a_step_that_overflows_is_taken_again_with_a_smaller_factor():
+    one, other = stage("fp16"), stage("fp16")
+    assert other.step.scale is not None
+    other.step.scale.factor = 2.0**40  # overflows float16 by far
+    for made in (one, other):
+        made.take(0)
+    assert other.step.scale.factor < 2.0**40
+    pairs = zip(one._setup.model.parameters(), other._setup.model.parameters(), strict=True)
+    for expected, found in pairs:
+        assert found.isfinite().all()
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=2e-4)
+    saved = other.state_dict()
+    fresh = stage("fp16")
+    fresh.load_state_dict(saved)
+    assert fresh.step.scale is not None
+    assert fresh.step.scale.factor == other.step.scale.factor
+
+
+def test_the_factor_follows_overflows():
+    scale, bad = Fp16Scale(), NORMS * torch.inf
+    assert scale.overflows(FINE, bad)
+    assert scale.factor == FIRST / 2
+    for _ in range(PATIENCE):
+        assert not scale.overflows(FINE, NORMS)
+    assert scale.factor == FIRST
+
+
+def test_what_no_factor_can_help_is_left_to_the_guard():
+    scale, broken = Fp16Scale(), replace(FINE, losses=torch.tensor([1.0, torch.nan]))
+    assert not scale.overflows(broken, NORMS)
+    scale.factor = 1.0
+    assert not scale.overflows(FINE, NORMS * torch.nan)
+    made = stage("fp16")
+    with torch.no_grad():
+        next(iter(made._setup.model.body.parameters())).fill_(torch.nan)
+    with pytest.raises(NonFiniteError):
+        made.take(0)
