@@ -1,26 +1,60 @@
 """`python -m tartan list`: every objective and weighting, its distribution, and its cost."""
 
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.table import Table
 
-from tartan.config.store import AUXILIARY
-from tartan.errors import ConfigError
-from tartan.objective import PrimaryObjective
+from tartan.cli.catalogue import ObjectiveFacts, WeightingFacts, catalogue, objective, weighting
+from tartan.errors import ConfigError, suggest
 from tartan.plugins import Plugins, discover
-from tartan.weighting import Weighting, cost
+
+WIDE = 220
+"""Columns of a table that is not printed on a terminal."""
+FORMATS = ("--json", "--markdown")
+PAGE = """# Weightings
+
+Written by `python -m tartan list --markdown`. Choose one with `weighting=NAME`; its options are
+below `weighting.`, and `python -m tartan list --json` has their defaults. How to write one is in
+[Plugins](plugins.md).
+
+* **needs**: what a step measures. *losses* are always measured. *gradients* are the inner products
+  of all objectives' gradients on the body. *dev* is each gradient's product with the dev gradient.
+* **passes** and **copies**: backward passes of a step, and copies of the body's gradient that are
+  held at once, for n objectives with the end task. A copy is 4 bytes a parameter.
+* **end task first**: the rule gives the end task, or its dev loss, a part that no other has.
+
+Measure against `static`: equal weights cost nothing and are hard to beat. The names that begin
+with `torchjd_` are [TorchJD](https://torchjd.org)'s methods: `pip install 'tartan[torchjd]'`. Those
+marked *CPU* compute there, so that each step waits for the device; *signed* weights may be negative. A
+scalarizer's weights are its derivative at the losses of the step before.
+
+| name | paper | needs | passes | copies | state | end task first | when to use it |
+|---|---|---|---|---|---|---|---|
+"""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the tables; unusable plugins are reported on standard error."""
-    if arguments:
-        raise ConfigError(f"list takes no arguments, found '{arguments[0]}'")
+    """Print the facts as tables, as JSON (`--json`), or as a page of weightings (`--markdown`).
+
+    Unusable plugins are in the JSON; otherwise they are reported on standard error.
+    """
+    if len(arguments) > 1 or any(argument not in FORMATS for argument in arguments):
+        wrong = next((each for each in arguments if each not in FORMATS), arguments[-1])
+        hint = suggest(wrong, FORMATS)
+        raise ConfigError(f"list takes one of {' or '.join(FORMATS)}, found '{wrong}': {hint}")
     plugins = discover()
-    console = Console(highlight=False)
-    console.print(objectives(plugins))
-    console.print(weightings(plugins))
+    if "--json" in arguments:
+        print(json.dumps(catalogue(plugins), indent=2, allow_nan=False))
+        return 0
+    if "--markdown" in arguments:
+        print(markdown(map(weighting, plugins.weightings.values())), end="")
+    else:
+        console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
+        console.print(objectives(plugins))
+        console.print(weightings(plugins))
     for problem in plugins.problems:
         print(f"tartan: cannot be used: {problem}", file=sys.stderr)
     return 0
@@ -29,12 +63,17 @@ def main(arguments: Sequence[str]) -> int:
 def objectives(plugins: Plugins) -> Table:
     """Return the table of objectives; each is one of the n in a weighting's cost."""
     table = Table("objective", "role", "distribution", "passes of the body", "also", "adds to n")
-    for name, plugin in plugins.objectives.items():
-        cls = plugin.cls
-        primary = issubclass(cls, PrimaryObjective)
-        role = f"primary; auxiliary as {AUXILIARY.format(name)}" if primary else "auxiliary"
-        table.add_row(name, role, plugin.distribution, str(cls.passes), cls.cost, "1")
+    for plugin in plugins.objectives.values():
+        facts = objective(plugin)
+        passes = str(plugin.cls.passes)
+        table.add_row(facts.name, _role(facts), facts.distribution, passes, facts.also, "1")
     return table
+
+
+def _role(facts: ObjectiveFacts) -> str:
+    """Return an objective's role in words."""
+    primary = facts.role == "primary"
+    return f"primary; auxiliary as {facts.auxiliary}" if primary else "auxiliary"
 
 
 def weightings(plugins: Plugins) -> Table:
@@ -44,27 +83,50 @@ def weightings(plugins: Plugins) -> Table:
         "distribution",
         "backward passes",
         "copies of the body's gradient",
+        "needs",
+        "state",
+        "end task first",
+        "paper",
         caption="n: objectives of the run, the end task included; a copy is 4 bytes a parameter: "
         "90 MB for 22 million, 0.5 GB for 125 million",
     )
-    for name, plugin in plugins.weightings.items():
-        table.add_row(name, plugin.distribution, *symbolic(plugin.cls))
+    for facts in map(weighting, plugins.weightings.values()):
+        table.add_row(
+            facts.name,
+            facts.distribution,
+            facts.backwards,
+            facts.copies,
+            ", ".join(facts.needs),
+            _state(facts),
+            "yes" if facts.end_task_first else "no",
+            facts.paper,
+        )
     return table
 
 
-def symbolic(weighting: type[Weighting]) -> tuple[str, str]:
-    """Return backward passes and copies of the body's gradient as expressions in n."""
-    one, two = cost(weighting.needs, 1), cost(weighting.needs, 2)
-    return linear(one.backwards, two.backwards), linear(one.copies, two.copies)
+def _state(facts: WeightingFacts) -> str:
+    """Return the names of a weighting's state in words."""
+    return "depends on options" if facts.state is None else ", ".join(facts.state) or "none"
 
 
-def linear(one: int, two: int) -> str:
-    """Return a linear count as an expression in n, from its values at n = 1 and n = 2.
+def markdown(weightings: Iterable[WeightingFacts]) -> str:
+    """Return the page `docs/weightings.md` about weightings, in Markdown."""
+    return PAGE + "".join(_row(facts) for facts in weightings)
 
-    >>> linear(2, 3), linear(3, 3)
-    ('n + 1', '3')
-    """
-    slope = two - one
-    constant = one - slope
-    terms = ["n" if slope == 1 else f"{slope}n"] if slope else []
-    return " + ".join([*terms, *([str(constant)] if constant or not slope else [])])
+
+def _row(facts: WeightingFacts) -> str:
+    """Return a weighting's row of the page."""
+    marks = {"CPU": facts.waits, "signed": facts.signed}
+    notes = [f"*{mark}*" for mark, holds in marks.items() if holds]
+    notes += [f"at least {facts.fewest} objectives"] if facts.fewest > 1 else []
+    cells = [
+        f"`{facts.name}`",
+        facts.paper,
+        ", ".join(facts.needs),
+        facts.backwards,
+        facts.copies,
+        _state(facts).replace("_", "\\_"),
+        "yes" if facts.end_task_first else "no",
+        "; ".join([facts.use, *notes]),
+    ]
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"

@@ -1,5 +1,6 @@
 """What is installed is listed, and completed by a shell."""
 
+import json
 import os
 import subprocess
 import sys
@@ -22,9 +23,36 @@ def test_list_shows_every_plugin_its_distribution_and_its_cost(
     assert shown["rtd"][2:4] == ["1 forward, 1 backward", "one pass of the generator"]
     assert shown["rdrop"][2] == "2 forward, 2 backward"
     assert shown["vat"][2] == "3 forward, 2 backward"
-    assert shown["static"][1:] == ["1", "1"]
-    assert shown["meta"][1:] == ["n + 1", "3"]
+    assert shown["static"][1:6] == ["1", "1", "losses", "none", "no"]
+    assert shown["meta"][1:6] == ["n + 1", "3", "losses, dev", "logits", "yes"]
+    assert shown["pcd"][1:4] == ["n", "n + 1", "losses, gradients"]
+    assert shown["pcd"][4:6] == ["last, squares, steps", "yes"]
+    assert "arXiv 2606.29521" in shown["pcd"][6]
     assert all("tartan 0." in " ".join(row) for row in shown.values())
+
+
+def test_a_program_reads_the_same_as_json(spawn: Callable[..., "subprocess.Popen[str]"]):
+    out, err = (process := spawn("list", "--json")).communicate(timeout=120)
+    assert (process.returncode, err) == (0, "")
+    read = json.loads(out)
+    weightings = {each["name"]: each for each in read["weightings"]}
+    objectives = {each["name"]: each for each in read["objectives"]}
+    assert len(weightings) >= 30
+    assert read["problems"] == []
+    assert weightings["meta"]["options"]["probe"]["steps"] == 10
+    assert weightings["meta"]["needs"] == ["losses", "dev"]
+    assert weightings["torchjd_upgrad"]["waits"]
+    assert objectives["classification"]["auxiliary"] == "classification_aux"
+    assert (objectives["vat"]["forwards"], objectives["vat"]["backwards"]) == (3, 2)
+    assert all(each["paper"] and each["use"] for each in weightings.values())
+
+
+def test_an_unknown_format_is_one_line(spawn: Callable[..., "subprocess.Popen[str]"]):
+    out, err = (process := spawn("list", "--jsn")).communicate(timeout=120)
+    assert (process.returncode, out) == (2, "")
+    assert err == (
+        "tartan: list takes one of --json or --markdown, found '--jsn': did you mean '--json'?\n"
+    )
 
 
 @pytest.mark.parametrize(
