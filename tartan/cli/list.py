@@ -27,9 +27,9 @@ below `weighting.`, and `python -m tartan list --json` has their defaults. How t
 * **end task first**: the rule gives the end task, or its dev loss, a part that no other has.
 
 Measure against `static`: equal weights cost nothing and are hard to beat. The names that begin
-with `torchjd_` are [TorchJD](https://torchjd.org)'s methods: `pip install 'tartan[torchjd]'`. Those
-marked *CPU* compute there, so that each step waits for the device; *signed* weights may be negative. A
-scalarizer's weights are its derivative at the losses of the step before.
+with `torchjd_` are [TorchJD](https://torchjd.org)'s methods: `pip install 'tartan[torchjd]'`.
+Those marked *CPU* compute there, so that each step waits for the device; *signed* weights may be
+negative. A scalarizer's weights are its derivative at the losses of the step before.
 
 | name | paper | needs | passes | copies | state | end task first | when to use it |
 |---|---|---|---|---|---|---|---|
