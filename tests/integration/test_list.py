@@ -17,7 +17,7 @@ def test_list_shows_every_plugin_its_distribution_and_its_cost(
     out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines()]
-    shown = {row[0]: row[1:] for row in rows if row}
+    shown = {row[0]: row[1:] for row in rows if row and row[0]}  # not a cell's second line
     assert shown["mlm"][0] == "auxiliary"
     assert shown["classification"][0] == "primary; auxiliary as classification_aux"
     assert shown["rtd"][2:4] == ["1 forward, 1 backward", "one pass of the generator"]
