@@ -28,8 +28,8 @@ def test_every_package_is_declared():
 def test_every_first_party_plugin_has_an_entry_point():
     declared = set(PROJECT["project"]["entry-points"]["tartan"].values())
     found = {
-        f"{path.parent.name}.{path.stem}"
-        for path in ROOT.glob("plugins/*/*.py")
+        ".".join(path.relative_to(ROOT / "plugins").with_suffix("").parts).removesuffix(".__init__")
+        for path in ROOT.glob("plugins/**/*.py")
         if "@hookimpl" in path.read_text()
     }
     assert declared == found

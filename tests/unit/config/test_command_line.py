@@ -64,7 +64,6 @@ def test_a_text_is_taken_as_it_is_typed(text: str):
         ("device", []),
         ("eval.metric", []),
         ("weighting.similarity", ["weighting=meta"]),
-        ("objectives.mlm.corpus", ["objectives=[mlm]"]),
     ],
 )
 def test_every_option_that_is_a_text_takes_one(key: str, more: list[str]):

@@ -107,7 +107,7 @@ def trained(*, ahead: bool) -> dict[str, torch.Tensor]:
         experiment = build(parse(compose("config", overrides)), discover())
     stage = Stage(experiment.setup, experiment.stages["joint"])
     if ahead:
-        stage.step._batches = Ahead(stage.step._micro_batches)
+        stage.step._batches = Ahead(stage.step._collated)
     for step in (0, 1, 2, 2, 4):
         stage.take(step)
     return experiment.setup.model.state_dict()
