@@ -63,8 +63,7 @@ class Checkpoints:
             seal(directory)
 
         write_whole(self._directory / f"checkpoint-{progress.step}", write)
-        for old in _by_step(self._directory)[: -self._keep]:
-            shutil.rmtree(old)
+        self._remove_old()
 
     def save_best(self, model: nn.Module) -> None:
         """Write `best/`."""
@@ -113,6 +112,7 @@ class Checkpoints:
             write_whole(self._best, partial(_copy_best, checkpoint))
         else:
             shutil.rmtree(self._best, ignore_errors=True)
+        self._remove_old()  # a run that was killed while it did so may have saved its last one
 
     def progress(self, checkpoint: Path) -> Progress:
         """Return how far a run was at a checkpoint. CheckpointError if that cannot be read."""
@@ -140,6 +140,11 @@ class Checkpoints:
             raise misfit(checkpoint, error) from error
         _load_model(model, checkpoint / MODEL)
         return dict(training)
+
+    def _remove_old(self) -> None:
+        """Remove all checkpoints but the newest few."""
+        for old in _by_step(self._directory)[: -self._keep]:
+            shutil.rmtree(old)
 
     def _damage(self, checkpoint: Path) -> str | None:
         """Return in a few words what is wrong with a checkpoint; None if it is usable."""
