@@ -56,7 +56,7 @@ class Runtime:
         """
         if self.device.type == "cuda":
             torch.backends.cuda.matmul.allow_tf32 = tf32
-            # It plans anew for each shape, which takes half a second, and every batch has another.
+            # It plans again for each shape, which takes half a second, and every batch has another.
             torch.backends.cuda.enable_cudnn_sdp(False)
 
     def autocast(self) -> AbstractContextManager[object]:
