@@ -13,8 +13,8 @@ from benchmarks.setting import Setting
 from tartan.config.parse import parse
 from tartan.config.store import register
 from tartan.errors import ConfigError
+from tartan.experiment.build import Experiment, build
 from tartan.plugins import discover
-from tartan.run.build import Experiment, build
 
 STEPS = 1000
 """The budget that learning rates are scheduled over; nothing else depends on it."""

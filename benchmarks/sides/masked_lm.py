@@ -9,8 +9,8 @@ from transformers import AutoModelForMaskedLM, PreTrainedModel
 
 from tartan.batch import Batch
 from tartan.body import LiftedHead, export
+from tartan.experiment.build import Experiment
 from tartan.quiet import quiet
-from tartan.run.build import Experiment
 from tartan.train.model import JointModel
 
 IGNORED = -100

@@ -19,10 +19,10 @@ from tartan.config.overrides import accept
 from tartan.config.store import register
 from tartan.config.typed_text import value_of
 from tartan.errors import ConfigError, Interrupted, StorageError, TartanError, message_of
+from tartan.experiment.hydra_files import hydra_files
+from tartan.experiment.run import run
 from tartan.plugins import discover
 from tartan.report.record import CONFIG
-from tartan.run.hydra_files import hydra_files
-from tartan.run.run import run
 from tartan.streams import lossy
 from tartan.train.memory import keep_freed_memory
 

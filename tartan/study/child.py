@@ -24,12 +24,12 @@ from tartan.config.parse import parse
 from tartan.config.schema import Config
 from tartan.config.store import register
 from tartan.errors import Interrupted, MissingCorpusError, TartanError, message_of
+from tartan.experiment.blame import blamed
+from tartan.experiment.build import Experiment, build
+from tartan.experiment.identity import Part, contents
+from tartan.experiment.run import run
 from tartan.files import open_own, writing
 from tartan.plugins import Plugins, discover
-from tartan.run.blame import blamed
-from tartan.run.build import Experiment, build
-from tartan.run.identity import Part, contents
-from tartan.run.run import run
 from tartan.streams import lossy
 from tartan.study.results import Stage
 from tartan.train.memory import keep_freed_memory

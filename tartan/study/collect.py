@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
+from tartan.experiment.summary import read_summary
 from tartan.report.record import SUMMARY, reading
-from tartan.run.summary import read_summary
 from tartan.study import notes
 from tartan.study.child import Trial
 from tartan.study.options import StudyOptions

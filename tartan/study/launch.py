@@ -18,8 +18,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from tartan.config.explain import one_line
 from tartan.errors import ConfigError, TartanError, suggest
+from tartan.experiment.hydra_files import hydra_files
 from tartan.report.record import SUMMARY, read_json
-from tartan.run.hydra_files import hydra_files
 from tartan.streams import lossy
 from tartan.study import child
 from tartan.study.plan import Job, Typed, composing, quoted

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tartan.run.identity import CONTENT, NOTED, Part, describe
+from tartan.experiment.identity import CONTENT, NOTED, Part, describe
 from tartan.sizes import counted
 from tartan.study.child import Trial
 from tartan.study.results import Pair, RunResult, SplitUse

@@ -15,8 +15,7 @@ from tartan.config.overrides import accept
 from tartan.config.parse import resolved
 from tartan.config.typed_text import PATHS
 from tartan.errors import CheckpointError, ConfigError, NoSuchOptionError
-from tartan.report.record import SUMMARY
-from tartan.run.identity import (
+from tartan.experiment.identity import (
     CONTENT,
     Part,
     dependent,
@@ -24,8 +23,9 @@ from tartan.run.identity import (
     differing_keys,
     differing_parts,
 )
-from tartan.run.resume import finished_run, read_configuration
-from tartan.run.summary import read_summary
+from tartan.experiment.resume import finished_run, read_configuration
+from tartan.experiment.summary import read_summary
+from tartan.report.record import SUMMARY
 from tartan.study.options import StudyOptions, parse
 
 OWN = {

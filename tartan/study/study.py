@@ -8,9 +8,9 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from tartan.errors import ConfigError, TartanError
+from tartan.experiment.lock import locked
 from tartan.report.pages import spared
 from tartan.report.record import write_json
-from tartan.run.lock import locked
 from tartan.study import child, tables
 from tartan.study.collect import collect
 from tartan.study.launch import check_launcher, launch

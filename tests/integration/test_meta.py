@@ -12,8 +12,8 @@ from hydra.core.plugins import Plugins as HydraPlugins
 from tartan import Context, Row
 from tartan.config.parse import parse
 from tartan.config.store import register
+from tartan.experiment.build import build
 from tartan.plugins import Plugin, Plugins, discover
-from tartan.run.build import build
 from tartan.train.stage import Stage
 from tartan_objectives.mlm import MLM, MLMOptions
 

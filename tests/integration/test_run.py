@@ -14,8 +14,8 @@ from support.command import SMALL, Answer, records, summary, write_task
 from tartan import Needs
 from tartan.config.parse import parse
 from tartan.config.store import register
+from tartan.experiment.build import Experiment, build
 from tartan.plugins import discover
-from tartan.run.build import Experiment, build
 from tartan.train.checkpoint import Checkpoints
 from tartan.train.evaluate import (
     evaluate,  # noqa: F401

@@ -16,7 +16,7 @@ import pytest
 from support.command import Answer, records, summary, write_task
 from support.pages import check_self_contained, read
 from support.studies import ONE_STEP, TINY, results, same
-from tartan.run.lock import locked
+from tartan.experiment.lock import locked
 from tartan.study.results import FORMAT
 
 

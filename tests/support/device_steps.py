@@ -11,8 +11,8 @@ from torch import Tensor
 from tartan import Needs, Signals, Weighting
 from tartan.config.parse import parse
 from tartan.config.store import register
+from tartan.experiment.build import Experiment, build
 from tartan.plugins import discover
-from tartan.run.build import Experiment, build
 from tartan.testing.fake_cuda import Record, recorded
 from tartan.train.evaluate import evaluate
 from tartan.train.stage import Setup, Stage

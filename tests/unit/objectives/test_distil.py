@@ -12,7 +12,7 @@ from transformers import AutoModelForSequenceClassification
 from support.context import ROWS, TaggedContext, TinyContext
 from support.teachers import save_teacher
 from tartan import Batch, ConfigError, ModelError
-from tartan.run.model_files import model_hashes
+from tartan.experiment.model_files import model_hashes
 from tartan.testing import ObjectiveContract, tiny_source
 from tartan.testing.contract import NotApplicable
 from tartan_objectives.classification import Classification, ClassificationOptions

@@ -16,8 +16,8 @@ from tartan import DataError
 from tartan.config.parse import parse
 from tartan.config.store import register
 from tartan.data import Stream
+from tartan.experiment.build import build
 from tartan.plugins import discover
-from tartan.run.build import build
 from tartan.seeding import generator
 from tartan.train.ahead import Ahead
 from tartan.train.stage import Stage

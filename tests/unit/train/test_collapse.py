@@ -13,8 +13,8 @@ from support.command import SMALL
 from tartan import Needs, Signals, Weighting
 from tartan.config.parse import parse
 from tartan.config.store import register
+from tartan.experiment.build import build
 from tartan.plugins import Plugin, Plugins, discover
-from tartan.run.build import build
 from tartan.train.checkpoint import Checkpoints
 from tartan.train.collapse import collapsed_share
 from tartan.train.interrupt import Interrupts

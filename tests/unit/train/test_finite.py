@@ -11,8 +11,8 @@ from support.command import SMALL
 from tartan import Loss, Signals
 from tartan.config.parse import parse
 from tartan.config.store import register
+from tartan.experiment.build import build
 from tartan.plugins import discover
-from tartan.run.build import build
 from tartan.train.finite import Guard, NonFiniteError, non_finite
 from tartan.train.schedule import StageOptions
 from tartan.train.stage import Setup, Stage

@@ -125,7 +125,7 @@ from hydra import compose, initialize_config_module
 from tartan.config.parse import parse
 from tartan.config.store import register
 from tartan.plugins import discover
-from tartan.run.build import build
+from tartan.experiment.build import build
 from tartan.train.memory import give_back_memory
 from tartan.train.stage import Stage
 

@@ -12,8 +12,8 @@ from tartan import ConfigError, Signals
 from tartan.config.overrides import accept
 from tartan.config.parse import parse
 from tartan.config.store import register
+from tartan.experiment.build import Experiment, build
 from tartan.plugins import discover
-from tartan.run.build import Experiment, build
 from tartan.train.scale import SCHEDULES, LossScale
 from tartan.train.stage import Stage
 

@@ -11,8 +11,8 @@ from support.command import SMALL
 from tartan import Signals
 from tartan.config.parse import parse
 from tartan.config.store import register
+from tartan.experiment.build import build
 from tartan.plugins import discover
-from tartan.run.build import build
 from tartan.train.finite import NonFiniteError
 from tartan.train.scaling import FIRST, PATIENCE, Fp16Scale
 from tartan.train.schedule import StageOptions

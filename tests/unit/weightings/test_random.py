@@ -11,8 +11,8 @@ from support.command import SMALL
 from tartan import Needs, Signals, Weighting
 from tartan.config.parse import parse
 from tartan.config.store import register
+from tartan.experiment.build import Experiment, build
 from tartan.plugins import Plugin, Plugins, discover
-from tartan.run.build import Experiment, build
 from tartan.testing import NotApplicable, WeightingContract
 from tartan.train.stage import Stage
 

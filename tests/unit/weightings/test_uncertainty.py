@@ -15,8 +15,8 @@ from support.command import SMALL
 from tartan import ConfigError, Needs, Shared, Signals, Term, backward
 from tartan.config.parse import parse
 from tartan.config.store import register
+from tartan.experiment.build import Experiment, build
 from tartan.plugins import Plugin, Plugins, discover
-from tartan.run.build import Experiment, build
 from tartan.testing import WeightingContract
 from tartan.train.finite import NonFiniteError
 from tartan.train.stage import Stage

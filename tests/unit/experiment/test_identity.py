@@ -9,10 +9,10 @@ import pytest
 
 from tartan.config.schema import Config
 from tartan.errors import CheckpointError
-from tartan.run.identity import Identity, dependent, parse_identity, tokenizer_hash
-from tartan.run.model_files import loaded_files, model_hashes
-from tartan.run.plugin_code import code_hash
-from tartan.run.resume import Saved, compare
+from tartan.experiment.identity import Identity, dependent, parse_identity, tokenizer_hash
+from tartan.experiment.model_files import loaded_files, model_hashes
+from tartan.experiment.plugin_code import code_hash
+from tartan.experiment.resume import Saved, compare
 from tartan.testing import save_tiny, tiny_source, tiny_tokenizer
 
 PARTS: dict[str, dict[str, Any]] = {

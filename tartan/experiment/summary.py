@@ -11,9 +11,9 @@ import torch
 from tartan.config.schema import Config
 from tartan.data import Task
 from tartan.errors import CheckpointError
+from tartan.experiment.build import Experiment
+from tartan.experiment.identity import Identity
 from tartan.report.record import SUMMARY, read_json
-from tartan.run.build import Experiment
-from tartan.run.identity import Identity
 from tartan.train.curve import evaluations, primary_examples
 from tartan.train.progress import Progress
 

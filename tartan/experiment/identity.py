@@ -37,11 +37,11 @@ from transformers import PreTrainedTokenizerBase
 
 from tartan.config.schema import Config
 from tartan.errors import CheckpointError
+from tartan.experiment.build import Experiment
+from tartan.experiment.environment import environment
+from tartan.experiment.model_files import model_hashes, revisions
+from tartan.experiment.plugin_code import plugin_hashes
 from tartan.plugins import Plugins
-from tartan.run.build import Experiment
-from tartan.run.environment import environment
-from tartan.run.model_files import model_hashes, revisions
-from tartan.run.plugin_code import plugin_hashes
 
 FREE = (
     "run_dir", "resume", "resume_changed", "cache", "tracker", "report", "report_examples",

@@ -11,9 +11,9 @@ from tartan import ConfigError, TartanError
 from tartan.config.overrides import accept
 from tartan.config.parse import parse
 from tartan.config.store import register
+from tartan.experiment.build import Experiment, build
+from tartan.experiment.schedule import check_name
 from tartan.plugins import discover
-from tartan.run.build import Experiment, build
-from tartan.run.schedule import check_name
 from tartan.train.schedule import StageOptions, check_selection, steps_without_primary
 from tartan.train.stage import Stage
 from tartan_weightings.meta import Meta

@@ -10,9 +10,9 @@ from tartan.config.parse import options
 from tartan.config.store import MODELS
 from tartan.data import Task, train_tokenizer
 from tartan.errors import ConfigError, suggest
+from tartan.experiment.tasks import Section
 from tartan.objective import Objective, PrimaryObjective
 from tartan.plugins import RESERVED, Plugins
-from tartan.run.tasks import Section
 from tartan.seeding import seeded
 from tartan.train.context import TaskContext, Training
 from tartan.train.model import JointModel

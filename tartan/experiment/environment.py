@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 import tartan
-from tartan.run.plugin_code import code_hash
+from tartan.experiment.plugin_code import code_hash
 
 PACKAGES = ("tartan", "torch", "transformers", "tokenizers", "datasets", "numpy")
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from tartan.config.schema import Config
 from tartan.data import Stream, Task
 from tartan.data.cache import caching, remove_abandoned
+from tartan.experiment.model import accelerate, load_joint_model, load_source
+from tartan.experiment.notices import auxiliary_notices, end_task_notices, unused_notices
+from tartan.experiment.schedule import complete, loss_scales, milestones, trained_sections
+from tartan.experiment.tasks import Data, Section, end_task_class, load_data, load_section
+from tartan.experiment.weightings import Weightings
 from tartan.plugins import Plugins
-from tartan.run.model import accelerate, load_joint_model, load_source
-from tartan.run.notices import auxiliary_notices, end_task_notices, unused_notices
-from tartan.run.schedule import complete, loss_scales, milestones, trained_sections
-from tartan.run.tasks import Data, Section, end_task_class, load_data, load_section
-from tartan.run.weightings import Weightings
 from tartan.train.context import Texts
 from tartan.train.milestones import Milestones
 from tartan.train.model import JointModel

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tartan.errors import BusyError, StorageError
-from tartan.run.lock import locked
+from tartan.experiment.lock import locked
 
 
 @pytest.fixture(params=["ENOLCK", "ENOTSUP", "EOPNOTSUPP", "EINVAL", "ENOSYS"])

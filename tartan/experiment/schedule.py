@@ -10,8 +10,8 @@ from torch import nn
 from tartan.config.parse import options
 from tartan.config.schema import Config, at_least
 from tartan.errors import ConfigError, suggest
-from tartan.run.tasks import Section
-from tartan.run.weightings import Weightings
+from tartan.experiment.tasks import Section
+from tartan.experiment.weightings import Weightings
 from tartan.train.milestones import Milestones
 from tartan.train.optimiser import OptimiserOptions
 from tartan.train.scale import LossScale

@@ -11,6 +11,20 @@ from tartan.body import LiftedHead, export
 from tartan.config.parse import parse, resolved
 from tartan.config.schema import Config
 from tartan.errors import CheckpointError
+from tartan.experiment.blame import blamed
+from tartan.experiment.build import Experiment, build
+from tartan.experiment.identity import Identity, identify
+from tartan.experiment.lock import locked
+from tartan.experiment.resume import (
+    Change,
+    check_configuration,
+    compare,
+    finished_run,
+    has_run,
+    run_directory,
+    unfinished_run,
+)
+from tartan.experiment.summary import read_summary, summarise
 from tartan.plugins import Plugins
 from tartan.report.console import RunConsole, outcome
 from tartan.report.pages import spared
@@ -28,20 +42,6 @@ from tartan.report.record import (
 )
 from tartan.report.run_page import write_run_report
 from tartan.report.tracker import check_tracker, start_tracker
-from tartan.run.blame import blamed
-from tartan.run.build import Experiment, build
-from tartan.run.identity import Identity, identify
-from tartan.run.lock import locked
-from tartan.run.resume import (
-    Change,
-    check_configuration,
-    compare,
-    finished_run,
-    has_run,
-    run_directory,
-    unfinished_run,
-)
-from tartan.run.summary import read_summary, summarise
 from tartan.train.checkpoint import Checkpoints
 from tartan.train.evaluate import evaluate, evaluate_rows
 from tartan.train.interrupt import Interrupts

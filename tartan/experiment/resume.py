@@ -8,8 +8,7 @@ from typing import Any
 from tartan.config.parse import resolved
 from tartan.config.schema import Config
 from tartan.errors import CheckpointError, ConfigError
-from tartan.report.record import CONFIG, ORIGIN, SUMMARY, read_config, read_json
-from tartan.run.identity import (
+from tartan.experiment.identity import (
     CONTENT,
     NOTED,
     REFUSED,
@@ -21,6 +20,7 @@ from tartan.run.identity import (
     parse_identity,
     value_at,
 )
+from tartan.report.record import CONFIG, ORIGIN, SUMMARY, read_config, read_json
 from tartan.train.checkpoint import IDENTITY, sealed_identity
 
 Change = Mapping[str, Any]
@@ -169,7 +169,7 @@ def compare(saved: Saved | None, now: Identity, config: Config, directory: Path)
     """Compare what a run depends on with what its directory holds.
 
     Raises:
-        CheckpointError: something differs and may not; see `tartan.run.identity`.
+        CheckpointError: something differs and may not; see `tartan.experiment.identity`.
     """
     if saved is None:
         return Comparison()
