@@ -150,9 +150,30 @@ def writing(path: Path) -> Iterator[None]:
         raise StorageError(f"{path} cannot be written ({reason}): {remedy}") from error
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading.
+
+    Opening a FIFO would wait until somebody writes to it.
+
+    Raises:
+        OSError: there is no file, it cannot be opened, or it is a FIFO, a device or a directory.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a regular file in UTF-8. OSError or ValueError if it cannot be read."""
+    with open_regular(path) as file:
+        return file.read().decode()
+
+
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
+    """Return the SHA-256 of a regular file, in hexadecimal. OSError if it cannot be read."""
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -19,7 +19,7 @@ from datasets import Dataset, Features
 
 from tartan.data.arrow import Columns, cache_directory, spool, write
 from tartan.data.scratch import scratch, sweep
-from tartan.files import sha256
+from tartan.files import read_text, sha256
 
 ROWS, ENTRY = "rows.arrow", "entry.json"
 FORMER = (".partial-*", ".rows-*")
@@ -144,7 +144,7 @@ def _save(
 def _load(place: Path) -> Entry | None:
     """Return the entry of a directory; None where there is none, or a damaged one."""
     try:
-        entry = json.loads((place / ENTRY).read_text(encoding="utf-8"))
+        entry = json.loads(read_text(place / ENTRY))
         if entry["sha256"] != sha256(place / ROWS):
             return None
         return Entry(Dataset.from_file(str(place / ROWS)), entry["counts"])

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from omegaconf import DictConfig, OmegaConf
 
 from tartan.errors import CheckpointError
-from tartan.files import open_own, write_text, writing
+from tartan.files import open_own, read_text, write_text, writing
 
 PREDICTIONS = "predictions-dev.jsonl"
 """The best model's predictions on dev, one row a line."""
@@ -71,7 +71,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
         CheckpointError: it is damaged, or holds anything else.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
@@ -105,7 +105,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         CheckpointError: it is damaged, or a line holds anything else.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         lines = [json.loads(line) for line in text.splitlines()]
     except FileNotFoundError:
         return []
@@ -132,7 +132,7 @@ def write_config(directory: Path, files: Mapping[str, DictConfig | list[str]]) -
 def read_config(path: Path) -> DictConfig:
     """Return the configuration in a YAML file. CheckpointError if it cannot be read."""
     try:
-        content = OmegaConf.load(path)
+        content = OmegaConf.create(read_text(path))
     # YAML's errors, OmegaConf's, those of Python for values that YAML allows: nothing else is done.
     except Exception as error:
         raise unreadable(path, " ".join(str(error).split())) from error

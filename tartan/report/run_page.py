@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tartan.files import read_text
 from tartan.report.curves import Curve, collect, starts
 from tartan.report.figures import lines, matrix, scatter
 from tartan.report.mistakes import Confusion, confusion, shown, worst
@@ -75,7 +76,7 @@ def write_run_report(directory: Path, examples: int) -> None:
         "ranking": RANKINGS[summary["task"]["kind"]],
         "examples": examples and len(shown(predictions)),
         "worst": worst(predictions, examples),
-        "config": (directory / CONFIG).read_text(encoding="utf-8"),
+        "config": read_text(directory / CONFIG),
     }
     write_page(directory / "report.md", "run.md", context)
     write_page(directory / REPORT, "run.html", context)

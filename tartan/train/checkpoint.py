@@ -21,7 +21,7 @@ from safetensors.torch import load_model, save_model
 from torch import nn
 
 from tartan.errors import CheckpointError
-from tartan.files import recover, write_whole
+from tartan.files import read_text, recover, write_whole
 from tartan.train.history import HISTORY, History, Mark
 from tartan.train.manifest import damage, seal
 from tartan.train.progress import Progress
@@ -117,7 +117,7 @@ class Checkpoints:
     def progress(self, checkpoint: Path) -> Progress:
         """Return how far a run was at a checkpoint. CheckpointError if that cannot be read."""
         try:
-            content = json.loads((checkpoint / PROGRESS).read_text(encoding="utf-8"))
+            content = json.loads(read_text(checkpoint / PROGRESS))
             history = History.load(self._directory / HISTORY, Mark(**content.pop("history")))
             return Progress(**content, history=history)
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -151,7 +151,7 @@ class Checkpoints:
         if wrong := damage(checkpoint, (MODEL, TRAINING, PROGRESS)):
             return wrong
         try:
-            content = json.loads((checkpoint / PROGRESS).read_text(encoding="utf-8"))
+            content = json.loads(read_text(checkpoint / PROGRESS))
             if mark := content.get("history"):
                 History.load(self._directory / HISTORY, Mark(**mark))
         except FileNotFoundError as error:
@@ -178,7 +178,7 @@ def sealed_identity(checkpoint: Path) -> Mapping[str, Any] | None:
     if not path.exists():
         return None
     try:
-        found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found: Mapping[str, Any] = json.loads(read_text(path))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read ({error})") from error
     return found

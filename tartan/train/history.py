@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tartan.files import writing
+from tartan.files import open_own, open_regular, writing
 from tartan.train.observer import Record
 
 HISTORY = "history.jsonl"
@@ -66,7 +66,7 @@ class History:
         text = "".join(json.dumps(entry, allow_nan=False) + "\n" for entry in new).encode()
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("ab") as file:
+            with os.fdopen(open_own(path), "ab") as file:
                 file.truncate(self._size)
                 file.write(text)
                 file.flush()
@@ -100,5 +100,5 @@ def _beginning(path: Path, size: int) -> bytes:
     """Return the first bytes of a file; none are needed of a file that is not there."""
     if not size:
         return b""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return file.read(size)

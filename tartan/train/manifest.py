@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection
 from pathlib import Path
 
-from tartan.files import sha256
+from tartan.files import read_text, sha256
 
 MANIFEST = "manifest.json"
 
@@ -23,7 +23,7 @@ def damage(directory: Path, required: Collection[str]) -> str | None:
         required: files that the manifest must list.
     """
     try:
-        hashes: dict[str, str] = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+        hashes: dict[str, str] = json.loads(read_text(directory / MANIFEST))
         if unlisted := sorted(set(required) - hashes.keys()):
             return f"{MANIFEST} does not list {unlisted[0]}"
         for name, expected in hashes.items():

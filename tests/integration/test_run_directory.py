@@ -36,7 +36,7 @@ def rename(run: Path) -> None:
         ("report.record:MetricsFile.write", 2, rename),
         ("train.trainer:Checkpoints.save_best", 1, shutil.rmtree),
         ("body.export:write_whole", 1, shutil.rmtree),
-        ("run.run:summarise", 1, rename),
+        ("experiment.run:summarise", 1, rename),
     ],
 )
 def test_a_run_whose_directory_is_removed_or_renamed_is_one_line(
@@ -172,6 +172,25 @@ def test_a_damaged_summary_is_one_line(tartan: Tartan, tmp_path: Path):
         (tmp_path / "out/summary.json").write_text(content)
         assert "out/summary.json " in one_line(tartan(*RUN)), content[:20]
     assert records(tmp_path / "out") == before
+
+
+def test_a_pipe_in_place_of_any_file_of_a_run_does_not_make_it_wait(
+    stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Opening one waits for a writer, for ever. SIGALRM ends a command that does."""
+    monkeypatch.chdir(tmp_path)
+    names = [path.relative_to(stopped) for path in stopped.rglob("*") if path.is_file()]
+    assert Path("checkpoints/history.jsonl") in names
+    for name in [*names, Path("summary.json"), Path("report.html")]:
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+        shutil.copytree(stopped, tmp_path / "out")
+        (tmp_path / "out" / name).unlink(missing_ok=True)
+        os.mkfifo(tmp_path / "out" / name)
+        prepare = partial(signal.alarm, 60)
+        answer = answered([*RUN, "checkpoint.every=2"], tmp_path / "said", prepare)
+        assert answer.status in (0, 2), (name, answer)
+        if answer.status == 2:
+            assert name.name in one_line(answer)
 
 
 @pytest.mark.parametrize(
