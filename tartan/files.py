@@ -12,6 +12,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -150,7 +151,7 @@ def writing(path: Path) -> Iterator[None]:
         raise StorageError(f"{path} cannot be written ({reason}): {remedy}") from error
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Open a regular file for reading.
 
     Opening a FIFO would wait until somebody writes to it.
