@@ -156,19 +156,22 @@ def test_a_study_that_was_killed_ends_with_the_same_table(
     same(tmp_path / "killed", whole)
 
 
-def test_ctrl_c_saves_the_run_under_way(tartan: Callable[..., Answer], tmp_path: Path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_saves_the_run_under_way(
+    tartan: Callable[..., Answer], tmp_path: Path, number: signal.Signals
+):
     first = tmp_path / "study/finetune/seed0"
 
     def interrupt() -> None:
         wait_for(first / "metrics.jsonl")
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
 
     thread = threading.Thread(target=interrupt)
     thread.start()
     answer = tartan("study", *TINY, "steps=2000", "eval.patience=0")
     thread.join()
-    assert answer.status == 130
-    assert answer.err == "tartan: stopped by SIGINT; to resume, give the same command\n"
+    assert answer.status == 128 + number
+    assert answer.err == f"tartan: stopped by {number.name}; to resume, give the same command\n"
     assert list(first.glob("checkpoints/checkpoint-*"))
     assert {run["status"] for run in results(tmp_path / "study")["runs"]} == {"unfinished"}
 
