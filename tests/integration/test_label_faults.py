@@ -34,7 +34,7 @@ def plain_logits(model: Path, lines: list[dict[str, Any]]) -> tuple[torch.Tensor
         return loaded(**inputs).logits, loaded.config.id2label
 
 
-@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+@pytest.mark.parametrize("precision", ["bf16", "fp16", "fp32"])
 def test_years_are_predicted_and_not_rounded(precision: str, tartan: Tartan, tmp_path: Path):
     answer = tartan(
         "run", *RUN, f"data.dir={FAULTS}/1/reg_year", "primary=regression", "steps=60",

@@ -70,9 +70,16 @@ given = json.loads(sys.stdin.read())
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_words_are_tagged_and_the_exported_model_tags_them_alike(tartan: Tartan, tmp_path: Path):
+HALF = pytest.mark.parametrize("precision", ["bf16", "fp16"])
+"""A run trains in it; the exported model is float32."""
+
+
+@HALF
+def test_words_are_tagged_and_the_exported_model_tags_them_alike(
+    tartan: Tartan, tmp_path: Path, precision: str
+):
     write(tmp_path / "data", tagged)
-    answer = tartan("run", "primary=tokens", "objectives=[mlm]", *RUN, "precision=bf16")
+    answer = tartan("run", "primary=tokens", "objectives=[mlm]", *RUN, f"precision={precision}")
     assert answer.status == 0, answer.err
     assert "primary: tag scheme BIO: f1 compares spans" in answer.out
     found = summary(tmp_path / "out")
@@ -114,11 +121,12 @@ print(json.dumps([found, model.config.problem_type]))
 """
 
 
+@HALF
 def test_a_number_is_learned_and_the_exported_model_predicts_it_alike(
-    tartan: Tartan, tmp_path: Path
+    tartan: Tartan, tmp_path: Path, precision: str
 ):
     write(tmp_path / "data", scored)
-    answer = tartan("run", "primary=regression", "objectives=[mlm]", *RUN, "precision=bf16")
+    answer = tartan("run", "primary=regression", "objectives=[mlm]", *RUN, f"precision={precision}")
     assert answer.status == 0, answer.err
     found = summary(tmp_path / "out")
     assert set(found["dev"]) == {"r2", "pearson", "spearman"}
@@ -131,11 +139,12 @@ def test_a_number_is_learned_and_the_exported_model_predicts_it_alike(
     assert problem == "regression"
 
 
+@HALF
 def test_pairs_are_classified_and_the_exported_model_classifies_them_alike(
-    tartan: Tartan, tmp_path: Path
+    tartan: Tartan, tmp_path: Path, precision: str
 ):
     write(tmp_path / "data", paired)
-    answer = tartan("run", "objectives=[mlm]", *RUN, "precision=bf16")
+    answer = tartan("run", "objectives=[mlm]", *RUN, f"precision={precision}")
     assert answer.status == 0, answer.err
     assert summary(tmp_path / "out")["data"]["task"]["rows"] == 2 * SIZES["train"]
 
