@@ -19,6 +19,10 @@ GENERIC = re.compile(r"LABEL_(\d+)")
 """How transformers names a class that has no name."""
 
 FRESH = "the head's last layer starts from new weights"
+NUMBER = (
+    "the checkpoint's head predicts a number, which is taken to be in the unit of these labels: if "
+    "it was trained on numbers in another unit, start from a checkpoint without a head"
+)
 
 
 def match_classes(
@@ -48,7 +52,11 @@ def match_classes(
     layer = head.last_layer()
     known = [_canonical(name) for name in names]
     wanted = [_canonical(label) for label in labels]
-    if len(labels) == 1 or known == wanted or (layer and head.is_new(layer)):
+    if layer and head.is_new(layer):
+        return None
+    if len(labels) == 1:
+        return NUMBER if layer else None
+    if known == wanted:
         return None
     if layer is None:
         if len(head.new_parameters) == len(list(head.parameters())):

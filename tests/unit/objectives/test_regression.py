@@ -139,7 +139,11 @@ def test_a_checkpoints_head_keeps_its_predictions_whatever_the_unit(tmp_path: Pa
         given = NumberContext(source=source, labels=("score",))
     given.factor, given.offset = 50.0, 300.0
     objective = Regression(RegressionOptions(), given).eval()
-    assert given.notices == []
+    assert objective.head.notice == (
+        "the checkpoint's head predicts a number, which is taken to be in the unit of these "
+        "labels: if it was trained on numbers in another unit, start from a checkpoint without a "
+        "head"
+    )
     batch = objective.collate(given.labelled(), torch.Generator())
     outputs = objective.predict(given.body.eval()(batch.inputs), batch)
     plain = AutoModelForSequenceClassification.from_pretrained(directory).eval()
