@@ -52,12 +52,9 @@ def match_classes(
     layer = head.last_layer()
     known = [_canonical(name) for name in names]
     wanted = [_canonical(label) for label in labels]
-    if layer and head.is_new(layer):
-        return None
-    if len(labels) == 1:
-        return NUMBER if layer else None
-    if known == wanted:
-        return None
+    kept = layer is not None and not head.is_new(layer)
+    if len(labels) == 1 or known == wanted or (layer and not kept):
+        return NUMBER if kept and len(labels) == 1 else None
     if layer is None:
         if len(head.new_parameters) == len(list(head.parameters())):
             return None

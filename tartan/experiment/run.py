@@ -30,6 +30,7 @@ from tartan.report.console import RunConsole, outcome
 from tartan.report.pages import spared
 from tartan.report.record import (
     METRICS,
+    MODEL,
     ORIGIN,
     PREDICTIONS,
     REPORT,
@@ -129,6 +130,11 @@ def _check_finished(plan: Plan, summary: Mapping[str, Any]) -> None:
         print(notice)
     if saved.notices:
         write_config(plan.directory, plan.files)
+    if not (plan.directory / MODEL).exists():
+        print(
+            f"{plan.directory / MODEL} was removed: to export it again, remove {SUMMARY} and give "
+            "the same command"
+        )
 
 
 def _complete(plan: Plan, interrupts: Interrupts) -> dict[str, Any]:
@@ -199,7 +205,7 @@ def _finish(
     test = evaluate(model, texts.split("test"), rows, setup.runtime)
     head = model.end_task.head
     assert isinstance(head, LiftedHead)  # `build` refuses others
-    export(model.body, head, texts.source.tokenizer, directory / "model")
+    export(model.body, head, texts.source.tokenizer, directory / MODEL)
     predicted = predictions(task.dev, setup.dev, outputs, task.kind, task.labels)
     if not config.report_examples:
         predicted = [without_texts(line) for line in predicted]

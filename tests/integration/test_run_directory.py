@@ -13,6 +13,7 @@ import pytest
 
 from support.command import SMALL, Answer, records, write_task
 from support.process import KILL, answered, at_call, forked
+from support.runs import differences
 
 Tartan = Callable[..., Answer]
 RUN = ["run", "run_dir=out", "schedule=finetune", *SMALL]
@@ -191,6 +192,19 @@ def test_a_pipe_in_place_of_any_file_of_a_run_does_not_make_it_wait(
         assert answer.status in (0, 2), (name, answer)
         if answer.status == 2:
             assert name.name in one_line(answer)
+
+
+def test_a_model_that_was_removed_is_exported_again(tartan: Tartan, tmp_path: Path):
+    """As the notice says."""
+    assert tartan(*RUN).status == 0
+    (tmp_path / "out").rename(tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole", tmp_path / "out", ignore=shutil.ignore_patterns("model"))
+    answer = tartan(*RUN)
+    assert answer.status == 0
+    assert "out/model was removed: to export it again, remove summary.json and give" in answer.out
+    (tmp_path / "out/summary.json").unlink()
+    assert tartan(*RUN).status == 0
+    assert differences(tmp_path / "whole", tmp_path / "out") == []
 
 
 @pytest.mark.parametrize(
