@@ -1,85 +1,43 @@
 """Training with auxiliary objectives whose weights are learned while training.
 
-Everything a plugin or a training loop of one's own needs is re-exported here.
+Everything a plugin or a training loop of one's own needs is here. It is imported from
+`tartan.public` when it is first used: `python -m tartan --help` needs no torch.
 """
 
-from tartan.backward import Term, backward
-from tartan.batch import Batch, LabelKind, Loss, Row
-from tartan.consistency import divergence
-from tartan.context import Classifier, Context, Encoder, EndTask, Head, LanguageModel
-from tartan.errors import (
-    CheckpointError,
-    ConfigError,
-    DataError,
-    ModelError,
-    PluginError,
-    TartanError,
-    suggest,
-)
-from tartan.gramian import GramianWeighting, cosines
-from tartan.masking import choose_tokens, choose_words, mask_token, special_tokens, token_loss
-from tartan.mixture import Mixture, read_corpora
-from tartan.objective import Objective, Passes, PrimaryObjective
-from tartan.packed import Packed
-from tartan.plugins import hookimpl
-from tartan.quadratic import minimise
-from tartan.sequence import SequenceObjective
-from tartan.shared import Shared
-from tartan.span_masking import SpanLengths, choose_spans
-from tartan.spans import score_spans
-from tartan.tags import TagScheme
-from tartan.unit import Unit
-from tartan.weighting import Cost, Needs, ProbeOptions, Signals, Weighting, cost
-from tartan.word_starts import WordStarts
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "Batch",
-    "CheckpointError",
-    "Classifier",
-    "ConfigError",
-    "Context",
-    "Cost",
-    "DataError",
-    "Encoder",
-    "EndTask",
-    "GramianWeighting",
-    "Head",
-    "LabelKind",
-    "LanguageModel",
-    "Loss",
-    "Mixture",
-    "ModelError",
-    "Needs",
-    "Objective",
-    "Packed",
-    "Passes",
-    "PluginError",
-    "PrimaryObjective",
-    "ProbeOptions",
-    "Row",
-    "SequenceObjective",
-    "Shared",
-    "Signals",
-    "SpanLengths",
-    "TagScheme",
-    "TartanError",
-    "Term",
-    "Unit",
-    "Weighting",
-    "WordStarts",
-    "backward",
-    "choose_spans",
-    "choose_tokens",
-    "choose_words",
-    "cosines",
-    "cost",
-    "divergence",
-    "hookimpl",
-    "mask_token",
-    "minimise",
-    "read_corpora",
-    "score_spans",
-    "special_tokens",
-    "suggest",
-    "token_loss",
-]
+if TYPE_CHECKING:
+    from tartan.public import *  # noqa: F403
+
+
+def __getattr__(name: str) -> Any:
+    """Return a public name, imported when it is first used."""
+    if name.startswith("_") and name != "__all__":
+        raise AttributeError(f"module 'tartan' has no attribute '{name}'")
+    public = import_module("tartan.public")
+    if name != "__all__" and name not in public.__all__:
+        raise AttributeError(f"module 'tartan' has no attribute '{name}'")
+    return getattr(public, name)
+
+
+def __dir__() -> list[str]:
+    """Return the public names, and what the module has already."""
+    return sorted({*globals(), *import_module("tartan.public").__all__})
+
+
+class _Package(ModuleType):
+    """The package, in which a public name is never hidden by a module of the same name.
+
+    Python sets `tartan.backward` to the module when it is imported; people mean the function.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not isinstance(value, ModuleType) or name not in _HIDDEN:
+            super().__setattr__(name, value)
+
+
+_HIDDEN = frozenset({"backward"})
+sys.modules[__name__].__class__ = _Package

@@ -1,0 +1,50 @@
+"""The commands of `python -m tartan`. A new command is one line here, and a file in this folder."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command; its file, `tartan/cli/<name>.py`, has the function `main(arguments) -> int`.
+
+    The file is imported when the command is called, or asked for its help.
+
+    Attributes:
+        summary: what it does, for `--help`.
+        takes: what a shell completes after it: words, and `overrides`, `plugins` or `files`.
+        works: whether its work is in files: it counts as done where what it prints is lost.
+    """
+
+    summary: str
+    takes: tuple[str, ...] = ()
+    works: bool = False
+
+
+COMMANDS: Mapping[str, Command] = MappingProxyType(
+    {
+        "run": Command(
+            "train: run 'objectives=[mlm]' weighting=meta; run --help lists the options",
+            ("overrides",),
+            works=True,
+        ),
+        "new": Command(
+            "write a plugin to start from: new objective NAME, or new weighting NAME",
+            ("objective", "weighting"),
+        ),
+        "study": Command(
+            "compare arms on the same seeds: study study.seeds=8; see study --help",
+            ("overrides",),
+            works=True,
+        ),
+        "list": Command(
+            "show every objective and weighting, and what it costs", ("--json", "--markdown")
+        ),
+        "check": Command(
+            "test plugins against their contracts: check mlm static; all without a name",
+            ("plugins",),
+        ),
+    }
+)
+"""Every command by its name, in the order of `--help`."""

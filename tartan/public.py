@@ -1,0 +1,85 @@
+"""Training with auxiliary objectives whose weights are learned while training.
+
+Everything a plugin or a training loop of one's own needs is re-exported here.
+"""
+
+from tartan.backward import Term, backward
+from tartan.batch import Batch, LabelKind, Loss, Row
+from tartan.consistency import divergence
+from tartan.context import Classifier, Context, Encoder, EndTask, Head, LanguageModel
+from tartan.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    ModelError,
+    PluginError,
+    TartanError,
+    suggest,
+)
+from tartan.gramian import GramianWeighting, cosines
+from tartan.masking import choose_tokens, choose_words, mask_token, special_tokens, token_loss
+from tartan.mixture import Mixture, read_corpora
+from tartan.objective import Objective, Passes, PrimaryObjective
+from tartan.packed import Packed
+from tartan.plugins import hookimpl
+from tartan.quadratic import minimise
+from tartan.sequence import SequenceObjective
+from tartan.shared import Shared
+from tartan.span_masking import SpanLengths, choose_spans
+from tartan.spans import score_spans
+from tartan.tags import TagScheme
+from tartan.unit import Unit
+from tartan.weighting import Cost, Needs, ProbeOptions, Signals, Weighting, cost
+from tartan.word_starts import WordStarts
+
+__all__ = [
+    "Batch",
+    "CheckpointError",
+    "Classifier",
+    "ConfigError",
+    "Context",
+    "Cost",
+    "DataError",
+    "Encoder",
+    "EndTask",
+    "GramianWeighting",
+    "Head",
+    "LabelKind",
+    "LanguageModel",
+    "Loss",
+    "Mixture",
+    "ModelError",
+    "Needs",
+    "Objective",
+    "Packed",
+    "Passes",
+    "PluginError",
+    "PrimaryObjective",
+    "ProbeOptions",
+    "Row",
+    "SequenceObjective",
+    "Shared",
+    "Signals",
+    "SpanLengths",
+    "TagScheme",
+    "TartanError",
+    "Term",
+    "Unit",
+    "Weighting",
+    "WordStarts",
+    "backward",
+    "choose_spans",
+    "choose_tokens",
+    "choose_words",
+    "cosines",
+    "cost",
+    "divergence",
+    "hookimpl",
+    "mask_token",
+    "minimise",
+    "read_corpora",
+    "score_spans",
+    "special_tokens",
+    "suggest",
+    "token_loss",
+]
