@@ -4,7 +4,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from signal import Signals
 from traceback import print_exc, print_exception
@@ -19,6 +19,7 @@ from tartan.config.overrides import accept
 from tartan.config.store import register
 from tartan.config.typed_text import value_of
 from tartan.errors import ConfigError, Interrupted, StorageError, TartanError, message_of
+from tartan.experiment.directories import remove_empty, standing
 from tartan.experiment.hydra_files import hydra_files
 from tartan.experiment.run import run
 from tartan.plugins import discover
@@ -141,29 +142,6 @@ def stopped_line(stopped: Interrupted, directory: Path, flags: Sequence[str]) ->
     return f"{stopped}; to resume: {command}"
 
 
-def standing(overrides: Sequence[str]) -> frozenset[Path]:
-    """Return the directories that exist already, of the run directory given and its parents.
-
-    Raises:
-        ConfigError: what is given is, or is in, a file.
-    """
-    given = [value_of(text) for text in overrides if text.startswith("run_dir=")]
-    paths = [Path.cwd(), *(path for name in given for path in parents(Path(name)))]
-    found = set()
-    for path in paths:
-        with suppress(OSError, ValueError):  # a name that no file can have is refused later
-            if path.is_dir():
-                found.add(path)
-            elif path.exists():
-                raise ConfigError(f"run_dir={given[-1]}: {path} is a file; give a directory")
-    return frozenset(found)
-
-
-def parents(path: Path) -> list[Path]:
-    """Return a path and all above it, absolute."""
-    return [path.absolute(), *path.absolute().parents]
-
-
 def hide_command() -> None:
     """Remove `run` from the line that a shell completes: Hydra has no commands."""
     line = os.environ.get("COMP_LINE", "")
@@ -172,17 +150,3 @@ def hide_command() -> None:
         os.environ["COMP_LINE"] = " ".join([words[0], *words[2:]])
         point = int(os.environ.get("COMP_POINT", len(line)))
         os.environ["COMP_POINT"] = str(point - len("run "))
-
-
-def remove_empty(directory: Path, before: Collection[Path]) -> None:
-    """Remove what Hydra made for a run that was refused, or is resumed elsewhere.
-
-    Args:
-        directory: the run's.
-        before: directories that existed before Hydra began, and stay.
-    """
-    with suppress(OSError):  # raised at the first that has something in it
-        for path in parents(directory):
-            if path in before:
-                return
-            path.rmdir()
