@@ -6,7 +6,7 @@ The YAML files in configs/ are presets on top.
 """
 
 from collections.abc import Mapping
-from dataclasses import field, make_dataclass
+from dataclasses import field, fields, make_dataclass
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -15,6 +15,7 @@ from hydra.core.plugins import Plugins as HydraPlugins
 from tartan.body import AutoOptions, TinyOptions
 from tartan.config.schema import Config
 from tartan.config.search import PluginConfigs
+from tartan.data.labelled import LabelledOptions
 from tartan.data.sources import SOURCES
 from tartan.objective import Objective, PrimaryObjective
 from tartan.plugins import Plugin, Plugins
@@ -34,8 +35,7 @@ def register(plugins: Plugins) -> None:
     store = ConfigStore.instance()
     store.store(name="schema", node=Config, provider="tartan")
     for name, source in SOURCES.items():
-        keys: list[Key] = [("source", str, name), ("metric", str | None, None)]
-        store.store(name, _node(name, source.options, keys), "data", "data", "tartan")
+        store.store(name, _source_node(name, source.options), "data", "data", "tartan")
     for name, kind in MODELS.items():
         store.store(name, kind, "model/kind", provider="tartan")
     for name, objective in plugins.objectives.items():
@@ -68,6 +68,13 @@ def objective_node(name: str, options: type, data: bool = False) -> type:
     ]
     if data:
         keys.append(("data", dict[str, Any], field(default_factory=dict)))
+    return _node(name, options, keys)
+
+
+def _source_node(name: str, options: type) -> type:
+    """Make the configuration of a data source: its options and the keys of all sources."""
+    keys: list[Key] = [("source", str, name), ("metric", str | None, None)]
+    keys += [(each.name, each.type, each.default) for each in fields(LabelledOptions)]
     return _node(name, options, keys)
 
 

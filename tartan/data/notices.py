@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 
 from tartan.batch import LabelKind
 from tartan.data.alike import groups_alike
@@ -16,6 +16,25 @@ from tartan.spelling import spelled
 
 LISTED = 5
 """Groups of labels that look alike that are named at most."""
+MANY = 12
+"""Labels that are listed with their counts at most."""
+
+
+def subset_notices(task: Task) -> list[str]:
+    """Return how many training rows keep their labels, where not all do."""
+    subset = task.subset
+    if subset is None:
+        return []
+    counts = ", ".join(
+        f"{shown(spelled(label))} {count}" for label, count in islice(subset.labels.items(), MANY)
+    )
+    more = len(subset.labels) - MANY
+    listed = f": {counts}{f' and {more} more' if more > 0 else ''}" if counts else ""
+    return [
+        f"{counted(len(task.train), 'training row')} of {subset.of} kept "
+        f"{'its label' if len(task.train) == 1 else 'their labels'} "
+        f"(labelled_seed={subset.seed}{listed}). The task corpus has the texts of all."
+    ]
 
 
 def corpus_notices(task: Task) -> list[str]:

@@ -19,6 +19,21 @@ SPLITS = ("train", "dev", "test")
 
 
 @dataclass(frozen=True)
+class Subset:
+    """Which training rows kept their labels.
+
+    Attributes:
+        of: the number of labelled training rows that there were.
+        seed: of the choice.
+        labels: the number of kept rows, or of their words, by label; empty for numbers.
+    """
+
+    of: int
+    seed: int
+    labels: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Task:
     """Labelled texts, pairs of texts or words, and the task's unlabelled text.
 
@@ -42,6 +57,7 @@ class Task:
         leaks: number of rows of train whose texts are those of a row of dev or test, and of test
             whose texts are those of a row of dev. Labelled rows are kept.
         conflicts: number of rows of train with the texts of another row and another label.
+        subset: where only some of the labels are used, which; None for all of them.
     """
 
     name: str
@@ -55,6 +71,7 @@ class Task:
     dropped: Mapping[str, int]
     leaks: Mapping[str, int]
     conflicts: int
+    subset: Subset | None = None
 
 
 def build_task(

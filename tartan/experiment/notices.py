@@ -2,7 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 
-from tartan.data.notices import corpus_notices, label_notices, leak_notices, token_notices
+from tartan.data.notices import (
+    corpus_notices,
+    label_notices,
+    leak_notices,
+    subset_notices,
+    token_notices,
+)
 from tartan.sizes import counted
 from tartan.train.context import Texts
 
@@ -11,7 +17,8 @@ def end_task_notices(texts: Texts) -> list[str]:
     """Return what is left out of the end task's texts, and what makes its labels doubtful."""
     task = texts.task
     lost = token_notices(texts.tokenized, texts.source.max_length)
-    return corpus_notices(task) + leak_notices(task) + label_notices(task) + lost
+    doubtful = corpus_notices(task) + leak_notices(task) + label_notices(task)
+    return subset_notices(task) + doubtful + lost
 
 
 def auxiliary_notices(dropped: Mapping[str, int], texts: Mapping[str, Texts]) -> list[str]:
@@ -30,7 +37,8 @@ def auxiliary_notices(dropped: Mapping[str, int], texts: Mapping[str, Texts]) ->
     ]
     for name, its in texts.items():
         lost = token_notices(its.tokenized, its.source.max_length)
-        notices += [f"objectives.{name}: {line}" for line in (*label_notices(its.task), *lost)]
+        labels = subset_notices(its.task) + label_notices(its.task)
+        notices += [f"objectives.{name}: {line}" for line in (*labels, *lost)]
     return notices
 
 

@@ -3,6 +3,7 @@
 import importlib.metadata
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -109,11 +110,14 @@ def _is_number(value: object) -> bool:
 
 
 def _data(task: Task) -> dict[str, dict[str, Any]]:
-    """Return the size and hash of each split and corpus of a task."""
+    """Return the size and hash of each split and corpus of a task, and which labels are used."""
     splits = {"train": task.train, "dev": task.dev, "test": task.test, **task.corpora}
-    return {
+    found: dict[str, dict[str, Any]] = {
         name: {"rows": len(splits[name]), "sha256": sha256} for name, sha256 in task.hashes.items()
     }
+    if task.subset is not None:
+        found["train"]["labelled"] = asdict(task.subset)
+    return found
 
 
 def _versions() -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The tasks of a run: the end task, and other labelled data that auxiliary objectives read."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from datasets import Dataset
@@ -11,6 +11,7 @@ from tartan.body import ModelSource
 from tartan.config.parse import options
 from tartan.data import Task, find_source, load_task, training_part
 from tartan.data.hold_out import hold_out
+from tartan.data.labelled import LabelledOptions, keep_labels
 from tartan.data.task import SPLITS
 from tartan.errors import ConfigError, TartanError
 from tartan.objective import PrimaryObjective
@@ -35,8 +36,11 @@ def load_section(
 ) -> Task:
     """Load the task of a section `data`, with labels of a kind."""
     source = find_source(section["source"])
-    values = {key: value for key, value in section.items() if key not in ("source", "metric")}
-    return load_task(section["source"], options(source.options, values, "data"), labels, splits)
+    shared = {field.name for field in fields(LabelledOptions)} & section.keys()
+    own = section.keys() - shared - {"source", "metric"}
+    kept = options(LabelledOptions, {key: section[key] for key in shared}, "data")
+    values = options(source.options, {key: section[key] for key in own}, "data")
+    return keep_labels(load_task(section["source"], values, labels, splits), kept)
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,21 @@ def test_what_is_doubtful_about_the_data_is_counted_before_training(tartan: Tart
     assert summary(tmp_path / "out")["data"]["train"]["rows"] == 5
 
 
+def test_a_run_with_fewer_labels_says_so(tartan: Tartan, tmp_path: Path):
+    train = [row(f"red {n}") for n in range(6)] + [row(f"blue {n}", "cold") for n in range(3)]
+    write_task(tmp_path / "data", train=train, dev=[WARM, COLD], test=[WARM, COLD])
+    answer = tartan("run", "objectives=[mlm]", *RUN, "data.labelled=3", "data.labelled_seed=5")
+    assert answer.status == 0, answer.err
+    assert answer.out.splitlines()[0] == (
+        "3 training rows of 9 kept their labels (labelled_seed=5: cold 1, warm 2). The task corpus "
+        "has the texts of all."
+    )
+    found = summary(tmp_path / "out")["data"]
+    labelled = {"of": 9, "seed": 5, "labels": {"cold": 1, "warm": 2}}
+    assert (found["train"]["rows"], found["train"]["labelled"]) == (3, labelled)
+    assert found["task"]["rows"] == 9
+
+
 def test_fewer_rows_than_a_batch_train(tartan: Tartan, tmp_path: Path):
     write_task(
         tmp_path / "data", train=[WARM, COLD], dev=[row("red"), row("blue")], test=[row("x")]

@@ -32,7 +32,8 @@ def composed(*overrides: str) -> Any:
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_sources_configuration_is_its_dataclass(name: str):
     defaults = OmegaConf.to_container(OmegaConf.structured(SOURCES[name].options))
-    assert composed(f"data={name}")["data"] == {"source": name, "metric": None, **defaults}
+    shared = {"metric": None, "labelled": None, "labelled_seed": 0}
+    assert composed(f"data={name}")["data"] == {"source": name, **shared, **defaults}
 
 
 @pytest.mark.parametrize("kind", MODELS)
