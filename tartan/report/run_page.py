@@ -151,6 +151,10 @@ def facts(summary: Mapping[str, Any], directory: Path) -> dict[str, str]:
     }
     if skipped := summary["skipped_steps"]:
         found["Skipped"] = f"{skipped} steps whose losses or gradients were not finite"
+    for stage, step in summary.get("collapsed", {}).items():
+        found[f"Collapsed in {stage}"] = (
+            f"The end task's weight was below a tenth of an equal share at step {step}"
+        )
     for change in summary["changes"]:
         found[f"Changed at step {change['step']}"] = ", ".join(change["changed"])
     return found
