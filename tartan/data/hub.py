@@ -12,8 +12,8 @@ from tartan.batch import LabelKind
 from tartan.data.hub_files import load_splits
 from tartan.data.hub_rows import Selected, read_examples
 from tartan.data.lines import expand, read_passages
-from tartan.data.rows import PAIR, ROLES
-from tartan.data.tables import Row, Table, declared_names
+from tartan.data.rows import PAIR, ROLES, Row
+from tartan.data.tables import Table, declared_names
 from tartan.data.task import SPLITS, Task, build_task
 from tartan.errors import ConfigError, suggest
 from tartan.quiet import quiet

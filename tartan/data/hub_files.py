@@ -18,10 +18,11 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
 from tartan.data.arrow import batches_of, spool
+from tartan.data.columnar import ColumnarTable
 from tartan.data.csv_file import Dialect
 from tartan.data.lines import OPENERS, expand
 from tartan.data.scratch import scratch
-from tartan.data.tables import DatasetTable, ParquetTable, Table, csv_table, json_table
+from tartan.data.tables import DatasetTable, Table, csv_table, json_table
 from tartan.errors import DataError
 
 NO_CACHE = "memory://tartan"
@@ -116,7 +117,7 @@ def _table(format: str, files: Sequence[Path], config: Any, declared: Features |
         return csv_table(files, Dialect(config.sep, config.quotechar, names), declared)
     if format == "json":
         return json_table(files, declared)
-    return ParquetTable(files, declared)
+    return ColumnarTable(files, declared)
 
 
 def _is_plain(config: Any) -> bool:

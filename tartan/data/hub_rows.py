@@ -8,8 +8,8 @@ from datasets import Features
 
 from tartan.batch import LabelKind
 from tartan.data.cells import MissingAmongNumbers, check_cell, to_number
-from tartan.data.rows import PAIR, ROLES, Example, check_row
-from tartan.data.tables import Row, declared_names
+from tartan.data.rows import PAIR, ROLES, Example, Row, check_row
+from tartan.data.tables import declared_names
 from tartan.errors import DataError, shown, suggest
 
 

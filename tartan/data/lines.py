@@ -2,13 +2,16 @@
 
 import bz2
 import gzip
+import io
 import lzma
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
-from typing import IO, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
+
+import pyarrow
 
 from tartan.data.encoding import decode, without_mark
 from tartan.errors import DataError
@@ -18,10 +21,39 @@ MARK = "\ufeff"
 LONGEST = 2**24
 """Bytes of the longest line: what is held in memory at once has to have a bound."""
 
+
+class _Zstd(io.RawIOBase):
+    """The decompressed bytes of a zstd file, which may consist of several frames."""
+
+    def __init__(self, path: Path) -> None:
+        self._stream = pyarrow.input_stream(str(path), compression="zstd")
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer; return how many bytes. OSError where the file is damaged."""
+        found = self._stream.read(len(buffer))
+        buffer[: len(found)] = found
+        return len(found)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+        super().close()
+
+
+def _open_zstd(path: Path, _mode: str) -> IO[bytes]:
+    """Open a zstd file; the mode is `rb`."""
+    return io.BufferedReader(_Zstd(path))
+
+
 OPENERS: Mapping[str, Callable[..., IO[bytes]]] = {
     ".gz": cast(Callable[..., IO[bytes]], gzip.open),
     ".bz2": cast(Callable[..., IO[bytes]], bz2.open),
     ".xz": cast(Callable[..., IO[bytes]], lzma.open),
+    ".zst": _open_zstd,
 }
 """How compressed files are opened, by the end of their names."""
 
@@ -76,7 +108,7 @@ def reading(path: Path) -> Iterator[BinaryIO]:
         # Anything but a file, a named pipe say, could block for ever.
         if not (S_ISREG(mode := path.stat().st_mode) or S_ISDIR(mode)):
             raise DataError(f"{path}: not a regular file: put a file in its place")
-        with OPENERS.get(path.suffix, open)(path, "rb") as file:
+        with OPENERS.get(path.suffix.lower(), open)(path, "rb") as file:
             yield cast(BinaryIO, file)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file: check the path") from None

@@ -27,6 +27,18 @@ PAIR = "text_pair"
 """The default name of a row's second text."""
 
 
+class Row(NamedTuple):
+    """One row of a file, not checked yet.
+
+    Attributes:
+        values: by column.
+        line: `file:line`, or the file where it has no lines; empty where there is no file.
+    """
+
+    values: Mapping[str, object]
+    line: str
+
+
 class Example(NamedTuple):
     """One labelled row as it was read.
 

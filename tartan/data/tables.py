@@ -1,31 +1,18 @@
 """Tables: rows of a split that can be read again and again, in whatever format they are stored."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-import pyarrow
 from datasets import ClassLabel, Dataset, Features, List
-from pyarrow import parquet
 
-from tartan.data.arrow import ROWS, batches_of
+from tartan.data.arrow import batches_of
+from tartan.data.columnar import by_row
 from tartan.data.csv_file import Dialect, csv_columns, read_csv
 from tartan.data.json_file import read_json
-from tartan.errors import DataError
-
-
-class Row(NamedTuple):
-    """One row.
-
-    Attributes:
-        values: by column.
-        line: `file:line`, or the file where it has no lines; empty where there is no file.
-    """
-
-    values: Mapping[str, object]
-    line: str
+from tartan.data.rows import Row
 
 
 class Table(Protocol):
@@ -76,65 +63,6 @@ class DatasetTable:
         """Yield the rows. DataError where a string is not UTF-8."""
         for batch in batches_of(self.dataset.select_columns(list(columns))):
             yield from (Row(values, "") for values in by_row(batch))
-
-
-class ParquetTable:
-    """Rows of Parquet files."""
-
-    typed = True
-
-    def __init__(self, files: Sequence[Path], declared: Features | None) -> None:
-        """Open the files. DataError where one cannot be read."""
-        self._files = files
-        schema = open_parquet(files[0]).schema_arrow
-        self.columns: Sequence[str] = schema.names
-        self.features = declared or _features(schema)
-
-    def size(self) -> int:
-        """Return the number of rows."""
-        return sum(int(open_parquet(file).metadata.num_rows) for file in self._files)
-
-    def rows(self, columns: Sequence[str]) -> Iterator[Row]:
-        """Yield the rows. DataError where a file cannot be read, or a string is not UTF-8."""
-        for path in self._files:
-            file = open_parquet(path)
-            names = [column for column in columns if column in file.schema_arrow.names]
-            try:
-                for batch in file.iter_batches(ROWS, columns=names):
-                    yield from (Row(values, path.name) for values in by_row(batch.to_pydict()))
-            except (OSError, UnicodeDecodeError, pyarrow.ArrowException) as error:
-                raise unreadable(path, error) from None
-
-
-def _features(schema: pyarrow.Schema) -> Features | None:
-    """Return the types of columns; None where `datasets` has no name for one, a category say."""
-    try:
-        return Features.from_arrow_schema(schema)
-    except (NotImplementedError, ValueError, TypeError):
-        return None
-
-
-def open_parquet(path: Path) -> parquet.ParquetFile:
-    """Open a Parquet file. DataError where it is not one."""
-    try:
-        return parquet.ParquetFile(path, memory_map=True)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise unreadable(path, error) from None
-
-
-def unreadable(path: Path, error: Exception) -> DataError:
-    """Return the error for a Parquet file that is damaged, or not one."""
-    what = "a string is not UTF-8" if isinstance(error, UnicodeDecodeError) else None
-    reason = what or getattr(error, "strerror", None) or str(error).partition("\n")[0]
-    return DataError(
-        f"{path}: cannot be read as a Parquet file ({reason}): write it again, or put a file of "
-        "the format that its name says"
-    )
-
-
-def by_row(batch: Mapping[str, Sequence[object]]) -> Iterator[Mapping[str, object]]:
-    """Yield the rows of a batch of columns."""
-    return (dict(zip(batch, row, strict=True)) for row in zip(*batch.values(), strict=True))
 
 
 class TextTable:

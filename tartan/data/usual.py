@@ -1,0 +1,187 @@
+"""Which columns of a table hold what: by the names that people usually give them."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from tartan.batch import LabelKind
+from tartan.data.rows import ROLES
+from tartan.data.tables import Table
+from tartan.errors import ConfigError, DataError, shown, suggest
+
+TEXT = (
+    "text", "sentence", "content", "review", "comment", "message", "tweet", "post", "document",
+    "body", "utterance", "abstract", "description", "query", "question", "headline", "title",
+    "input",
+)  # fmt: skip
+"""Usual names of a text, the most usual first."""
+LABEL = (
+    "label", "class", "category", "target", "y", "sentiment", "intent", "topic", "emotion",
+    "gold_label", "label_text", "labels", "tag", "output",
+)  # fmt: skip
+NUMBER = ("label", "score", "rating", "target", "y", "stars", "value", "similarity", "labels")
+PAIRS = (
+    ("text", "text_pair"), ("sentence1", "sentence2"), ("sentence_1", "sentence_2"),
+    ("sentence_a", "sentence_b"), ("text1", "text2"), ("text_1", "text_2"), ("text_a", "text_b"),
+    ("premise", "hypothesis"), ("question1", "question2"), ("query", "passage"),
+)  # fmt: skip
+"""Usual names of the two texts of a pair."""
+NAMES: Mapping[LabelKind, Mapping[str, Sequence[str]]] = {
+    LabelKind.CLASS: {"text": TEXT, "label": LABEL},
+    LabelKind.NUMBER: {"text": TEXT, "label": NUMBER},
+    LabelKind.TAGS: {
+        "tokens": ("tokens", "words", "token", "sentence"),
+        "tags": ("tags", "ner_tags", "labels", "pos_tags", "chunk_tags", "tag", "ner"),
+    },
+}
+"""Usual names by the kind of labels and the role of a column."""
+LOOKED_AT = 200
+"""Rows of which a suggestion is made."""
+
+
+def find_columns(
+    table: Table, given: Mapping[str, str | None], labels: LabelKind, place: str
+) -> dict[str, str]:
+    """Return the column of each role in rows with labels of a kind.
+
+    Args:
+        table: the rows.
+        given: by role, the column that an option names, or None to look for a usual name. The
+            option of a role is `data.<role>`.
+        labels: the kind of labels.
+        place: the file, for error lines.
+
+    Returns:
+        Names of columns by role; the label's, or the tags', is `ROLES[labels][-1]`. `pair` is
+        there where the table has a second text under a usual name, or where it is given.
+
+    Raises:
+        ConfigError: a given column is not in the table.
+        DataError: no column of a role has a usual name.
+    """
+    return _find(table, given, ROLES[labels], NAMES[labels], place)
+
+
+def find_text(table: Table, given: Mapping[str, str | None], place: str) -> dict[str, str]:
+    """Return the columns of `text`, and `pair` if there is one, of rows without labels.
+
+    Arguments and errors are those of `find_columns`.
+    """
+    return _find(table, given, ("text",), {"text": TEXT}, place)
+
+
+def _find(
+    table: Table,
+    given: Mapping[str, str | None],
+    roles: Sequence[str],
+    names: Mapping[str, Sequence[str]],
+    place: str,
+) -> dict[str, str]:
+    """Return the column of each role."""
+    for role, column in given.items():
+        if column is not None and column not in table.columns:
+            raise ConfigError(
+                f"data.{role}={column}: no such column in {place}: {suggest(column, table.columns)}"
+            )
+    chosen = {role: column for role in (*roles, "pair") if (column := given.get(role)) is not None}
+    if "text" in roles and "text" not in chosen and "pair" not in chosen:
+        chosen = usual_pair(table.columns) | chosen
+    for role in roles:
+        taken = set(chosen.values())
+        free = [column for column in table.columns if column not in taken]
+        if role not in chosen:
+            found = usual(free, names[role])
+            if found is None:
+                raise _unusual(table, [r for r in roles if r not in chosen], names, place)
+            chosen[role] = found
+    return chosen
+
+
+def usual(columns: Sequence[str], names: Sequence[str]) -> str | None:
+    """Return the column with the most usual name; None if no name is usual.
+
+    >>> usual(["id", "Review Text", "Text"], TEXT), usual(["id", "texts"], TEXT)
+    ('Text', None)
+    """
+    by_name: dict[str, str] = {}
+    for column in columns:
+        by_name.setdefault(normal(column), column)
+    return next((by_name[name] for name in names if name in by_name), None)
+
+
+def usual_pair(columns: Sequence[str]) -> dict[str, str]:
+    """Return the columns of the two texts of a pair, if there are some with usual names.
+
+    >>> usual_pair(["Premise", "hypothesis", "label"]), usual_pair(["text", "label"])
+    ({'text': 'Premise', 'pair': 'hypothesis'}, {})
+    """
+    by_name = {normal(column): column for column in reversed(columns)}
+    for first, second in PAIRS:
+        if first in by_name and second in by_name:
+            return {"text": by_name[first], "pair": by_name[second]}
+    return {}
+
+
+def normal(column: str) -> str:
+    """Return a column's name without case, and with one underscore for spaces and signs.
+
+    >>> normal("  Sentence-1 ")
+    'sentence_1'
+    """
+    return re.sub(r"\W+", "_", column.casefold().strip())
+
+
+def assignment(role: str, column: str) -> str:
+    """Return the option that names a column, as it is typed in a shell.
+
+    >>> print(assignment("text", "body"), assignment("label", "my class"))
+    data.text=body 'data.label="my class"'
+    """
+    if re.fullmatch(r"[^\W\d][\w.-]*", column, re.ASCII):
+        return f"data.{role}={column}"
+    quoted = column.replace("\\", "\\\\").replace('"', '\\"').replace("'", "'\\''")
+    return f"'data.{role}=\"{quoted}\"'"
+
+
+def _unusual(
+    table: Table, missing: Sequence[str], names: Mapping[str, Sequence[str]], place: str
+) -> DataError:
+    """Return the error for roles without a usual name, with a suggestion from the content."""
+    found = suggestion(table, missing)
+    listed = ", ".join(f"'{shown(column)}'" for column in table.columns)
+    options = " ".join(assignment(role, found.get(role, "COLUMN")) for role in missing)
+    what = " and no ".join(f"{role} ({', '.join(names[role][:4])}, ...)" for role in missing)
+    return DataError(
+        f"{place}: no {what} among the columns {listed}: name the column"
+        f"{'s' if len(missing) > 1 else ''}, for example {options}"
+    )
+
+
+def suggestion(table: Table, roles: Sequence[str]) -> dict[str, str]:
+    """Return columns that may have a role: the text is the longest, a label occurs repeatedly.
+
+    Only for messages: no choice is made by it.
+    """
+    rows = [row.values for row in islice(table.rows(table.columns), LOOKED_AT)]
+    values = {column: [row.get(column) for row in rows] for column in table.columns}
+    lengths = {column: _length(cells) for column, cells in values.items()}
+    found: dict[str, str] = {}
+    longest = max(lengths, key=lambda column: lengths[column], default=None)
+    if longest is not None and lengths[longest] and "text" in roles:
+        found["text"] = longest
+    groups = {
+        column: len(Counter(map(repr, cells)))
+        for column, cells in values.items()
+        if column != longest and len(Counter(map(repr, cells))) > 1
+    }
+    label = min(groups, key=lambda column: groups[column], default=None)
+    if label is not None and "label" in roles:
+        found["label"] = label
+    return found
+
+
+def _length(cells: Sequence[Any]) -> float:
+    """Return the mean length of the strings among values."""
+    return sum(len(cell) for cell in cells if isinstance(cell, str)) / max(len(cells), 1)

@@ -1,0 +1,163 @@
+"""Files of rows: formats, compressions and columns."""
+
+import bz2
+import gzip
+import json
+import lzma
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pyarrow
+import pytest
+from pyarrow import feather, ipc, parquet
+
+from tartan.batch import LabelKind
+from tartan.data.formats import open_table, stem
+from tartan.data.usual import find_columns, find_text
+from tartan.errors import ConfigError, DataError
+
+ROWS = [{"text": 'a "red"\nline', "label": "007"}, {"text": "größer", "label": "NA"}]
+
+
+def zstd(data: bytes) -> bytes:
+    sink = pyarrow.BufferOutputStream()
+    with pyarrow.CompressedOutputStream(sink, "zstd") as stream:
+        stream.write(data)
+    return sink.getvalue().to_pybytes()
+
+
+PACKED: Mapping[str, Callable[[bytes], bytes]] = {
+    "": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstd,
+}  # fmt: skip
+
+
+def separated(separator: str) -> bytes:
+    def cell(text: str) -> str:
+        return '"' + text.replace('"', '""') + '"'
+
+    lines = [separator.join(ROWS[0])]
+    lines += [separator.join(cell(value) for value in row.values()) for row in ROWS]
+    return ("\ufeff" + "\r\n".join(lines)).encode()
+
+
+def columnar(write: Callable[[pyarrow.Table, pyarrow.BufferOutputStream], None]) -> bytes:
+    sink = pyarrow.BufferOutputStream()
+    write(pyarrow.Table.from_pylist(ROWS), sink)
+    return sink.getvalue().to_pybytes()
+
+
+def stream(table: pyarrow.Table, sink: pyarrow.BufferOutputStream) -> None:
+    with ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+
+
+FILES: Mapping[str, bytes] = {
+    "csv": separated(","),
+    "semicolons.csv": separated(";"),
+    "tsv": separated("\t"),
+    "jsonl": b"\n".join(json.dumps(row).encode() for row in ROWS),
+    "json": json.dumps(ROWS).encode(),
+    "parquet": columnar(parquet.write_table),
+    "feather": columnar(feather.write_feather),
+    "arrow": columnar(stream),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("packed", PACKED)
+def test_rows_are_as_they_are_written(name: str, packed: str, tmp_path: Path):
+    path = tmp_path / f"mine.{name}{packed}"
+    path.write_bytes(PACKED[packed](FILES[name]))
+    table = open_table([path])
+    assert list(table.columns) == ["text", "label"]
+    assert [dict(row.values) for row in table.rows(["text", "label"])] == ROWS
+    assert [dict(row.values) for row in table.rows(["text", "label"])] == ROWS
+    assert table.size() == 2
+
+
+def test_lines_of_text_are_rows(tmp_path: Path):
+    path = tmp_path / "mine.TXT.GZ"
+    path.write_bytes(gzip.compress(b"one\n\ntwo\n"))
+    found = [(row.values["text"], row.line) for row in open_table([path]).rows(["text"])]
+    assert found == [("one", "mine.TXT.GZ:1"), ("two", "mine.TXT.GZ:3")]
+    assert stem(path) == "mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.xlsx", b"PK", "{path}: '.xlsx' is not a known format (.csv .tsv .tab .json .jsonl "
+            ".ndjson .parquet .pq .arrow .feather .txt; compressed: .gz .bz2 .xz .zst): save the "
+            "sheet as CSV (UTF-8)"),
+        ("README", b"", "{path}: 'README' is not a known format (.csv .tsv .tab .json .jsonl "
+            ".ndjson .parquet .pq .arrow .feather .txt; compressed: .gz .bz2 .xz .zst): convert "
+            "the file"),
+        ("a.csv", b"", "{path}: the file is empty: fill it or remove it"),
+        ("a.csv.zst", b"text,label\n", "{path}: cannot be read (ZSTD decompress failed: Unknown "
+            "frame descriptor): check the file"),
+        ("a.csv", "text;label\nä;b\n".encode("utf-16"), "{path}:1: the file is UTF-16, not UTF-8: "
+            "save the file as UTF-8 text"),
+        ("a.arrow", b"text,label\n", "{path}: cannot be read as an Arrow file ("),
+        ("a.parquet.gz", gzip.compress(b"text"), "{path}: cannot be read as a Parquet file ("),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_one_line(name: str, content: bytes, message: str, tmp_path: Path):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        list(open_table([path]).rows(["text"]))
+    assert str(caught.value).startswith(message.format(path=path))
+    assert "\n" not in str(caught.value)
+
+
+def table_of(tmp_path: Path, header: str, *rows: str):
+    path = tmp_path / "mine.csv"
+    path.write_text("\n".join([header, *rows]))
+    return open_table([path])
+
+
+@pytest.mark.parametrize(
+    ("header", "kind", "expected"),
+    [
+        ("id,Review-Text?,Sentiment,text", LabelKind.CLASS, {"text": "text", "label": "Sentiment"}),
+        ("ID, Comment ,CLASS", LabelKind.CLASS, {"text": " Comment ", "label": "CLASS"}),
+        ("premise,hypothesis,label", LabelKind.CLASS,
+            {"text": "premise", "pair": "hypothesis", "label": "label"}),
+        ("sentence1,sentence2,score,label2", LabelKind.NUMBER,
+            {"text": "sentence1", "pair": "sentence2", "label": "score"}),
+        ("id,words,ner_tags", LabelKind.TAGS, {"tokens": "words", "tags": "ner_tags"}),
+    ],
+)  # fmt: skip
+def test_columns_are_found_by_their_usual_names(header, kind, expected, tmp_path: Path):
+    assert find_columns(table_of(tmp_path, header), {}, kind, "mine.csv") == expected
+
+
+def test_given_columns_come_first(tmp_path: Path):
+    table = table_of(tmp_path, "text,title,label,y,premise,hypothesis")
+    given = {"text": "title", "label": "y", "pair": None}
+    assert find_columns(table, given, LabelKind.CLASS, "f") == {"text": "title", "label": "y"}
+    given = {"text": None, "label": None, "pair": "title"}
+    assert find_columns(table, given, LabelKind.CLASS, "f") == {
+        "pair": "title", "text": "text", "label": "label",
+    }  # fmt: skip
+    assert find_text(table, {"text": "y"}, "f") == {"text": "y"}
+
+
+def test_a_column_that_is_not_there_is_refused(tmp_path: Path):
+    with pytest.raises(ConfigError) as caught:
+        find_columns(table_of(tmp_path, "text,label"), {"text": "txt"}, LabelKind.CLASS, "f.csv")
+    assert str(caught.value) == ("data.text=txt: no such column in f.csv: did you mean 'text'?")
+
+
+def test_unusual_names_are_refused_with_what_to_type(tmp_path: Path):
+    table = table_of(
+        tmp_path, "nr,Anliegen des Kunden,Ablage", "1,Wo ist mein Paket?,lager", "2,Geld her,kasse"
+        "\n3,Bitte meldet euch,lager"
+    )  # fmt: skip
+    with pytest.raises(DataError) as caught:
+        find_columns(table, {}, LabelKind.CLASS, "f.csv")
+    assert str(caught.value) == (
+        "f.csv: no text (text, sentence, content, review, ...) and no label (label, class, "
+        "category, target, ...) among the columns 'nr', 'Anliegen des Kunden', 'Ablage': name the "
+        "columns, for example 'data.text=\"Anliegen des Kunden\"' data.label=Ablage"
+    )
