@@ -10,6 +10,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tartan.api import Run as Run
+    from tartan.api import run as run
     from tartan.public import *  # noqa: F403
 
 
@@ -17,6 +19,8 @@ def __getattr__(name: str) -> Any:
     """Return a public name, imported when it is first used."""
     if name.startswith("_") and name != "__all__":
         raise AttributeError(f"module 'tartan' has no attribute '{name}'")
+    if name in _APPLICATION:
+        return getattr(import_module("tartan.api"), name)
     public = import_module("tartan.public")
     if name != "__all__" and name not in public.__all__:
         raise AttributeError(f"module 'tartan' has no attribute '{name}'")
@@ -25,7 +29,7 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """Return the public names, and what the module has already."""
-    return sorted({*globals(), *import_module("tartan.public").__all__})
+    return sorted({*globals(), *_APPLICATION, *import_module("tartan.public").__all__})
 
 
 class _Package(ModuleType):
@@ -39,5 +43,7 @@ class _Package(ModuleType):
             super().__setattr__(name, value)
 
 
+_APPLICATION = frozenset({"Run", "run"})
+"""What trains; a plugin needs none of it."""
 _HIDDEN = frozenset({"backward"})
 sys.modules[__name__].__class__ = _Package

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 SMALL = [
     "steps=6", "batch_size=8", "eval.every=3", "log.every=2", "precision=fp32", "device=cpu",
     "model.hidden_size=16", "model.intermediate_size=32", "model.layers=1",
@@ -50,3 +52,10 @@ def summary(run: Path) -> dict[str, Any]:
     """A run's summary."""
     found: dict[str, Any] = json.loads((run / "summary.json").read_text())
     return found
+
+
+def small_options(**more: Any) -> dict[str, Any]:
+    """`SMALL` as the Python API takes it, and further options."""
+    pairs = (text.partition("=") for text in SMALL)
+    found: dict[str, Any] = {name: yaml.safe_load(value) for name, _, value in pairs}
+    return found | more

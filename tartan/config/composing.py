@@ -1,0 +1,59 @@
+"""One run's configuration from overrides, without Hydra's main function."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra import initialize_config_module
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from tartan.config.composer import Composer
+from tartan.config.isolation import own_hydra
+from tartan.config.overrides import accept
+from tartan.config.parse import resolved
+from tartan.config.store import register
+from tartan.plugins import discover
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A run's configuration.
+
+    Attributes:
+        config: all options, interpolations resolved.
+        directory: where the run writes its files.
+        files: what Hydra itself would write to .hydra/, by name.
+    """
+
+    config: DictConfig
+    directory: Path
+    files: dict[str, DictConfig | list[str]]
+
+
+def compose_run(overrides: Sequence[str], search: str | None = None) -> Composed:
+    """Compose a run's configuration; Hydra's state is afterwards as it was before.
+
+    Args:
+        overrides: as on the command line.
+        search: a further directory of configurations, as `--config-dir` names it.
+
+    Raises:
+        ConfigError: they cannot be composed.
+    """
+    with own_hydra():
+        register(discover())
+        accepted = accept(overrides, search=search)
+        with initialize_config_module("tartan.configs", job_name="tartan", version_base="1.3"):
+            whole = Composer("config", search).compose(accepted, hydra=True)
+            HydraConfig.instance().set_config(whole)
+            settings = OmegaConf.to_container(HydraConfig.get())
+            task = list(whole.hydra.overrides.task)
+            with open_dict(whole):
+                del whole["hydra"]
+            values = resolved(whole)
+    files: dict[str, DictConfig | list[str]] = {
+        "hydra.yaml": OmegaConf.create({"hydra": settings}),
+        "overrides.yaml": task,
+    }
+    return Composed(OmegaConf.create(values), Path(values["run_dir"]).expanduser(), files)
