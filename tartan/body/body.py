@@ -1,17 +1,23 @@
 """Body: the shared encoder."""
 
 import os
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from shutil import which
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers.modeling_layers import GradientCheckpointingLayer
 
+from tartan.body.bf16 import Bf16Layers
+from tartan.body.half_verification import (
+    reason_against_bf16,
+    reason_against_varlen,
+    reason_against_varlen_dropout,
+)
 from tartan.body.kernels.attention import keep_from_compiler
 from tartan.body.kernels.dropout import replace_dropout
+from tartan.body.layers import layers_of
 from tartan.body.pooler import remove_pooler
 from tartan.body.reading import first_position, position_limit, read_packed, read_padded
 from tartan.body.trial import trial
@@ -22,8 +28,6 @@ from tartan.body.verification import (
     reason_against_causal,
     reason_against_embeddings,
     reason_against_packed,
-    reason_against_varlen,
-    reason_against_varlen_dropout,
 )
 from tartan.errors import ModelError
 from tartan.packed import Packed
@@ -55,6 +59,7 @@ class Body(nn.Module):
         self._first_position = first_position(model)
         self._varlen = False
         self._narrow: str | None = None
+        self._bf16: Bf16Layers | None = None
         with evaluating(model):
             packed = trial(model)
             expected = _hidden_states(model, packed)
@@ -127,6 +132,27 @@ class Body(nn.Module):
         self._varlen = reason is None
         return reason
 
+    def use_bf16(self, autocast: AbstractContextManager[object]) -> str | None:
+        """Have layers compute in bf16 within `same_weights` from now on, if their results agree.
+
+        Args:
+            autocast: the context in which the body trains; the body is on its device already.
+
+        Returns:
+            Why it does not, and computes under autocast; None if it does.
+        """
+        if self.padded_because is not None or not layers_of(self.model):
+            return self.padded_because or "transformers does not mark its layers"
+        layers, packed = Bf16Layers(self.model), trial(self.model)
+        with evaluating(self.model), autocast:
+            reason = reason_against_bf16(self.model, packed, layers, varlen=self._varlen)
+        self._bf16 = layers if reason is None else None
+        return reason
+
+    def same_weights(self) -> AbstractContextManager[object]:
+        """Return a context in which weights do not change: with `use_bf16`, they are cast once."""
+        return nullcontext() if self._bf16 is None else self._bf16.step()
+
     def compile_layers(self) -> None:
         """Compile each layer, except its attention, by torch.compile for batches of any shape.
 
@@ -134,7 +160,7 @@ class Body(nn.Module):
             ModelError: the family's layers cannot be compiled one by one, it reads padded
                 sequences, or there is no C++ compiler.
         """
-        layers = [m for m in self.model.modules() if isinstance(m, GradientCheckpointingLayer)]
+        layers = layers_of(self.model)
         why = self.padded_because if layers else "transformers does not mark its layers"
         if why is not None:
             family = self.model.config.model_type

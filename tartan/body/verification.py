@@ -1,4 +1,4 @@
-"""Verify on a few short sequences how a model can be read: packed, causal, with which kernels.
+"""Verify on a few short sequences how a model can be read: packed, causal, from embeddings.
 
 Each check compares two ways to compute the same hidden states, and returns why the second cannot be
 used, or None.
@@ -10,22 +10,16 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from tartan.body.kernels import varlen
 from tartan.body.kernels.attention import NAME
-from tartan.body.kernels.varlen_dropout import reason_against_dropout
 from tartan.body.reading import first_position, read_packed
 from tartan.packed import Packed
 from tartan.quiet import quiet
 
 FAILURES = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 """Exceptions that a family raises when it is called in a way it does not support."""
-
-AGREEMENT = 0.999
-"""The least cosine between results of two kernels in half precision that compute the same."""
 
 
 def reason_against_packed(model: PreTrainedModel, packed: Packed, expected: Tensor) -> str | None:
@@ -55,61 +49,6 @@ def reason_against_packed(model: PreTrainedModel, packed: Packed, expected: Tens
             reason = f"{type(error).__name__}: {error}"
         model.set_attn_implementation(own)
     return reason
-
-
-def reason_against_varlen(model: PreTrainedModel, packed: Packed) -> str | None:
-    """Compare the variable-length kernel with attention in buckets.
-
-    Hidden states and their gradient must have the same direction.
-
-    Args:
-        model: a model in eval mode that reads packed, on its device, in the precision of training.
-        packed: sequences of `trial`.
-
-    Returns:
-        Why the kernel cannot be used; None if it can.
-    """
-    first = first_position(model)
-    embeddings = model.get_input_embeddings().get_parameter("weight")
-
-    def read(varlen: bool) -> tuple[Tensor, Tensor]:
-        hidden = read_packed(model, packed, first, varlen=varlen).float()
-        # Any fixed direction will do, but a sum of squares is constant after a layer norm.
-        direction = torch.arange(hidden.numel(), device=hidden.device).sin().view_as(hidden)
-        (gradient,) = torch.autograd.grad((hidden * direction).sum(), embeddings)
-        return hidden.detach(), gradient
-
-    try:
-        pairs = zip(read(varlen=False), read(varlen=True), strict=True)
-        cosines = [
-            functional.cosine_similarity(a.flatten(), b.flatten(), dim=0).item() for a, b in pairs
-        ]
-    except (*FAILURES, ImportError) as error:
-        return f"{type(error).__name__}: {str(error).splitlines()[0]}"
-    if min(cosines) > AGREEMENT:  # False for NaN
-        return None
-    return f"cosine {min(cosines):.4f} with attention in buckets"
-
-
-def reason_against_varlen_dropout(model: PreTrainedModel, dtype: torch.dtype) -> str | None:
-    """Verify the variable-length kernel's dropout, which training uses, on the model's device.
-
-    Args:
-        model: a model on which `reason_against_varlen` found nothing.
-        dtype: the precision of training.
-
-    Returns:
-        Why the kernel cannot be used; None if it can.
-    """
-    heads = model.config.num_attention_heads
-    size = getattr(model.config, "head_dim", None) or model.config.hidden_size // heads
-    kernel = varlen.kernel_for(torch.empty(1, heads, size, dtype=dtype, device=model.device))
-    if kernel is None:
-        return f"heads of {size} in {dtype} on {model.device.type} have no such kernel"
-    try:
-        return reason_against_dropout(kernel, heads, size, model.device, dtype)
-    except (*FAILURES, ImportError) as error:
-        return f"{type(error).__name__}: {str(error).splitlines()[0]}"
 
 
 def reason_against_causal(read: Callable[[Packed], Tensor], packed: Packed) -> str | None:
@@ -175,8 +114,8 @@ def after_attention(model: PreTrainedModel, packed: Packed) -> str | None:
     Returns:
         The module's name; None if there is no such module.
     """
-    layers = [n for n, m in model.named_modules() if isinstance(m, GradientCheckpointingLayer)]
-    name = f"{layers[-1]}.attention.output" if layers else ""
+    names = [n for n, m in model.named_modules() if isinstance(m, GradientCheckpointingLayer)]
+    name = f"{names[-1]}.attention.output" if names else ""
     module = dict(model.named_modules()).get(name)
     if module is None:
         return None

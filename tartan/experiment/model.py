@@ -78,7 +78,12 @@ def accelerate(body: Body, runtime: Runtime, *, compiled: bool) -> list[str]:
     """Turn on what a body's device offers; return a notice for what is missing."""
     if compiled:
         body.compile_layers()
-    half = runtime.device.type == "cuda" and runtime.dtype != torch.float32
-    if half and body.packed and (reason := body.use_varlen(runtime.autocast(), runtime.dtype)):
-        return [f"attention in buckets, not by a variable-length kernel ({reason})"]
-    return []
+    if runtime.device.type != "cuda" or runtime.dtype == torch.float32 or not body.packed:
+        return []
+    notices = []
+    if (reason := body.use_varlen(runtime.autocast(), runtime.dtype)) is not None:
+        notices.append(f"attention in buckets, not by a variable-length kernel ({reason})")
+    bf16 = runtime.dtype == torch.bfloat16
+    if bf16 and (reason := body.use_bf16(runtime.autocast())) is not None:
+        notices.append(f"layers under autocast, not in bf16 ({reason})")
+    return notices

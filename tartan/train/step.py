@@ -87,7 +87,7 @@ class Step:
     def _measured(self, step: int) -> tuple[Signals, dict[str, Tensor], Tensor]:
         """Return what `measure` does and the gradients' norms; in float16, until none overflows."""
         while True:
-            with self._runtime.same_weights():
+            with self._runtime.same_weights(), self._model.body.same_weights():
                 signals, metrics = self.measure(step)
             self._losses.at_work = ("the optimiser",), ()
             norms = self._optimiser.norms()
