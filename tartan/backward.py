@@ -13,7 +13,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from tartan.shared import Gradient, Shared
+from tartan.shared import Gradient, Shared, products
 from tartan.weighting import Needs, Signals, Weighting
 
 
@@ -23,13 +23,14 @@ class Term:
 
     Attributes:
         pieces: one callable per micro-batch; each runs its forward pass and returns the *sum* of
-            the losses of its items, [] float.
+            the losses of its items, [] float. None where a micro-batch has no items of this term.
+            Where only losses are needed, pieces of the same place share a backward pass.
         items: items of all pieces; the mean loss is the pieces' sum divided by it.
         private: parameters that this term trains and that are not shared (those of its head).
         retain: True to keep the graph, because other terms' losses were computed through it.
     """
 
-    pieces: Sequence[Callable[[], Tensor]]
+    pieces: Sequence[Callable[[], Tensor] | None]
     items: int = 1
     private: Sequence[nn.Parameter] = ()
     retain: bool = False
@@ -112,7 +113,7 @@ def _sum(terms: Sequence[Term], weighting: Weighting, shared: Shared, scale: flo
     for micro in zip_longest(*(term.pieces for term in terms)):
         total = torch.zeros((), device=shared.device)
         for index, piece in enumerate(micro):
-            if piece is not None:  # a term with fewer micro-batches than another
+            if piece is not None:
                 value = piece() * terms[index].scale
                 losses[index] += value.detach()
                 total = total + weights[index] * value
@@ -170,13 +171,13 @@ def _gramian(
         del gradient
         losses.append(loss)
         heads.append(_take(term, scale))
-    gramian = gradients @ gradients.T
+    gramian = products(gradients, gradients)
     signals = Signals(
         torch.stack(losses),
         _weights(weighting, shared),
         norms=gramian.diagonal().sqrt(),
         gramian=gramian,
-        dev=None if flat_dev is None else gradients @ flat_dev,
+        dev=None if flat_dev is None else products(gradients, flat_dev[None])[:, 0],
         dev_norm=None if flat_dev is None else torch.linalg.vector_norm(flat_dev),
         generator=generator,
     )
@@ -202,7 +203,7 @@ def _gradient(term: Term, shared: Shared, scale: float) -> tuple[Tensor, Gradien
     """Return a term's mean loss, [], and its gradient on the shared parameters."""
     shared.clear()
     loss = torch.zeros((), device=shared.device)
-    for piece in term.pieces:
+    for piece in filter(None, term.pieces):
         value = piece() * term.scale
         (value * scale).backward(retain_graph=term.retain)
         loss += value.detach()

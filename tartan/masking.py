@@ -1,6 +1,6 @@
 """Functions shared by objectives that mask or replace tokens."""
 
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +11,18 @@ from tartan.batch import Batch, Loss
 from tartan.context import Context
 from tartan.errors import ModelError
 
-CHUNK = 1024
-"""The most tokens whose logits are in memory at once, [CHUNK, vocabulary] float32."""
+CHUNKS = {60: 8192, 30: 4096, 15: 2048, 0: 1024}
+"""The most tokens whose logits, [tokens, vocabulary] float32, are in memory at once: by the least
+GB of a GPU's memory. Few large products suit a GPU, but a CPU's caches do not hold more."""
+
+
+@cache
+def logits_chunk(device: torch.device) -> int:
+    """Return the most tokens whose logits are in memory at once on a device."""
+    if device.type != "cuda":
+        return CHUNKS[0]
+    memory = torch.cuda.get_device_properties(device).total_memory
+    return next(tokens for least, tokens in CHUNKS.items() if memory >= least * 10**9)
 
 
 def mask_token(context: Context) -> int:
@@ -57,16 +67,17 @@ def choose_words(
 def token_loss(head: nn.Module, hidden: Tensor, batch: Batch) -> Loss:
     """Return the summed cross-entropy of tokens to predict, with the metric `accuracy`.
 
-    Logits are computed for `CHUNK` tokens at a time. If there are more tokens, each chunk's logits
-    are recomputed in the backward pass.
+    Logits are computed for `logits_chunk` tokens at a time. If there are more tokens, each chunk's
+    logits are recomputed in the backward pass.
 
     Args:
         head: a `MaskedLM` head.
         hidden: [tokens, hidden] float.
         batch: targets, [items] int64: `indices` of tokens, and the `tokens` to predict there.
     """
-    states = hidden.index_select(0, batch.targets["indices"]).split(CHUNK)
-    tokens = batch.targets["tokens"].split(CHUNK)
+    most = logits_chunk(hidden.device)
+    states = hidden.index_select(0, batch.targets["indices"]).split(most)
+    tokens = batch.targets["tokens"].split(most)
     score = _score if len(states) == 1 else partial(checkpoint, _score, use_reentrant=False)
     parts = [score(head, *part) for part in zip(states, tokens, strict=True)]
     losses, right = zip(*parts, strict=True)

@@ -7,6 +7,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from tartan.gather import take
+
 
 @dataclass(frozen=True)
 class Packed:
@@ -81,6 +83,22 @@ class Packed:
         lengths = tuple(length for part in parts for length in part.lengths)
         return cls(tokens, lengths, types, causal=parts[0].causal, wanted=_all_wanted(parts))
 
+    def split(self, most: int) -> list[Self]:
+        """Split into parts of at most this many tokens, in order; all hidden states are wanted.
+
+        A sequence that is longer is a part of its own. A single part is returned as it is.
+        """
+        groups = split_lengths(self.lengths, most)
+        if len(groups) == 1:
+            return [self]
+        sizes, types = [sum(group) for group in groups], self.token_type_ids
+        ids = self.input_ids.split(sizes)
+        segments = [None] * len(groups) if types is None else types.split(sizes)
+        return [
+            type(self)(tokens, group, segment, causal=self.causal)
+            for tokens, group, segment in zip(ids, groups, segments, strict=True)
+        ]
+
     @property
     def segments(self) -> Tensor:
         """[tokens] int64: the segment of each token, 0 if there is a single one."""
@@ -128,7 +146,7 @@ class Packed:
     @property
     def positions(self) -> Tensor:
         """[tokens] int64: the position of each token in its own sequence, from 0."""
-        return self._send(_positions(self.lengths))
+        return self._send(positions_of(self.lengths))
 
     @property
     def mask(self) -> Tensor:
@@ -144,16 +162,33 @@ class Packed:
 
     def unpad(self, padded: Tensor) -> Tensor:
         """Return padded values [sequences, longest, ...] in the packed layout [tokens, ...]."""
-        return padded.flatten(0, 1).index_select(0, self._places())
+        return take(padded.flatten(0, 1), self._places())
+
+    def first(self, values: Tensor) -> Tensor:
+        """Return the values of each sequence's first token, [sequences, ...]."""
+        return take(values, self.starts)
 
     def _places(self) -> Tensor:
         """Return each token's place in the padded layout, its rows laid end to end, [tokens]."""
         lengths = torch.tensor(self.lengths)
         rows = torch.arange(len(lengths)).repeat_interleave(lengths)
-        return self._send(rows * max(self.lengths) + _positions(self.lengths))
+        return self._send(rows * max(self.lengths) + positions_of(self.lengths))
 
     def _send(self, host: Tensor) -> Tensor:
         return send(host, self.input_ids.device)
+
+
+def split_lengths(lengths: Sequence[int], most: int | None) -> list[tuple[int, ...]]:
+    """Split lengths into parts of at most this many tokens, in order; None for one part."""
+    groups: list[tuple[int, ...]] = [()]
+    held = 0
+    for length in lengths:
+        if groups[-1] and most is not None and held + length > most:
+            groups.append(())
+            held = 0
+        groups[-1] += (length,)
+        held += length
+    return groups
 
 
 def send(host: Tensor, device: torch.device) -> Tensor:
@@ -183,6 +218,6 @@ def _all_wanted(parts: Sequence[Packed]) -> Tensor | None:
     return torch.cat(places)
 
 
-def _positions(lengths: Sequence[int]) -> Tensor:
+def positions_of(lengths: Sequence[int]) -> Tensor:
     """Return the position of each token in its own sequence, [tokens] int64, on the host."""
     return torch.arange(sum(lengths)) - starts_of(lengths).repeat_interleave(torch.tensor(lengths))

@@ -43,7 +43,7 @@ class SequenceObjective(PrimaryObjective):
 
     def features(self, hidden: Tensor, batch: Batch) -> Tensor:
         """Return each sequence's first hidden state, [rows, hidden]."""
-        return hidden[batch.inputs.starts]
+        return batch.inputs.first(hidden)
 
     def probe(self, dropout: float) -> nn.Module:
         """Return the paper's meta-dev head: RoBERTa's classification head, on `features`."""

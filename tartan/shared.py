@@ -17,6 +17,30 @@ GROUP = 16_000_000
 """Numbers of a gradient that are multiplied at once on a GPU, 64 MB."""
 
 
+WIDTH = 1 << 16
+"""Columns of a part of `products`."""
+
+
+def products(rows: Tensor, others: Tensor, width: int = WIDTH) -> Tensor:
+    """Return the inner products of the rows of two tensors, [n, size] and [m, size]: [n, m].
+
+    A few rows of many millions of numbers leave most of a GPU idle, which divides the work of a
+    product by its few results: there, the products of parts are computed side by side and added.
+    """
+    parts = rows.shape[1] // width
+    if rows.device.type != "cuda" or parts < 2:
+        return rows @ others.T
+    return products_of_parts(rows, others, width)
+
+
+def products_of_parts(rows: Tensor, others: Tensor, width: int) -> Tensor:
+    """Compute `products` by parts of a number of columns, of which there is at least one."""
+    whole = rows.shape[1] // width * width
+    one, other = (each[:, :whole].unflatten(1, (-1, width)) for each in (rows, others))
+    parts = torch.bmm(one.transpose(0, 1), other.permute(1, 2, 0))
+    return parts.sum(0) + rows[:, whole:] @ others[:, whole:].T
+
+
 class Shared:
     """The parameters that objectives share. Make it once and pass it to every `backward`.
 

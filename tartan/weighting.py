@@ -30,8 +30,10 @@ class Cost:
     Attributes:
         backwards: backward passes through the body.
         copies: copies of the body's gradient held at once.
-        memory: bytes of parameters, gradients and the optimiser's moments, activations not
-            counted; 0 where there is no model to count.
+        memory: bytes of parameters, gradients and the optimiser's moments; 0 where there is no
+            model to count.
+        activations: an estimate of the bytes of activations, for batches like the first ones; 0
+            where there is no model.
         forwards: forward passes through the body; 0 where there are no objectives to ask.
     """
 
@@ -39,6 +41,7 @@ class Cost:
     copies: int
     memory: int = 0
     forwards: int = 0
+    activations: int = 0
 
 
 def cost(needs: Needs, objectives: int) -> Cost:

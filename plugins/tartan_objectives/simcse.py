@@ -65,7 +65,7 @@ class SimCSE(Objective):
 
     def loss(self, hidden: Tensor, batch: Batch) -> Loss:
         """Return the cross-entropy of matching each first view to its second view, summed."""
-        one, other = self.head(hidden[batch.inputs.starts]).float().chunk(2)
+        one, other = self.head(batch.inputs.first(hidden)).float().chunk(2)
         scores = similarities(one, other) / self._temperature
         own = torch.arange(batch.items, device=scores.device)
         right = (scores.argmax(1) == own).sum()

@@ -78,7 +78,7 @@ class SupCon(Objective):
     def loss(self, hidden: Tensor, batch: Batch) -> Loss:
         """Return the loss summed over views; metric `accuracy`: the nearest other view's class."""
         labels = batch.targets["labels"]
-        projected = self.head(hidden[batch.inputs.starts]).float()
+        projected = self.head(batch.inputs.first(hidden)).float()
         same = labels[:, None] == labels
         scores = cosines(projected) / self._temperature
         itself = torch.eye(batch.items, dtype=torch.bool, device=scores.device)

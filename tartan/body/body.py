@@ -1,6 +1,7 @@
 """Body: the shared encoder."""
 
 import os
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from shutil import which
@@ -9,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from tartan.body.ahead import Layouts
 from tartan.body.bf16 import Bf16Layers
+from tartan.body.checkpointing import checkpoint_layers, read_in_parts
 from tartan.body.half_verification import (
     reason_against_bf16,
     reason_against_varlen,
@@ -30,7 +33,7 @@ from tartan.body.verification import (
     reason_against_packed,
 )
 from tartan.errors import ModelError
-from tartan.packed import Packed
+from tartan.packed import Packed, split_lengths
 
 
 class Body(nn.Module):
@@ -44,6 +47,8 @@ class Body(nn.Module):
         hidden_size: width of the hidden states.
         max_length: the longest sequence that its positions allow; None if they set no limit.
         padded_because: why it reads padded sequences; None if it reads packed ones.
+        max_tokens: the most tokens whose activations are kept at once; None for no limit.
+        checkpointed: whether layers' activations are computed again in the backward pass.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -56,8 +61,11 @@ class Body(nn.Module):
         self.model = model
         remove_pooler(model)
         replace_dropout(model)
+        self.max_tokens: int | None = None
+        self.checkpointed = False
         self._first_position = first_position(model)
         self._varlen = False
+        self._layouts = Layouts()
         self._narrow: str | None = None
         self._bf16: Bf16Layers | None = None
         with evaluating(model):
@@ -153,13 +161,26 @@ class Body(nn.Module):
         """Return a context in which weights do not change: with `use_bf16`, they are cast once."""
         return nullcontext() if self._bf16 is None else self._bf16.step()
 
+    def checkpoint_layers(self) -> None:
+        """Store the layers' inputs only, and compute the rest again in the backward pass.
+
+        Raises:
+            ModelError: the family does not support it.
+        """
+        checkpoint_layers(self.model)
+        self.checkpointed = True
+
     def compile_layers(self) -> None:
         """Compile each layer, except its attention, by torch.compile for batches of any shape.
 
         Raises:
             ModelError: the family's layers cannot be compiled one by one, it reads padded
-                sequences, or there is no C++ compiler.
+                sequences, layers are checkpointed, or there is no C++ compiler.
         """
+        if self.checkpointed:
+            raise ModelError(
+                "compile=true and model.gradient_checkpointing=true exclude each other: remove one"
+            )
         layers = layers_of(self.model)
         why = self.padded_because if layers else "transformers does not mark its layers"
         if why is not None:
@@ -199,7 +220,9 @@ class Body(nn.Module):
             )
         if packed.causal:
             self.check_causal()
-        return self._read(packed, embeddings)
+        if self.max_tokens is None:
+            return self._read(packed, embeddings)
+        return read_in_parts(self._read, packed, embeddings, self.max_tokens)
 
     def _read(self, packed: Packed, embeddings: Tensor | None = None) -> Tensor:
         """Compute hidden states [tokens, hidden], in the layout that the family can read."""
@@ -207,9 +230,22 @@ class Body(nn.Module):
             return read_padded(self.model, packed, embeddings)
         narrow = None if self._narrow is None else self.model.get_submodule(self._narrow)
         first = self._first_position
+        layout = self._layouts.get(packed.lengths, packed.causal)
         return read_packed(
-            self.model, packed, first, embeddings, varlen=self._varlen, narrow=narrow
+            self.model,
+            packed,
+            first,
+            embeddings,
+            varlen=self._varlen,
+            narrow=narrow,
+            layout=layout,
         )
+
+    def lay_out(self, lengths: Sequence[int], *, causal: bool = False) -> None:
+        """Prepare a later pass over sequences of these lengths; call it from any thread."""
+        if self.packed:
+            for part in split_lengths(lengths, self.max_tokens):
+                self._layouts.prepare(part, self.model.device, causal, self._varlen)
 
 
 def _hidden_states(model: PreTrainedModel, packed: Packed) -> Tensor:

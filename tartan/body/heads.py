@@ -93,6 +93,11 @@ class LiftedHead(nn.Module):
         self.notice: str | None = None
         self._float32 = float32
 
+    @property
+    def predicts_tokens(self) -> bool:
+        """Whether it is a language model's, with logits over the vocabulary."""
+        return not self._float32
+
     def forward(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
         """Compute logits.
 

@@ -1,6 +1,6 @@
 """How a Hugging Face model is called on packed sequences: as one row of tokens, or padded."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,11 +10,13 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from tartan.body.kernels.layout import Layout
+from tartan.gather import take
 from tartan.packed import Packed
 
 REPEATED = 64
-"""On a CPU, rows are extended to a multiple of this many tokens, by tokens that no other attends
-to: oneDNN compiles a kernel for each shape, and malloc reuses memory of the same size."""
+"""Rows are extended to a multiple of this many tokens, by tokens that no other attends to: oneDNN
+compiles a kernel for each shape, a GPU's products are faster where sizes are multiples of 8, and
+allocators reuse memory of the same size."""
 
 
 def read_padded(model: PreTrainedModel, packed: Packed, embeddings: Tensor | None = None) -> Tensor:
@@ -45,6 +47,7 @@ def read_packed(
     *,
     varlen: bool = False,
     narrow: nn.Module | None = None,
+    layout: Layout | None = None,
 ) -> Tensor:
     """Compute hidden states [tokens, hidden] from one row of tokens with their positions.
 
@@ -56,19 +59,22 @@ def read_packed(
         varlen: True to use the device's variable-length attention kernel where it has one.
         narrow: the part of the model after the last attention, which then computes `packed.wanted`
             only; None to compute all tokens.
+        layout: `lay_out` of the sequences, if it has been made.
 
     Returns:
         [tokens, hidden] float; 0 for tokens that `narrow` leaves out.
     """
     tokens = packed.input_ids.numel()
-    spare = -tokens % REPEATED if packed.input_ids.device.type == "cpu" and not varlen else 0
+    if layout is None:
+        layout = lay_out(packed.lengths, packed.input_ids.device, packed.causal, varlen)
+    spare = layout.spare
 
     def row(values: Tensor) -> Tensor:
         return functional.pad(values, (0, spare))[None]
 
     inputs: dict[str, Any] = {
-        "position_ids": row(packed.positions) + first_position,
-        "layout": Layout(packed, varlen=varlen),
+        "position_ids": layout.positions[None] + first_position,
+        "layout": layout,
     }
     if embeddings is None:
         inputs["input_ids"] = row(packed.input_ids)
@@ -82,6 +88,12 @@ def read_packed(
     with _selected(narrow, packed.wanted):
         rows: Tensor = model(**inputs, return_dict=True).last_hidden_state.squeeze(0)
     return rows.new_zeros(tokens, rows.shape[-1]).index_copy(0, packed.wanted, rows)
+
+
+def lay_out(lengths: Sequence[int], device: torch.device, causal: bool, varlen: bool) -> Layout:
+    """Return the layout of the row of tokens that `read_packed` has a model read."""
+    spare = -sum(lengths) % REPEATED
+    return Layout(lengths, device, causal=causal, varlen=varlen, spare=spare)
 
 
 def first_position(model: nn.Module) -> int:
@@ -117,7 +129,7 @@ def _selected(module: nn.Module, tokens: Tensor) -> Iterator[None]:
     """Select tokens of a module's inputs [1, tokens, hidden] while a block runs."""
 
     def select(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return tuple(states.index_select(1, tokens) for states in inputs)
+        return tuple(take(states[0], tokens)[None] for states in inputs)
 
     hook = module.register_forward_pre_hook(select)
     try:

@@ -49,6 +49,10 @@ class TinyOptions:
         intermediate_size: width of a layer's feed-forward part.
         dropout: of hidden states and attention weights, at least 0 and below 1.
         max_length: the longest sequence, in tokens; longer texts are cut.
+        gradient_checkpointing: whether activations inside a layer are computed again in the
+            backward pass instead of being stored: less memory, a third more time.
+        max_tokens_per_pass: the most tokens whose activations are in memory at once; a larger pass
+            is split, with the same gradient. None for no limit.
     """
 
     kind: str = "tiny"
@@ -59,6 +63,8 @@ class TinyOptions:
     intermediate_size: int = 256
     dropout: float = 0.1
     max_length: int = 128
+    gradient_checkpointing: bool = False
+    max_tokens_per_pass: int | None = None
 
 
 @dataclass
@@ -71,12 +77,18 @@ class AutoOptions:
         max_length: the longest sequence, in tokens; longer texts are cut. None for the longest
             that the model reads.
         trust_remote_code: whether Python code that comes with the model may run.
+        gradient_checkpointing: whether activations inside a layer are computed again in the
+            backward pass instead of being stored: less memory, a third more time.
+        max_tokens_per_pass: the most tokens whose activations are in memory at once; a larger pass
+            is split, with the same gradient. None for no limit.
     """
 
     kind: str = "auto"
     name: str | None = None
     max_length: int | None = None
     trust_remote_code: bool = False
+    gradient_checkpointing: bool = False
+    max_tokens_per_pass: int | None = None
 
 
 @dataclass(frozen=True)

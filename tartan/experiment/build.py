@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tartan.config.schema import Config
 from tartan.data import Stream, Task
 from tartan.data.cache import caching, remove_abandoned
-from tartan.experiment.model import accelerate, load_joint_model, load_source
+from tartan.experiment.model import accelerate, load_joint_model, load_source, save_memory
 from tartan.experiment.notices import auxiliary_notices, end_task_notices, unused_notices
 from tartan.experiment.schedule import complete, loss_scales, milestones, trained_sections
 from tartan.experiment.tasks import Data, Section, end_task_class, load_data, load_section
@@ -69,6 +69,7 @@ def _build(config: Config, plugins: Plugins) -> Experiment:
     data = load_data(task, source, sections, plugins, _held_out(probes), config.seed)
     _check_probes(probes, data)
     model, reported = load_joint_model(sections, data.training(names), source, plugins, config.seed)
+    save_memory(model.body, config.model)
     model.to(runtime.device)
     attention = accelerate(model.body, runtime, compiled=config.compile)
     steps_an_epoch = len(data.train) / (config.primary["batch_size"] * config.accumulate)

@@ -24,6 +24,9 @@ def load_source(section: Mapping[str, Any], task: Task) -> ModelSource:
     if section["kind"] not in MODELS:
         raise ConfigError(f"model.kind={section['kind']}: {suggest(section['kind'], MODELS)}")
     chosen = options(MODELS[section["kind"]], section, "model")
+    most = chosen.max_tokens_per_pass
+    if most is not None and most < 1:
+        raise ConfigError(f"model.max_tokens_per_pass={most}: give at least 1, or null")
     if isinstance(chosen, AutoOptions):
         return ModelSource.pretrained(chosen)
     tokenizer = train_tokenizer(task.corpora["task"]["text"], chosen.vocab_size)
@@ -72,6 +75,13 @@ def load_joint_model(
             f"primary={model.primary} has a head of its own, which cannot be exported"
         )
     return model, notices
+
+
+def save_memory(body: Body, section: Mapping[str, Any]) -> None:
+    """Set up what the section `model` says about memory. ModelError where that is impossible."""
+    body.max_tokens = section["max_tokens_per_pass"]
+    if section["gradient_checkpointing"]:
+        body.checkpoint_layers()
 
 
 def accelerate(body: Body, runtime: Runtime, *, compiled: bool) -> list[str]:

@@ -49,7 +49,8 @@ class RunConsole:
             f"{counted(cost.forwards, 'forward pass', 'forward passes')}, "
             f"{counted(cost.backwards, 'backward pass', 'backward passes')} and "
             f"{counted(cost.copies, 'copy', 'copies')} of the body's gradient; "
-            f"{amount(cost.memory)} with parameters and moments, without activations"
+            f"{amount(cost.memory)} with parameters and moments, and about "
+            f"{amount(cost.activations)} of activations"
         )
         if self._console.is_terminal:
             self._bar = Progress(

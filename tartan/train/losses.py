@@ -52,20 +52,65 @@ class Losses:
 
         return {name: partial(loss, name) for name in batches}
 
-    def together(self, number: int, batches: Mapping[str, Batch]) -> dict[str, Piece]:
-        """As `apart`, but one pass of the body reads the sequences of all objectives.
+    def passes(
+        self, number: int, batches: Mapping[str, Batch], *, together: bool
+    ) -> list[dict[str, Piece]]:
+        """Return what computes each objective's loss, by backward pass.
 
-        Objectives that call the body themselves are left out of it. The first other piece that is
-        called computes all losses of the pass. They share a graph, so that one backward pass has to
-        go through all of them.
+        Pieces of one backward pass may share a graph: all of them have to be computed before it.
+
+        Args:
+            number: the micro-batches', counted from the start of the run.
+            batches: each objective's micro-batch, on the CPU.
+            together: whether a pass of the body reads the sequences of several objectives: of all,
+                or of as many as the body's `max_tokens` allows. Objectives that call the body
+                themselves are left out of it.
         """
+        apart = self.apart(number, batches)
+        if not together:
+            return [apart]
         joint = {name: batch for name, batch in batches.items() if not self._calls_body(name)}
-        losses = cache(partial(self._losses, number, joint))
+        shared = [self._joint(number, group) for group in self._groups(joint)]
+        own = {name: piece for name, piece in apart.items() if name not in joint}
+        if self._model.body.max_tokens is not None:
+            return [*shared, *({name: piece} for name, piece in own.items())]
+        return [{name: piece for pieces in (*shared, own) for name, piece in pieces.items()}]
+
+    def lay_out(self, batches: Mapping[str, Batch], *, together: bool) -> None:
+        """Prepare the layouts of the passes over micro-batches; call it from any thread."""
+        read = {name: batch for name, batch in batches.items() if not self._calls_body(name)}
+        groups = self._groups(read) if together else [{n: batch} for n, batch in read.items()]
+        for group in groups:
+            for causal in {batch.inputs.causal for batch in group.values()}:
+                inputs = [b.inputs for b in group.values() if b.inputs.causal == causal]
+                lengths = [length for part in inputs for length in part.lengths]
+                self._model.body.lay_out(lengths, causal=causal)
+
+    def _groups(self, batches: Mapping[str, Batch]) -> list[dict[str, Batch]]:
+        """Divide objectives into groups that a pass reads together, in order."""
+        most = self._model.body.max_tokens
+        groups: list[dict[str, Batch]] = []
+        held = 0
+        for name, batch in batches.items():
+            tokens = sum(batch.inputs.lengths)
+            if not groups or (most is not None and held + tokens > most):
+                groups.append({})
+                held = 0
+            groups[-1][name] = batch
+            held += tokens
+        return groups
+
+    def _joint(self, number: int, batches: Mapping[str, Batch]) -> dict[str, Piece]:
+        """Return what computes the losses of a pass that objectives share.
+
+        The first piece that is called computes all of them.
+        """
+        losses = cache(partial(self._losses, number, batches))
 
         def loss(name: str) -> Tensor:
             return losses().pop(name)
 
-        return self.apart(number, batches) | {name: partial(loss, name) for name in joint}
+        return {name: partial(loss, name) for name in batches}
 
     def _calls_body(self, name: str) -> bool:
         """Return whether an objective calls the body itself, by `compute`."""

@@ -8,6 +8,9 @@ from threading import Event
 TIDIED = 100
 """Steps on a CPU after which free memory is returned to the system."""
 
+ALLOCATOR = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
+"""Variables that torch's allocator for GPUs reads when it is first used; the older name last."""
+
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 """Numbers of glibc's `mallopt` parameters (malloc.h)."""
 
@@ -23,8 +26,12 @@ def keep_freed_memory() -> None:
     time on page faults. torch, if it has made no tensor yet, will request huge pages, with one
     fault instead of 512.
 
-    Does nothing without glibc, or if the environment sets malloc's behaviour (MALLOC_...).
+    Does nothing about malloc without glibc, or if the environment sets its behaviour (MALLOC_...).
+    On a GPU torch's allocator then extends the pieces it keeps, since batches differ in size,
+    unless the environment says how it allocates.
     """
+    if sys.platform.startswith("linux") and not any(name in os.environ for name in ALLOCATOR):
+        os.environ[ALLOCATOR[0]] = "expandable_segments:True"
     if not sys.platform.startswith("linux") or any(n.startswith("MALLOC_") for n in os.environ):
         return
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")

@@ -8,7 +8,9 @@ from typing import Any
 from tartan.batch import Row
 from tartan.data.stream import Stream
 from tartan.train import out_of_memory
-from tartan.train.cost import step_cost
+from tartan.train.activations import measure
+from tartan.train.advice import advice
+from tartan.train.cost import Reading, step_activations, step_cost
 from tartan.train.memory import TIDIED, give_back_memory
 from tartan.train.model import JointModel
 from tartan.train.optimiser import Optimiser
@@ -19,6 +21,9 @@ from tartan.train.schedule import StageOptions
 from tartan.train.step import Step
 from tartan.train.window import Window
 from tartan.weighting import Cost, Needs, Weighting
+
+LOOKED_AT = 4
+"""Steps whose batches the estimate of memory looks at."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ class Stage:
             self.streams[model.primary] = setup.streams[model.primary].delayed(batches)
         self.weighting = setup.weighting(options.weighting, self.names)
         self.window = Window(self.names)
-        self._setup = setup
+        self._setup, self._first = setup, first
         self._body, self._heads = model.shared(), model.heads(self.names)
         self._parameters = sum(p.nbytes for p in model.parameters())
         self._optimiser = Optimiser(
@@ -119,7 +124,31 @@ class Stage:
         )
         body, heads = (sum(p.nbytes for p in part) for part in (self._body, self._heads))
         gradients, moments = counted.copies * body + heads, 2 * (body + heads)
-        return replace(counted, memory=self._parameters + gradients + moments)
+        return replace(
+            counted,
+            memory=self._parameters + gradients + moments,
+            activations=self._activations(),
+        )
+
+    def _activations(self) -> int:
+        """Estimate the most bytes of activations that a step of the stage holds."""
+        setup = self._setup
+        model, steps = setup.model, range(self._first, self._first + LOOKED_AT)
+        micro = range(self._first * setup.accumulate, steps.stop * setup.accumulate)
+        read = {
+            name: [_lengths(stream.rows(n)) for n in micro] for name, stream in self.streams.items()
+        }
+        largest = {name: max(batches, key=sum) for name, batches in read.items()}
+        dev: Sequence[int] = ()
+        if Needs.DEV in self.weighting.needs:
+            probe = self.weighting.probe
+            rows = setup.probed[probe.split]
+            dev = _lengths([rows[i] for i in range(min(len(rows), probe.grad_batch_size))])
+        readings = [Reading(model.objective(name), largest[name]) for name in self.names]
+        needs = {self.weighting.due(step) for step in steps}
+        return step_activations(
+            needs, readings, dev, measure(model.body, setup.runtime), packed=model.body.packed
+        )
 
     @property
     def consistent(self) -> bool:
@@ -140,23 +169,9 @@ class Stage:
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory.recognised(error):
                 raise
-            place, remedy = self._advice()
+            model = self._setup.model
+            place, remedy = advice(*self.step.at_work, model.primary, model.body)
             raise out_of_memory.refusal(error, self._setup.runtime, place, remedy) from error
-
-    def _advice(self) -> tuple[str, str]:
-        """Return where memory ran out, and which option to lower."""
-        names, lengths = self.step.at_work
-        place, primary = " and ".join(names), self._setup.model.primary
-        if names == ("the dev gradient",):
-            sizes = "weighting.probe.fit_batch_size and weighting.probe.grad_batch_size"
-            return place, f"lower {sizes}, or choose a smaller model"
-        if not lengths:
-            return place, "choose a smaller model"
-        sections = {name: f"objectives.{name}.batch_size" for name in names if name != primary}
-        size = sections.get(names[0], "primary.batch_size") if len(names) == 1 else "batch_size"
-        return f"{place}, {out_of_memory.batch_shape(lengths)}", (
-            f"lower {size}, which a higher accumulate makes up for, or model.max_length"
-        )
 
     def weights(self) -> dict[str, float]:
         """Return each objective's current weight, by name; this waits for the device."""
@@ -182,6 +197,11 @@ class Stage:
         self.window.load_state_dict(state["window"])
         if self.step.scale is not None:
             self.step.scale.load_state_dict(state["scale"])
+
+
+def _lengths(rows: Sequence[Row]) -> Sequence[int]:
+    """Return the tokens of each row."""
+    return [len(row["input_ids"]) for row in rows]
 
 
 def _factor(scale: LossScale, first: int, steps: int, step: int) -> float:

@@ -102,9 +102,7 @@ class Step:
         """
         self._model.train()
         self._losses.begin()
-        needs = self._weighting.due(step)
-        # Separate gradients need separate passes; a body that pads would pad to the longest of all.
-        together = needs == Needs.LOSSES and self._model.body.packed
+        needs, together = self._weighting.due(step), self._together(step)
         micro, dev_batches = self._batches(step)
         terms = self._terms(step, micro, together=together)
         self._losses.at_work = ("the dev gradient",), ()
@@ -140,7 +138,8 @@ class Step:
         """Compute the dev loss, [], of step number `step`; None if it takes no dev gradient."""
         if self._dev is None or Needs.DEV not in self._weighting.due(step):
             return None
-        return self._dev.term(step).pieces[0]()
+        (piece,) = self._dev.term(step).pieces
+        return None if piece is None else piece()
 
     def _learn(self, signals: Signals) -> None:
         """Have the weighting learn from a step; if it fails, restore its state before the step."""
@@ -154,27 +153,43 @@ class Step:
 
     def _terms(self, step: int, micro: Micro, *, together: bool) -> dict[str, Term]:
         """Return each objective's loss over the step's effective batch."""
-        read = self._losses.together if together else self._losses.apart
-        pieces = [read(number, batches) for number, batches in micro.items()]
+        passes = [
+            pieces
+            for number, batches in micro.items()
+            for pieces in self._losses.passes(number, batches, together=together)
+        ]
         return {
             name: Term(
-                [self._scaled(name, step, part[name]) for part in pieces],
+                [self._scaled(name, step, pieces.get(name)) for pieces in passes],
                 sum(batches[name].items for batches in micro.values()),
                 self._model.private(name),
             )
             for name in self._streams
         }
 
-    def _scaled(self, name: str, step: int, piece: Piece) -> Piece:
+    def _scaled(self, name: str, step: int, piece: Piece | None) -> Piece | None:
         """Return what computes a loss that is multiplied by its objective's factor of a step."""
         factor = self._scales[name](step) if name in self._scales else 1.0
-        return piece if factor == 1 else lambda: factor * piece()
+        return piece if factor == 1 or piece is None else lambda: factor * piece()
 
     def _collated(self, step: int) -> tuple[Micro, tuple[Batch, Batch] | None]:
         """Make everything that a step reads, on the CPU: micro-batches, and those of dev if due."""
         due = self._dev is not None and Needs.DEV in self._weighting.due(step)
         dev = self._dev.batches(step) if self._dev and due else None
-        return self._micro_batches(step), dev
+        micro = self._micro_batches(step)
+        if self._device.type != "cpu":  # in a thread: see `__init__`
+            for batches in micro.values():
+                self._losses.lay_out(batches, together=self._together(step))
+            for batch in dev or ():
+                self._model.body.lay_out(batch.inputs.lengths)
+        return micro, dev
+
+    def _together(self, step: int) -> bool:
+        """Return whether objectives share passes of the body in a step.
+
+        Separate gradients need separate passes; a body that pads would pad to the longest of all.
+        """
+        return self._weighting.due(step) == Needs.LOSSES and self._model.body.packed
 
     def _micro_batches(self, step: int) -> Micro:
         """Make a step's micro-batches, by their number from the start of the run and by name."""

@@ -13,7 +13,7 @@ from tartan.packed import Packed
 def layout_of(lengths: Sequence[int], *, causal: bool = False, varlen: bool = False) -> Layout:
     """Return the layout of sequences of some lengths."""
     tokens = torch.zeros(sum(lengths), dtype=torch.int64)
-    return Layout(Packed(tokens, tuple(lengths), causal=causal), varlen=varlen)
+    return Layout.of(Packed(tokens, tuple(lengths), causal=causal), varlen=varlen)
 
 
 def attend(

@@ -3,12 +3,16 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
 
 import torch
 from hydra import compose, initialize_config_module
 from torch import Tensor
 
 from tartan import Needs, Signals, Weighting
+from tartan.body import reading
+from tartan.body.kernels.layout import Layout
 from tartan.config.parse import parse
 from tartan.config.store import register
 from tartan.experiment.build import Experiment, build
@@ -22,7 +26,8 @@ SMALL = [
     "model.hidden_size=16", "model.intermediate_size=32", "model.layers=2", "model.heads=2",
     "data.train=24", "data.dev=24", "data.test=16", "data.unlabelled=40",
 ]  # fmt: skip
-WARM, MEASURED = 2, 4
+WARM, MEASURED = 1, 2
+"""Steps: one makes what is made once; two read each other's late flag."""
 
 
 class GramianWeights(Weighting):
@@ -53,8 +58,13 @@ class Steps:
     operators: tuple[tuple[str, float], ...] = ()
 
 
-def made(*overrides: str) -> Experiment:
+@cache
+def registered() -> None:
     register(discover())
+
+
+def made(*overrides: str) -> Experiment:
+    registered()
     with initialize_config_module("tartan.configs", version_base="1.3"):
         return build(parse(compose("config", [*SMALL, *overrides])), discover())
 
@@ -65,21 +75,43 @@ def summary(record: Record, times: int = 1, notices: Sequence[str] = ()) -> Step
     return Steps(record.launched / times, places, tuple(notices), most)
 
 
-def take(setup: Setup, experiment: Experiment) -> tuple[Steps, Stage]:
+def take(setup: Setup, experiment: Experiment, measured: int = MEASURED) -> tuple[Steps, Stage]:
     stage = Stage(setup, next(iter(experiment.stages.values())))
     for step in range(WARM):
         stage.take(step)
     with recorded() as record:
-        for step in range(WARM, WARM + MEASURED):
+        for step in range(WARM, WARM + measured):
             stage.take(step)
     stage.step.guard.wait()
-    return summary(record, MEASURED, experiment.notices), stage
+    return summary(record, measured, experiment.notices), stage
 
 
-def steps(*overrides: str) -> Steps:
+def steps(*overrides: str, measured: int = MEASURED) -> Steps:
     """Take steps of a run."""
     experiment = made(*overrides)
-    return take(experiment.setup, experiment)[0]
+    return take(experiment.setup, experiment, measured)[0]
+
+
+def four_steps(*overrides: str) -> Steps:
+    """Take as many steps as a weighting with every=4 has kinds of."""
+    return steps(*overrides, measured=4)
+
+
+def laid_out(*overrides: str) -> int:
+    """Take steps; return how many layouts were made by the thread that computes."""
+    experiment, made_here = made(*overrides), []
+    lay_out = reading.lay_out
+
+    def counted(*given: Any) -> Layout:
+        made_here.append(given)
+        return lay_out(*given)
+
+    reading.lay_out = counted
+    try:
+        take(experiment.setup, experiment)
+    finally:
+        reading.lay_out = lay_out
+    return len(made_here)
 
 
 def gramian_steps(*overrides: str) -> Steps:
@@ -90,18 +122,24 @@ def gramian_steps(*overrides: str) -> Steps:
     return take(replace(setup, weighting=weighting), experiment)[0]
 
 
-def gradient(device: str, *overrides: str, precision: str = "fp32") -> list[Tensor]:
+def gradient(device: str, *overrides: str) -> list[Tensor]:
+    """Do `gradient_in` in fp32."""
+    return gradient_in(device, "fp32", *overrides)
+
+
+def gradient_in(device: str, precision: str, *overrides: str) -> list[Tensor]:
     """Measure a step without dropout; return the body's gradient, flat, and the signals."""
     experiment = made("model.dropout=0", f"device={device}", f"precision={precision}", *overrides)
-    stage = Stage(experiment.setup, next(iter(experiment.stages.values())))
-    signals, _ = stage.step.measure(0)
+    stage, setup = Stage(experiment.setup, next(iter(experiment.stages.values()))), experiment.setup
+    with setup.runtime.same_weights(), setup.model.body.same_weights():
+        signals, _ = stage.step.measure(0)
     parameters = experiment.setup.model.body.parameters()
     flat = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
     measured = (flat, signals.losses, signals.norms, signals.dev)
     return [each.detach().cpu() for each in measured if each is not None]
 
 
-def reading() -> tuple[Steps, Steps]:
+def read() -> tuple[Steps, Steps]:
     """Evaluate, and read the window's means."""
     experiment = made("objectives=[mlm]", "weighting=meta")
     setup = experiment.setup

@@ -7,6 +7,7 @@ from torch.nn import functional
 from torch.testing import assert_close
 
 from tartan import Needs, Shared, Term, backward
+from tartan.shared import products, products_of_parts
 from tartan_weightings.meta import Meta, MetaOptions
 
 WEIGHT = torch.tensor(0.3)
@@ -144,3 +145,17 @@ def test_a_gradient_that_was_taken_does_not_change():
 def test_frozen_parameters_are_not_shared():
     frozen = nn.Parameter(torch.ones(2), requires_grad=False)
     assert Shared([frozen, nn.Parameter(torch.ones(3))]).size == 3
+
+
+@pytest.mark.parametrize("size", [64, 100])
+def test_inner_products_by_parts_are_those_of_whole_rows(size: int):
+    rows, others = torch.randn(3, size).double(), torch.randn(2, size).double()
+    torch.testing.assert_close(products_of_parts(rows, others, 16), rows @ others.T)
+    torch.testing.assert_close(products(rows, others), rows @ others.T)
+
+
+def test_by_parts_they_are_no_less_exact():
+    rows = torch.rand(2, 1 << 20)
+    exact = (rows.double() @ rows.double().T)[0, 1]
+    found = products_of_parts(rows, rows, 1 << 16)[0, 1].double()
+    assert (found - exact).abs() / exact < 1e-6

@@ -147,6 +147,15 @@ def biases(
     return tuple(_bias(group, mask, dtype, causal=causal) for group, mask in pairs)
 
 
+def additive(allowed: Sequence[Tensor | None], dtype: torch.dtype) -> tuple[Tensor | None, ...]:
+    """Return what to add to scores for each mask of `masks`: 0, or -inf where it is False."""
+    return tuple(None if mask is None else _added(mask, dtype) for mask in allowed)
+
+
+def _added(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, -torch.inf)
+
+
 def _ceiling(length: int) -> int:
     """Return the longest sequence that falls into the same bucket as one of this length.
 
@@ -182,6 +191,4 @@ def _bias(group: Bucket, mask: Tensor | None, dtype: torch.dtype, *, causal: boo
     """Compute one group's part of `biases` from its part of `masks`."""
     if mask is None and causal:
         mask = torch.ones((1, 1, group.longest, group.longest), dtype=torch.bool).tril()
-    if mask is None:
-        return None
-    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, -torch.inf)
+    return None if mask is None else _added(mask, dtype)

@@ -2,46 +2,91 @@
 
 from collections.abc import Callable, Sequence
 from functools import cache, cached_property, partial
+from typing import Self
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from tartan.body.kernels.buckets import Buckets, ByHead, biases, masks
-from tartan.packed import Packed
+from tartan.body.kernels.buckets import Buckets, ByHead, additive, biases, masks
+from tartan.packed import Packed, positions_of, send
 
 
 class Layout:
-    """The layout of packed sequences for one forward pass of a body.
+    """The layout of packed sequences for forward passes of a body.
 
-    The body makes one for each forward pass and passes it to the attention of every layer. What a
-    kernel needs of it is computed for the first layer that uses it, and reused by later layers.
+    What a kernel needs of it is computed for the first layer that uses it, and reused by later
+    layers.
 
     Attributes:
         lengths: tokens of each sequence.
         longest: tokens of the longest sequence.
         causal: True if a token attends only to itself and to earlier tokens of its sequence.
         varlen: True to use the device's variable-length kernel where it has one.
+        spare: tokens after those of the sequences, which nothing reads.
     """
 
-    def __init__(self, packed: Packed, *, varlen: bool = False) -> None:
-        self.lengths, self.longest, self.causal = packed.lengths, max(packed.lengths), packed.causal
-        self.varlen = varlen
-        self._packed = packed
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        device: torch.device,
+        *,
+        causal: bool = False,
+        varlen: bool = False,
+        spare: int = 0,
+    ) -> None:
+        self.lengths, self.longest, self.causal = lengths, max(lengths), causal
+        self.varlen, self.spare = varlen, spare
+        self._device = device
+
+    @classmethod
+    def of(cls, packed: Packed, *, varlen: bool = False, spare: int = 0) -> Self:
+        """Lay out sequences on their device."""
+        device = packed.input_ids.device
+        return cls(packed.lengths, device, causal=packed.causal, varlen=varlen, spare=spare)
+
+    @cached_property
+    def positions(self) -> Tensor:
+        """[tokens + spare] int64: the position of each token in its sequence, 0 of spare ones."""
+        return send(functional.pad(positions_of(self.lengths), (0, self.spare)), self._device)
 
     @cached_property
     def offsets(self) -> Tensor:
-        """`Packed.offsets`."""
-        return self._packed.offsets
+        """[sequences + 1] int32: where each sequence starts, and where the last one ends.
+
+        Spare tokens are a sequence of their own: without one, a kernel would leave in their place
+        whatever was in memory, NaN perhaps.
+        """
+        lengths = (*self.lengths, self.spare) if self.spare else self.lengths
+        return send(torch.tensor((0, *lengths)).cumsum(0).to(torch.int32), self._device)
+
+    @property
+    def longest_read(self) -> int:
+        """Tokens of the longest sequence in `offsets`."""
+        return max(self.longest, self.spare)
+
+    def prepare(self) -> None:
+        """Compute now what the first layer would."""
+        self.positions  # noqa: B018
+        self.offsets if self.varlen else self.buckets  # noqa: B018
 
     @cached_property
     def buckets(self) -> Buckets:
         """The sequences grouped by length."""
-        return Buckets.of(self.lengths, self._packed.input_ids.device)
+        return Buckets.of(self.lengths, self._device)
 
     @cached_property
     def masks(self) -> Callable[[int | None], Sequence[Tensor | None]]:
         """From a window to the buckets' masks: see `buckets.masks`."""
         return cache(partial(masks, self.buckets, self.causal))
+
+    @cached_property
+    def added(self) -> Callable[[torch.dtype, int | None], Sequence[Tensor | None]]:
+        """From a dtype and a window to the masks as what is added to scores: see `additive`.
+
+        torch's attention would convert a mask of bool in every layer.
+        """
+        return cache(lambda dtype, window: additive(self.masks(window), dtype))
 
     @cached_property
     def biases(self) -> Callable[[torch.dtype, int | None], Sequence[Tensor | None]]:

@@ -20,7 +20,7 @@ def by_sdpa(
     window: int | None = None,
 ) -> Tensor:
     """Attend as `Kernel` says, on any device."""
-    buckets, masks = layout.buckets, layout.masks(window)
+    buckets, masks = layout.buckets, layout.added(query.dtype, window)
     spare = len(query) - len(buckets.places)
     queries, keys, values = (
         buckets.split(_rows(states, buckets.index, buckets.places, spare))

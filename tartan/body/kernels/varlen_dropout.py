@@ -11,7 +11,6 @@ from torch import Tensor
 
 from tartan.body.kernels.kernel import Kernel
 from tartan.body.kernels.layout import Layout
-from tartan.packed import Packed
 from tartan.seeding import seeded
 
 RATE = 0.1
@@ -26,7 +25,7 @@ def reason_against_dropout(
 ) -> str | None:
     """Return why a kernel's dropout cannot be used; None if it can."""
     tokens = sum(LENGTHS)
-    layout = Layout(Packed(torch.zeros(tokens, dtype=torch.int64, device=device), LENGTHS))
+    layout = Layout(LENGTHS, device)
     steps = torch.arange(tokens * heads * head_dim, device=device)
     query, key, value = (
         (steps * factor).sin().view(tokens, heads, head_dim).to(dtype)

@@ -1,5 +1,6 @@
 """Functions of `torch.cuda` that a CPU build lacks, for the rest of a process."""
 
+from types import SimpleNamespace
 from typing import Any, Self
 
 import torch
@@ -62,6 +63,7 @@ def install() -> None:
         "current_device": 0,
         "get_device_name": "fake CUDA",
         "get_device_capability": (8, 0),
+        "get_device_properties": SimpleNamespace(name="fake CUDA", total_memory=80 * 10**9),
         "max_memory_allocated": 0,
         "memory_allocated": 0,
         "reset_peak_memory_stats": None,

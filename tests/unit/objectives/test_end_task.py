@@ -114,7 +114,7 @@ def test_the_joint_pass_leaves_out_objectives_that_call_the_body():
     joint = Joint()
     passes: list[int] = []
     joint.model.body.register_forward_hook(lambda _, args, __: passes.append(len(args[0].lengths)))
-    pieces = joint.losses.together(0, joint.batches(0))
+    (pieces,) = joint.losses.passes(0, joint.batches(0), together=True)
     for piece in pieces.values():
         piece()
     rows = len(ROWS[1::2])
@@ -127,8 +127,8 @@ def losses(
     joint: Joint, names: Sequence[str], number: int = 0, *, together: bool
 ) -> dict[str, float]:
     batches = {name: joint.batches(0)[name] for name in names}
-    read = joint.losses.together if together else joint.losses.apart
-    return {name: piece().item() for name, piece in read(number, batches).items()}
+    (pieces,) = joint.losses.passes(number, batches, together=together)
+    return {name: piece().item() for name, piece in pieces.items()}
 
 
 def test_dropout_of_computed_losses_is_a_function_of_seed_name_and_number_alone():

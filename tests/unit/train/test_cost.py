@@ -50,14 +50,14 @@ class Counting:
         """The forward and backward passes of a step's objectives, without a dev gradient."""
         losses = Losses(self.model, Runtime(torch.device("cpu"), "fp32"), seed=0)
         losses.begin()
-        read = losses.apart
-        if needs == Needs.LOSSES and self.model.body.packed:
-            read = losses.together
+        together = needs == Needs.LOSSES and self.model.body.packed
         batches = {
             name: self.model.objective(name).collate(ROWS, torch.Generator().manual_seed(0))
             for name in self.model.names
         }
-        pieces = [read(number, batches) for number in range(micro)]
+        pieces = [
+            part for n in range(micro) for part in losses.passes(n, batches, together=together)
+        ]
         terms = [
             Term([part[name] for part in pieces], 1, self.model.private(name))
             for name in self.model.names

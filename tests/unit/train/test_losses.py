@@ -52,6 +52,13 @@ class Joint:
     def batch(self, objective: Objective) -> Batch:
         return objective.collate(ROWS, torch.Generator().manual_seed(0))
 
+    def together(self, number: int = 0) -> dict[str, Callable[[], Tensor]]:
+        (pieces,) = self.losses.passes(number, self.batches, together=True)
+        return pieces
+
+    def pieces(self, way: str) -> dict[str, Callable[[], Tensor]]:
+        return self.together() if way == "together" else self.losses.apart(0, self.batches)
+
     def count(self, *_: object) -> None:
         self.passes += 1
 
@@ -74,7 +81,7 @@ def test_one_pass_for_all_gives_the_gradient_of_a_pass_for_each(segments: bool):
     apart = joint.gradient(joint.losses.apart(0, joint.batches))
     sums = dict(joint.losses.sums)
     assert joint.passes == 4
-    together = joint.gradient(joint.losses.together(0, joint.batches))
+    together = joint.gradient(joint.together())
     assert joint.passes == 2  # causal sequences are read by themselves
     assert_close(together, apart, atol=1e-5, rtol=1e-5)
     assert sums.keys() == joint.losses.sums.keys()
@@ -82,10 +89,21 @@ def test_one_pass_for_all_gives_the_gradient_of_a_pass_for_each(segments: bool):
         assert_close(joint.losses.sums[name], value)
 
 
+def test_a_limit_on_tokens_divides_objectives_among_passes():
+    joint = Joint()
+    tokens = {name: sum(batch.inputs.lengths) for name, batch in joint.batches.items()}
+    joint.model.body.max_tokens = tokens["task"] + tokens["mlm"]
+    passes = joint.losses.passes(0, joint.batches, together=True)
+    assert [set(pieces) for pieces in passes] == [{"task", "mlm"}, {"clm", "rtd"}]
+    joint.model.body.max_tokens = 1
+    passes = joint.losses.passes(0, joint.batches, together=True)
+    assert [list(pieces) for pieces in passes] == [[name] for name in tokens]
+
+
 def test_in_bf16_they_agree_in_direction():
     joint = Joint("bf16")
     apart = joint.gradient(joint.losses.apart(0, joint.batches))
-    together = joint.gradient(joint.losses.together(0, joint.batches))
+    together = joint.gradient(joint.together())
     assert nn.functional.cosine_similarity(apart, together, dim=0) > 0.999
     exact = Joint()
     single = exact.gradient(exact.losses.apart(0, exact.batches))
@@ -94,9 +112,9 @@ def test_in_bf16_they_agree_in_direction():
 
 def test_gradients_with_sparse_embeddings_are_the_same():
     joint = Joint()
-    found = joint.gradient(joint.losses.together(0, joint.batches))
+    found = joint.gradient(joint.together())
     with sparse_embedding_gradient(joint.model.body.model):
-        assert_close(joint.gradient(joint.losses.together(0, joint.batches)), found)
+        assert_close(joint.gradient(joint.together()), found)
 
 
 @pytest.mark.parametrize("way", ["apart", "together"])
@@ -105,7 +123,7 @@ def test_the_global_generator_is_restored(way: str):
     joint.model.train()
     joint.losses.begin()
     before = torch.get_rng_state()
-    for piece in getattr(joint.losses, way)(0, joint.batches).values():
+    for piece in joint.pieces(way).values():
         piece()
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -120,7 +138,7 @@ def test_dropout_of_heads_does_not_follow_from_the_global_generator(way: str):
     for seed in (1, 2):
         torch.manual_seed(seed)
         joint.losses.begin()
-        pieces = getattr(joint.losses, way)(0, joint.batches)
+        pieces = joint.pieces(way)
         found.append([piece() for piece in reversed(pieces.values())][-1])
     assert torch.equal(*found)
 
@@ -134,7 +152,7 @@ def test_dropout_is_a_function_of_the_seed_the_number_and_who_is_read():
 
     def loss(number: int) -> Tensor:
         joint.losses.begin()
-        return joint.losses.together(number, joint.batches)["task"]()
+        return joint.together(number)["task"]()
 
     assert torch.equal(loss(3), loss(3))
     assert not torch.equal(loss(3), loss(4))
@@ -147,7 +165,7 @@ def test_logits_of_many_tokens_exist_by_parts(monkeypatch: pytest.MonkeyPatch):
     sums = dict(joint.losses.sums)
     widths: list[int] = []
     objective.head.register_forward_pre_hook(lambda _, args: widths.append(args[0].shape[1]))
-    monkeypatch.setattr(tartan.masking, "CHUNK", 7)
+    monkeypatch.setattr(tartan.masking, "logits_chunk", lambda _: 7)
     parts = joint.gradient(joint.losses.apart(0, {"clm": joint.batches["clm"]}))
     assert max(widths) == 7
     assert sum(widths) == 2 * joint.batches["clm"].items  # forward, and again on the way back

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from tartan import Needs, Shared, Term, backward, cost
+from tartan.train.memory import ALLOCATOR
 from tartan_weightings.static import Static, StaticOptions
 
 WIDTH = 256
@@ -122,6 +123,23 @@ held = torch.ones(1 << 26)
 {count}
 """
     assert int(said(code)) > 100 * 2**10
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it is an option on Linux")
+@pytest.mark.parametrize("given", [{}, {"PYTORCH_CUDA_ALLOC_CONF": "backend:native"}])
+def test_a_gpus_allocator_extends_its_pieces_unless_it_is_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str]
+):
+    for name in ALLOCATOR:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    found = said(
+        "import os; from tartan.train.memory import keep_freed_memory; keep_freed_memory();"
+        f"print([os.environ.get(name) for name in {ALLOCATOR}])"
+    )
+    expected = [None, "backend:native"] if given else ["expandable_segments:True", None]
+    assert found.strip() == str(expected)
 
 
 def test_building_and_training_as_a_library_changes_no_setting_of_the_process():

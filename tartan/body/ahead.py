@@ -1,0 +1,40 @@
+"""Layouts that are made before the pass that needs them, in another thread."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from threading import Lock
+
+import torch
+
+from tartan.body.kernels.layout import Layout
+from tartan.body.reading import lay_out
+
+KEPT = 64
+"""Layouts that are kept: those of a step and of the next one."""
+
+Key = tuple[tuple[int, ...], bool]
+"""Lengths of sequences, and whether they are causal."""
+
+
+class Layouts:
+    """Layouts of sequences by their lengths. Copies to a GPU are queued where they are made."""
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[Key, Layout] = OrderedDict()
+        self._lock = Lock()
+
+    def prepare(
+        self, lengths: Sequence[int], device: torch.device, causal: bool, varlen: bool
+    ) -> None:
+        """Make the layout of sequences that a later pass reads."""
+        layout = lay_out(tuple(lengths), device, causal, varlen)
+        layout.prepare()
+        with self._lock:
+            self._made[tuple(lengths), causal] = layout
+            while len(self._made) > KEPT:
+                self._made.popitem(last=False)
+
+    def get(self, lengths: tuple[int, ...], causal: bool) -> Layout | None:
+        """Return the layout that was made for such sequences; None if none was."""
+        with self._lock:
+            return self._made.get((lengths, causal))

@@ -1,0 +1,58 @@
+"""Options that save memory change no gradient: static, META and Gramian."""
+
+import pytest
+import torch
+from hydra import compose, initialize_config_module
+from torch.testing import assert_close
+
+from support.command import SMALL
+from tartan.config.parse import parse
+from tartan.config.store import register
+from tartan.errors import ConfigError
+from tartan.experiment.build import build
+from tartan.plugins import discover
+from tartan.train.schedule import StageOptions
+from tartan.train.stage import Stage
+
+LIMIT, CHECKPOINTED = "model.max_tokens_per_pass=60", "model.gradient_checkpointing=true"
+
+
+def stage(*overrides: str) -> Stage:
+    register(discover())
+    given = ["objectives=[mlm,simcse]", *SMALL, "precision=fp32", "weighting.probe.dropout=0"]
+    if "weighting=meta" not in overrides:
+        given.pop()
+    with initialize_config_module("tartan.configs", version_base="1.3"):
+        config = parse(compose("config", [*given, *overrides]))
+    return Stage(build(config, discover()).setup, StageOptions(steps=20))
+
+
+def measured(*overrides: str) -> list[torch.Tensor]:
+    """The gradient of everything, losses and what the weighting measures in a step."""
+    made = stage(*overrides)
+    signals, _ = made.step.measure(0)
+    parameters = made._setup.model.parameters()
+    flat = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
+    found = (flat, signals.losses, signals.norms, signals.gramian, signals.dev, signals.dev_norm)
+    return [value for value in found if value is not None]
+
+
+@pytest.mark.parametrize("weighting", ["static", "meta", "pcgrad"])
+def test_a_limit_on_tokens_changes_no_gradient(weighting: str):
+    given = "model.dropout=0", f"weighting={weighting}"
+    expected, found = measured(*given), measured(*given, LIMIT)
+    assert len(found) == {"static": 2, "meta": 5, "pcgrad": 4}[weighting]
+    for one, other in zip(found, expected, strict=True):
+        assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("weighting", ["static", "meta"])
+def test_checkpointed_layers_change_no_gradient_with_dropout(weighting: str):
+    given = f"weighting={weighting}"
+    for one, other in zip(measured(given, CHECKPOINTED), measured(given), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_limit_below_1_is_refused():
+    with pytest.raises(ConfigError, match=r"model.max_tokens_per_pass=0: give at least 1, or null"):
+        stage("weighting=static", "model.max_tokens_per_pass=0")
