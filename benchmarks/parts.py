@@ -213,12 +213,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(prog="python -m benchmarks.parts", description=__doc__)
     parser.add_argument("--rounds", type=count, default=15, help="turns of each way")
+    names = [measure.__name__ for measure in MEASURES]
+    parser.add_argument("--only", nargs="+", choices=names, default=names, help="some of the parts")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there, too")
     options = parser.parse_args(given)
     started = datetime.now(UTC)
     keep_freed_memory()  # as `python -m tartan run` does
     found: dict[str, Any] = {"parts": []}
-    for measure in MEASURES:
+    for measure in (each for each in MEASURES if each.__name__ in options.only):
         for part in measure(options.rounds):
             found["parts"].append(asdict(part))
             print(f"{part.what}: {part.ratio:.2f}", file=sys.stderr, flush=True)

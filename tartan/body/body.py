@@ -170,19 +170,36 @@ class Body(nn.Module):
         checkpoint_layers(self.model)
         self.checkpointed = True
 
-    def compile_layers(self) -> None:
-        """Compile each layer, except its attention, by torch.compile for batches of any shape.
+    def compile_layers(self, backend: str = "inductor") -> None:
+        """Compile each layer by torch.compile for batches of any shape.
+
+        Attention is compiled with it where it is the device's variable-length kernel, an operator
+        of torch's: call `use_varlen` and `use_bf16` first. Attention in buckets is left out, as its
+        code depends on the batch.
+
+        Args:
+            backend: of torch.compile.
 
         Raises:
             ModelError: the family's layers cannot be compiled one by one, it reads padded
                 sequences, layers are checkpointed, or there is no C++ compiler.
         """
+        self._check_compiler()
+        if not self._varlen:
+            keep_from_compiler()
+        self._narrow = None  # compiled code ignores hooks that are added later
+        for layer in layers_of(self.model):
+            layer.compile(dynamic=True, backend=backend)
+
+    def _check_compiler(self) -> None:
+        """Raise ModelError where layers cannot be compiled."""
         if self.checkpointed:
             raise ModelError(
                 "compile=true and model.gradient_checkpointing=true exclude each other: remove one"
             )
-        layers = layers_of(self.model)
-        why = self.padded_because if layers else "transformers does not mark its layers"
+        why = self.padded_because
+        if why is None and not layers_of(self.model):
+            why = "transformers does not mark its layers"
         if why is not None:
             family = self.model.config.model_type
             raise ModelError(f"compile=true: {family} cannot be compiled: {why}")
@@ -191,10 +208,6 @@ class Body(nn.Module):
                 "compile=true needs a C++ compiler (g++, clang++ or $CXX), but none was found: "
                 "install one, or remove compile=true"
             )
-        keep_from_compiler()
-        self._narrow = None  # compiled code ignores hooks that are added later
-        for layer in layers:
-            layer.compile(dynamic=True)
 
     def forward(self, packed: Packed, embeddings: Tensor | None = None) -> Tensor:
         """Encode sequences.

@@ -84,10 +84,26 @@ def save_memory(body: Body, section: Mapping[str, Any]) -> None:
         body.checkpoint_layers()
 
 
-def accelerate(body: Body, runtime: Runtime, *, compiled: bool) -> list[str]:
-    """Turn on what a body's device offers; return a notice for what is missing."""
-    if compiled:
+def accelerate(body: Body, runtime: Runtime, *, compiled: str) -> list[str]:
+    """Turn on what a body's device offers; return a notice for what is missing.
+
+    Args:
+        body: it is on its device already.
+        runtime: where it trains.
+        compiled: `true`, `false`, or `auto`: on a CPU compiled layers are slower, and on a GPU they
+            have not been measured, so that `auto` compiles nothing.
+
+    Raises:
+        ModelError: layers cannot be compiled.
+    """
+    notices = _half_precision(body, runtime)
+    if compiled == "true":
         body.compile_layers()
+    return notices
+
+
+def _half_precision(body: Body, runtime: Runtime) -> list[str]:
+    """Turn on a GPU's kernels of half precision; return a notice for each that is not used."""
     if runtime.device.type != "cuda" or runtime.dtype == torch.float32 or not body.packed:
         return []
     notices = []

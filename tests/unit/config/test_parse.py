@@ -6,6 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from tartan.config.parse import options, resolved
+from tartan.config.schema import Config
 from tartan.errors import ConfigError
 
 
@@ -36,3 +37,17 @@ def test_a_number_that_is_not_finite_is_refused_wherever_it_is(number: str):
     composed = OmegaConf.create({"a": {"b": [1.0, {"c": float(number)}]}})
     with pytest.raises(ConfigError, match=rf"^a\.b\.1\.c={number}: give a finite number$"):
         resolved(composed)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [(True, "true"), (False, "false"), ("auto", "auto"), ("True", "true")]
+)
+def test_compile_is_a_word_or_a_truth_value(given: bool | str, meant: str):
+    merged = OmegaConf.merge(OmegaConf.structured(Config), {"compile": given})
+    assert Config(compile=merged.compile).compile == meant
+    assert Config().compile == "auto"
+
+
+def test_another_word_for_compile_is_refused():
+    with pytest.raises(ConfigError, match=r"^compile=often: "):
+        Config(compile="often")

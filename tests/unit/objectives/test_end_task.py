@@ -52,8 +52,11 @@ class Joint:
     def terms(self, *, together: bool, names: Sequence[str] = ()) -> list[Term]:
         names = names or self.model.names
         micro = [{name: self.batches(number)[name] for name in names} for number in (0, 1)]
-        read = self.losses.together if together else self.losses.apart
-        pieces = [read(number, batches) for number, batches in enumerate(micro)]
+        pieces = [
+            part
+            for number, batches in enumerate(micro)
+            for part in self.losses.passes(number, batches, together=together)
+        ]
         return [
             Term(
                 [part[name] for part in pieces],

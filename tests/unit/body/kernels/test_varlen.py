@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from support.attention import attend, layout_of
-from tartan.body import verification
+from tartan.body import half_verification
 from tartan.body.kernels import varlen
 from tartan.body.kernels.layout import Layout
 from tartan.body.kernels.products import by_products
@@ -120,7 +120,7 @@ def test_a_kernel_that_agrees_is_used(monkeypatch, packed, kernels):
     body = tiny_source("bert").body().eval()
     expected = body(packed)
     monkeypatch.setattr(varlen, "kernel_for", lambda *_: varlen.by_torch)
-    monkeypatch.setattr(verification, "reason_against_dropout", lambda *_: None)
+    monkeypatch.setattr(half_verification, "reason_against_dropout", lambda *_: None)
     assert body.use_varlen(nullcontext(), torch.float32) is None
     kernels.clear()
     assert_close(body(packed), expected, atol=1e-5, rtol=1e-5)
