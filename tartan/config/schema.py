@@ -16,6 +16,12 @@ def at_least(least: int, **values: int) -> None:
             raise ConfigError(f"{name}={value}: give at least {least}")
 
 
+def one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Check that a value is one of some words. ConfigError if it is not."""
+    if value not in choices:
+        raise ConfigError(f"{name}={value}: {suggest(value, choices)}")
+
+
 @dataclass
 class EvalOptions:
     """Evaluation of the end task on dev.
@@ -170,9 +176,5 @@ class Config:
             report_examples=self.report_examples,
         )
         self.compile = self.compile.lower()  # OmegaConf makes a word of true
-        if self.compile not in (choices := ("auto", "true", "false")):
-            raise ConfigError(f"compile={self.compile}: {suggest(self.compile, choices)}")
-        if self.on_nonfinite not in (choices := ("stop", "skip")):
-            raise ConfigError(
-                f"on_nonfinite={self.on_nonfinite}: {suggest(self.on_nonfinite, choices)}"
-            )
+        one_of("compile", self.compile, ("auto", "true", "false"))
+        one_of("on_nonfinite", self.on_nonfinite, ("stop", "skip"))
