@@ -23,9 +23,10 @@ from tartan.experiment.identity import (
     differing_keys,
     differing_parts,
 )
+from tartan.experiment.lock import LOCK
 from tartan.experiment.resume import finished_run, read_configuration
 from tartan.experiment.summary import read_summary
-from tartan.report.record import SUMMARY
+from tartan.report.record import CONFIG, REPORT, SUMMARY, read_config
 from tartan.study.options import StudyOptions, parse
 
 OWN = {
@@ -115,8 +116,18 @@ class Job:
 
     @property
     def finished(self) -> bool:
-        """Return whether it is complete."""
-        return (self.directory / SUMMARY).is_file()
+        """Return whether it is complete: its lock is given back, its page written if it has one."""
+        summed_up = (self.directory / SUMMARY).is_file()
+        return summed_up and not (self.directory / LOCK).exists() and self._has_page()
+
+    def _has_page(self) -> bool:
+        """Return whether its page is there, or not wanted."""
+        if (self.directory / REPORT).exists():
+            return True
+        try:
+            return not read_config(self.directory / CONFIG).get("report", True)
+        except CheckpointError:  # the summary holds all of a study's figures
+            return True
 
     @property
     def overrides(self) -> list[str]:

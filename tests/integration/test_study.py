@@ -156,6 +156,23 @@ def test_a_study_that_was_killed_ends_with_the_same_table(
     same(tmp_path / "killed", whole)
 
 
+def test_a_run_that_died_before_its_page_was_written_gets_it(
+    tmp_path: Path, tartan: Callable[..., Answer]
+):
+    one = [*TINY, "study.arms=[mt]", "study.seeds=1", "report=true"]
+    assert tartan("study", *one).status == 0
+    run, before = tmp_path / "study/mt/seed0", results(tmp_path / "study")
+    (run / "report.html").unlink()
+    (run / ".lock").write_text("left behind")
+    again = tartan("study", *one)
+    assert again.status == 0
+    assert "0 finished, 1 to do" in again.out
+    assert (run / "report.html").exists()
+    assert not (run / ".lock").exists()
+    assert results(tmp_path / "study")["runs"] == before["runs"]
+    assert "1 finished, 0 to do" in tartan("study", *one).out
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_saves_the_run_under_way(
     tartan: Callable[..., Answer], tmp_path: Path, number: signal.Signals
