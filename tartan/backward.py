@@ -13,6 +13,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from tartan.active import Active
 from tartan.shared import Gradient, Shared, products
 from tartan.weighting import Needs, Signals, Weighting
 
@@ -55,6 +56,7 @@ def backward(
     needs: Needs | None = None,
     generator: torch.Generator | None = None,
     scale: float = 1.0,
+    active: Sequence[int] | None = None,
 ) -> Signals:
     """Set `.grad` to the weighted sum of the terms' gradients; measure what the weighting needs.
 
@@ -72,9 +74,12 @@ def backward(
             generator if None.
         scale: losses are multiplied by it before the backward pass, and gradients divided by it
             after it, before anything is measured: in float16 small gradients would be 0.
+        active: the places of the terms' objectives among those that are weighed, ascending; None if
+            there is a term for each. `.grad` of the parameters of other heads is left as it is.
 
     Returns:
-        Signals on the shared parameters' device. Nothing here waits for the device.
+        Signals on the shared parameters' device, over all objectives that are weighed. Nothing here
+        waits for the device.
 
     Raises:
         ValueError: DEV is needed and `dev` is None.
@@ -84,12 +89,15 @@ def backward(
         raise ValueError("the weighting needs the dev gradient: pass dev=Term(...)")
     _clear(terms)
     dev = dev if Needs.DEV in needs else None
+    some = None if active is None else Active(active, len(weighting.weights()), shared.device)
     if Needs.GRADIENTS in needs:
-        signals = _gramian(terms, weighting, shared, dev, generator, scale)
+        signals = _gramian(terms, weighting, shared, dev, generator, scale, some)
     elif dev is not None:
-        signals = _stream(terms, weighting, shared, dev, scale)
+        signals = _stream(terms, _weights(weighting, shared, some), shared, dev, scale)
     else:
-        signals = _sum(terms, weighting, shared, scale)
+        signals = _sum(terms, _weights(weighting, shared, some), shared, scale)
+    if some is not None and signals.active is None:
+        signals = some.signals(signals)
     signals = replace(signals, generator=generator)
     differentiate(weighting, signals)
     return signals
@@ -105,9 +113,8 @@ def differentiate(weighting: Weighting, signals: Signals) -> None:
         parameter.grad = gradient
 
 
-def _sum(terms: Sequence[Term], weighting: Weighting, shared: Shared, scale: float) -> Signals:
+def _sum(terms: Sequence[Term], weights: Tensor, shared: Shared, scale: float) -> Signals:
     """Take one weighted sum and one backward pass for each micro-batch."""
-    weights = _weights(weighting, shared)
     losses = [torch.zeros((), device=shared.device) for _ in terms]
     shared.clear()
     for micro in zip_longest(*(term.pieces for term in terms)):
@@ -125,10 +132,9 @@ def _sum(terms: Sequence[Term], weighting: Weighting, shared: Shared, scale: flo
 
 
 def _stream(
-    terms: Sequence[Term], weighting: Weighting, shared: Shared, dev: Term, scale: float
+    terms: Sequence[Term], weights: Tensor, shared: Shared, dev: Term, scale: float
 ) -> Signals:
     """Take one gradient at a time; hold it, the dev gradient and the weighted sum only."""
-    weights = _weights(weighting, shared)
     dev_gradient = _dev_gradient(dev, terms, shared, scale)
     total: Gradient = [None for _ in shared.parameters]
     losses, products, norms, heads = [], [], [], []
@@ -158,6 +164,7 @@ def _gramian(
     dev: Term | None,
     generator: torch.Generator | None,
     scale: float,
+    some: Active | None,
 ) -> Signals:
     """Take all gradients at once, [objectives, size], for weights that depend on their Gramian."""
     flat_dev = None
@@ -174,22 +181,26 @@ def _gramian(
     gramian = products(gradients, gradients)
     signals = Signals(
         torch.stack(losses),
-        _weights(weighting, shared),
+        _weights(weighting, shared, some),
         norms=gramian.diagonal().sqrt(),
         gramian=gramian,
         dev=None if flat_dev is None else products(gradients, flat_dev[None])[:, 0],
         dev_norm=None if flat_dev is None else torch.linalg.vector_norm(flat_dev),
         generator=generator,
     )
-    weights = weighting.combine(signals).detach().to(shared.device)
+    signals = signals if some is None else some.signals(signals)
+    combined = weighting.combine(signals).detach().to(shared.device)
+    weights = combined if some is None else some.of(combined)
     _give(terms, heads, weights.clamp(min=0))  # no head is trained against its own loss
     shared.give_flat(gradients.T @ weights)
-    return replace(signals, weights=weights)
+    return replace(signals, weights=weights if some is None else some.spread(weights))
 
 
-def _weights(weighting: Weighting, shared: Shared) -> Tensor:
-    """Return a copy of the current weights, which a later update in place does not change."""
-    return weighting.weights().detach().to(shared.device, copy=True)
+def _weights(weighting: Weighting, shared: Shared, some: Active | None) -> Tensor:
+    """Return a copy of the terms' current weights, which a later update does not change."""
+    if some is None:
+        return weighting.weights().detach().to(shared.device, copy=True)
+    return some.of(weighting.applied(some.mask).detach().to(shared.device))
 
 
 def _dev_gradient(dev: Term, terms: Sequence[Term], shared: Shared, scale: float) -> Gradient:

@@ -3,13 +3,13 @@
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
-def counted(count: int, noun: str, plural: str = "") -> str:
+def counted(count: float, noun: str, plural: str = "") -> str:
     """Return a count and its noun; the plural is the noun with an s unless it is given.
 
-    >>> counted(1, "pass", "passes"), counted(2, "copy", "copies"), counted(3, "seed")
-    ('1 pass', '2 copies', '3 seeds')
+    >>> counted(1, "pass", "passes"), counted(2.25, "copy", "copies"), counted(3, "seed")
+    ('1 pass', '2.25 copies', '3 seeds')
     """
-    return f"{count} {noun if count == 1 else plural or noun + 's'}"
+    return f"{_plain(count)} {noun if count == 1 else plural or noun + 's'}"
 
 
 def amount(count: float) -> str:
@@ -24,3 +24,9 @@ def amount(count: float) -> str:
             break
         size /= 1024
     return f"{size:.4g} {unit}"
+
+
+def _plain(count: float) -> str:
+    """Return a number with at most two decimal places, none where it is integral."""
+    rounded = round(count, 2)
+    return str(int(rounded) if rounded == int(rounded) else rounded)

@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Flag, auto
 from typing import Any, ClassVar
@@ -35,13 +36,16 @@ class Cost:
         activations: an estimate of the bytes of activations, for batches like the first ones; 0
             where there is no model.
         forwards: forward passes through the body; 0 where there are no objectives to ask.
+        expected: whether the passes are the mean over a stage's steps, where each computes some of
+            the objectives; otherwise they are the most that a step takes.
     """
 
-    backwards: int
+    backwards: float
     copies: int
     memory: int = 0
-    forwards: int = 0
+    forwards: float = 0
     activations: int = 0
+    expected: bool = False
 
 
 def cost(needs: Needs, objectives: int) -> Cost:
@@ -67,6 +71,8 @@ class Signals:
         dev_norm: [], the dev gradient's Euclidean norm; with DEV.
         generator: on the CPU, for the weighting's random choices in this step. In a run it depends
             on the seed and the step alone. None stands for torch's global generator, as in torch.
+        active: [objectives] bool, whether the step computed each; None if it computed all. The
+            other signals of an objective that was not computed are 0.
     """
 
     losses: Tensor
@@ -76,6 +82,7 @@ class Signals:
     dev: Tensor | None = None
     dev_norm: Tensor | None = None
     generator: torch.Generator | None = None
+    active: Tensor | None = None
 
     @property
     def alignment(self) -> Tensor | None:
@@ -187,12 +194,51 @@ class Weighting(nn.Module, ABC):
         At least 0, unless `signed`.
         """
 
+    def active(self, step: int, rng: torch.Generator) -> Sequence[int] | None:
+        """Return the places of the objectives that a step computes, ascending; None for all.
+
+        Override it to save the cost of the others, whose data and state then stay as they are. The
+        first objective, the end task where it trains, is always among them. The choice is a
+        function of the state, the step and `rng`, a CPU generator that follows from seed and step.
+        A run whose weighting overrides it waits for the device once in each step.
+        """
+        return None
+
+    def chances(self) -> Tensor:
+        """Return the probability with which a step computes each objective now: [objectives] float.
+
+        1 for all, unless overridden together with `active`. Their sum is the number of objectives
+        of a step, from which a run's cost is computed.
+        """
+        return torch.ones_like(self.weights())
+
+    def applied(self, active: Tensor) -> Tensor:
+        """Return what each objective counts in a step that computes only some: [objectives] float.
+
+        `weights`, unless overridden. `weights`, which a run reports at its end, should be the mean
+        over the choices of `active`, or the weights of a step that computes all. Values of
+        objectives that are not computed are ignored.
+
+        Args:
+            active: [objectives] bool, whether the step computes each.
+        """
+        return self.weights()
+
+    def describe(self, factors: Mapping[str, Mapping[str, str]]) -> None:
+        """Receive what the objectives are composed of, once, before any step and any saved state.
+
+        The default does nothing.
+
+        Args:
+            factors: by objective, the result of `Objective.factors`.
+        """
+
     def combine(self, signals: Signals) -> Tensor:
         """Return the weights of the step just measured, where GRADIENTS kept its gradients.
 
         Override it to solve for weights on this step's own Gramian.
         """
-        return self.weights()
+        return self.weights() if signals.active is None else self.applied(signals.active)
 
     def loss(self, signals: Signals) -> Tensor:
         """Return the loss that the weighting's parameters minimise, [] float.
@@ -207,3 +253,8 @@ class Weighting(nn.Module, ABC):
 
         The default does nothing.
         """
+
+
+def samples(weighting: Weighting) -> bool:
+    """Return whether a weighting chooses which objectives a step computes."""
+    return type(weighting).active is not Weighting.active

@@ -145,7 +145,7 @@ def symbolic(weighting: type[Weighting]) -> tuple[str, str]:
     return linear(one.backwards, two.backwards), linear(one.copies, two.copies)
 
 
-def linear(one: int, two: int) -> str:
+def linear(one: float, two: float) -> str:
     """Return a linear count as an expression in n, from its values at n = 1 and n = 2.
 
     >>> linear(2, 3), linear(3, 3)
@@ -153,5 +153,5 @@ def linear(one: int, two: int) -> str:
     """
     slope = two - one
     constant = one - slope
-    terms = ["n" if slope == 1 else f"{slope}n"] if slope else []
-    return " + ".join([*terms, *([str(constant)] if constant or not slope else [])])
+    terms = ["n" if slope == 1 else f"{slope:g}n"] if slope else []
+    return " + ".join([*terms, *([f"{constant:g}"] if constant or not slope else [])])

@@ -45,7 +45,8 @@ class RunConsole:
         self._hide()
         self.notice(
             f"stage {name}: {', '.join(objectives)}; {steps} steps"
-            f"{f', {taken} taken' if taken else ''}; each at most "
+            f"{f', {taken} taken' if taken else ''}; each "
+            f"{'on average' if cost.expected else 'at most'} "
             f"{counted(cost.forwards, 'forward pass', 'forward passes')}, "
             f"{counted(cost.backwards, 'backward pass', 'backward passes')} and "
             f"{counted(cost.copies, 'copy', 'copies')} of the body's gradient; "

@@ -1,5 +1,6 @@
 """The contract of weightings."""
 
+from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
@@ -11,11 +12,26 @@ from tartan.errors import TartanError
 from tartan.plugins import discover
 from tartan.testing.contract import Broken, Contract, NotApplicable, require
 from tartan.testing.host import no_host_sync
-from tartan.testing.weighting_trial import Measured, Undeclared, draws, extremes, spent, take
-from tartan.weighting import Weighting, cost
+from tartan.testing.weighting_trial import (
+    Measured,
+    Undeclared,
+    choice_generator,
+    chosen,
+    draws,
+    extremes,
+    learn,
+    only,
+    spent,
+    step_generator,
+    take,
+    take_chosen,
+)
+from tartan.weighting import Weighting, cost, samples
 
 NAMES = ("task", "tapt", "dapt", "rtd")
 STEPS = range(9)
+DRAWN = 400
+"""The number of choices from which shares are computed."""
 
 
 class WeightingContract(Contract):
@@ -157,19 +173,95 @@ class WeightingContract(Contract):
                     due in weighting.needs,
                     f"at step {step} it needs {due}, but its `needs` are {weighting.needs}",
                 )
-                found, declared = spent(weighting, objectives, step), cost(due, objectives)
+                found, computed = spent(weighting, objectives, step)
+                declared = cost(due, computed)
                 require(
                     found == declared.backwards and found <= most,
-                    f"step {step} of {objectives} objectives takes {found} backward passes, and "
+                    f"step {step} of {computed} objectives takes {found} backward passes, and "
                     f"{due} is declared to take {declared.backwards}, {most} at the most",
                 )
 
     def test_nothing_waits_for_the_device(self) -> None:
-        """It never waits for a tensor's values, neither for its weights nor when it learns."""
+        """It never waits for a tensor's values: not for its weights, and not when it learns.
+
+        `active` may wait, as its result is read on the host.
+        """
         if self.plugin_class().waits:
             raise NotApplicable("it declares that it computes on the CPU")
         weighting = self.make()
         for step in STEPS:
-            measured = Measured.of(len(NAMES), step)
+            measured, some = Measured.of(len(NAMES), step), chosen(weighting, step)
             with no_host_sync():
-                take(weighting, step, measured)
+                take_chosen(weighting, step, measured, some)
+
+    def test_a_step_computes_the_end_task_and_objectives_that_exist(self) -> None:
+        """If it chooses a step's objectives, their places are ascending, and 0 is the first."""
+        weighting = self._sampling()
+        for step in STEPS:
+            places = weighting.active(step, choice_generator(step))
+            found = range(len(NAMES)) if places is None else list(places)
+            require(
+                list(found) == [place for place in range(len(NAMES)) if place in found]
+                and 0 in found,
+                f"step {step} of {len(NAMES)} objectives computes those at {list(found)}",
+            )
+            take(weighting, step, Measured.of(len(NAMES), step))
+
+    def test_its_choice_follows_from_its_state_and_the_step(self) -> None:
+        """If it chooses a step's objectives, it does so again alike, and changes no state."""
+        weighting = self._sampling()
+        for step in STEPS:
+            before = {name: value.clone() for name, value in weighting.state_dict().items()}
+            with torch.random.fork_rng(devices=[]):
+                drawn = torch.get_rng_state()
+                first = weighting.active(step, choice_generator(step))
+                again = weighting.active(step, choice_generator(step))
+                kept = torch.equal(drawn, torch.get_rng_state())
+            require(first == again, f"step {step} computes {first}, and asked again {again}")
+            require(kept, f"at step {step} `active` draws from torch's global generator")
+            state = weighting.state_dict()
+            changed = [name for name, value in before.items() if not value.equal(state[name])]
+            require(not changed, f"at step {step} `active` changes {', '.join(changed)}")
+            take(weighting, step, Measured.of(len(NAMES), step))
+
+    def test_its_chances_are_those_of_its_choices(self) -> None:
+        """Its `chances`, which a run's cost is computed from, are how often it chooses each."""
+        weighting = self.make()
+        for step in range(2):
+            declared = weighting.chances()
+            found = sum(self._mask(weighting, draw).float() for draw in range(DRAWN)) / DRAWN
+            bound = 5 * (declared * (1 - declared) / DRAWN).clamp(min=0).sqrt() + 1e-4
+            require(
+                bool(((found - declared).abs() <= bound).all()),
+                f"its chances are {declared.tolist()}, and in {DRAWN} choices each is computed in "
+                f"the shares {found.tolist()}",
+            )
+            take(weighting, step, Measured.of(len(NAMES), step))
+
+    def _mask(self, weighting: Weighting, draw: int) -> Tensor:
+        """Return whether a step computes each objective, [objectives] bool."""
+        some = chosen(weighting, draw)
+        return torch.ones(len(NAMES), dtype=torch.bool) if some is None else some.mask
+
+    def test_it_learns_nothing_from_objectives_that_are_not_computed(self) -> None:
+        """If it chooses a step's objectives, it ignores the signals of the others."""
+        one, other = self._sampling(), self.make()
+        for step in STEPS:
+            measured, some = Measured.of(len(NAMES), step), chosen(one, step)
+            signals = only(some, measured.signals(one.due(step), one.weights()))
+            signals = replace(signals, generator=step_generator(step))
+            learn(one, signals)
+            absent = torch.zeros(len(NAMES)) > 0 if some is None else ~some.mask
+            learn(other, replace(signals, losses=signals.losses.masked_fill(absent, 1e3)))
+            require(
+                torch.equal(one.weights(), other.weights()),
+                f"at step {step} its weights become {one.weights().tolist()}, and if the losses of "
+                f"those that are not computed were 1000 and not 0, {other.weights().tolist()}",
+            )
+
+    def _sampling(self) -> Weighting:
+        """Make the weighting. NotApplicable if each step computes all objectives."""
+        weighting = self.make()
+        if not samples(weighting):
+            raise NotApplicable("each step computes all objectives")
+        return weighting

@@ -7,11 +7,12 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from tartan.active import Active
 from tartan.backward import Term, backward, differentiate
 from tartan.seeding import generator
 from tartan.shared import Shared
 from tartan.testing.contract import Broken
-from tartan.weighting import Needs, Signals, Weighting
+from tartan.weighting import Needs, Signals, Weighting, samples
 
 SIZE = 7
 """Parameters of the model whose gradients are weighed."""
@@ -111,13 +112,50 @@ def take(
     Returns:
         The weights that the step was taken with, [objectives].
     """
+    return take_chosen(weighting, step, measured, chosen(weighting, step), guard, rng)
+
+
+def take_chosen(
+    weighting: Weighting,
+    step: int,
+    measured: Measured,
+    some: Active | None,
+    guard: Callable[[Signals], Signals] = lambda signals: signals,
+    rng: torch.Generator | None = None,
+) -> Tensor:
+    """As `take`, once the weighting has chosen what the step computes: `some`, or all."""
     needs, rng = weighting.due(step), rng or step_generator(step)
-    signals = guard(measured.signals(needs, weighting.weights(), rng))
+    weights = weighting.weights() if some is None else weighting.applied(some.mask)
+    signals = guard(only(some, measured.signals(needs, weights, rng)))
     if Needs.GRADIENTS in needs:
-        signals = guard(measured.signals(needs, weighting.combine(signals), rng))
+        weights = weighting.combine(signals)
+        signals = guard(only(some, measured.signals(needs, weights, rng)))
     differentiate(weighting, signals)
     learn(weighting, signals)
     return signals.weights
+
+
+def chosen(weighting: Weighting, step: int) -> Active | None:
+    """Return the objectives that a step computes; None for all."""
+    places = weighting.active(step, choice_generator(step))
+    weights = weighting.weights()
+    return None if places is None else Active(places, len(weights), weights.device)
+
+
+def only(some: Active | None, signals: Signals) -> Signals:
+    """Return the signals of a step that computes some objectives, from those of all."""
+    if some is None:
+        return signals
+    gramian, norms, dev = signals.gramian, signals.norms, signals.dev
+    part = replace(
+        signals,
+        losses=some.of(signals.losses),
+        weights=some.of(signals.weights),
+        norms=None if norms is None else some.of(norms),
+        gramian=None if gramian is None else some.of(some.of(gramian).T).T,
+        dev=None if dev is None else some.of(dev),
+    )
+    return some.signals(part)
 
 
 def step_generator(step: int) -> torch.Generator:
@@ -125,8 +163,15 @@ def step_generator(step: int) -> torch.Generator:
     return generator(0, "weighting", step)
 
 
+def choice_generator(step: int) -> torch.Generator:
+    """Make the generator of the choice of a step's objectives."""
+    return generator(0, "active", step)
+
+
 def draws(weighting: Weighting, objectives: int) -> bool:
     """Return whether the weighting makes random choices in some of its first steps."""
+    if samples(weighting):
+        return True
     for step in range(3):
         rng = step_generator(step)
         before = rng.get_state()
@@ -163,14 +208,20 @@ class Undeclared(Signals):
         return guarded
 
 
-def spent(weighting: Weighting, objectives: int, step: int) -> int:
-    """Count the backward passes of a step of `backward` with a model of seven parameters."""
+def spent(weighting: Weighting, objectives: int, step: int) -> tuple[int, int]:
+    """Count the backward passes of a step of `backward` with a model of seven parameters.
+
+    Returns:
+        The passes, and the objectives that the step computed.
+    """
     body = nn.Parameter(torch.ones(SIZE))
     passes: list[Tensor] = []
     body.register_hook(passes.append)
     measured = Measured.of(objectives, step)
-    terms = [Term([partial(torch.dot, gradient, body)]) for gradient in measured.gradients]
-    dev = Term([partial(torch.dot, measured.dev, body)])
-    signals = backward(terms, weighting, Shared([body]), dev=dev, needs=weighting.due(step))
+    places = weighting.active(step, choice_generator(step))
+    computed = range(objectives) if places is None else places
+    terms = [Term([partial(torch.dot, measured.gradients[place], body)]) for place in computed]
+    dev, needs = Term([partial(torch.dot, measured.dev, body)]), weighting.due(step)
+    signals = backward(terms, weighting, Shared([body]), dev=dev, needs=needs, active=places)
     learn(weighting, signals)
-    return len(passes)
+    return len(passes), len(computed)

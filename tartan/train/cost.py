@@ -1,16 +1,20 @@
 """The cost of a step: passes of the body, copies of its gradient, and activations."""
 
-from collections.abc import Collection, Sequence
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from tartan.body import LiftedHead
 from tartan.masking import logits_chunk
 from tartan.objective import Objective, calls_body
 from tartan.train.activations import Activations
-from tartan.weighting import Cost, Needs, cost
+from tartan.weighting import Cost, Needs, Weighting, cost
 
 PROBE_PASSES = 2
 """Forward passes for a dev gradient: one for the probe's features, one to differentiate."""
+LOOKED_AT = 10_000
+"""The most steps of a stage whose needs are counted for the expected cost."""
 
 
 LOGITS = 12
@@ -71,25 +75,60 @@ def _logits(reading: Reading) -> int:
 
 
 def step_cost(
-    needs: Needs, objectives: Sequence[Objective], *, packed: bool, accumulate: int = 1
+    needs: Needs,
+    objectives: Sequence[Objective],
+    chances: Sequence[float] = (),
+    *,
+    packed: bool,
+    accumulate: int = 1,
 ) -> Cost:
     """Compute the cost of a step, except its memory.
 
     Args:
         needs: what the weighting measures in it.
         objectives: those that train.
+        chances: the probability that the step computes each; empty if it computes all.
         packed: whether the body reads packed sequences, so that objectives can share a pass.
         accumulate: micro-batches of each objective.
     """
-    joint = [o for o in objectives if needs == Needs.LOSSES and packed and _can_share(o)]
-    own = [objective.passes for objective in objectives if objective not in joint]
+    likely = list(zip(objectives, chances or [1] * len(objectives), strict=True))
+    together = needs == Needs.LOSSES and packed
+    absent = [1 - chance for o, chance in likely if together and _can_share(o)]
+    own = [(o.passes, chance) for o, chance in likely if not (together and _can_share(o))]
+    joint = 1 - math.prod(absent)  # without any, the product is 1
     dev = int(Needs.DEV in needs)
-    forwards = bool(joint) + sum(passes.forward for passes in own)
-    backwards = bool(joint) + sum(passes.backward for passes in own)
+    forwards = joint + sum(passes.forward * chance for passes, chance in own)
+    backwards = joint + sum(passes.backward * chance for passes, chance in own)
     return replace(
-        cost(needs, len(objectives)),
+        cost(needs, math.ceil(sum(chance for _, chance in likely) - 1e-4)),
         forwards=accumulate * forwards + dev * PROBE_PASSES,
         backwards=accumulate * backwards + dev,
+    )
+
+
+def expected_cost(
+    weighting: Weighting,
+    objectives: Sequence[Objective],
+    steps: Sequence[int],
+    cost_of: Callable[[Needs, Sequence[Objective], Sequence[float]], Cost],
+) -> Cost:
+    """Compute the mean cost of a stage's steps, except its memory.
+
+    Args:
+        weighting: chooses what each step computes; its present `chances` are taken for all steps.
+        objectives: those that train.
+        steps: the numbers of the stage's steps.
+        cost_of: computes the cost of a step from its needs, objectives and chances.
+    """
+    chances = weighting.chances().tolist()
+    due = Counter(map(weighting.due, steps[:LOOKED_AT]))
+    costs = [(cost_of(needs, objectives, chances), count) for needs, count in due.items()]
+    total = max(due.total(), 1)
+    return Cost(
+        backwards=sum(each.backwards * count for each, count in costs) / total,
+        copies=max((each.copies for each, _ in costs), default=1),
+        forwards=sum(each.forwards * count for each, count in costs) / total,
+        expected=True,
     )
 
 

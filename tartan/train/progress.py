@@ -24,6 +24,7 @@ class Progress:
         step_seconds: time spent on steps alone, in seconds.
         weights: the objectives' weights at the end of the last stage with several objectives.
         collapsed: by stage, the step at which the end task's weight was found to have collapsed.
+        missed: by objective, the steps that did not compute it because the weighting chose others.
         finished: whether training is over.
         history: the lines of metrics.jsonl; checkpoints keep it in a file of its own.
     """
@@ -40,6 +41,7 @@ class Progress:
     step_seconds: float = 0.0
     weights: dict[str, float] = field(default_factory=dict)
     collapsed: dict[str, int] = field(default_factory=dict)
+    missed: dict[str, int] = field(default_factory=dict)
     finished: bool = False
     history: History = field(default_factory=History, compare=False)
 

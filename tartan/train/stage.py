@@ -1,8 +1,10 @@
 """A stage under way: a span of training with objectives, weighting and optimiser of its own."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from tartan.batch import Row
@@ -10,7 +12,7 @@ from tartan.data.stream import Stream
 from tartan.train import out_of_memory
 from tartan.train.activations import measure
 from tartan.train.advice import advice
-from tartan.train.cost import Reading, step_activations, step_cost
+from tartan.train.cost import Reading, expected_cost, step_activations, step_cost
 from tartan.train.memory import TIDIED, give_back_memory
 from tartan.train.model import JointModel
 from tartan.train.optimiser import Optimiser
@@ -19,6 +21,7 @@ from tartan.train.runtime import Runtime
 from tartan.train.scale import LossScale
 from tartan.train.schedule import StageOptions
 from tartan.train.step import Step
+from tartan.train.turns import Turns
 from tartan.train.window import Window
 from tartan.weighting import Cost, Needs, Weighting
 
@@ -67,7 +70,12 @@ class Stage:
     """
 
     def __init__(
-        self, setup: Setup, options: StageOptions, skipped: int = 0, first: int = 0
+        self,
+        setup: Setup,
+        options: StageOptions,
+        skipped: int = 0,
+        first: int = 0,
+        missed: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         """Begin a stage.
 
@@ -77,6 +85,7 @@ class Stage:
             skipped: steps of the run before it that did not train the end task: the end task's
                 batches do not count them, so that runs of one seed see the same batches.
             first: the number of the stage's first step.
+            missed: by objective, the steps of the run that its weightings did not compute it in.
         """
         model = setup.model
         self.names = options.select(model.names)
@@ -86,6 +95,7 @@ class Stage:
             self.streams[model.primary] = setup.streams[model.primary].delayed(batches)
         self.weighting = setup.weighting(options.weighting, self.names)
         self.window = Window(self.names)
+        self._span = range(first, first + options.steps)
         self._setup, self._first = setup, first
         self._body, self._heads = model.shared(), model.heads(self.names)
         self._parameters = sum(p.nbytes for p in model.parameters())
@@ -103,6 +113,7 @@ class Stage:
             self._optimiser,
             _dev_gradient(setup, self.weighting),
             setup.runtime,
+            Turns(self.names, self.weighting, setup.seed, missed),
             accumulate=setup.accumulate,
             seed=setup.seed,
             scales={
@@ -114,14 +125,14 @@ class Stage:
 
     @property
     def cost(self) -> Cost:
-        """The most that a step costs."""
+        """The most that a step costs; the mean if its weighting chooses what each computes."""
         model = self._setup.model
-        counted = step_cost(
-            self.weighting.needs,
-            [model.objective(name) for name in self.names],
-            packed=model.body.packed,
-            accumulate=self._setup.accumulate,
-        )
+        objectives = [model.objective(name) for name in self.names]
+        count = partial(step_cost, packed=model.body.packed, accumulate=self._setup.accumulate)
+        if self.step.turns.chosen:
+            counted = expected_cost(self.weighting, objectives, self._span, count)
+        else:
+            counted = count(self.weighting.needs, objectives)
         body, heads = (sum(p.nbytes for p in part) for part in (self._body, self._heads))
         gradients, moments = counted.copies * body + heads, 2 * (body + heads)
         return replace(
@@ -144,7 +155,10 @@ class Stage:
             probe = self.weighting.probe
             rows = setup.probed[probe.split]
             dev = _lengths([rows[i] for i in range(min(len(rows), probe.grad_batch_size))])
-        readings = [Reading(model.objective(name), largest[name]) for name in self.names]
+        first, *others = self.names
+        most = math.ceil(self.weighting.chances().sum().item() - 1e-4)
+        others = sorted(others, key=lambda name: -sum(largest[name]))[: max(most - 1, 0)]
+        readings = [Reading(model.objective(name), largest[name]) for name in (first, *others)]
         needs = {self.weighting.due(step) for step in steps}
         return step_activations(
             needs, readings, dev, measure(model.body, setup.runtime), packed=model.body.packed
@@ -163,7 +177,7 @@ class Stage:
             OutOfMemoryError: it takes too much memory.
         """
         try:
-            self.window.add(*self.step(step))
+            self.window.add(*self.step(step), computed=self.step.turns.names(step))
             if self._setup.runtime.device.type == "cpu" and (step + 1) % TIDIED == 0:
                 give_back_memory()
         except (RuntimeError, MemoryError) as error:

@@ -20,6 +20,7 @@ from tartan.train.optimiser import Optimiser
 from tartan.train.probe import DevGradient
 from tartan.train.runtime import Runtime
 from tartan.train.scaling import Fp16Scale
+from tartan.train.turns import Turns
 from tartan.weighting import Needs, Signals, Weighting
 
 Micro = Mapping[int, Mapping[str, Batch]]
@@ -34,6 +35,7 @@ class Step:
         complete: whether the last step that began has ended, so that all parameters and states are
             those after it.
         scale: the factor of losses, in float16.
+        turns: the objectives that each step computes.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Step:
         optimiser: Optimiser,
         dev: DevGradient | None,
         runtime: Runtime,
+        turns: Turns,
         *,
         accumulate: int,
         seed: int,
@@ -55,11 +58,13 @@ class Step:
         self._accumulate, self._seed, self._scales = accumulate, seed, scales
         self._losses = Losses(model, runtime, seed)
         self._runtime, self._device = runtime, runtime.device
+        self.turns = turns
         # On a CPU the thread takes from the arithmetic what it saves, or more: it was measured.
-        ahead = self._device.type != "cpu"
+        # What a step computes may depend on what the weighting learns in the step before.
+        ahead = self._device.type != "cpu" and not turns.chosen
         self._batches = Ahead(self._collated) if ahead else self._collated
         self._shared = Shared(model.shared())
-        self.guard, self.complete = Guard(late), True
+        self.guard, self.complete = Guard(late and not turns.chosen), True
         self.scale = Fp16Scale() if runtime.precision == "fp16" else None
 
     @property
@@ -105,6 +110,9 @@ class Step:
         needs, together = self._weighting.due(step), self._together(step)
         micro, dev_batches = self._batches(step)
         terms = self._terms(step, micro, together=together)
+        if self.turns.chosen:
+            for parameter in self._model.heads(self._streams):  # also of those not computed now
+                parameter.grad = None
         self._losses.at_work = ("the dev gradient",), ()
         dev = self._dev.term(step, dev_batches) if self._dev and Needs.DEV in needs else None
         with sparse_embedding_gradient(self._model.body.model):
@@ -116,11 +124,16 @@ class Step:
                 needs=needs,
                 generator=generator(self._seed, "weighting", step),
                 scale=1.0 if self.scale is None else self.scale.factor,
+                active=self.turns.places(step),
             )
         return signals, {
             name: value / max(terms[name.rpartition("/")[2]].items, 1)
             for name, value in self._losses.sums.items()
         }
+
+    def rows(self, name: str, number: int) -> list[int]:
+        """Return the places of the examples in an objective's micro-batch `number`."""
+        return self._streams[name].indices(self._read(name, number))
 
     def replay(self, name: str, number: int, rows: Sequence[int]) -> Tensor:
         """Compute the summed loss, [], of some of an objective's examples.
@@ -164,7 +177,7 @@ class Step:
                 sum(batches[name].items for batches in micro.values()),
                 self._model.private(name),
             )
-            for name in self._streams
+            for name in self.turns.names(step)
         }
 
     def _scaled(self, name: str, step: int, piece: Piece | None) -> Piece | None:
@@ -193,17 +206,21 @@ class Step:
 
     def _micro_batches(self, step: int) -> Micro:
         """Make a step's micro-batches, by their number from the start of the run and by name."""
-        first = step * self._accumulate
+        first, names = step * self._accumulate, self.turns.names(step)
         return {
-            number: {name: self._batch(name, number) for name in self._streams}
+            number: {name: self._batch(name, number) for name in names}
             for number in range(first, first + self._accumulate)
         }
 
     def _batch(self, name: str, number: int) -> Batch:
         """Make micro-batch `number`, counted from the start of the run, of an objective."""
-        return self._collate(name, number, self._streams[name].rows(number))
+        return self._collate(name, number, self._streams[name].rows(self._read(name, number)))
+
+    def _read(self, name: str, number: int) -> int:
+        """Return which batch of its stream an objective reads as micro-batch `number`."""
+        return number - self.turns.missed.get(name, 0) * self._accumulate
 
     def _collate(self, name: str, number: int, rows: Sequence[Row]) -> Batch:
         """Collate rows as micro-batch `number`; pin it if it will go to a GPU."""
-        rng = generator(self._seed, "collate", name, number)
+        rng = generator(self._seed, "collate", name, self._read(name, number))
         return self._runtime.pin(self._model.objective(name).collate(rows, rng))

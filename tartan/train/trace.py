@@ -26,7 +26,10 @@ def trace(setup: Setup, stage: Stage, error: NonFiniteError) -> str:
     when = f"at step {error.step + 1}"
     first = error.step * setup.accumulate
     numbers = range(first, first + setup.accumulate)
+    computed = stage.step.turns.names(error.step)
     for position, name in enumerate(stage.names):
+        if name not in computed:
+            continue
         found = {number: _again(setup, stage, name, number) for number in numbers}
         found = {number: wrong for number, wrong in found.items() if wrong}
         if wrong := _measured(error.signals, position) or next(iter(found.values()), ""):
@@ -60,7 +63,7 @@ def _measured(signals: Signals, position: int) -> str:
 
 def _again(setup: Setup, stage: Stage, name: str, number: int) -> str:
     """Compute a micro-batch again; return what is not finite in it."""
-    return _wrong(setup, stage.step.replay(name, number, stage.streams[name].indices(number)))
+    return _wrong(setup, stage.step.replay(name, number, stage.step.rows(name, number)))
 
 
 def _wrong(setup: Setup, loss: Tensor) -> str:
@@ -77,7 +80,7 @@ def _wrong(setup: Setup, loss: Tensor) -> str:
 
 def _where(setup: Setup, stage: Stage, name: str, number: int) -> str:
     """Return the rows to look at: those that are not finite by themselves, or the full batch."""
-    rows = stage.streams[name].indices(number)
+    rows = stage.step.rows(name, number)
     bad: list[int] = []
     if setup.model.objective(name).separable:
         bad = [row for row in rows if _wrong(setup, stage.step.replay(name, number, [row]))]

@@ -79,7 +79,8 @@ class Trainer:
         """Make the current stage, in the state it has reached."""
         _, options = self._stages[self._progress.stage]
         skipped = steps_without_primary(o for _, o in self._stages[: self._progress.stage])
-        stage = Stage(self._setup, options, skipped, self._progress.first)
+        progress = self._progress
+        stage = Stage(self._setup, options, skipped, progress.first, progress.missed)
         if self._state:
             stage.load_state_dict(self._state)
         return stage
@@ -98,7 +99,9 @@ class Trainer:
                 return
             with self._timed("seconds", "step_seconds"):
                 self._take(stage)
-                self._progress = replace(self._progress, step=self._progress.step + 1)
+                step = self._progress.step
+                missed = stage.step.turns.end(step)
+                self._progress = replace(self._progress, step=step + 1, missed=missed)
             self._observer.step()
 
     def _take(self, stage: Stage) -> None:

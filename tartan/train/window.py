@@ -16,17 +16,31 @@ class Window:
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
 
-    def add(self, signals: Signals, metrics: Mapping[str, Tensor]) -> None:
-        """Add a step's signals, and its metrics by `<metric>/<objective>`."""
+    def add(
+        self, signals: Signals, metrics: Mapping[str, Tensor], computed: Sequence[str] = ()
+    ) -> None:
+        """Add a step's signals.
+
+        Args:
+            signals: measured in the step. If the step computed some of the objectives, the line has
+                `train/active/<objective>`, the share of steps that computed it, and losses and
+                alignments are means over these steps; weights are means over all steps.
+            metrics: of the step, by `<metric>/<objective>`.
+            computed: the names of the objectives that the step computed; read where it did not
+                compute all.
+        """
         measured = {
             "loss": signals.losses,
             "weight": signals.weights,
             "alignment": signals.alignment,
+            "active": None if signals.active is None else signals.active.float(),
         }
         for key, values in measured.items():
             if values is not None:
+                of_all = signals.active is None or key in ("weight", "active")
                 for name, value in zip(self._names, values, strict=True):
-                    self._count(f"train/{key}/{name}", value)
+                    if of_all or name in computed:
+                        self._count(f"train/{key}/{name}", value)
         for key, value in metrics.items():
             self._count(f"train/{key}", value)
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from support.breakers import OBJECTIVES, WEIGHTINGS, Faithful, Learning
+from support.breakers import OBJECTIVES, WEIGHTINGS, Faithful, Learning, Sampling
 from tartan import Objective, Weighting
 from tartan.testing import Contract, ObjectiveContract, WeightingContract
 from tartan.testing.examine import Outcome, examine
@@ -42,7 +42,9 @@ def test_every_rule_has_a_plugin_that_breaks_it(contract: type[Contract], breake
     assert [rule.name for rule in contract.rules()] == [f"test_{name}" for name in breakers]
 
 
-@pytest.mark.parametrize("contract", [of_objective(Faithful), of_weighting(Learning)])
+@pytest.mark.parametrize(
+    "contract", [of_objective(Faithful), of_weighting(Learning), of_weighting(Sampling)]
+)
 def test_a_plugin_that_keeps_every_rule_is_blamed_for_none(contract: type[Contract]):
     assert broken(contract) == {}
 

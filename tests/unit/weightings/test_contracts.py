@@ -7,10 +7,12 @@ import pytest
 from tartan import Weighting
 from tartan.testing import WeightingContract
 from tartan_weightings.auxinash import AuxiNash
+from tartan_weightings.bandit import Bandit
 from tartan_weightings.dwa import DWA
 from tartan_weightings.famo import FAMO
 from tartan_weightings.gcs import GCS
 from tartan_weightings.lookahead import Lookahead
+from tartan_weightings.meta_factored import MetaFactored
 from tartan_weightings.metabalance import MetaBalance
 from tartan_weightings.ol_aux import OLAUX
 from tartan_weightings.pcd import PCD
@@ -19,6 +21,8 @@ from tartan_weightings.pcgrad import PCGrad
 CASES: list[tuple[type[Weighting], dict[str, Any]]] = [
     (AuxiNash, {}),
     (AuxiNash, {"every": 2, "lr": 1.0}),
+    (Bandit, {}),
+    (Bandit, {"sampled": 2, "momentum": 0.0}),
     (DWA, {}),
     (DWA, {"every": 2, "temperature": 0.5}),
     (FAMO, {}),
@@ -27,6 +31,8 @@ CASES: list[tuple[type[Weighting], dict[str, Any]]] = [
     (Lookahead, {}),
     (Lookahead, {"momentum": 0.9, "eta": 10.0}),
     (MetaBalance, {}),
+    (MetaFactored, {}),
+    (MetaFactored, {"sampled": 1, "every": 1, "lr": 1.0}),
     (MetaBalance, {"strategy": "reduce", "beta": 0.0}),
     (OLAUX, {}),
     (OLAUX, {"horizon": 2, "initial": 0.0}),
