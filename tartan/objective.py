@@ -1,7 +1,7 @@
 """Objectives: a training signal on the body, with its own head and its own data."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -63,6 +63,15 @@ class Objective(nn.Module, ABC):
     """Whether a batch's loss is the sum of its rows' losses; False if rows interact in the loss."""
     uses_end_task: ClassVar[bool] = False
     """Whether the loss uses `end_task`; its parameters then get this objective's gradient too."""
+
+    @classmethod
+    def factors(cls, options: Any) -> Mapping[str, str]:  # noqa: ARG003
+        """Return what the objective is composed of, by factor; nothing unless overridden.
+
+        A weighting receives it by `Weighting.describe`, and may share weights between objectives
+        that have a value in common.
+        """
+        return {}
 
     @abstractmethod
     def __init__(self, options: Any, context: Context) -> None:

@@ -28,9 +28,12 @@ class Packed:
         causal: True if a token attends only to itself and to earlier tokens of its sequence.
         wanted: [n] int64, indices of the tokens whose hidden states are read, each once; None for
             all tokens. The hidden states of the others are undefined: a body need not compute them.
+        places: [tokens] int64, the position of each token in its text, from 0, where sequences are
+            not laid out in the order of their texts; None where they are. With `causal`, a token
+            attends to those that are laid out before it. Check `Context.check_places`.
 
     Raises:
-        ValueError: the lengths or segments do not match the tokens.
+        ValueError: the lengths, segments or places do not match the tokens.
     """
 
     input_ids: Tensor
@@ -38,6 +41,7 @@ class Packed:
     token_type_ids: Tensor | None = None
     causal: bool = False
     wanted: Tensor | None = None
+    places: Tensor | None = None
 
     def __post_init__(self) -> None:
         if sum(self.lengths) != self.input_ids.numel() or min(self.lengths, default=0) < 1:
@@ -49,6 +53,11 @@ class Packed:
             raise ValueError(
                 f"token_type_ids {tuple(self.token_type_ids.shape)} do not match "
                 f"input_ids {tuple(self.input_ids.shape)}: give one segment for each token"
+            )
+        if self.places is not None and self.places.shape != self.input_ids.shape:
+            raise ValueError(
+                f"places {tuple(self.places.shape)} do not match "
+                f"input_ids {tuple(self.input_ids.shape)}: give one place for each token"
             )
 
     @classmethod
@@ -81,7 +90,10 @@ class Packed:
             types = torch.cat([part.segments for part in parts])
         tokens = torch.cat([part.input_ids for part in parts])
         lengths = tuple(length for part in parts for length in part.lengths)
-        return cls(tokens, lengths, types, causal=parts[0].causal, wanted=_all_wanted(parts))
+        places = None
+        if any(part.places is not None for part in parts):
+            places = torch.cat([part.positions for part in parts])
+        return cls(tokens, lengths, types, parts[0].causal, _all_wanted(parts), places)
 
     def split(self, most: int) -> list[Self]:
         """Split into parts of at most this many tokens, in order; all hidden states are wanted.
@@ -94,9 +106,10 @@ class Packed:
         sizes, types = [sum(group) for group in groups], self.token_type_ids
         ids = self.input_ids.split(sizes)
         segments = [None] * len(groups) if types is None else types.split(sizes)
+        places = [None] * len(groups) if self.places is None else self.places.split(sizes)
         return [
-            type(self)(tokens, group, segment, causal=self.causal)
-            for tokens, group, segment in zip(ids, groups, segments, strict=True)
+            type(self)(tokens, group, segment, causal=self.causal, places=place)
+            for tokens, group, segment, place in zip(ids, groups, segments, places, strict=True)
         ]
 
     @property
@@ -124,12 +137,13 @@ class Packed:
 
     def _moved(self, move: Callable[[Tensor], Tensor]) -> Self:
         """Return the same sequences with each tensor moved."""
-        types, wanted = self.token_type_ids, self.wanted
+        types, wanted, places = self.token_type_ids, self.wanted, self.places
         return replace(
             self,
             input_ids=move(self.input_ids),
             token_type_ids=None if types is None else move(types),
             wanted=None if wanted is None else move(wanted),
+            places=None if places is None else move(places),
         )
 
     @property
@@ -145,8 +159,8 @@ class Packed:
 
     @property
     def positions(self) -> Tensor:
-        """[tokens] int64: the position of each token in its own sequence, from 0."""
-        return self._send(positions_of(self.lengths))
+        """[tokens] int64: the position of each token in its own text, from 0."""
+        return self._send(positions_of(self.lengths)) if self.places is None else self.places
 
     @property
     def mask(self) -> Tensor:

@@ -48,10 +48,22 @@ value (except `NEVER`) than the token before it ends with (except `JOINS`)."""
 class WordStarts:
     """Finds the tokens that begin words."""
 
-    def __init__(self, context: Context) -> None:
-        """Read the marks of the vocabulary. ModelError if its tokens have none."""
+    def __init__(self, context: Context, remedy: str | None = None) -> None:
+        """Read the marks of the vocabulary.
+
+        Args:
+            context: the objective's.
+            remedy: what the error tells to do; by default, to set the option `masking` to `token`.
+
+        Raises:
+            ModelError: its tokens have no marks.
+        """
+        where = f"objectives.{context.name}"
+        if remedy is None:
+            where = f"{where}.masking"
+            remedy = f"set {where}=token"
         tokenizer = context.tokenizer
-        mark = _marker(tokenizer, f"objectives.{context.name}.masking")
+        mark = _marker(tokenizer, where, remedy)
         vocabulary = tokenizer.get_vocab()
         self._begins = torch.full((1 + max(vocabulary.values()),), ANY)
         self._ends = self._begins.clone()
@@ -71,7 +83,7 @@ class WordStarts:
         return starts
 
 
-def _marker(tokenizer: PreTrainedTokenizerBase, where: str) -> Callable[[str], Mark]:
+def _marker(tokenizer: PreTrainedTokenizerBase, where: str, remedy: str) -> Callable[[str], Mark]:
     """Return what reads the marks of a tokenizer's tokens. ModelError if they have none."""
     backend = json.loads(tokenizer.backend_tokenizer.to_str())
     model = backend["model"]
@@ -88,7 +100,7 @@ def _marker(tokenizer: PreTrainedTokenizerBase, where: str) -> Callable[[str], M
         return lambda token: (ANY if _begins_word(token) else NEVER, ANY)
     raise ModelError(
         f"{where} needs words, and this model's tokenizer does not mark which tokens begin them: "
-        f"set {where}=token."
+        f"{remedy}."
     )
 
 

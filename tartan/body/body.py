@@ -31,6 +31,7 @@ from tartan.body.verification import (
     reason_against_causal,
     reason_against_embeddings,
     reason_against_packed,
+    reason_against_places,
 )
 from tartan.errors import ModelError
 from tartan.packed import Packed, split_lengths
@@ -101,6 +102,20 @@ class Body(nn.Module):
             raise ModelError(
                 f"{self.model.config.model_type} cannot read left to right "
                 f"({self.not_causal_because}): choose another model family"
+            )
+
+    @cached_property
+    def no_places_because(self) -> str | None:
+        """Why it cannot read sequences in another order; None if it can. Verified on first use."""
+        with evaluating(self.model), torch.autocast(self.model.device.type, enabled=False):
+            return reason_against_places(self._read, trial(self.model))
+
+    def check_places(self) -> None:
+        """Raise ModelError unless it can read sequences that are not in the order of their text."""
+        if self.no_places_because is not None:
+            raise ModelError(
+                f"{self.model.config.model_type} cannot read the tokens of a text in another order "
+                f"({self.no_places_because}): choose another model family"
             )
 
     @cached_property

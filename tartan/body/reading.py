@@ -36,6 +36,8 @@ def read_padded(model: PreTrainedModel, packed: Packed, embeddings: Tensor | Non
         inputs["inputs_embeds"] = packed.pad(embeddings)
     if packed.token_type_ids is not None:
         inputs["token_type_ids"] = packed.pad(packed.token_type_ids)
+    if packed.places is not None:
+        inputs["position_ids"] = packed.pad(packed.places) + first_position(model)
     return packed.unpad(model(**inputs, return_dict=True).last_hidden_state)
 
 
@@ -73,7 +75,8 @@ def read_packed(
         return functional.pad(values, (0, spare))[None]
 
     inputs: dict[str, Any] = {
-        "position_ids": layout.positions[None] + first_position,
+        "position_ids": first_position
+        + (layout.positions[None] if packed.places is None else row(packed.places)),
         "layout": layout,
     }
     if embeddings is None:

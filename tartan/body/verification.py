@@ -74,6 +74,29 @@ def reason_against_causal(read: Callable[[Packed], Tensor], packed: Packed) -> s
     return "its hidden states depend on later tokens"
 
 
+def reason_against_places(read: Callable[[Packed], Tensor], packed: Packed) -> str | None:
+    """Compare sequences with the same sequences laid out backwards, with their tokens' places.
+
+    Args:
+        read: from sequences to hidden states [tokens, hidden], of a model in eval mode.
+        packed: sequences of `trial`.
+
+    Returns:
+        Why the model cannot read sequences in another order; None if it can.
+    """
+    rows = torch.arange(len(packed.lengths), device=packed.input_ids.device)
+    rows = rows.repeat_interleave(torch.tensor(packed.lengths, device=rows.device))
+    order = torch.argsort(rows * len(rows) - packed.positions)
+    laid = Packed(packed.input_ids[order], packed.lengths, places=packed.positions[order])
+    with torch.no_grad(), quiet():
+        try:
+            if agree(read(packed)[order], read(laid)):
+                return None
+        except FAILURES as error:
+            return f"{type(error).__name__}: {error}"
+    return "its hidden states depend on the order in which tokens are laid out"
+
+
 def reason_against_embeddings(
     read: Callable[[Packed, Tensor | None], Tensor],
     embed: Callable[[Packed], Tensor],

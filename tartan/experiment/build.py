@@ -9,7 +9,14 @@ from tartan.data.cache import caching, remove_abandoned
 from tartan.experiment.model import accelerate, load_joint_model, load_source, save_memory
 from tartan.experiment.notices import auxiliary_notices, end_task_notices, unused_notices
 from tartan.experiment.schedule import complete, loss_scales, milestones, trained_sections
-from tartan.experiment.tasks import Data, Section, end_task_class, load_data, load_section
+from tartan.experiment.tasks import (
+    Data,
+    Section,
+    all_factors,
+    end_task_class,
+    load_data,
+    load_section,
+)
 from tartan.experiment.weightings import Weightings
 from tartan.plugins import Plugins
 from tartan.train.context import Texts
@@ -61,7 +68,8 @@ def _build(config: Config, plugins: Plugins) -> Experiment:
     runtime.reset_peak_memory()
     sections = trained_sections(config)
     names = tuple(sections)
-    weightings = Weightings(config.weighting, plugins, runtime.device)
+    factors = all_factors(sections, plugins)
+    weightings = Weightings(config.weighting, plugins, runtime.device, factors)
     probes = weightings.probes(config.schedule.stages, names)
     end_task = end_task_class(config.primary["plugin"], plugins)
     task = load_section(config.data, end_task.reads)

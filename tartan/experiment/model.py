@@ -10,9 +10,9 @@ from tartan.config.parse import options
 from tartan.config.store import MODELS
 from tartan.data import Task, train_tokenizer
 from tartan.errors import ConfigError, suggest
-from tartan.experiment.tasks import Section
+from tartan.experiment.tasks import Section, section_options
 from tartan.objective import Objective, PrimaryObjective
-from tartan.plugins import RESERVED, Plugins
+from tartan.plugins import Plugins
 from tartan.seeding import seeded
 from tartan.train.context import TaskContext, Training
 from tartan.train.model import JointModel
@@ -61,13 +61,12 @@ def load_joint_model(
     notices: list[str] = []
     for name, section in sections.items():
         cls = plugins.objective(section["plugin"])
-        values = {key: value for key, value in section.items() if key not in RESERVED}
         where = f"objectives.{name}" if objectives else "primary"
         end_task = next(iter(objectives.values()), None)
         assert end_task is None or isinstance(end_task, PrimaryObjective)
         context = TaskContext(name, training[name], body, seed, end_task)
         with seeded(seed, "objective", name):
-            objectives[name] = cls(options(cls.Options, values, where), context)
+            objectives[name] = cls(section_options(cls, section, where), context)
         notices += [f"{where}: {line}" for line in context.notices]
     model = JointModel(body, next(iter(objectives)), objectives)
     if not isinstance(model.end_task.head, LiftedHead):

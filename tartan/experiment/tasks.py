@@ -14,8 +14,8 @@ from tartan.data.hold_out import hold_out
 from tartan.data.labelled import LabelledOptions, keep_labels
 from tartan.data.task import SPLITS
 from tartan.errors import ConfigError, TartanError
-from tartan.objective import PrimaryObjective
-from tartan.plugins import Plugins
+from tartan.objective import Objective, PrimaryObjective
+from tartan.plugins import RESERVED, Plugins
 from tartan.train.context import Texts, Training
 
 Section = Mapping[str, Any]
@@ -29,6 +29,21 @@ def end_task_class(plugin: str, plugins: Plugins) -> type[PrimaryObjective]:
     if not issubclass(cls, PrimaryObjective):
         raise ConfigError(f"primary={plugin} cannot be the end task: it predicts nothing")
     return cls
+
+
+def section_options(cls: type[Objective], section: Section, where: str) -> Any:
+    """Return the options of an objective's plugin. ConfigError if one is not valid."""
+    values = {key: value for key, value in section.items() if key not in RESERVED}
+    return options(cls.Options, values, where)
+
+
+def all_factors(sections: Mapping[str, Section], plugins: Plugins) -> dict[str, Mapping[str, str]]:
+    """Return what each objective is composed of, by name; `sections` has the primary's first."""
+    found: dict[str, Mapping[str, str]] = {}
+    for name, section in sections.items():
+        cls, where = plugins.objective(section["plugin"]), f"objectives.{name}"
+        found[name] = cls.factors(section_options(cls, section, where if found else "primary"))
+    return found
 
 
 def load_section(

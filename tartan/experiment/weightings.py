@@ -1,6 +1,7 @@
 """The weightings of a run's stages, made from the configuration."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -19,8 +20,16 @@ OWN = "weighting"
 class Weightings:
     """Makes each stage's weighting: the run's own, or one that the stage configures."""
 
-    def __init__(self, section: Mapping[str, Any], plugins: Plugins, device: torch.device) -> None:
+    def __init__(
+        self,
+        section: Mapping[str, Any],
+        plugins: Plugins,
+        device: torch.device,
+        factors: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    ) -> None:
+        """Store what weightings are made from; `factors` are those of the run's objectives."""
         self._section, self._plugins, self._device = section, plugins, device
+        self._factors = factors
 
     def section(self, chosen: Any, where: str = OWN) -> dict[str, Any]:
         """Return `plugin` and the options that a stage's `weighting` stands for.
@@ -54,6 +63,7 @@ class Weightings:
             made: Weighting = cls(options(cls.Options, values, OWN), objectives)
         except ConfigError as error:
             raise ConfigError(_placed(str(error), where)) from error
+        made.describe({name: self._factors.get(name, {}) for name in objectives})
         if stray := [n for n, v in made.state_dict().items() if not isinstance(v, Tensor)]:
             raise PluginError(
                 f"weighting={section['plugin']} keeps state that is not a tensor "

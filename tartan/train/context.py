@@ -196,6 +196,10 @@ class TaskContext:
         """ModelError unless the body can read left to right."""
         self._body.check_causal()
 
+    def check_places(self) -> None:
+        """Raise ModelError unless the body can read sequences in another order."""
+        self._body.check_places()
+
     def check_embeddings(self) -> None:
         """Raise ModelError unless the body can read token embeddings instead of token ids."""
         self._body.check_embeddings()

@@ -62,6 +62,9 @@ class TinyContext:
     def notice(self, line: str) -> None:
         self.notices.append(line)
 
+    def check_places(self) -> None:
+        self.body.check_places()
+
     def check_embeddings(self) -> None:
         self.body.check_embeddings()
 

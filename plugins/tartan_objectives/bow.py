@@ -1,0 +1,88 @@
+"""Bag of words: predict a text's tokens from its first hidden state.
+
+The first token's part of RetroMAE-2's loss (Xiao et al., ACL 2023, section 3.3), which makes that
+token, which classifiers read, hold the text's content.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tartan import Batch, Context, Loss, Objective, Packed, Row, hookimpl, read_corpora
+from tartan import special_tokens as specials_of
+
+
+@dataclass
+class BowOptions:
+    """Options of `bow`.
+
+    Attributes:
+        corpus: the corpus to read: `task`, the end task's texts, `domain`, or a list of these.
+        mix_temperature: T of the mix of several corpora, at least 1: each is read in proportion to
+            its number of rows to the power of 1/T.
+    """
+
+    corpus: Any = "task"
+    mix_temperature: float = 1.0
+
+
+class Bow(Objective):
+    """Predict the set of a text's tokens from the first token's hidden state. Items: the texts.
+
+    The loss of a text is the mean of -log p(token) over its distinct tokens, special ones left out,
+    where p is the softmax of the family's MaskedLM head at the first token. A text without such
+    tokens has loss 0.
+    """
+
+    Options = BowOptions
+
+    def __init__(self, options: BowOptions, context: Context) -> None:
+        super().__init__(options, context)
+        self._special = set(specials_of(context).tolist())
+        self._examples = read_corpora(context, options.corpus, options.mix_temperature)
+        self.head = context.head("MaskedLM")
+
+    def examples(self) -> Sequence[Row]:
+        """Return the corpus's rows."""
+        return self._examples
+
+    def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:  # noqa: ARG002
+        """Rows unchanged. Targets, for each distinct token of each text, [entries].
+
+        `tokens` int64, `shares` float, 1 / the distinct tokens of its text, and `firsts` int64, the
+        index of its text's first token.
+        """
+        inputs = Packed.of([row["input_ids"] for row in rows])
+        starts = inputs.starts.tolist()
+        bags = [sorted({*row["input_ids"]} - self._special) for row in rows]
+        entries = [
+            (token, 1 / len(bag), start)
+            for bag, start in zip(bags, starts, strict=True)
+            for token in bag
+        ]
+        tokens, shares, firsts = zip(*entries, strict=True) if entries else ((), (), ())
+        targets = {
+            "tokens": torch.tensor(tokens, dtype=torch.int64),
+            "shares": torch.tensor(shares, dtype=torch.float32),
+            "firsts": torch.tensor(firsts, dtype=torch.int64),
+        }
+        return Batch(inputs.want(inputs.starts), len(rows), targets, token_indices=("firsts",))
+
+    def loss(self, hidden: Tensor, batch: Batch) -> Loss:
+        """Return the loss summed over texts; metric `accuracy`: the likeliest token is in it."""
+        starts, tokens = batch.inputs.starts, batch.targets["tokens"]
+        logits = self.head(hidden[starts][None]).squeeze(0).float()
+        row = torch.searchsorted(starts, batch.targets["firsts"])
+        entries = functional.log_softmax(logits, 1)[row, tokens]
+        found = (logits.detach().argmax(1)[row] == tokens).sum()
+        return Loss(-(entries * batch.targets["shares"]).sum(), {"accuracy": found})
+
+
+@hookimpl
+def tartan_objectives() -> dict[str, type[Objective]]:
+    """Offer `bow`."""
+    return {"bow": Bow}

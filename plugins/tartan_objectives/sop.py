@@ -1,0 +1,105 @@
+"""Sentence order prediction (ALBERT: Lan et al., ICLR 2020, section 3.1)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tartan import (
+    Batch,
+    Context,
+    Loss,
+    Objective,
+    Packed,
+    Row,
+    WordStarts,
+    hookimpl,
+    read_corpora,
+    special_tokens,
+)
+
+
+@dataclass
+class SOPOptions:
+    """Options of `sop`.
+
+    Attributes:
+        corpus: the corpus to read: `task`, the end task's texts, `domain`, or a list of these.
+        mix_temperature: T of the mix of several corpora, at least 1: each is read in proportion to
+            its number of rows to the power of 1/T.
+    """
+
+    corpus: Any = "task"
+    mix_temperature: float = 1.0
+
+
+class SOP(Objective):
+    """Predict whether the two parts of a text were swapped. Items: texts of at least two words.
+
+    A text is cut before the word nearest to its middle (ALBERT cuts between sentences), and its
+    parts are swapped with probability 1/2. They stand in one segment, with the tokenizer's final
+    special tokens between them; as many tokens are left out at the end, so that no sequence grows.
+    The classifier reads the first token's hidden state through a dense layer and tanh.
+    """
+
+    Options = SOPOptions
+
+    def __init__(self, options: SOPOptions, context: Context) -> None:
+        super().__init__(options, context)
+        self._word_starts = WordStarts(context, "leave the objective out")
+        self._special = set(special_tokens(context).tolist())
+        self._examples = read_corpora(context, options.corpus, options.mix_temperature)
+        size = context.hidden_size
+        self.head = nn.Sequential(nn.Linear(size, size), nn.Tanh(), nn.Linear(size, 1))
+
+    def examples(self) -> Sequence[Row]:
+        """Return the corpus's rows."""
+        return self._examples
+
+    def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:
+        """Cut and swap the rows.
+
+        Targets, [items]: `firsts` int64, the first tokens' indices, and `swapped` bool.
+        """
+        swap = (torch.rand(len(rows), generator=rng) < 0.5).tolist()
+        made = [self._parts(row["input_ids"], swap[n]) for n, row in enumerate(rows)]
+        inputs = Packed.of([ids for ids, _ in made])
+        kept = torch.tensor([divided for _, divided in made])
+        firsts = inputs.starts[kept]
+        targets = {"firsts": firsts, "swapped": torch.tensor(swap)[kept]}
+        return Batch(inputs.want(firsts), len(firsts), targets, token_indices=("firsts",))
+
+    def loss(self, hidden: Tensor, batch: Batch) -> Loss:
+        """Return the binary cross-entropy summed over texts, with the metric `accuracy`."""
+        logits = self.head(hidden.index_select(0, batch.targets["firsts"])).squeeze(1).float()
+        swapped = batch.targets["swapped"]
+        total = functional.binary_cross_entropy_with_logits(
+            logits, swapped.float(), reduction="sum"
+        )
+        return Loss(total, {"accuracy": ((logits > 0) == swapped).sum()})
+
+    def _parts(self, ids: Sequence[int], swapped: bool) -> tuple[list[int], bool]:
+        """Return a text's parts in order or swapped, and whether it could be divided."""
+        inner = [place for place, token in enumerate(ids) if token not in self._special]
+        if not inner:
+            return list(ids), False
+        begin, end = inner[0], inner[-1] + 1
+        before, after = list(ids[:begin]), list(ids[end:])
+        text = list(ids[begin : end - len(after)])
+        if not text:
+            return list(ids), False
+        starts = self._word_starts(Packed.of([text])).nonzero().squeeze(1).tolist()[1:]
+        if not starts:
+            return list(ids), False
+        cut = min(starts, key=lambda place: abs(place - len(text) / 2))
+        parts = (text[cut:], text[:cut]) if swapped else (text[:cut], text[cut:])
+        return [*before, *parts[0], *after, *parts[1], *after], True
+
+
+@hookimpl
+def tartan_objectives() -> dict[str, type[Objective]]:
+    """Offer `sop`."""
+    return {"sop": SOP}

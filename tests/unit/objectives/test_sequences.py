@@ -1,0 +1,83 @@
+"""Objectives that read a text as a set of tokens, in two parts, or by two of its spans."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from support.context import ROWS, TinyContext
+from tartan_objectives.bow import Bow, BowOptions
+from tartan_objectives.declutr import DeCLUTR, DeCLUTROptions, means
+from tartan_objectives.sop import SOP, SOPOptions
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_bow_scores_the_distinct_tokens_of_each_text(given: TinyContext):
+    objective, body = Bow(BowOptions(), given).eval(), given.body.eval()
+    rows = [{"input_ids": [0, 7, 7, 9, 2]}, {"input_ids": [0, 2]}, {"input_ids": [0, 11, 2]}]
+    batch = objective.collate(rows, rng())
+    hidden = body(batch.inputs)
+    logits = objective.head(hidden[[0, 5, 7]][None])[0].log_softmax(1)
+    expected = -(logits[0, 7] + logits[0, 9]) / 2 - logits[2, 11]
+    assert batch.items == 3
+    assert_close(objective.loss(hidden, batch).total, expected)
+
+
+def test_sop_swaps_half_of_the_texts_at_a_word_near_the_middle(given: TinyContext):
+    objective = SOP(SOPOptions(), given)
+    rows = [{"input_ids": [0, 10, 11, 12, 13, 14, 2]}] * 200 + [{"input_ids": [0, 9, 2]}]
+    batch = objective.collate(rows, rng())
+    assert batch.items == 200  # a text of one word cannot be divided
+    texts = batch.inputs.input_ids[: 200 * 7].view(200, 7)
+    swapped = batch.targets["swapped"]
+    assert (texts[~swapped] == torch.tensor([0, 10, 11, 2, 12, 13, 2])).all()
+    assert (texts[swapped] == torch.tensor([0, 12, 13, 2, 10, 11, 2])).all()
+    assert swapped.float().mean() == pytest.approx(0.5, abs=0.12)
+
+
+def test_sop_never_makes_a_sequence_longer(given: TinyContext):
+    batch = SOP(SOPOptions(), given).collate(ROWS, rng())
+    assert all(
+        now <= len(row["input_ids"]) for now, row in zip(batch.inputs.lengths, ROWS, strict=True)
+    )
+
+
+def test_declutr_samples_spans_of_each_text_that_overlap_or_adjoin(given: TinyContext):
+    objective = DeCLUTR(DeCLUTROptions(), given)
+    rows = [{"input_ids": [0, *range(100 * n + 10, 100 * n + 70), 2]} for n in range(50)]
+    inputs = objective.collate(rows, rng()).inputs
+    parts = [part.tolist() for part in inputs.input_ids.split(list(inputs.lengths))]
+    lengths = []
+    for n, (anchor, positive) in enumerate(zip(parts[:50], parts[50:], strict=True)):
+        for part in (anchor, positive):
+            assert (part[0], part[-1]) == (0, 2)
+            assert part[1:-1] == list(range(part[1], part[-2] + 1))
+            assert 100 * n + 10 <= part[1] <= part[-2] < 100 * n + 70
+        assert positive[1] <= anchor[-2] + 1
+        assert positive[-2] >= anchor[1] - 1
+        lengths.append((len(anchor) - 2, len(positive) - 2))
+    means_ = torch.tensor(lengths).float().mean(0) / 60
+    assert_close(means_, torch.tensor([4 / 6, 2 / 6]), atol=0.08, rtol=0)
+
+
+def test_declutr_is_the_cross_entropy_of_each_spans_partner(given: TinyContext):
+    objective, body = DeCLUTR(DeCLUTROptions(temperature=0.5), given), given.body.eval()
+    batch = objective.collate(ROWS[:3], rng())
+    hidden = body(batch.inputs)
+    parts = hidden.split(list(batch.inputs.lengths))
+    vectors = [part.mean(0) for part in parts]
+    assert_close(means(hidden, batch.inputs), torch.stack(vectors))
+    expected = torch.zeros(())
+    for i in range(6):
+        scores = torch.stack(
+            [
+                torch.cosine_similarity(vectors[i], vectors[j], dim=0) / 0.5
+                for j in range(6)
+                if j != i
+            ]
+        )
+        partner = [j for j in range(6) if j != i].index((i + 3) % 6)
+        expected = expected - scores.log_softmax(0)[partner]
+    assert_close(objective.loss(hidden, batch).total, expected)
