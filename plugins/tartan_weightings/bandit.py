@@ -90,7 +90,8 @@ class Bandit(Weighting):
     def update(self, signals: Signals) -> None:
         """Move the rewards of the auxiliaries that were computed."""
         if signals.active is None:  # a step of a loop that computes all
-            active, chances = torch.ones_like(self.rewards, dtype=torch.bool), 1.0
+            active = torch.ones_like(self.rewards, dtype=torch.bool)
+            chances = torch.ones_like(self.rewards)
         else:
             active, chances = signals.active[1:], self.chances()[1:]
         losses = signals.losses[1:].to(self.rewards).clamp(min=EPS)

@@ -229,7 +229,8 @@ class WeightingContract(Contract):
         weighting = self.make()
         for step in range(2):
             declared = weighting.chances()
-            found = sum(self._mask(weighting, draw).float() for draw in range(DRAWN)) / DRAWN
+            masks = torch.stack([self._mask(weighting, draw) for draw in range(DRAWN)])
+            found = masks.float().mean(0)
             bound = 5 * (declared * (1 - declared) / DRAWN).clamp(min=0).sqrt() + 1e-4
             require(
                 bool(((found - declared).abs() <= bound).all()),
