@@ -37,9 +37,10 @@ def load_splits(name: str, config_name: str | None) -> Mapping[str, Table]:
     """Return every split of a dataset, by name. DataError if it cannot be read."""
     path = expand(name)
     local = is_directory(path)
-    if not local and (name.startswith(("/", ".", "~")) or is_file(path)):
-        what = "not a directory" if is_file(path) else "no such directory"
-        raise DataError(f"{name}: {what}: set data.name to a directory or a hub id")
+    if is_file(path):
+        raise DataError(f"data.name={name} is a file: read it with data=files data.path={name}")
+    if not local and name.startswith(("/", ".", "~")):
+        raise DataError(f"{name}: no such directory: set data.name to a directory or a hub id")
     try:
         if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
             return as_tables(datasets.load_from_disk(str(path)))

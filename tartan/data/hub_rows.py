@@ -24,6 +24,7 @@ class Selected:
         features: the declared types.
         typed: False where every value is a string as it was written.
         train: True for the split whose labels decide what classes there are.
+        option: the option that names the column of a role.
     """
 
     rows: Callable[[], Iterator[Row]]
@@ -32,6 +33,7 @@ class Selected:
     features: Features | None
     typed: bool
     train: bool
+    option: str = "data.{}_column"
 
     def at(self, number: int, row: Row) -> str:
         """Return a row's place: its number counts from 0."""
@@ -79,7 +81,7 @@ def _value(row: Row, role: str, selected: Selected, place: str) -> object:
     if column not in row.values:
         raise DataError(
             f"{place}: the row has no field '{column}' ({suggest(column, row.values)}): "
-            f"add it, or set data.{role}_column=..."
+            f"add it, or set {selected.option.format(role)}=..."
         )
     return row.values[column]
 

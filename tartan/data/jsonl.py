@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tartan.batch import LabelKind
+from tartan.data.formats import is_readable
 from tartan.data.json_file import parse
 from tartan.data.lines import expand, read_lines, read_passages
 from tartan.data.rows import PAIR, ROLES, Example, check_row
@@ -53,6 +54,7 @@ def load_jsonl(
             "with data.dir=..."
         )
     directory = expand(options.dir)
+    check_files(directory)
     paths = {split: directory / f"{split}.jsonl" for split in splits}
     check_layout(directory, paths.values())
     unlabelled, domain = directory / "unlabelled.txt", directory / "domain.txt"
@@ -63,6 +65,24 @@ def load_jsonl(
         domain=read_passages(domain) if os.path.lexists(domain) else None,
         kind=labels,
     )
+
+
+def check_files(directory: Path) -> None:
+    """Raise DataError where data=files reads what data=jsonl does not: a file, or other formats."""
+    if directory.is_file():
+        raise DataError(
+            f"data.dir={directory} is a file: read it with data=files data.path={directory}"
+        )
+    try:
+        found = sorted(path.name for path in directory.iterdir() if is_readable(path))
+    except (OSError, ValueError):
+        return  # as `check_layout` reports it
+    rows = [name for name in found if not name.endswith((".jsonl", ".txt"))]
+    if rows and not any(name.endswith(".jsonl") for name in found):
+        raise DataError(
+            f"{directory} has no train.jsonl, but {rows[0]}: read it with data=files "
+            f"data.path={directory}"
+        )
 
 
 def check_layout(directory: Path, paths: Iterable[Path]) -> None:

@@ -13,10 +13,10 @@ from datasets import Dataset
 from tartan.batch import LabelKind
 from tartan.data.arrow import batches_of
 from tartan.data.digests import conflicts, digest, row_digest, short
+from tartan.data.nested import nested_order
 from tartan.data.notices import count_labels
 from tartan.data.task import Subset, Task, leaked, row_texts
 from tartan.errors import ConfigError
-from tartan.seeding import generator
 
 BINS = 10
 """Numbers are stratified by as many groups of equal size, in the order of the numbers."""
@@ -76,46 +76,27 @@ def keep_labels(task: Task, options: LabelledOptions, where: str = "data") -> Ta
     return replace(kept, subset=subset)
 
 
-def nested_order(strata: Sequence[int], seed: int) -> list[int]:
-    """Return an order of rows, every beginning of which is a stratified sample of them.
-
-    Within a stratum the order is random. One row of each stratum comes first; after these, the
-    share of a stratum is that of Sainte-Lague's divisors: the i-th row (from 0) of `n` comes at
-    `(i + 1/2) / n` of the order.
-
-    Args:
-        strata: [rows], the stratum of each.
-        seed: of the random order.
-
-    >>> strata = [0, 0, 0, 0, 0, 0, 1, 1]
-    >>> sorted(strata[row] for row in nested_order(strata, seed=0)[:4])
-    [0, 0, 0, 1]
-    """
-    sizes = Counter(strata)
-    seen: Counter[int] = Counter()
-    keys: list[tuple[float, int]] = []
-    for row in torch.randperm(len(strata), generator=generator(seed, "labelled")).tolist():
-        stratum = strata[row]
-        place = seen[stratum]
-        keys.append(((place + 0.5) / sizes[stratum] if place else 0.0, row))
-        seen[stratum] += 1
-    return [row for _, row in sorted(keys, key=lambda key: key[0])]
-
-
 def strata_of(rows: Dataset, kind: LabelKind) -> list[int]:
+    """Return the stratum of each row of a dataset with the column `label`."""
+    return strata_of_labels(list(_labels(rows)), kind)
+
+
+def strata_of_labels(labels: Sequence[Any], kind: LabelKind) -> list[int]:
     """Return the stratum of each row.
 
     Args:
-        rows: column `label`.
+        labels: of each row: ids or names.
         kind: the kind of labels. A class is a stratum; of several labels in a row, the one that
             the fewest rows have; numbers form `BINS` groups.
     """
-    labels = list(_labels(rows))
-    if kind is LabelKind.CLASS:
-        return labels
     if kind is LabelKind.NUMBER:
         return _bins(labels)
-    return _rarest([sorted(set(each)) for each in labels])
+    if kind is LabelKind.CLASS:
+        found = list(labels)
+    else:
+        found = _rarest([sorted(set(each)) for each in labels])
+    codes = {label: code for code, label in enumerate(dict.fromkeys(found))}
+    return [codes[label] for label in found]
 
 
 def _bins(numbers: Sequence[float]) -> list[int]:
@@ -126,10 +107,10 @@ def _bins(numbers: Sequence[float]) -> list[int]:
     return groups.tolist()
 
 
-def _rarest(rows: Sequence[Sequence[int]]) -> list[int]:
-    """Return the label of each row that the fewest rows have; -1 for a row without one."""
+def _rarest(rows: Sequence[Sequence[Any]]) -> list[Any]:
+    """Return the label of each row that the fewest rows have; None for a row without one."""
     counts = Counter(chain.from_iterable(rows))
-    return [min(labels, key=lambda label: (counts[label], label), default=-1) for labels in rows]
+    return [min(labels, key=lambda label: (counts[label], label), default=None) for labels in rows]
 
 
 def _conflicts(rows: Dataset) -> int:

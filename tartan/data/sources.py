@@ -7,6 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from tartan.batch import LabelKind
 from tartan.data.demo import DemoOptions, load_demo
+from tartan.data.files import FilesOptions, load_files
 from tartan.data.hub import HubOptions, load_hub
 from tartan.data.jsonl import JsonlOptions, load_jsonl
 from tartan.data.task import SPLITS, Task
@@ -39,6 +40,7 @@ class Source(Generic[T]):
 SOURCES: Mapping[str, Source[Any]] = MappingProxyType(
     {
         "demo": Source(DemoOptions, load_demo),
+        "files": Source(FilesOptions, load_files),
         "hub": Source(HubOptions, load_hub),
         "jsonl": Source(JsonlOptions, load_jsonl),
     }

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import chain
+from typing import Protocol
 
 from datasets import Dataset, Features, Value
 
@@ -16,6 +17,22 @@ from tartan.data.splits import SplitReader, line
 from tartan.errors import DataError
 
 SPLITS = ("train", "dev", "test")
+
+
+class Division(Protocol):
+    """Which rows of a file are in which split."""
+
+    @property
+    def file(self) -> str:
+        """The files that were divided."""
+
+    @property
+    def seed(self) -> int:
+        """The seed of the division."""
+
+    @property
+    def rows(self) -> Mapping[str, Sequence[int]]:
+        """By split, the numbers of its rows, counted from 0 in the order of the files."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +75,8 @@ class Task:
             whose texts are those of a row of dev. Labelled rows are kept.
         conflicts: number of rows of train with the texts of another row and another label.
         subset: where only some of the labels are used, which; None for all of them.
+        division: where splits were made of one file, how; None if every split has its own.
+        notes: what the source read as what, a sentence each.
     """
 
     name: str
@@ -72,6 +91,8 @@ class Task:
     leaks: Mapping[str, int]
     conflicts: int
     subset: Subset | None = None
+    division: Division | None = None
+    notes: Sequence[str] = ()
 
 
 def build_task(

@@ -18,7 +18,7 @@ def end_task_notices(texts: Texts) -> list[str]:
     task = texts.task
     lost = token_notices(texts.tokenized, texts.source.max_length)
     doubtful = corpus_notices(task) + leak_notices(task) + label_notices(task)
-    return subset_notices(task) + doubtful + lost
+    return [*task.notes, *subset_notices(task), *doubtful, *lost]
 
 
 def auxiliary_notices(dropped: Mapping[str, int], texts: Mapping[str, Texts]) -> list[str]:
@@ -37,7 +37,7 @@ def auxiliary_notices(dropped: Mapping[str, int], texts: Mapping[str, Texts]) ->
     ]
     for name, its in texts.items():
         lost = token_notices(its.tokenized, its.source.max_length)
-        labels = subset_notices(its.task) + label_notices(its.task)
+        labels = [*its.task.notes, *subset_notices(its.task), *label_notices(its.task)]
         notices += [f"objectives.{name}: {line}" for line in (*labels, *lost)]
     return notices
 

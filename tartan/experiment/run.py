@@ -24,7 +24,7 @@ from tartan.experiment.resume import (
     run_directory,
     unfinished_run,
 )
-from tartan.experiment.summary import read_summary, summarise
+from tartan.experiment.summary import division_record, read_summary, summarise
 from tartan.plugins import Plugins
 from tartan.report.console import RunConsole, outcome
 from tartan.report.pages import spared
@@ -34,6 +34,7 @@ from tartan.report.record import (
     ORIGIN,
     PREDICTIONS,
     REPORT,
+    SPLITS,
     SUMMARY,
     MetricsFile,
     make_checkpoints,
@@ -167,6 +168,8 @@ def _complete(plan: Plan, interrupts: Interrupts) -> dict[str, Any]:
     checkpoints.identity = {"identity": identity.plain(), "changes": changes}
     write_json(directory / ORIGIN, {"run": identity.run})
     write_config(directory, plan.files)
+    if experiment.task.division is not None:
+        write_json(directory / SPLITS, division_record(experiment.task.division))
     notices = (*comparison.notices, *_resuming(reached.step, damaged, comparison.changed))
     try:
         for notice in (*notices, *experiment.notices):

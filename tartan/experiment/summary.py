@@ -11,6 +11,7 @@ import torch
 
 from tartan.config.schema import Config
 from tartan.data import Task
+from tartan.data.task import Division
 from tartan.errors import CheckpointError
 from tartan.experiment.build import Experiment
 from tartan.experiment.identity import Identity
@@ -118,6 +119,15 @@ def _data(task: Task) -> dict[str, dict[str, Any]]:
     if task.subset is not None:
         found["train"]["labelled"] = asdict(task.subset)
     return found
+
+
+def division_record(division: Division) -> dict[str, Any]:
+    """Return the content of splits.json: the rows of the splits that were made of a file.
+
+    Rows are counted from 0 in the order of the files.
+    """
+    rows = {split: list(numbers) for split, numbers in division.rows.items()}
+    return {"file": division.file, "seed": division.seed, "rows": rows}
 
 
 def _versions() -> dict[str, str]:

@@ -409,7 +409,7 @@ def test_a_dataset_of_the_hub_is_read_from_what_was_fetched_where_there_is_no_ne
 def test_a_file_in_place_of_the_directory_is_refused(tmp_path: Path):
     write(tmp_path / "D", GOOD["csv"])
     assert refusal(tmp_path / "D/train.csv") == (
-        "D: not a directory: set data.name to a directory or a hub id"
+        "data.name=D is a file: read it with data=files data.path=D"
     )
 
 

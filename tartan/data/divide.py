@@ -1,0 +1,196 @@
+"""Make the splits that files lack: stratified, identical texts together, as a seed says."""
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from tartan.batch import LabelKind
+from tartan.data.digests import row_digest
+from tartan.data.labelled import strata_of_labels
+from tartan.data.nested import nested_order
+from tartan.data.rows import Example, Label
+from tartan.errors import ConfigError, DataError, shown
+from tartan.sizes import counted
+
+LISTED = 5
+"""Labels that are named at most."""
+
+
+@dataclass
+class SplitOptions:
+    """Sizes of splits that are made because there is no file of them.
+
+    Attributes:
+        dev: share of the rows, or from 1 their number.
+        test: likewise.
+        seed: which rows; not the run's seed, so that runs share the splits.
+    """
+
+    dev: float = 0.15
+    test: float = 0.15
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Division:
+    """Which rows of a file are in which split.
+
+    Attributes:
+        file: the files that were divided.
+        seed: of the division.
+        rows: by split, the numbers of its rows, counted from 0 in the order of the files.
+        together: number of groups of identical texts, each in one split.
+        absent: labels that a split lacks, because they occur in too few different texts.
+    """
+
+    file: str
+    seed: int
+    rows: Mapping[str, Sequence[int]]
+    together: int
+    absent: Mapping[str, Sequence[str]]
+
+    def notices(self) -> list[str]:
+        """Return what was made, a sentence each."""
+        made = [f"{split} {len(rows)}" for split, rows in self.rows.items()]
+        groups = counted(self.together, "group")
+        lines = [
+            f"{self.file} was divided into {', '.join(made)} rows: stratified, "
+            f"{groups} of identical texts kept together, split.seed={self.seed}; see splits.json."
+        ]
+        for split, labels in self.absent.items():
+            named = ", ".join(f"'{shown(label)}'" for label in labels[:LISTED])
+            more = f" and {len(labels) - LISTED} more" if len(labels) > LISTED else ""
+            lines.append(f"{split} has no row with {named}{more}: too few different texts.")
+        return lines
+
+    def of(self, split: str, examples: Iterable[Example]) -> Iterator[Example]:
+        """Yield the rows of a split from all rows."""
+        wanted = iter(self.rows[split])
+        chosen = next(wanted, None)
+        for number, example in enumerate(examples):
+            if number == chosen:
+                yield example
+                chosen = next(wanted, None)
+
+
+def divide(
+    file: str,
+    examples: Iterable[Example],
+    kind: LabelKind,
+    made: Sequence[str],
+    options: SplitOptions,
+) -> Division:
+    """Divide rows into train and the splits that are to be made.
+
+    Rows with the same texts, up to white space, form a group, which has the label of its first row.
+    Groups are put in a stratified order; train takes its beginning, so that every label occurs
+    in train. Of the texts, only digests are kept.
+
+    Args:
+        file: what they were read from.
+        examples: all rows.
+        kind: the kind of their labels.
+        made: `dev`, `test` or both.
+        options: sizes and seed.
+
+    Raises:
+        ConfigError: a size cannot be used.
+        DataError: a row cannot be used, or there are too few different texts.
+    """
+    check_sizes(made, options)
+    groups, firsts, labels = _grouped(examples)
+    total = len(groups)
+    sizes = {split: _size(getattr(options, split), total) for split in made}
+    strata = strata_of_labels(firsts, kind)
+    order = nested_order(strata, options.seed, "split", random_start=True)
+    members = Counter(groups)
+    places = _places(order, members, total, sizes)
+    rows = {split: array("q") for split in ("train", *made)}
+    for number, group in enumerate(groups):
+        rows[places[group]].append(number)
+    distinct = len(set(strata)) if kind is not LabelKind.NUMBER else 1
+    wrong = next((split for split in made if not rows[split]), None)
+    if wrong or len(order) - sum(places[g] != "train" for g in range(len(order))) < distinct:
+        raise DataError(
+            f"{file}: {counted(total, 'row')} with {counted(len(firsts), 'different text')} and "
+            f"{counted(distinct, 'label')} are too few to make {' and '.join(made)} of: add rows, "
+            f"set data.split.{made[0]}, or give {' and '.join(f'data.{s}' for s in made)} as files"
+        )
+    together = sum(count > 1 for count in members.values())
+    return Division(file, options.seed, rows, together, _absent(rows, labels, kind, made))
+
+
+def check_sizes(made: Sequence[str], options: SplitOptions) -> None:
+    """Raise ConfigError unless sizes leave rows to train on."""
+    for split in made:
+        size = getattr(options, split)
+        if size <= 0 or (size > 1 and size != int(size)):
+            raise ConfigError(
+                f"data.split.{split}={size:g}: give a share of the rows above 0 and below 1, or "
+                "their number"
+            )
+    shares = [getattr(options, split) for split in made if getattr(options, split) < 1]
+    if sum(shares) >= 1:
+        raise ConfigError(
+            f"data.split.dev={options.dev:g} and data.split.test={options.test:g} leave no rows to "
+            "train on: make them smaller"
+        )
+
+
+def _size(given: float, total: int) -> int:
+    """Return a number of rows: at least one."""
+    return int(given) if given >= 1 else max(1, round(given * total))
+
+
+def _grouped(examples: Iterable[Example]) -> tuple[Sequence[int], list[Label], list[Label]]:
+    """Return each row's group, each group's label, and each row's label."""
+    found: dict[bytes, int] = {}
+    groups, firsts, labels = array("q"), list[Label](), list[Label]()
+    known: dict[Label, Label] = {}  # one object for equal labels
+    for example in examples:
+        group = found.setdefault(row_digest(example.texts), len(found))
+        label = known.setdefault(example.label, example.label)
+        if group == len(firsts):
+            firsts.append(label)
+        groups.append(group)
+        labels.append(label)
+    return groups, firsts, labels
+
+
+def _places(
+    order: Sequence[int], members: Mapping[int, int], total: int, sizes: Mapping[str, int]
+) -> dict[int, str]:
+    """Return the split of each group: train takes the beginning of the order."""
+    ends = {"train": total - sum(sizes.values())}
+    for split, size in sizes.items():
+        ends[split] = max(ends.values()) + size
+    remaining = iter(order)
+    places: dict[int, str] = {}
+    count = 0
+    for split, end in ends.items():
+        while count < end and (group := next(iter(islice(remaining, 1)), None)) is not None:
+            places[group] = split
+            count += members[group]
+    return places
+
+
+def _absent(
+    rows: Mapping[str, Sequence[int]],
+    labels: Sequence[Label],
+    kind: LabelKind,
+    made: Sequence[str],
+) -> dict[str, list[str]]:
+    """Return the labels that each made split lacks."""
+    if kind is LabelKind.NUMBER:
+        return {}
+    names = [_names(label) for label in labels]
+    every = {name for each in names for name in each}
+    lacking = {s: sorted(every - {n for row in rows[s] for n in names[row]}) for s in made}
+    return {split: missing for split, missing in lacking.items() if missing}
+
+
+def _names(label: Label) -> tuple[str, ...]:
+    """Return the labels of a row as strings."""
+    return tuple(map(str, label)) if isinstance(label, tuple) else (str(label),)

@@ -1,0 +1,197 @@
+"""A task from files as people have them: one file or a directory, whatever format."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tartan.batch import LabelKind
+from tartan.data.divide import Division, SplitOptions, divide
+from tartan.data.formats import SEPARATORS, ending, open_table, separator_of
+from tartan.data.hub_rows import Selected, read_examples
+from tartan.data.layout import TEXTS, Layout, find_layout
+from tartan.data.lines import expand
+from tartan.data.rows import ROLES, Example
+from tartan.data.tables import Table, declared_names
+from tartan.data.task import SPLITS, Task, build_task
+from tartan.data.text_source import read_texts, text_source
+from tartan.data.usual import find_columns
+from tartan.errors import ConfigError, DataError
+from tartan.quiet import quiet
+
+
+@dataclass
+class FilesOptions:
+    """Options of `source: files`.
+
+    Attributes:
+        path: a file, or a directory of files whose names say train, dev (or validation) and test;
+            CSV, TSV, JSON, JSON lines, Parquet or Arrow, also compressed (gz, bz2, xz, zst).
+        dev: a file of dev rows, where `path` has none.
+        test: a file of test rows, where `path` has none.
+        text: the column of the text; by default the one with a usual name.
+        label: the column of the label.
+        pair: the column of the second text.
+        tokens: where words are tagged, the column of each row's list of words.
+        tags: where words are tagged, the column of its list of tags.
+        split: the sizes of dev and test, where there are no files of them.
+        unlabelled: more text of the task: a file or directory; or {path: ..., text: ...}, or
+            {hub: ..., config_name: ..., split: ..., text: ...}.
+        domain: other text of the task's domain, likewise.
+    """
+
+    path: str | None = None
+    dev: str | None = None
+    test: str | None = None
+    text: str | None = None
+    label: str | None = None
+    pair: str | None = None
+    tokens: str | None = None
+    tags: str | None = None
+    split: SplitOptions = field(default_factory=SplitOptions)
+    unlabelled: Any = None
+    domain: Any = None
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The labelled rows that were found.
+
+    Attributes:
+        tables: by split.
+        files: the names of each split's files, for error lines.
+        columns: by role, the same in every split.
+        ignored: files that were not read.
+    """
+
+    tables: Mapping[str, Table]
+    files: Mapping[str, str]
+    columns: Mapping[str, str]
+    ignored: Sequence[str]
+
+    def examples(self, split: str, labels: LabelKind) -> Iterator[Example]:
+        """Yield the rows of a split. DataError at the first that cannot be used."""
+        table = self.tables[split]
+        return read_examples(
+            Selected(
+                lambda: table.rows(list(dict.fromkeys(self.columns.values()))),
+                self.columns,
+                self.files[split],
+                table.features,
+                table.typed,
+                split == "train",
+                "data.{}",
+            ),
+            labels,
+        )
+
+
+def load_files(
+    options: FilesOptions, labels: LabelKind = LabelKind.CLASS, splits: Sequence[str] = SPLITS
+) -> Task:
+    """Read a task; its arguments are those of `load_task`.
+
+    Raises:
+        ConfigError: no path is given, or an option cannot be used.
+        DataError: a file is missing, or cannot be used; names the file and line.
+    """
+    layout = find_files(options)
+    with quiet():
+        found = find_labelled(layout, options, labels)
+        missing = [split for split in SPLITS[1:] if split in splits and split not in found.tables]
+        division = None
+        if missing:
+            rows = found.examples("train", labels)
+            division = divide(found.files["train"], rows, labels, missing, options.split)
+        examples = {split: _examples(found, division, split, labels) for split in splits}
+        texts = {name: _texts(layout, options, name) for name in TEXTS}
+        task = build_task(
+            task_name(options),
+            examples,
+            unlabelled=texts["unlabelled"] or (),
+            domain=texts["domain"],
+            order=declared_names(found.tables["train"].features, found.columns[ROLES[labels][-1]]),
+            kind=labels,
+        )
+    return replace(task, notes=(*notes(found, layout), *_made(division)), division=division)
+
+
+def find_files(options: FilesOptions) -> Layout:
+    """Return the files of a task.
+
+    Raises:
+        ConfigError: no path is given.
+        DataError: there is no such file or directory, or there are no files of rows.
+    """
+    if not options.path:
+        raise ConfigError("data.path is not set: give a file or a directory with data.path=...")
+    layout = find_layout(expand(options.path))
+    given = {split: getattr(options, split) for split in SPLITS[1:]}
+    parts = {split: [expand(file)] for split, file in given.items() if file}
+    for split, [file] in parts.items():
+        if not file.exists():
+            raise DataError(f"data.{split}={file}: no such file: check the path")
+    return replace(layout, parts={**layout.parts, **parts})
+
+
+def find_labelled(layout: Layout, options: FilesOptions, labels: LabelKind) -> Labelled:
+    """Return the labelled rows of files, and their columns.
+
+    Raises:
+        ConfigError: a column that is named is missing.
+        DataError: a file cannot be read, or no column has a usual name.
+    """
+    parts = {split: layout.parts[split] for split in SPLITS if split in layout.parts}
+    tables = {split: open_table(files) for split, files in parts.items()}
+    names = {split: ", ".join(file.name for file in files) for split, files in parts.items()}
+    given = {role: getattr(options, role) for role in (*ROLES[labels], "pair")}
+    columns = find_columns(tables["train"], given, labels, str(parts["train"][0]))
+    for split, table in tables.items():
+        for role, column in columns.items():
+            if column not in table.columns:
+                raise DataError(
+                    f"{parts[split][0]}: no column '{column}', which is the {role} of "
+                    f"{names['train']}: rename the column"
+                )
+    return Labelled(tables, names, columns, [str(file.name) for file in layout.ignored])
+
+
+def notes(found: Labelled, layout: Layout) -> list[str]:
+    """Return what was read as what, a sentence each."""
+    files = ", ".join(f"{split} from {names}" for split, names in found.files.items())
+    columns = ", ".join(f"{role} from column '{name}'" for role, name in found.columns.items())
+    lines = [f"Read {files}; {columns}."]
+    first = layout.parts["train"][0]
+    if ending(first) == ".csv" and (separator := separator_of(first)) != ",":
+        lines.append(f"The cells of {first.name} are separated by {SEPARATORS[separator]}.")
+    if found.ignored:
+        lines.append(f"Not read, as no name says train, dev or test: {', '.join(found.ignored)}.")
+    return lines
+
+
+def task_name(options: FilesOptions) -> str:
+    """Return the task's name: that of the file or directory."""
+    path = expand(options.path or "").resolve()
+    return path.name if path.is_dir() else path.name.split(".")[0] or path.name
+
+
+def _examples(
+    found: Labelled, division: Division | None, split: str, labels: LabelKind
+) -> Iterator[Example]:
+    """Yield the rows of a split: of its own files, or those that it was given of train's."""
+    if division is None or split not in division.rows:
+        return found.examples(split, labels)
+    return division.of(split, found.examples("train", labels))
+
+
+def _texts(layout: Layout, options: FilesOptions, name: str) -> Iterator[str] | None:
+    """Return texts without labels; None if there are none."""
+    given = getattr(options, name)
+    if given is not None:
+        return read_texts(text_source(given, f"data.{name}"), f"data.{name}")
+    files = layout.parts.get(name)
+    return read_texts(text_source(list(map(str, files)), ""), f"data.{name}") if files else None
+
+
+def _made(division: Division | None) -> list[str]:
+    """Return what was made, a sentence each."""
+    return division.notices() if division else []

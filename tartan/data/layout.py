@@ -1,0 +1,97 @@
+"""Which files of a directory are which split of a task, by their names."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tartan.data.formats import ending, is_readable, stem
+from tartan.errors import DataError
+
+NAMES: Mapping[str, str] = {
+    "train": "train", "training": "train",
+    "dev": "dev", "development": "dev", "validation": "dev", "valid": "dev", "val": "dev",
+    "test": "test", "testing": "test",
+    "unlabelled": "unlabelled", "unlabeled": "unlabelled", "domain": "domain",
+}  # fmt: skip
+"""What a word in a file's name says about it."""
+TEXTS = ("unlabelled", "domain")
+"""Files of text without labels."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The files of a task.
+
+    Attributes:
+        parts: files by what they are: `train`, `dev`, `test`, `unlabelled`, `domain`.
+        ignored: files of rows whose names say none of these.
+    """
+
+    parts: Mapping[str, Sequence[Path]]
+    ignored: Sequence[Path] = field(default_factory=tuple)
+
+
+def find_layout(path: Path) -> Layout:
+    """Return the files of a task: one file of rows, or those of a directory.
+
+    Where no name says `train`, `dev` or `test`, all files of rows are training data.
+
+    Raises:
+        DataError: there is no such file or directory, or it has no file of rows.
+    """
+    if not path.is_dir():
+        if not path.exists():
+            raise DataError(f"{path}: no such file or directory: check the path")
+        return Layout({"train": [path]})
+    files = readable_files(path)
+    parts: dict[str, list[Path]] = {}
+    rest: list[Path] = []
+    for file in files:
+        part = part_of(file.relative_to(path))
+        # A row of a text file has no label.
+        if part is not None and (part in TEXTS or ending(file) != ".txt"):
+            parts.setdefault(part, []).append(file)
+        elif ending(file) != ".txt":
+            rest.append(file)
+    if rest and parts.keys() <= set(TEXTS):
+        return Layout({"train": rest, **parts})
+    if "train" not in parts:
+        listed = ", ".join(str(file.relative_to(path)) for file in files) or "none"
+        raise DataError(
+            f"{path}: no file of training rows (its files of rows are: {listed}): add one whose "
+            "name says train"
+        )
+    return Layout(parts, rest)
+
+
+def readable_files(path: Path) -> list[Path]:
+    """Return the files below a directory whose names end in a known format, hidden ones left out.
+
+    Raises:
+        DataError: the directory cannot be read.
+    """
+    try:
+        found = sorted(file for file in path.rglob("*") if is_readable(file) and file.is_file())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}): check it") from None
+    return [
+        file
+        for file in found
+        if not any(part.startswith((".", "_")) for part in file.relative_to(path).parts)
+    ]
+
+
+def part_of(path: Path) -> str | None:
+    """Return what a file is, by its name or else its directory's; None if that is not clear.
+
+    >>> part_of(Path("data/train-00000-of-00002.parquet")), part_of(Path("dev/rows.csv"))
+    ('train', 'dev')
+    >>> part_of(Path("train_test.csv")), part_of(Path("latest.csv"))
+    (None, None)
+    """
+    for name in (stem(path), *reversed(path.parent.parts)):
+        found = {NAMES[word] for word in re.split(r"[^a-z]+", name.lower()) if word in NAMES}
+        if found:
+            return found.pop() if len(found) == 1 else None
+    return None
