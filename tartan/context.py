@@ -115,6 +115,10 @@ class Context(Protocol):
         """The width of the body's token embeddings."""
 
     @property
+    def causal(self) -> bool:
+        """True if the body is a decoder: each token reads itself and earlier tokens only."""
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The names of classes or tags, by id; for numbers, one name."""
 

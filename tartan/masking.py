@@ -38,7 +38,16 @@ def mask_token(context: Context) -> int:
 
 def special_tokens(context: Context) -> Tensor:
     """Return the ids of the tokenizer's special tokens, [specials] int64."""
-    return torch.tensor(context.tokenizer.all_special_ids)
+    return torch.tensor(context.tokenizer.all_special_ids, dtype=torch.int64)
+
+
+def check_both_directions(context: Context) -> None:
+    """Raise ModelError if the body is a decoder, which cannot see the tokens after a mask."""
+    if context.causal:
+        raise ModelError(
+            f"objectives.{context.name} needs a body that reads in both directions, and this model "
+            "is a decoder, which reads left to right: choose clm instead, or an encoder as model"
+        )
 
 
 def choose_tokens(tokens: Tensor, special: Tensor, share: float, rng: torch.Generator) -> Tensor:

@@ -18,8 +18,8 @@ class Packed:
     device. That never waits for the device.
 
     >>> packed = Packed.of([[5, 6, 7], [8, 9]])
-    >>> packed.lengths, packed.starts.tolist()
-    ((3, 2), [0, 3])
+    >>> packed.lengths, packed.starts.tolist(), packed.ends.tolist()
+    ((3, 2), [0, 3], [2, 4])
 
     Attributes:
         input_ids: [tokens] int64, the sequences one after the other.
@@ -126,6 +126,23 @@ class Packed:
         """Return the same sequences, with the hidden states of some tokens `wanted` only."""
         return replace(self, wanted=wanted)
 
+    def select(self, index: Tensor, lengths: tuple[int, ...]) -> Self:
+        """Return some of the tokens as sequences of other lengths, all wanted.
+
+        Args:
+            index: [n] int64, indices of tokens.
+            lengths: tokens of each new sequence, n in all.
+        """
+        types, places = self.token_type_ids, self.places
+        return replace(
+            self,
+            input_ids=self.input_ids[index],
+            lengths=lengths,
+            token_type_ids=None if types is None else types[index],
+            places=None if places is None else places[index],
+            wanted=None,
+        )
+
     def pin(self) -> Self:
         """Return the same sequences in pinned host memory."""
         return self._moved(Tensor.pin_memory)
@@ -158,6 +175,18 @@ class Packed:
         return self._send(starts_of(self.lengths))
 
     @property
+    def ends(self) -> Tensor:
+        """[sequences] int64: the index of each sequence's last token."""
+        return self._send(torch.tensor(self.lengths).cumsum(0) - 1)
+
+    def pooled(self, *, last: bool) -> Tensor:
+        """Return the index of the token that stands for each sequence, [sequences] int64.
+
+        `last`: its last token, as in a body that reads left to right; otherwise its first.
+        """
+        return self.ends if last else self.starts
+
+    @property
     def positions(self) -> Tensor:
         """[tokens] int64: the position of each token in its own text, from 0."""
         return self._send(positions_of(self.lengths)) if self.places is None else self.places
@@ -178,9 +207,12 @@ class Packed:
         """Return padded values [sequences, longest, ...] in the packed layout [tokens, ...]."""
         return take(padded.flatten(0, 1), self._places())
 
-    def first(self, values: Tensor) -> Tensor:
-        """Return the values of each sequence's first token, [sequences, ...]."""
-        return take(values, self.starts)
+    def pool(self, values: Tensor, *, last: bool) -> Tensor:
+        """Return the values of the token that stands for each sequence, [sequences, ...].
+
+        `last`: as in `pooled`.
+        """
+        return take(values, self.pooled(last=last))
 
     def _places(self) -> Tensor:
         """Return each token's place in the padded layout, its rows laid end to end, [tokens]."""

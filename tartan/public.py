@@ -17,7 +17,14 @@ from tartan.errors import (
     suggest,
 )
 from tartan.gramian import GramianWeighting, cosines
-from tartan.masking import choose_tokens, choose_words, mask_token, special_tokens, token_loss
+from tartan.masking import (
+    check_both_directions,
+    choose_tokens,
+    choose_words,
+    mask_token,
+    special_tokens,
+    token_loss,
+)
 from tartan.mixture import Mixture, read_corpora
 from tartan.objective import Objective, Passes, PrimaryObjective
 from tartan.packed import Packed
@@ -68,6 +75,7 @@ __all__ = [
     "Weighting",
     "WordStarts",
     "backward",
+    "check_both_directions",
     "choose_spans",
     "choose_tokens",
     "choose_words",

@@ -1,7 +1,7 @@
 """The base class of end tasks that have one label a sequence."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +25,8 @@ class SequenceObjective(PrimaryObjective):
         self._outputs, self._hidden_size = len(context.labels), context.hidden_size
         self._examples = context.labelled()
         self.head = context.head("SequenceClassification", unit=unit)
-        self._first = reads_first_tokens(self.head, self._hidden_size)
+        self._reads = token_read(self.head, self._hidden_size)
+        self._last = context.causal or self._reads == "last"
 
     def examples(self) -> Sequence[Row]:
         """Return the labelled training rows."""
@@ -34,7 +35,7 @@ class SequenceObjective(PrimaryObjective):
     def inputs(self, rows: Sequence[Row]) -> Packed:
         """Return the packed rows; only hidden states that head and probe read are `wanted`."""
         packed = Packed.of_rows(rows)
-        return packed.want(packed.starts) if self._first else packed
+        return packed if self._reads is None else packed.want(packed.pooled(last=self._last))
 
     def predict(self, hidden: Tensor, batch: Batch) -> Tensor:
         """Return the head's outputs, [rows, outputs]."""
@@ -42,8 +43,11 @@ class SequenceObjective(PrimaryObjective):
         return outputs
 
     def features(self, hidden: Tensor, batch: Batch) -> Tensor:
-        """Return each sequence's first hidden state, [rows, hidden]."""
-        return batch.inputs.first(hidden)
+        """Return the hidden state of each sequence's first token, in a decoder of its last one.
+
+        That is the token that the head reads, if it reads one only: [rows, hidden] float.
+        """
+        return batch.inputs.pool(hidden, last=self._last)
 
     def probe(self, dropout: float) -> nn.Module:
         """Return the paper's meta-dev head: RoBERTa's classification head, on `features`."""
@@ -57,8 +61,8 @@ class SequenceObjective(PrimaryObjective):
         )
 
 
-def reads_first_tokens(head: nn.Module, width: int) -> bool:
-    """Return whether a head's outputs depend on each sequence's first hidden state only.
+def token_read(head: nn.Module, width: int) -> Literal["first", "last"] | None:
+    """Return which hidden state of each sequence a head's outputs depend on; None for several.
 
     The head is called on hidden states that differ in all others.
 
@@ -66,12 +70,23 @@ def reads_first_tokens(head: nn.Module, width: int) -> bool:
         head: called as `tartan.objective.Head` says; it is set to training mode.
         width: of the hidden states.
     """
-    states = torch.arange(2 * 3 * width).sin().view(2, 3, width)
-    others = states.clone()
-    others[:, 1:] = states[:, 1:].cos()
-    mask = torch.ones(2, 3, dtype=torch.bool)
+    states = torch.arange(2 * 4 * width).sin().view(2, 4, width)
+    mask = torch.tensor([[True] * 4, [True] * 3 + [False]])
+    ends: dict[Literal["first", "last"], list[int]] = {"first": [0, 0], "last": [3, 2]}
     head.eval()
     with torch.no_grad():
-        alike = torch.equal(head(states, mask), head(others, mask))
+        expected = head(states, mask)
+        reads = (token for token in ends if _ignores(head, states, mask, ends[token], expected))
+        read = next(reads, None)
     head.train()
-    return alike
+    return read
+
+
+def _ignores(
+    head: nn.Module, states: Tensor, mask: Tensor, kept: Sequence[int], expected: Tensor
+) -> bool:
+    """Return whether outputs stay the same when all states but one of each row change."""
+    others = states.cos()
+    rows = torch.arange(len(states))
+    others[rows, list(kept)] = states[rows, list(kept)]
+    return torch.equal(expected, head(others, mask))

@@ -38,10 +38,10 @@ class CLMOptions:
 class CLM(Objective):
     """Predict each token of a sequence except the first, left to right. Items: these tokens.
 
-    The body attends only to earlier tokens of the same sequence here, and in both directions for
-    the run's other objectives. The head is the family's MaskedLM head, pre-trained if the
-    checkpoint has one. Nearly every token is predicted, which takes more time and memory than with
-    other objectives.
+    The body attends only to earlier tokens of the same sequence here; an encoder attends in both
+    directions for the run's other objectives. The head is the family's language-model head, a
+    decoder's CausalLM or an encoder's MaskedLM, pre-trained if the checkpoint has one. Nearly every
+    token is predicted, which takes more time and memory than with other objectives.
     """
 
     Options = CLMOptions
@@ -51,7 +51,7 @@ class CLM(Objective):
         super().__init__(options, context)
         context.check_causal()
         self._examples = read_corpora(context, options.corpus, options.mix_temperature)
-        self.head = context.head("MaskedLM")
+        self.head = context.head("CausalLM" if context.causal else "MaskedLM")
 
     def examples(self) -> Sequence[Row]:
         """Return the corpus's rows."""

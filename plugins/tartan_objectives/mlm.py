@@ -21,6 +21,7 @@ from tartan import (
     Row,
     SpanLengths,
     WordStarts,
+    check_both_directions,
     choose_spans,
     choose_tokens,
     choose_words,
@@ -72,6 +73,7 @@ class MLM(Objective):
     def __init__(self, options: MLMOptions, context: Context) -> None:
         super().__init__(options, context)
         _check(options, context.name)
+        check_both_directions(context)
         self._options = options
         self._mask_id = mask_token(context)
         self._vocabulary = len(context.tokenizer)

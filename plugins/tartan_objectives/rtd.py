@@ -21,6 +21,7 @@ from tartan import (
     Objective,
     Packed,
     Row,
+    check_both_directions,
     choose_tokens,
     hookimpl,
     mask_token,
@@ -85,6 +86,7 @@ class RTD(Objective):
     def __init__(self, options: RTDOptions, context: Context) -> None:
         super().__init__(options, context)
         _check(options, context.name)
+        check_both_directions(context)
         self._options = options
         self._mask_id = mask_token(context)
         self._vocabulary = len(context.tokenizer)

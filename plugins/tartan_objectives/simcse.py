@@ -32,9 +32,9 @@ class SimCSE(Objective):
 
     Both views are read in one pass of the body, each with its own dropout masks. Dropout is the
     only augmentation: without it the views are equal. A sequence is represented by its first
-    token's hidden state, through a dense layer and tanh that belong to this objective. The
-    negatives are the other sequences of the batch: several micro-batches have fewer negatives than
-    one large batch, and a single sequence has loss 0.
+    token's hidden state (in a decoder, its last token's), through a dense layer and tanh that
+    belong to this objective. The negatives are the other sequences of the batch: several
+    micro-batches have fewer negatives than one large batch, and a single sequence has loss 0.
     """
 
     cost: ClassVar[str] = "each sequence is read twice"
@@ -50,7 +50,7 @@ class SimCSE(Objective):
             )
         self._temperature = options.temperature
         self._examples = read_corpora(context, options.corpus, options.mix_temperature)
-        size = context.hidden_size
+        size, self._last = context.hidden_size, context.causal
         self.head = nn.Sequential(nn.Linear(size, size), nn.Tanh())
 
     def examples(self) -> Sequence[Row]:
@@ -61,11 +61,12 @@ class SimCSE(Objective):
         """Return a batch of all rows, followed by all rows again."""
         sequences = [row["input_ids"] for row in rows]
         inputs = Packed.of([*sequences, *sequences])
-        return Batch(inputs.want(inputs.starts), len(rows))
+        return Batch(inputs.want(inputs.pooled(last=self._last)), len(rows))
 
     def loss(self, hidden: Tensor, batch: Batch) -> Loss:
         """Return the cross-entropy of matching each first view to its second view, summed."""
-        one, other = self.head(batch.inputs.first(hidden)).float().chunk(2)
+        states = batch.inputs.pool(hidden, last=self._last)
+        one, other = self.head(states).float().chunk(2)
         scores = similarities(one, other) / self._temperature
         own = torch.arange(batch.items, device=scores.device)
         right = (scores.argmax(1) == own).sum()

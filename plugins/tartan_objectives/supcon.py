@@ -34,8 +34,8 @@ class SupCon(Objective):
 
     The views of a row differ in dropout only, as in `simcse`, and are read in one pass of the body:
     so every view has a positive. The projection (dense, ReLU, dense) of the first token's hidden
-    state belongs to this objective. Rows are contrasted within a micro-batch: several have fewer
-    positives and negatives than one large batch.
+    state (in a decoder, the last token's) belongs to this objective. Rows are contrasted within a
+    micro-batch: several have fewer positives and negatives than one large batch.
 
     It reads the end task's labelled rows, whose labels must be classes.
     """
@@ -60,7 +60,7 @@ class SupCon(Objective):
                 f"{where} contrasts classes, and the end task's labels are numbers or tags of "
                 "words: leave it out, or choose primary=classification."
             )
-        width = context.hidden_size
+        width, self._last = context.hidden_size, context.causal
         self.head = nn.Sequential(
             nn.Linear(width, width), nn.ReLU(), nn.Linear(width, options.size)
         )
@@ -73,12 +73,13 @@ class SupCon(Objective):
         """Return a batch of all rows twice. Targets: `labels` [views] int64."""
         inputs = Packed.of_rows([*rows, *rows])
         labels = torch.tensor([row["label"] for row in rows]).repeat(2)
-        return Batch(inputs.want(inputs.starts), len(labels), {"labels": labels})
+        wanted = inputs.pooled(last=self._last)
+        return Batch(inputs.want(wanted), len(labels), {"labels": labels})
 
     def loss(self, hidden: Tensor, batch: Batch) -> Loss:
         """Return the loss summed over views; metric `accuracy`: the nearest other view's class."""
         labels = batch.targets["labels"]
-        projected = self.head(batch.inputs.first(hidden)).float()
+        projected = self.head(batch.inputs.pool(hidden, last=self._last)).float()
         same = labels[:, None] == labels
         scores = cosines(projected) / self._temperature
         itself = torch.eye(batch.items, dtype=torch.bool, device=scores.device)

@@ -1,7 +1,7 @@
 """The shared encoder and Hugging Face heads on it."""
 
 from tartan.body.body import Body
-from tartan.body.export import export
+from tartan.body.export import export, export_adapter
 from tartan.body.heads import LiftedHead
 from tartan.body.masked_lm import masked_lm
 from tartan.body.source import AutoOptions, ModelSource, TinyOptions
@@ -14,6 +14,7 @@ __all__ = [
     "ModelSource",
     "TinyOptions",
     "export",
+    "export_adapter",
     "load_teacher",
     "masked_lm",
 ]

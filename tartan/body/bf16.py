@@ -44,7 +44,10 @@ class Bf16Layers:
     @contextmanager
     def step(self) -> Iterator[None]:
         """Run a block in which weights do not change, and layers compute in bf16."""
-        copies = dict(zip(self._weights, cast(self._weights), strict=True))
+        trained = [weight for weight in self._weights if weight.requires_grad]
+        frozen = [weight for weight in self._weights if not weight.requires_grad]
+        copies = dict(zip(trained, cast(trained), strict=True))
+        copies |= zip(frozen, _cast(frozen, BF16), strict=True)  # no gradient is computed for them
         for module, name, parameter in self._places:
             _set(module, name, copies[parameter])
         self._active = True

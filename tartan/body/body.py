@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import cached_property
 from shutil import which
 
@@ -10,9 +11,11 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from tartan.body.adapters import precise
 from tartan.body.ahead import Layouts
 from tartan.body.bf16 import Bf16Layers
 from tartan.body.checkpointing import checkpoint_layers, read_in_parts
+from tartan.body.direction import looks_back_only, reason_against_causal
 from tartan.body.half_verification import (
     reason_against_bf16,
     reason_against_varlen,
@@ -22,32 +25,42 @@ from tartan.body.kernels.attention import keep_from_compiler
 from tartan.body.kernels.dropout import replace_dropout
 from tartan.body.layers import layers_of
 from tartan.body.pooler import remove_pooler
-from tartan.body.reading import first_position, position_limit, read_packed, read_padded
+from tartan.body.reading import (
+    first_position,
+    position_limit,
+    read_by_length,
+    read_packed,
+    read_padded,
+)
 from tartan.body.trial import trial
 from tartan.body.verification import (
     FAILURES,
     after_attention,
     evaluating,
-    reason_against_causal,
     reason_against_embeddings,
     reason_against_packed,
+    reason_against_padding,
     reason_against_places,
 )
 from tartan.errors import ModelError
 from tartan.packed import Packed, split_lengths
+from tartan.quiet import quiet
 
 
 class Body(nn.Module):
     """A Hugging Face base model without its pooler, which reads packed sequences.
 
     On construction it is verified, on a few short sequences, that the family computes the same for
-    packed and for padded sequences. A family that does not is called on padded ones.
+    packed sequences as for each sequence alone. A family that does not is called on padded ones,
+    and where padding changes hidden states too, on sequences of one length at a time.
 
     Attributes:
         model: the Hugging Face model. Its attention implementation is tartan's if it reads packed.
         hidden_size: width of the hidden states.
         max_length: the longest sequence that its positions allow; None if they set no limit.
-        padded_because: why it reads padded sequences; None if it reads packed ones.
+        padded_because: why it does not read packed sequences; None if it does.
+        unpadded_because: why it does not read padded ones either; None if it does not have to.
+        causal: True if it reads left to right only, as decoders do, whatever the sequences say.
         max_tokens: the most tokens whose activations are kept at once; None for no limit.
         checkpointed: whether layers' activations are computed again in the backward pass.
     """
@@ -69,12 +82,17 @@ class Body(nn.Module):
         self._layouts = Layouts()
         self._narrow: str | None = None
         self._bf16: Bf16Layers | None = None
-        with evaluating(model):
+        self.unpadded_because: str | None = None
+        with evaluating(model), quiet():
             packed = trial(model)
             expected = _hidden_states(model, packed)
+            self.causal = looks_back_only(model, packed)
+            packed = replace(packed, causal=self.causal)
             self.padded_because = reason_against_packed(model, packed, expected)
             if self.packed:
                 self._narrow = after_attention(model, packed)
+            else:
+                self.unpadded_because = reason_against_padding(model, packed, expected)
         self.hidden_size = expected.shape[-1]
         self.max_length = position_limit(model)
         self.train()
@@ -132,6 +150,10 @@ class Body(nn.Module):
                 f"({self.no_embeddings_because}): choose another model family"
             )
 
+    def precise(self) -> AbstractContextManager[None]:
+        """Return a context in which frozen weights that are held in half precision are float32."""
+        return precise(self.model)
+
     def embed(self, packed: Packed) -> Tensor:
         """Return the token embeddings, [tokens, width] float, without positions and segments."""
         embeddings: Tensor = self.model.get_input_embeddings()(packed.input_ids)
@@ -150,7 +172,8 @@ class Body(nn.Module):
             Why the kernel is not used; None if it is.
         """
         with evaluating(self.model), autocast:
-            reason = reason_against_varlen(self.model, trial(self.model))
+            packed = replace(trial(self.model), causal=self.causal)
+            reason = reason_against_varlen(self.model, packed)
         reason = reason or reason_against_varlen_dropout(self.model, dtype)
         self._varlen = reason is None
         return reason
@@ -166,7 +189,7 @@ class Body(nn.Module):
         """
         if self.padded_because is not None or not layers_of(self.model):
             return self.padded_because or "transformers does not mark its layers"
-        layers, packed = Bf16Layers(self.model), trial(self.model)
+        layers, packed = Bf16Layers(self.model), replace(trial(self.model), causal=self.causal)
         with evaluating(self.model), autocast:
             reason = reason_against_bf16(self.model, packed, layers, varlen=self._varlen)
         self._bf16 = layers if reason is None else None
@@ -255,7 +278,11 @@ class Body(nn.Module):
     def _read(self, packed: Packed, embeddings: Tensor | None = None) -> Tensor:
         """Compute hidden states [tokens, hidden], in the layout that the family can read."""
         if not self.packed:
-            return read_padded(self.model, packed, embeddings)
+            read = read_padded if self.unpadded_because is None else read_by_length
+            # A decoder masks later tokens itself, in windows where it has them.
+            own = replace(packed, causal=packed.causal and not self.causal)
+            return read(self.model, own, embeddings)
+        packed = replace(packed, causal=packed.causal or self.causal)
         narrow = None if self._narrow is None else self.model.get_submodule(self._narrow)
         first = self._first_position
         layout = self._layouts.get(packed.lengths, packed.causal)
@@ -273,14 +300,15 @@ class Body(nn.Module):
         """Prepare a later pass over sequences of these lengths; call it from any thread."""
         if self.packed:
             for part in split_lengths(lengths, self.max_tokens):
-                self._layouts.prepare(part, self.model.device, causal, self._varlen)
+                directed = causal or self.causal
+                self._layouts.prepare(part, self.model.device, directed, self._varlen)
 
 
 def _hidden_states(model: PreTrainedModel, packed: Packed) -> Tensor:
-    """Return the hidden states of padded sequences, [tokens, hidden]; ModelError if that fails."""
+    """Return the hidden states of each sequence alone, [tokens, hidden]; ModelError if it fails."""
     try:
         with torch.no_grad():
-            return read_padded(model, packed)
+            return read_by_length(model, packed)
     except FAILURES as error:
         raise ModelError(
             f"{model.config.model_type} cannot serve as a body: it does not turn token ids into "

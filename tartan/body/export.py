@@ -6,9 +6,11 @@ from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from tartan.body.adapters import merged, save_adapter
 from tartan.body.body import Body
 from tartan.body.heads import LiftedHead, StandIn, borrow, own
 from tartan.body.pooler import set_pooler
+from tartan.body.source import ModelSource
 from tartan.files import write_whole
 from tartan.quiet import quiet
 
@@ -42,9 +44,28 @@ def export(
 
 @contextmanager
 def reassembled(body: Body, head: LiftedHead) -> Iterator[PreTrainedModel]:
-    """Put a body back into a head's model during a block; its outputs are in the labels' unit."""
-    with head.in_label_units(), _joined(body, head) as model:
+    """Put a body back into a head's model during a block; its outputs are in the labels' unit.
+
+    It is then a model of plain transformers in float32: adapters are merged.
+    """
+    with head.in_label_units(), merged(body.model), _joined(body, head) as model:
         yield model
+
+
+def export_adapter(body: Body, head: LiftedHead, source: ModelSource, directory: Path) -> None:
+    """Write adapters, head and tokenizer in peft's format, without the frozen weights.
+
+    Args and errors are those of `export`; `source` is where body and head come from.
+    """
+    trained = [name for name, parameter in head.model.named_parameters() if parameter.requires_grad]
+    with head.in_label_units(), _joined(body, head) as model, quiet():
+        weights = {name: model.get_parameter(name) for name in trained}
+
+        def write(beside: Path) -> None:
+            save_adapter(model, weights, source.lora, str(source.name), beside)
+            source.tokenizer.save_pretrained(beside)
+
+        write_whole(directory, write)
 
 
 @contextmanager

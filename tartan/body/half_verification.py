@@ -102,8 +102,13 @@ def _compare(name: str, known: Callable[[], Found], other: Callable[[], Found]) 
 def _read(model: PreTrainedModel, packed: Packed, varlen: bool = False) -> Found:
     """Compute hidden states, and the gradient of their product with a fixed direction."""
     embeddings = model.get_input_embeddings().get_parameter("weight")
-    hidden = read_packed(model, packed, first_position(model), varlen=varlen).float()
-    # Any fixed direction will do, but a sum of squares is constant after a layer norm.
-    direction = torch.arange(hidden.numel(), device=hidden.device).sin().view_as(hidden)
-    (gradient,) = torch.autograd.grad((hidden * direction).sum(), embeddings)
+    trained = embeddings.requires_grad
+    embeddings.requires_grad_()
+    try:
+        hidden = read_packed(model, packed, first_position(model), varlen=varlen).float()
+        # Any fixed direction will do, but a sum of squares is constant after a layer norm.
+        direction = torch.arange(hidden.numel(), device=hidden.device).sin().view_as(hidden)
+        (gradient,) = torch.autograd.grad((hidden * direction).sum(), embeddings)
+    finally:
+        embeddings.requires_grad_(trained)
     return hidden.detach(), gradient

@@ -8,17 +8,29 @@ since a body without a classifier does not use it.
 import inspect
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAttentions
 
 from tartan.body.last_layer import find_last_layer, scale_and_shift
 from tartan.body.verification import evaluating
 from tartan.errors import ModelError
 from tartan.unit import Unit
+
+
+@dataclass
+class Output(BaseModelOutputWithPoolingAndCrossAttentions):
+    """What a stand-in returns: all that heads look for in a body's output.
+
+    Attributes:
+        mems: XLNet's memory, always None.
+    """
+
+    mems: None = None
 
 
 class StandIn(nn.Module):
@@ -37,10 +49,10 @@ class StandIn(nn.Module):
         activations = (getattr(base, name, None) for name in names)
         self.pooler_activation = next((a for a in activations if a is not None), None)
 
-    def forward(self, *args: Any, **kwargs: Any) -> BaseModelOutputWithPooling:
+    def forward(self, *args: Any, **kwargs: Any) -> Output:
         """Return the body's `inputs_embeds`, [rows, tokens, hidden], as its hidden states."""
         hidden = self._signature.bind(*args, **kwargs).arguments["inputs_embeds"]
-        return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=self.pool(hidden))
+        return Output(last_hidden_state=hidden, pooler_output=self.pool(hidden))
 
     def pool(self, hidden: Tensor) -> Tensor | None:
         """Pool hidden states as the body's pooler does: [rows, hidden], or None without one."""
@@ -66,6 +78,7 @@ class LiftedHead(nn.Module):
         borrowed: names of the borrowed weights, with their names in the body's model.
         new_parameters: names of the own parameters that no checkpoint held.
         width: of the hidden states it reads.
+        last: True if it reads each row's last token before the padding, as decoders' heads do.
         unit: what its outputs are standardised by; None where they are the exported model's.
         notice: what the user should know about the checkpoint's head; None where nothing is.
     """
@@ -78,6 +91,7 @@ class LiftedHead(nn.Module):
         width: int,
         *,
         float32: bool = False,
+        last: bool = False,
     ) -> None:
         """Use `lift`, which verifies the head.
 
@@ -89,6 +103,7 @@ class LiftedHead(nn.Module):
         own = (name for name, _ in model.named_parameters())
         self.new_parameters = tuple(name for name in own if name in new_parameters)
         self.width = width
+        self.last = last
         self.unit: Unit | None = None
         self.notice: str | None = None
         self._float32 = float32
@@ -110,6 +125,11 @@ class LiftedHead(nn.Module):
             [rows, classes] float of a head on sequences, [rows, tokens, classes] of one on tokens;
             float32 of a head on labels. With a `unit` they are standardised.
         """
+        if self.last:
+            # The family's code counts from the end of the row, where it does not see token ids.
+            rows = torch.arange(len(hidden), device=hidden.device)
+            ends = -1 if mask is None else mask.sum(1) - 1
+            hidden, mask = hidden[rows, ends][:, None], None
         attention_mask = None if mask is None else mask.long()
         if not self._float32:
             return logits_of(self.model, inputs_embeds=hidden, attention_mask=attention_mask)
@@ -151,6 +171,11 @@ class LiftedHead(nn.Module):
         self.new_parameters = tuple(
             name for name, p in named if name in self.new_parameters or id(p) in own
         )
+
+    def freeze_loaded(self) -> None:
+        """Freeze the parameters that a checkpoint held."""
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(name in self.new_parameters)
 
     def is_new(self, layer: nn.Linear) -> bool:
         """Return whether no checkpoint held a layer's weight."""

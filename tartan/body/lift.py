@@ -1,6 +1,8 @@
 """Lift the body out of a family's model for a task, and verify that the rest works as a head."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +14,7 @@ from tartan.body.reading import position_limit
 from tartan.body.trial import trial_tokens
 from tartan.body.verification import FAILURES, agree, evaluating
 from tartan.errors import ModelError
+from tartan.quiet import quiet
 
 
 def lift(
@@ -36,30 +39,82 @@ def lift(
     prefix, base = model.base_model_prefix, model.base_model
     if base is model or not isinstance(base, PreTrainedModel):
         raise ModelError(f"{_name(model)} has no body to lift out: it names no base model")
+    if type(base).__name__ != _name(body.model):
+        raise _unliftable(
+            model, f"its own body is a {_name(base)}, the family's body a {_name(body.model)}"
+        )
     new = [name for name, _ in model.named_parameters()] if new is None else new
     borrowed = _tied_to(base, model)
-    with torch.no_grad(), evaluating(model):
-        tokens, mask = _trial_rows(base)
+    own = [name for name in new if name not in borrowed]
+    with torch.no_grad(), evaluating(model), quiet():
         try:
-            expected = logits_of(model, input_ids=tokens, attention_mask=mask.long())
-            read = base(input_ids=tokens, attention_mask=mask.long(), return_dict=True)
+            found = _read(model, base)
             setattr(model, prefix, StandIn(base))
-            own = [name for name in new if name not in borrowed]
-            width = read.last_hidden_state.shape[-1]
+            width = found.hidden.shape[-1]
             head = LiftedHead(model, borrowed, own, width, float32=float32)
-            found = head(read.last_hidden_state, mask)
+            agrees = found.of(head)
+            if not agrees:  # then it may read the last token
+                head.last = True
+                agrees = found.of(head)
         except FAILURES as error:
             raise _unliftable(model, f"{type(error).__name__}: {error}") from error
-    if not _real(expected, mask).isfinite().all():
+    if not all(logits.isfinite().all() for logits in found.logits):
         raise ModelError(
             f"{_name(model)} gives logits that are not finite: its weights are damaged or too "
             "large; choose another checkpoint"
         )
-    if not agree(_real(expected, mask), _real(found, mask)):
+    if not agrees:
         raise _unliftable(model, "its logits differ when only hidden states are given")
     for name, source in borrowed.items():
         borrow(model, name, _lent(body, source, model.get_parameter(name)))
     return head.train()
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A family's own hidden states and logits of rows that are read one at a time.
+
+    Attributes:
+        hidden: [rows, longest, hidden] float, padded by zeros.
+        mask: [rows, longest] bool, False at padding.
+        logits: of each row, [classes] float or [tokens, classes].
+    """
+
+    hidden: Tensor
+    mask: Tensor
+    logits: Sequence[Tensor]
+
+    def of(self, head: LiftedHead) -> bool:
+        """Return whether a head gives the same logits when it reads the rows together."""
+        rows = head(self.hidden, self.mask)
+        pairs = zip(self.logits, rows, strict=True)
+        return all(
+            row.ndim == own.ndim and agree(own, row[: len(own)] if own.ndim > 1 else row)
+            for own, row in pairs
+        )
+
+
+def _read(model: PreTrainedModel, base: PreTrainedModel) -> _Found:
+    """Compute what a complete model makes of trial rows; ModelError if it tells its body more."""
+    more: set[str] = set()
+
+    def watch(module: nn.Module, args: Sequence[Any], given: Mapping[str, Any]) -> None:  # noqa: ARG001
+        more.update(name for name, value in given.items() if isinstance(value, Tensor))
+
+    states, logits = [], []
+    for tokens in _trial_rows(base):
+        inputs = {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}
+        hook = base.register_forward_pre_hook(watch, with_kwargs=True)
+        try:
+            logits.append(logits_of(model, **inputs)[0])
+        finally:
+            hook.remove()
+        states.append(base(**inputs, return_dict=True).last_hidden_state[0])
+        if extra := sorted(more - set(inputs)):
+            raise _unliftable(model, f"it gives its body {', '.join(extra)} too")
+    mask = torch.nn.utils.rnn.pad_sequence([torch.ones(len(row)) for row in states], True).bool()
+    hidden = torch.nn.utils.rnn.pad_sequence(states, True)
+    return _Found(hidden, mask.to(hidden.device), logits)
 
 
 def _tied_to(base: nn.Module, model: nn.Module) -> dict[str, str]:
@@ -87,21 +142,14 @@ def _lent(body: Body, name: str, like: Tensor) -> nn.Parameter:
     return parameter
 
 
-def _trial_rows(base: PreTrainedModel) -> tuple[Tensor, Tensor]:
-    """Return two rows, the second one padded: tokens [2, longest] int64 and their bool mask."""
+def _trial_rows(base: PreTrainedModel) -> tuple[Tensor, ...]:
+    """Return two rows of different lengths, [1, tokens] int64."""
     longest = min(9, position_limit(base) or 9)
-    tokens = trial_tokens(base.config, 2 * longest).view(2, longest).to(base.device)
-    mask = torch.ones_like(tokens, dtype=torch.bool)
-    mask[1, longest // 2 + 1 :] = False
-    return tokens.masked_fill(~mask, base.config.pad_token_id or 0), mask
+    tokens = trial_tokens(base.config, 2 * longest).to(base.device)
+    return tokens[None, :longest], tokens[None, longest : longest + longest // 2 + 1]
 
 
-def _real(logits: Tensor, mask: Tensor) -> Tensor:
-    """Return logits without those at padding."""
-    return logits[mask] if logits.shape[:2] == mask.shape and logits.ndim > 2 else logits
-
-
-def _name(model: PreTrainedModel) -> str:
+def _name(model: nn.Module) -> str:
     return type(model).__name__
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 from transformers import PretrainedConfig
 
+from tartan.body.adapters import LoraOptions
 from tartan.body.body import Body
 from tartan.body.heads import LiftedHead, borrow
 from tartan.body.pretrained import first_line
@@ -112,7 +113,7 @@ def scaled(source: ModelSource, width: float) -> ModelSource:
         if getattr(config, "num_key_value_heads", None):
             config.num_key_value_heads = heads
         config.hidden_size, config.num_attention_heads = hidden, heads
-    return replace(source, config=config, name=None)
+    return replace(source, config=config, name=None, lora=LoraOptions(), freeze=())
 
 
 def pretrained_like(source: ModelSource, name: str) -> ModelSource:

@@ -20,5 +20,5 @@ def remove_pooler(model: PreTrainedModel) -> None:
 
 def set_pooler(model: PreTrainedModel, pooler: nn.Module | None) -> None:
     """Set the pooler of a base model, if its family has one."""
-    if "pooler" in model._modules:
-        model._modules["pooler"] = pooler
+    if hasattr(model, "pooler"):
+        setattr(model, "pooler", pooler)  # noqa: B010  (a module, or None)

@@ -1,7 +1,10 @@
-"""How a Hugging Face model is called on packed sequences: as one row of tokens, or padded."""
+"""How a Hugging Face model is called on packed sequences: as one row, padded, or by length."""
 
-from collections.abc import Iterator, Sequence
+import inspect
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
@@ -11,7 +14,7 @@ from transformers import PreTrainedModel
 
 from tartan.body.kernels.layout import Layout
 from tartan.gather import take
-from tartan.packed import Packed
+from tartan.packed import Packed, send, starts_of
 
 REPEATED = 64
 """Rows are extended to a multiple of this many tokens, by tokens that no other attends to: oneDNN
@@ -28,6 +31,7 @@ def read_padded(model: PreTrainedModel, packed: Packed, embeddings: Tensor | Non
         embeddings: [tokens, width] float, to use instead of those of the token ids.
     """
     inputs: dict[str, Any] = {
+        **_options(model),
         "attention_mask": _causal_mask(packed) if packed.causal else packed.mask.long(),
     }
     if embeddings is None:
@@ -39,6 +43,28 @@ def read_padded(model: PreTrainedModel, packed: Packed, embeddings: Tensor | Non
     if packed.places is not None:
         inputs["position_ids"] = packed.pad(packed.places) + first_position(model)
     return packed.unpad(model(**inputs, return_dict=True).last_hidden_state)
+
+
+def read_by_length(
+    model: PreTrainedModel, packed: Packed, embeddings: Tensor | None = None
+) -> Tensor:
+    """Compute hidden states [tokens, hidden], sequences of equal length at a time: no padding.
+
+    Args are those of `read_padded`.
+    """
+    groups: dict[int, list[int]] = defaultdict(list)
+    for row, length in enumerate(packed.lengths):
+        groups[length].append(row)
+    starts, device = starts_of(packed.lengths), packed.input_ids.device
+    places, states = [], []
+    for length, rows in groups.items():
+        index = send((starts[rows][:, None] + torch.arange(length)).flatten(), device)
+        group = packed.select(index, (length,) * len(rows))
+        given = None if embeddings is None else embeddings[index]
+        places.append(index)
+        states.append(read_padded(model, group, given))
+    hidden = torch.cat(states)
+    return torch.zeros_like(hidden).index_copy(0, torch.cat(places), hidden)
 
 
 def read_packed(
@@ -75,6 +101,7 @@ def read_packed(
         return functional.pad(values, (0, spare))[None]
 
     inputs: dict[str, Any] = {
+        **_options(model),
         "position_ids": first_position
         + (layout.positions[None] if packed.places is None else row(packed.places)),
         "layout": layout,
@@ -112,6 +139,17 @@ def position_limit(model: PreTrainedModel) -> int | None:
     """Return the longest sequence that the model's positions allow; None if they set no limit."""
     positions = getattr(model.config, "max_position_embeddings", None)
     return positions - first_position(model) if positions and positions > 0 else None
+
+
+def _options(model: PreTrainedModel) -> dict[str, Any]:
+    """Return options of a model's forward pass: decoders keep a cache by default."""
+    return {"use_cache": False} if _caches(type(model).forward) else {}
+
+
+@cache
+def _caches(forward: Callable[..., Any]) -> bool:
+    """Return whether a forward pass has the option `use_cache`."""
+    return "use_cache" in inspect.signature(forward).parameters
 
 
 def _causal_mask(packed: Packed) -> Tensor:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from transformers import (
@@ -12,9 +12,13 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from tartan.body.adapters import LoraOptions, adapt
 from tartan.body.body import Body
 from tartan.body.classes import match_classes
+from tartan.body.decoders import agree_on_padding
+from tartan.body.frozen import freeze
 from tartan.body.heads import LiftedHead
+from tartan.body.kernels.dropout import replace_dropout
 from tartan.body.lift import lift
 from tartan.body.pretrained import (
     auto_class,
@@ -81,6 +85,8 @@ class AutoOptions:
             backward pass instead of being stored: less memory, a third more time.
         max_tokens_per_pass: the most tokens whose activations are in memory at once; a larger pass
             is split, with the same gradient. None for no limit.
+        lora: adapters to train instead of the body's own weights.
+        freeze: parts of the body that do not train: `embeddings`, `layers.3`, `layers.0-5`.
     """
 
     kind: str = "auto"
@@ -89,6 +95,8 @@ class AutoOptions:
     trust_remote_code: bool = False
     gradient_checkpointing: bool = False
     max_tokens_per_pass: int | None = None
+    lora: LoraOptions = field(default_factory=LoraOptions)
+    freeze: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -104,6 +112,8 @@ class ModelSource:
         max_length: the longest sequence, in tokens.
         name: where the weights are; None for random ones.
         trust_remote_code: whether Python code that comes with the model may run.
+        lora: adapters to train instead of the body's weights, if their rank is at least 1.
+        freeze: parts of the body that do not train.
     """
 
     config: PretrainedConfig
@@ -111,6 +121,8 @@ class ModelSource:
     max_length: int
     name: str | None = None
     trust_remote_code: bool = False
+    lora: LoraOptions = field(default_factory=LoraOptions)
+    freeze: tuple[str, ...] = ()
 
     @classmethod
     def pretrained(cls, options: AutoOptions) -> Self:
@@ -128,9 +140,14 @@ class ModelSource:
             raise ModelError(
                 f"model.name={name} ({config.model_type}) is an encoder-decoder: choose an encoder"
             )
+        agree_on_padding(config, tokenizer, name)
+        if getattr(config, "attention_type", None) == "block_sparse":
+            # BigBird attends fully to short texts and changes for good when it reads one.
+            config.attention_type = "original_full"
         model = skeleton(name, deepcopy(config), trust)
         length = sequence_length(name, options.max_length, tokenizer, model)
-        return cls._of(config, tokenizer, length, name, trust)
+        parts = tuple(options.freeze)
+        return cls._of(config, tokenizer, length, name, trust, options.lora, parts)
 
     @classmethod
     def tiny(cls, tokenizer: PreTrainedTokenizerBase, options: TinyOptions) -> Self:
@@ -173,7 +190,9 @@ class ModelSource:
         """Build the shared encoder, in training mode.
 
         Raises:
-            ModelError: when the weights cannot be loaded, are not finite, or are incomplete.
+            ModelError: when the weights cannot be loaded, are not finite, or are incomplete, or
+                the body has no layers for adapters.
+            ConfigError: when a part to freeze does not exist.
         """
         loaded = self._load(AutoModel, self.config)
         left_out = sorted(name for name in loaded.new or () if not name.startswith("pooler"))
@@ -182,7 +201,12 @@ class ModelSource:
                 f"model.name={self.name} has no weights of the right shape for {len(left_out)} "
                 f"parameters of its body, for example {left_out[0]}"
             )
-        return Body(loaded.model)
+        body = Body(loaded.model)
+        if self.lora.r:
+            adapt(body.model, self.lora)
+            replace_dropout(body.model)
+        freeze(body.model, self.freeze)
+        return body
 
     def head(
         self,
@@ -202,7 +226,8 @@ class ModelSource:
         Returns:
             The head, pre-trained where the weights hold one of the same classes; their order is
             that of `labels`. A head other than a language model's computes in float32, whatever the
-            body's precision.
+            body's precision. Where the body has adapters, a language model's head that the weights
+            hold is frozen with it.
 
         Raises:
             ModelError: when there is no such kind, the family has none, or its head needs more
@@ -218,6 +243,8 @@ class ModelSource:
             head.notice = match_classes(head, self.config, labels, loaded.mismatched)
         if unit is not None:
             head.set_unit(unit)
+        if self.lora.r and self.name is not None and kind.endswith(LANGUAGE_MODELS):
+            head.freeze_loaded()
         return head
 
     def _load(self, auto: Any, config: PretrainedConfig) -> Loaded:

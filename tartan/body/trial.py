@@ -21,7 +21,7 @@ def trial(model: PreTrainedModel) -> Packed:
     """
     limit = position_limit(model)
     learned = limit if limit is not None and limit <= LEARNED_POSITIONS else 0
-    window = getattr(model.config, "sliding_window", None) or 0
+    window = _window(model.config)
     longest = min(max(24, window + 8, learned // 4), limit or LEARNED_POSITIONS)
     sizes = [min(3, longest)]
     for size in cycle((longest, longest // 2 + 1, longest - 1)):
@@ -30,6 +30,15 @@ def trial(model: PreTrainedModel) -> Packed:
         sizes.append(max(1, size))
     tokens = trial_tokens(model.config, sum(sizes)).to(model.device)
     return Packed(tokens, tuple(sizes))
+
+
+def _window(config: PretrainedConfig) -> int:
+    """Return the size of a model's attention windows, 0 if it has none."""
+    own = vars(config)  # a configuration by layer refuses to give one for all
+    size = (
+        own["sliding_window"] if "sliding_window" in own else getattr(config, "sliding_window", 0)
+    )
+    return size or 0
 
 
 def trial_tokens(config: PretrainedConfig, count: int) -> Tensor:

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from tartan.body.kernels.attention import NAME
-from tartan.body.reading import first_position, read_packed
+from tartan.body.reading import first_position, read_packed, read_padded
 from tartan.packed import Packed
 from tartan.quiet import quiet
 
@@ -31,7 +31,7 @@ def reason_against_packed(model: PreTrainedModel, packed: Packed, expected: Tens
     Args:
         model: a model in eval mode.
         packed: sequences of `trial`.
-        expected: [tokens, hidden] float, the hidden states of `read_padded`.
+        expected: [tokens, hidden] float, the hidden states of `read_by_length`.
 
     Returns:
         Why the model has to read padded sequences; None if it reads packed ones from now on.
@@ -51,27 +51,24 @@ def reason_against_packed(model: PreTrainedModel, packed: Packed, expected: Tens
     return reason
 
 
-def reason_against_causal(read: Callable[[Packed], Tensor], packed: Packed) -> str | None:
-    """Compare the first half of each sequence, read alone, with the same tokens of the sequence.
+def reason_against_padding(model: PreTrainedModel, packed: Packed, expected: Tensor) -> str | None:
+    """Compare hidden states of padded sequences with those of each sequence alone.
 
     Args:
-        read: from sequences to hidden states [tokens, hidden], of a model in eval mode.
+        model: a model in eval mode that does not read packed.
         packed: sequences of `trial`.
+        expected: [tokens, hidden] float, the hidden states of `read_by_length`.
 
     Returns:
-        Why the model cannot read left to right; None if it can.
+        Why sequences cannot be padded; None if they can.
     """
-    lengths = torch.tensor(packed.lengths, device=packed.input_ids.device)
-    halves = (lengths + 1) // 2
-    kept = packed.positions < halves.repeat_interleave(lengths)
-    cut = Packed(packed.input_ids[kept], tuple(halves.tolist()), causal=True)
     with torch.no_grad(), quiet():
         try:
-            if agree(read(cut), read(replace(packed, causal=True))[kept]):
+            if agree(expected, read_padded(model, replace(packed, causal=False))):
                 return None
         except FAILURES as error:
             return f"{type(error).__name__}: {error}"
-    return "its hidden states depend on later tokens"
+    return "hidden states depend on the padding behind a sequence"
 
 
 def reason_against_places(read: Callable[[Packed], Tensor], packed: Packed) -> str | None:

@@ -69,9 +69,22 @@ def pretrained_model(
             raise ModelError(
                 f"model.name={name}: its weights cannot be loaded ({first_line(error)})"
             ) from error
+    own_storage(model)
     check_finite(model, name)
     mismatched = frozenset(key for key, *_ in report["mismatched_keys"])
     return Loaded(model, mismatched | set(report["missing_keys"]), mismatched)
+
+
+@torch.no_grad()
+def own_storage(model: PreTrainedModel) -> None:
+    """Give parameters that are views of a larger tensor memory of their own.
+
+    Some families load one tensor of a checkpoint as several parameters. A file of weights cannot
+    hold views, and an optimiser's arithmetic is slower on them.
+    """
+    for parameter in model.parameters():
+        if parameter.untyped_storage().nbytes() != parameter.numel() * parameter.element_size():
+            parameter.data = parameter.data.clone()
 
 
 @torch.no_grad()

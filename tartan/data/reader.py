@@ -94,11 +94,24 @@ class Reader:
                 for row, value in zip(long, values, strict=True):
                     rows[column][row] = value
         counts.truncated += len(shortened.union(long))
+        self._fill(rows)
         if words:
             counts.lost_words += _place_words(rows, batch)
         if "label" in batch and not words:
             rows["label"] = batch["label"]
         return rows
+
+    def _fill(self, rows: dict[str, list[Any]]) -> None:
+        """Give rows without a token one that says nothing: not every tokenizer adds its own."""
+        fillers = (self.tokenizer.eos_token_id, self.tokenizer.pad_token_id)
+        filler = next((token for token in fillers if token is not None), 0)
+        for row, ids in enumerate(rows["input_ids"]):
+            if ids:
+                continue
+            filled = {"input_ids": filler, "token_type_ids": 0, "offset_mapping": (0, 0)}
+            for column, value in filled.items():
+                if column in rows:
+                    rows[column][row] = [value]
 
     def _count_meaningless(self, rows: dict[str, list[Any]], counts: Counts) -> None:
         """Count the rows with a text that has no token, and those with one that has no known one.

@@ -7,7 +7,12 @@ from tartan.config.schema import Config
 from tartan.data import Stream, Task
 from tartan.data.cache import caching, remove_abandoned
 from tartan.experiment.model import accelerate, load_joint_model, load_source, save_memory
-from tartan.experiment.notices import auxiliary_notices, end_task_notices, unused_notices
+from tartan.experiment.notices import (
+    auxiliary_notices,
+    body_notices,
+    end_task_notices,
+    unused_notices,
+)
 from tartan.experiment.schedule import complete, loss_scales, milestones, trained_sections
 from tartan.experiment.tasks import (
     Data,
@@ -92,6 +97,7 @@ def _build(config: Config, plugins: Plugins) -> Experiment:
         milestones(config, model.end_task.metrics, steps_an_epoch),
         [
             *removed,
+            *body_notices(model.body),
             *attention,
             *reported,
             *end_task_notices(data.texts),

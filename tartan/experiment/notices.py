@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from tartan.body import Body
 from tartan.data.notices import (
     corpus_notices,
     label_notices,
@@ -39,6 +40,25 @@ def auxiliary_notices(dropped: Mapping[str, int], texts: Mapping[str, Texts]) ->
         lost = token_notices(its.tokenized, its.source.max_length)
         labels = [*its.task.notes, *subset_notices(its.task), *label_notices(its.task)]
         notices += [f"objectives.{name}: {line}" for line in (*labels, *lost)]
+    return notices
+
+
+def body_notices(body: Body) -> list[str]:
+    """Return how a body reads sequences: packed or not, in which direction, and why."""
+    reads = "packed" if body.packed else "padded" if body.unpadded_because is None else "by length"
+    why = body.unpadded_because or body.padded_because
+    direction = "left to right" if body.causal else "both ways"
+    reason = f" ({why})" if why else ""
+    notices = [f"body: {body.model.config.model_type}, {reads}, {direction}{reason}"]
+    numbers = [(p.numel(), p.requires_grad) for p in body.parameters()]
+    if not all(trains for _, trains in numbers):
+        total, trained = sum(n for n, _ in numbers), sum(n for n, trains in numbers if trains)
+        share = f"{trained / total:.2%}"
+        notices.append(f"Trains {trained:,} of the body's {total:,} parameters ({share}).")
+    if body.unpadded_because is not None:
+        notices.append(
+            "Padding changes this family's results: give the exported model one text at a time."
+        )
     return notices
 
 

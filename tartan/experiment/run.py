@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from tartan.body import LiftedHead, export
+from tartan.body import LiftedHead, export, export_adapter
 from tartan.config.parse import parse, resolved
 from tartan.config.schema import Config
 from tartan.errors import CheckpointError
@@ -208,7 +208,11 @@ def _finish(
     test = evaluate(model, texts.split("test"), rows, setup.runtime)
     head = model.end_task.head
     assert isinstance(head, LiftedHead)  # `build` refuses others
-    export(model.body, head, texts.source.tokenizer, directory / MODEL)
+    source = texts.source
+    if source.lora.r and source.lora.export == "adapter":
+        export_adapter(model.body, head, source, directory / MODEL)
+    else:
+        export(model.body, head, source.tokenizer, directory / MODEL)
     predicted = predictions(task.dev, setup.dev, outputs, task.kind, task.labels)
     if not config.report_examples:
         predicted = [without_texts(line) for line in predicted]

@@ -1,10 +1,11 @@
 """Checkpoints: everything that a run needs to resume exactly where it was.
 
-`checkpoint-<step>/` holds model.safetensors (body and heads), training.pt (optimiser, weighting;
-read with weights_only), progress.json, identity.json (what the run depends on), best.safetensors
-(the best model so far) and manifest.json, which has the hash of each. `best/` holds the best model
-alone. history.jsonl holds the lines of metrics.jsonl; each checkpoint owns a beginning of it. Where
-a run resumes, `best/`, history.jsonl and metrics.jsonl become what they were at the checkpoint.
+`checkpoint-<step>/` holds model.safetensors (what trains of body and heads), training.pt
+(optimiser, weighting; read with weights_only), progress.json, identity.json (what the run depends
+on), best.safetensors (the best model so far) and manifest.json, which has the hash of each. `best/`
+holds the best model alone. history.jsonl holds the lines of metrics.jsonl; each checkpoint owns a
+beginning of it. Where a run resumes, `best/`, history.jsonl and metrics.jsonl become what they were
+at the checkpoint.
 """
 
 import json
@@ -17,7 +18,6 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_model, save_model
 from torch import nn
 
 from tartan.errors import CheckpointError
@@ -25,6 +25,7 @@ from tartan.files import read_text, recover, write_whole
 from tartan.train.history import HISTORY, History, Mark
 from tartan.train.manifest import damage, seal
 from tartan.train.progress import Progress
+from tartan.train.trained import load_trained, save_trained
 
 MODEL, TRAINING, PROGRESS = "model.safetensors", "training.pt", "progress.json"
 IDENTITY, BEST = "identity.json", "best.safetensors"
@@ -52,7 +53,7 @@ class Checkpoints:
         mark = progress.history.save(self._directory / HISTORY)
 
         def write(directory: Path) -> None:
-            save_model(model, str(directory / MODEL))
+            save_trained(model, directory / MODEL)
             with (directory / TRAINING).open("wb") as file:
                 torch.save(dict(training), file)
             _write_json(directory / PROGRESS, progress.plain() | {"history": vars(mark)})
@@ -69,7 +70,7 @@ class Checkpoints:
         """Write `best/`."""
 
         def write(directory: Path) -> None:
-            save_model(model, str(directory / MODEL))
+            save_trained(model, directory / MODEL)
             seal(directory)
 
         write_whole(self._best, write)
@@ -205,7 +206,7 @@ def _copy_best(checkpoint: Path, best: Path) -> None:
 def _load_model(model: nn.Module, path: Path) -> None:
     """Load parameters. CheckpointError if they are another model's."""
     try:
-        load_model(model, str(path))
+        load_trained(model, path)
     except (OSError, RuntimeError, SafetensorError) as error:
         raise misfit(path.parent, error) from error
 

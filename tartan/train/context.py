@@ -138,6 +138,11 @@ class TaskContext:
         return self._body.embedding_size
 
     @property
+    def causal(self) -> bool:
+        """True if the body reads left to right only."""
+        return self._body.causal
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The names of classes or tags; of numbers, one name."""
         return self._training.labels

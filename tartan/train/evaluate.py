@@ -38,14 +38,16 @@ def predict(
     task, training = model.end_task, model.training
     model.eval()
     outputs: list[Tensor] = []
-    for start in range(0, len(rows), batch_size):
-        between()
-        chosen = [rows[index] for index in range(start, min(start + batch_size, len(rows)))]
-        batch = runtime.pin(task.collate(chosen, generator(0, "evaluate", start)))
-        place = f"evaluation, {out_of_memory.batch_shape(batch.inputs.lengths)}"
-        with out_of_memory.explained(runtime, place, "lower eval.batch_size or model.max_length"):
-            batch = task.prepare(batch.to(runtime.device))
-            outputs.append(task.predict(model.body(batch.inputs), batch).float())
+    with model.body.precise():
+        for start in range(0, len(rows), batch_size):
+            between()
+            chosen = [rows[index] for index in range(start, min(start + batch_size, len(rows)))]
+            batch = runtime.pin(task.collate(chosen, generator(0, "evaluate", start)))
+            place = f"evaluation, {out_of_memory.batch_shape(batch.inputs.lengths)}"
+            remedy = "lower eval.batch_size or model.max_length"
+            with out_of_memory.explained(runtime, place, remedy):
+                batch = task.prepare(batch.to(runtime.device))
+                outputs.append(task.predict(model.body(batch.inputs), batch).float())
     model.train(training)
     return task.in_label_units(torch.cat(outputs).cpu())
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, partial
 
 import torch
@@ -154,17 +155,21 @@ class Losses:
     def _read(self, batches: Mapping[str, Batch]) -> dict[str, tuple[Batch, Tensor]]:
         """Prepare each objective's batch, and compute its hidden states, [tokens, hidden].
 
-        Causal sequences take a pass of their own.
+        Causal sequences take a pass of their own, except in a decoder.
         """
         prepared = {
             name: self._model.objective(name).prepare(batch.to(self._runtime.device))
             for name, batch in batches.items()
         }
         read: dict[str, tuple[Batch, Tensor]] = {}
-        for causal in {batch.inputs.causal for batch in prepared.values()}:
-            group = {n: b for n, b in prepared.items() if b.inputs.causal == causal}
-            inputs = [batch.inputs for batch in group.values()]
+        for causal in {self._causal(batch) for batch in prepared.values()}:
+            group = {n: b for n, b in prepared.items() if self._causal(b) == causal}
+            inputs = [replace(batch.inputs, causal=causal) for batch in group.values()]
             hidden = self._model.body(Packed.join(inputs))
             parts = hidden.split([part.input_ids.numel() for part in inputs])
             read |= dict(zip(group, zip(group.values(), parts, strict=True), strict=True))
         return {name: read[name] for name in batches}
+
+    def _causal(self, batch: Batch) -> bool:
+        """Return whether a batch is read left to right; a decoder reads all of them so."""
+        return batch.inputs.causal or self._model.body.causal

@@ -43,8 +43,8 @@ class JointModel(nn.Module):
         return objective
 
     def shared(self) -> list[nn.Parameter]:
-        """Return the body's parameters."""
-        return list(self.body.parameters())
+        """Return the parameters of the body that train."""
+        return [parameter for parameter in self.body.parameters() if parameter.requires_grad]
 
     def private(self, name: str) -> list[nn.Parameter]:
         """Return the parameters that an objective trains besides the body's.
@@ -56,7 +56,7 @@ class JointModel(nn.Module):
         trained = list(objective.parameters())
         if objective.uses_end_task:
             trained += objective.end_task.parameters()
-        return [p for p in trained if id(p) not in self._shared]
+        return [p for p in trained if p.requires_grad and id(p) not in self._shared]
 
     def heads(self, names: Iterable[str]) -> list[nn.Parameter]:
         """Return the parameters that several objectives train besides the body's, each once."""

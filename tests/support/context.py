@@ -31,6 +31,7 @@ class TinyContext:
         self.body: Body = self.source.body()
         self.tokenizer = self.source.tokenizer
         self.hidden_size = self.body.hidden_size
+        self.causal = self.body.causal
         self.notices: list[str] = []
         self.embedding_size = self.body.embedding_size
 

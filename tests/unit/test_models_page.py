@@ -1,0 +1,23 @@
+"""docs/models.md shows what a run of each family does."""
+
+from pathlib import Path
+
+import pytest
+
+from tools.models import FAMILIES, Facts, examine, page
+
+PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_trains_and_exports_as_the_page_says(family, tmp_path):
+    row = examine(family, tmp_path).row()
+    assert row in PAGE.splitlines()
+    assert "| no: " not in row
+
+
+def test_the_rest_of_the_page_is_current():
+    rows = [line for line in PAGE.splitlines() if line.startswith("| ")]
+    assert [row.split(" ")[1] for row in rows[1:]] == list(FAMILIES)
+    table = "\n".join(rows[1:])
+    assert PAGE.replace(table, Facts("any").row()) == page([Facts("any")])
