@@ -37,9 +37,18 @@ class Bf16Layers:
             if parameter is not None and parameter.dtype == torch.float32
         ]
         self._weights = list(dict.fromkeys(parameter for _, _, parameter in self._places))
-        for layer in layers:
-            wrapped = partial(self._forward, layer.forward, last=layer is layers[-1])
-            layer.forward = wrapped
+        self._forwards: list[Callable[..., Any]] = [layer.forward for layer in layers]
+        for place, layer in enumerate(layers):
+            layer.forward = partial(self._forward, place)
+
+    def compile(self, backend: str) -> None:
+        """Compile what the layers compute, without the casts before the first and after the last.
+
+        So all layers have the same code.
+        """
+        self._forwards = [
+            torch.compile(forward, dynamic=True, backend=backend) for forward in self._forwards
+        ]
 
     @contextmanager
     def step(self) -> Iterator[None]:
@@ -58,8 +67,9 @@ class Bf16Layers:
             for module, name, parameter in self._places:
                 _set(module, name, parameter)
 
-    def _forward(self, forward: Callable[..., Any], *args: Any, last: bool, **options: Any) -> Any:
+    def _forward(self, place: int, *args: Any, **options: Any) -> Any:
         """Call a layer's own forward function; hidden states are its first argument."""
+        forward = self._forwards[place]
         if not self._active:
             return forward(*args, **options)
         if args:
@@ -68,6 +78,7 @@ class Bf16Layers:
             options["hidden_states"] = options["hidden_states"].to(BF16)
         with torch.autocast(self._weights[0].device.type, enabled=False):
             result = forward(*args, **options)
+        last = place == len(self._forwards) - 1
         return tree_map(_float32, result) if last else result
 
 

@@ -226,6 +226,9 @@ class Body(nn.Module):
         if not self._varlen:
             keep_from_compiler()
         self._narrow = None  # compiled code ignores hooks that are added later
+        if self._bf16 is not None:
+            self._bf16.compile(backend)
+            return
         for layer in layers_of(self.model):
             layer.compile(dynamic=True, backend=backend)
 

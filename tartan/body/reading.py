@@ -95,6 +95,7 @@ def read_packed(
     tokens = packed.input_ids.numel()
     if layout is None:
         layout = lay_out(packed.lengths, packed.input_ids.device, packed.causal, varlen)
+        layout.prepare()  # compiled layers read it, but cannot compute it
     spare = layout.spare
 
     def row(values: Tensor) -> Tensor:

@@ -56,7 +56,8 @@ class Buckets:
         starts, sizes = starts_of(lengths), torch.tensor(lengths)
         order = sorted(range(len(lengths)), key=lengths.__getitem__)
         groups, indices, masks = [], [], []
-        for _, members in groupby(order, key=lambda row: _ceiling(lengths[row])):
+        ceiling = _ceiling if device.type == "cpu" else _power
+        for _, members in groupby(order, key=lambda row: ceiling(lengths[row])):
             rows = list(members)
             steps = torch.arange(-(-lengths[rows[-1]] // STEP) * STEP)
             mask = steps < sizes[rows, None]
@@ -154,6 +155,14 @@ def additive(allowed: Sequence[Tensor | None], dtype: torch.dtype) -> tuple[Tens
 
 def _added(mask: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, -torch.inf)
+
+
+def _power(length: int) -> int:
+    """Return what `_ceiling` does, on an accelerator: a power of 2, at least 64.
+
+    Launching the operators of a further bucket takes longer than attending to padding.
+    """
+    return max(64, 1 << (length - 1).bit_length())
 
 
 def _ceiling(length: int) -> int:

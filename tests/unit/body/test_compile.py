@@ -1,13 +1,18 @@
 """torch.compile: the same gradients, and no layer compiled again for each batch."""
 
+from collections import Counter
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 from torch.testing import assert_close
 
 from tartan import ModelError
+from tartan.body.kernels import varlen
 from tartan.packed import Packed
 from tartan.testing import tiny_source
+from tartan.testing.fake_cuda import attention
 
 
 def gradient(body, packed, dtype=torch.float32):
@@ -63,3 +68,55 @@ def test_without_a_compiler_it_is_refused(monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ModelError, match=r"needs a C\+\+ compiler .* none was found"):
         tiny_source("bert").body().compile_layers()
+
+
+@pytest.fixture
+def _kernel_on_a_cpu(monkeypatch):
+    """Compute the operators of the variable-length kernel on a CPU, by the formula."""
+    with torch.library._scoped_library("aten", "IMPL") as library:
+        for way in (attention._varlen, attention._varlen_backward):
+            name = f"_flash_attention_{'backward' if 'backward' in way.__name__ else 'forward'}"
+            library.impl(name, torch.compiler.disable(way), "CPU")
+        monkeypatch.setattr(varlen, "kernel_for", lambda _: varlen.by_torch)
+        yield
+
+
+def random_batch(seed, vocabulary=60):
+    """Return sequences of random number and lengths."""
+    rng = torch.Generator().manual_seed(seed)
+    count = int(torch.randint(2, 9, (), generator=rng))
+    lengths = torch.randint(2, 24, (count,), generator=rng).tolist()
+    ids = torch.randint(5, vocabulary, (sum(lengths),), generator=rng)
+    return Packed(ids, tuple(lengths))
+
+
+def compiled():
+    """Return how often dynamo compiled, and where it broke a graph."""
+    counters = torch._dynamo.utils.counters
+    return counters["stats"]["unique_graphs"], Counter(counters["graph_break"])
+
+
+@pytest.mark.usefixtures("_kernel_on_a_cpu")
+@pytest.mark.parametrize("bf16", [False, True])
+def test_with_the_variable_length_kernel_layers_compile_whole_and_not_again(bf16):
+    """Three layers share their code; other batches, of any sizes, compile nothing."""
+    context = torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext()
+    body = tiny_source("bert", num_hidden_layers=3).body()
+    assert body.use_varlen(context, torch.bfloat16 if bf16 else torch.float32) is None
+    if bf16:
+        assert body.use_bf16(context) is None
+    expected = gradient(body.eval(), random_batch(0))
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    body.train().compile_layers(backend="aot_eager")
+    with context, body.same_weights():
+        for seed in range(2):
+            body(random_batch(seed)).sum().backward()
+        graphs, breaks = compiled()
+        assert graphs == 1
+        assert not breaks
+        for seed in range(2, 8):
+            body(random_batch(seed)).sum().backward()
+    assert compiled() == (graphs, breaks)
+    if not bf16:
+        assert_close(gradient(body.eval(), random_batch(0)), expected, atol=1e-5, rtol=1e-5)

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tartan.body.kernels.buckets import Buckets, ByHead, biases, masks
+from tartan.body.kernels.buckets import Buckets, ByHead, _ceiling, _power, biases, masks
 from tartan.packed import Packed
 
 LENGTHS = st.lists(st.integers(1, 70), min_size=1, max_size=12)
@@ -120,3 +120,11 @@ def test_a_causal_mask_is_the_same_for_all_sequences_of_a_bucket():
     assert left.shape == (1, 1, 16, 16)
     assert left[0, 0].sum() == 16 + 15
     assert masks(buckets, causal=True) == (None,)
+
+
+def test_an_accelerator_has_fewer_buckets_since_each_has_launches_of_its_own():
+    lengths = range(1, 513)
+    here, there = ({each(length) for length in lengths} for each in (_ceiling, _power))
+    assert len(here) == 16
+    assert there == {64, 128, 256, 512}
+    assert all(_power(length) >= length for length in lengths)
