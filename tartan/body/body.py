@@ -21,7 +21,6 @@ from tartan.body.half_verification import (
     reason_against_varlen,
     reason_against_varlen_dropout,
 )
-from tartan.body.kernels.attention import keep_from_compiler
 from tartan.body.kernels.dropout import replace_dropout
 from tartan.body.layers import layers_of
 from tartan.body.pooler import remove_pooler
@@ -223,8 +222,6 @@ class Body(nn.Module):
                 sequences, layers are checkpointed, or there is no C++ compiler.
         """
         self._check_compiler()
-        if not self._varlen:
-            keep_from_compiler()
         self._narrow = None  # compiled code ignores hooks that are added later
         if self._bf16 is not None:
             self._bf16.compile(backend)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tartan.body.kernels.attention import kernel_for
+from tartan.body.kernels import attention
 from tartan.body.kernels.layout import Layout
 from tartan.packed import Packed
 
@@ -27,5 +27,6 @@ def attend(
     window: int | None = None,
 ) -> Tensor:
     """Attend by the kernel that is chosen for queries and keys; arguments as in `Kernel`."""
-    kernel = kernel_for(query, key, layout, dropout)
-    return kernel(query, key, value, layout, dropout=dropout, scaling=scaling, window=window)
+    return attention.attend(
+        query, key, value, layout, dropout=dropout, scaling=scaling, window=window
+    )

@@ -1,7 +1,8 @@
 """Training steps on the fake CUDA device, and what they did there. Run in its process."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -50,12 +51,14 @@ class GramianWeights(Weighting):
 
 @dataclass(frozen=True)
 class Steps:
-    """What steps did: launches of one, and the places that waited, in all of them."""
+    """What steps did: launches of one, the places that waited in all of them, and how many layouts
+    the thread that computes had to make itself."""
 
     launches: float
     places: frozenset[str]
     notices: tuple[str, ...] = ()
     operators: tuple[tuple[str, float], ...] = ()
+    laid_out: int = 0
 
 
 @cache
@@ -79,11 +82,11 @@ def take(setup: Setup, experiment: Experiment, measured: int = MEASURED) -> tupl
     stage = Stage(setup, next(iter(experiment.stages.values())))
     for step in range(WARM):
         stage.take(step)
-    with recorded() as record:
+    with recorded() as record, counting_layouts() as late:
         for step in range(WARM, WARM + measured):
             stage.take(step)
     stage.step.guard.wait()
-    return summary(record, measured, experiment.notices), stage
+    return replace(summary(record, measured, experiment.notices), laid_out=len(late)), stage
 
 
 def steps(*overrides: str, measured: int = MEASURED) -> Steps:
@@ -97,21 +100,21 @@ def four_steps(*overrides: str) -> Steps:
     return steps(*overrides, measured=4)
 
 
-def laid_out(*overrides: str) -> int:
-    """Take steps; return how many layouts were made by the thread that computes."""
-    experiment, made_here = made(*overrides), []
+@contextmanager
+def counting_layouts() -> Iterator[list[Any]]:
+    """Count layouts that are made when they are needed."""
+    made_late: list[Any] = []
     lay_out = reading.lay_out
 
     def counted(*given: Any) -> Layout:
-        made_here.append(given)
+        made_late.append(given)
         return lay_out(*given)
 
     reading.lay_out = counted
     try:
-        take(experiment.setup, experiment)
+        yield made_late
     finally:
         reading.lay_out = lay_out
-    return len(made_here)
 
 
 def gramian_steps(*overrides: str) -> Steps:

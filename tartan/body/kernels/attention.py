@@ -26,6 +26,18 @@ def kernel_for(query: Tensor, key: Tensor, layout: Layout, dropout: float) -> Ke
     return by_products if prefers_products(query, key, layout, dropout) else by_sdpa
 
 
+def _attend(
+    query: Tensor, key: Tensor, value: Tensor, layout: Layout, *, dropout: float, **options: Any
+) -> Tensor:
+    kernel = kernel_for(query, key, layout, dropout)
+    return kernel(query, key, value, layout, dropout=dropout, **options)
+
+
+attend: Kernel = torch.compiler.disable(_attend)
+"""Attends by the fastest kernel. torch.compile leaves it out: in buckets, its code depends on the
+batch."""
+
+
 def packed_attention(
     module: nn.Module,  # noqa: ARG001
     query: Tensor,
@@ -48,7 +60,7 @@ def packed_attention(
         [1, tokens, heads, head_dim] float, and None in place of the attention weights.
     """
     query, key, value = (states.squeeze(0).transpose(0, 1) for states in (query, key, value))
-    kernel = kernel_for(query, key, layout, dropout)
+    kernel = (varlen.kernel_for(query) if layout.varlen else None) or attend
     # transformers counts a window as flash attention does: 1 more than the largest distance.
     window = None if sliding_window is None else sliding_window - 1
     attended = kernel(query, key, value, layout, dropout=dropout, scaling=scaling, window=window)
@@ -57,11 +69,6 @@ def packed_attention(
 
 def _no_mask(*_: Any, **__: Any) -> None:
     """Build no mask: the layout says which tokens attend to which."""
-
-
-def keep_from_compiler() -> None:
-    """Exclude attention from torch.compile: every batch has a layout of its own."""
-    AttentionInterface.register(NAME, torch.compiler.disable(packed_attention))
 
 
 AttentionInterface.register(NAME, packed_attention)

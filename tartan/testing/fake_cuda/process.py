@@ -14,10 +14,11 @@ from tartan.testing.fake_cuda.library import library, why_not
 T = TypeVar("T")
 
 PROGRAM = """
-import ctypes, sys
+import ctypes, os, sys
 ctypes.CDLL(sys.argv[1], mode=ctypes.RTLD_GLOBAL)  # before torch asks for devices
 from tartan.testing.fake_cuda.child import serve
 serve()
+os._exit(0)  # at once: nothing has to be torn down
 """
 
 
