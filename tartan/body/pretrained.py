@@ -16,6 +16,7 @@ from transformers import (
 from transformers.models.auto import modeling_auto
 
 from tartan.body.reading import position_limit
+from tartan.body.refusals import check_directory, check_kind, unreadable
 from tartan.body.verification import FAILURES
 from tartan.errors import ModelError, suggest
 from tartan.quiet import quiet
@@ -47,8 +48,8 @@ def find(name: str | None) -> str:
 
 def read_config(name: str, trust_remote_code: bool) -> PretrainedConfig:
     """Load a model's configuration. ModelError if it cannot be used."""
-    if Path(name).is_dir() and not Path(name, "config.json").is_file():
-        raise ModelError(f"model.name={name}: the directory has no config.json")
+    if Path(name).is_dir():
+        check_directory(Path(name))
     try:
         with quiet():
             config: PretrainedConfig = AutoConfig.from_pretrained(
@@ -57,14 +58,12 @@ def read_config(name: str, trust_remote_code: bool) -> PretrainedConfig:
         # A kernel's name would make transformers download and run code.
         config._attn_implementation = None
     except OSError as error:
-        raise ModelError(
-            f"model.name={name} is not a local directory, and cannot be loaded from the Hugging "
-            f"Face hub or its cache ({first_line(error)})"
-        ) from error
+        raise unreadable(name, error) from error
     except UNUSABLE as error:
         raise ModelError(
             f"model.name={name}: its configuration cannot be used ({first_line(error)})"
         ) from error
+    check_kind(name, config)
     return config
 
 

@@ -136,10 +136,6 @@ class ModelSource:
         name, trust = find(options.name), options.trust_remote_code
         config = read_config(name, trust)
         tokenizer = read_tokenizer(name, config, trust)
-        if config.is_encoder_decoder:
-            raise ModelError(
-                f"model.name={name} ({config.model_type}) is an encoder-decoder: choose an encoder"
-            )
         agree_on_padding(config, tokenizer, name)
         if getattr(config, "attention_type", None) == "block_sparse":
             # BigBird attends fully to short texts and changes for good when it reads one.

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import (
@@ -102,7 +102,7 @@ def _text(key: str, tree: DictConfig) -> str | None:
     names = key.split(".")
     for position, name in enumerate(names):
         if (hint := _declared(names[:position], node, names[position:])) is not None:
-            kinds = get_args(hint) or (hint,)
+            kinds = (hint,) if get_origin(hint) is list else get_args(hint) or (hint,)
             if str in kinds:
                 return "optional" if type(None) in kinds else "text"
             return None

@@ -1,5 +1,9 @@
 """A model that cannot be used is one line."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 from safetensors.torch import load_file, save_file
 from transformers import (
@@ -38,15 +42,115 @@ def test_a_directory_without_a_model_is_refused(tmp_path):
     assert refusal(tmp_path) == f"model.name={tmp_path}: the directory has no config.json"
 
 
-def test_a_hub_id_that_cannot_be_had_is_one_line(monkeypatch):
-    def offline(*args, **kwargs):
-        raise OSError("We couldn't connect to 'https://huggingface.co'.\nCheck your connection.")
-
-    monkeypatch.setattr(AutoConfig, "from_pretrained", offline)
-    assert refusal("someone/something") == (
-        "model.name=someone/something is not a local directory, and cannot be loaded from the "
-        "Hugging Face hub or its cache (We couldn't connect to 'https://huggingface.co'.)"
+def test_an_adapter_is_not_a_model(tmp_path):
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "some/base"}')
+    expected = (
+        f"model.name={tmp_path} holds an adapter of some/base, not a model: merge it with peft's "
+        "merge_and_unload and save the result, or train the base model"
     )
+    assert refusal(tmp_path) == expected
+    tiny_config().save_pretrained(tmp_path)  # beside a complete model too
+    assert refusal(tmp_path) == expected
+
+
+def test_a_directory_of_sentence_transformers_names_the_model_inside(tmp_path):
+    (tmp_path / "modules.json").write_text("[]")
+    tiny_config().save_pretrained(tmp_path / "0_Transformer")
+    assert refusal(tmp_path) == (
+        f"model.name={tmp_path} is a directory of sentence-transformers with the model inside: "
+        f"give {tmp_path / '0_Transformer'}"
+    )
+
+
+def test_a_model_of_sentence_transformers_beside_its_modules_is_used(saved):
+    (saved / "modules.json").write_text("[]")
+    assert load(saved).body().packed
+
+
+def test_a_directory_inside_is_named(tmp_path):
+    tiny_config().save_pretrained(tmp_path / "final")
+    assert refusal(tmp_path) == (
+        f"model.name={tmp_path}: the directory has no config.json; {tmp_path / 'final'} has one"
+    )
+
+
+def test_gguf_weights_are_refused(tmp_path):
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    assert refusal(tmp_path) == (
+        f"model.name={tmp_path} holds quantised weights (GGUF), which cannot be trained: give the "
+        "model that they were made from"
+    )
+
+
+def test_quantised_weights_are_refused(saved):
+    quantised = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    edit_json(saved / "config.json", quantization_config=quantised)
+    assert refusal(saved) == (
+        f"model.name={saved} has quantised weights (bitsandbytes), which cannot be trained: give "
+        "the model that they were made from; model.lora.base=bf16 halves its memory"
+    )
+
+
+HUB = """
+import http.server, sys, threading
+from pathlib import Path
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    def do_HEAD(self):
+        gated = "gated" in self.path
+        self.send_response(403 if gated else 404)
+        self.send_header("X-Error-Code", "GatedRepo" if gated else "RepoNotFound")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+    do_GET = do_HEAD
+    def log_message(self, *_):
+        pass
+
+import os
+server = http.server.HTTPServer(("127.0.0.1", 0), Hub)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+os.environ["HF_ENDPOINT"] = f"http://127.0.0.1:{server.server_port}"
+os.environ["HF_HOME"] = sys.argv[1]
+from tartan.body import AutoOptions, ModelSource
+from tartan.errors import ModelError
+
+def refused(name):
+    try:
+        ModelSource.pretrained(AutoOptions(name=name))
+    except ModelError as error:
+        print(str(error).replace(os.environ["HF_ENDPOINT"], "HUB"))
+
+refused("some/missing")
+refused("some/gated")
+server.shutdown()
+server.server_close()
+refused("some/model")
+from huggingface_hub import constants
+constants.HF_HUB_OFFLINE = True
+refused("some/model")
+"""
+
+
+@pytest.mark.heavy
+def test_the_hubs_answers_are_told_apart(tmp_path):
+    """A server in the place of the hub: a model that is not there, a gated one, no server."""
+    ran = subprocess.run(
+        [sys.executable, "-c", HUB, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={k: v for k, v in os.environ.items() if k not in ("HF_HUB_OFFLINE", "HF_TOKEN")},
+    )
+    assert ran.stdout.splitlines() == [
+        "model.name=some/missing: there is no such directory here, and no such model on the "
+        "Hugging Face hub; if it is private, log in with `hf auth login`",
+        "model.name=some/gated is a gated model: accept its terms at HUB/some/gated, and log in "
+        "with `hf auth login`",
+        "model.name=some/model is not a local directory and not in the Hugging Face cache, and the "
+        "hub cannot be reached (HUB): check the network, or give a directory",
+        "model.name=some/model is not a local directory and not in the Hugging Face cache, and "
+        "HF_HUB_OFFLINE forbids to download it: unset it, or give a directory",
+    ], ran.stderr
 
 
 def test_an_unknown_architecture_is_refused(saved):
@@ -86,7 +190,9 @@ def test_an_encoder_decoder_is_refused(tmp_path):
     AutoConfig.for_model("bart", vocab_size=100).save_pretrained(tmp_path)
     tiny_tokenizer().save_pretrained(tmp_path)
     text = refusal(tmp_path)
-    assert text == f"model.name={tmp_path} (bart) is an encoder-decoder: choose an encoder"
+    assert text == (
+        f"model.name={tmp_path} (bart) is an encoder-decoder: choose an encoder or a decoder"
+    )
 
 
 def test_an_architecture_without_a_body_is_refused(saved, monkeypatch):

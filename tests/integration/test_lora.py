@@ -1,0 +1,77 @@
+"""LoRA from the command line: META on adapters, exact resume, small checkpoints, both exports."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from support.command import summary, write_task
+from support.runs import differences
+from tartan.quiet import quiet
+from tartan.testing import save_tiny
+
+COMMON = [
+    "data=jsonl", "data.dir=task", "model=auto", "model.name=saved", "model.max_length=32",
+    "model.lora.r=4", "weighting=meta", "steps=8", "batch_size=4", "eval.every=2", "device=cpu",
+    "precision=fp32", "report=false", "checkpoint.every=2", "checkpoint.keep=100",
+]  # fmt: skip
+FAMILIES = {"bert": ("MaskedLM", "mlm"), "qwen3": ("CausalLM", "clm")}
+
+
+@pytest.fixture
+def prepared(request, tmp_path):
+    family = request.param
+    kind, objective = FAMILIES[family]
+    torch.manual_seed(0)
+    save_tiny(tmp_path / "saved", family, kind)
+    write_task(tmp_path / "task")
+    return [*COMMON, f"objectives=[{objective}]"]
+
+
+@pytest.mark.parametrize("prepared", FAMILIES, indirect=True)
+def test_adapters_train_resume_exactly_and_are_all_that_is_saved(prepared, tartan, tmp_path):
+    answer = tartan("run", "run_dir=whole", *prepared)
+    assert answer.status == 0, answer.err
+    assert "Trains " in answer.out
+    weights = load_file(tmp_path / "whole/checkpoints/best/model.safetensors")
+    body = [name for name in weights if name.startswith("body.")]
+    assert body
+    assert all("lora_" in name for name in body)
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    (tmp_path / "cut/summary.json").unlink()
+    for step in (6, 8):
+        shutil.rmtree(tmp_path / f"cut/checkpoints/checkpoint-{step}")
+    assert tartan("run", "run_dir=cut", *prepared).status == 0
+    assert differences(tmp_path / "whole", tmp_path / "cut") == []
+
+
+@pytest.mark.parametrize("prepared", ["qwen3"], indirect=True)
+def test_the_adapter_directory_gives_the_same_predictions(prepared, tartan, tmp_path):
+    assert tartan("run", "run_dir=merged", *prepared).status == 0
+    answer = tartan("run", "run_dir=adapter", *prepared, "model.lora.export=adapter")
+    assert answer.status == 0, answer.err
+    assert summary(tmp_path / "merged")["dev"] == summary(tmp_path / "adapter")["dev"]
+    assert not list((tmp_path / "adapter/model").glob("model*"))
+    texts = [json.loads(line)["text"] for line in (tmp_path / "task/dev.jsonl").open()]
+    found = []
+    for name in ("merged", "adapter"):
+        directory = tmp_path / name / "model"
+        tokenizer = AutoTokenizer.from_pretrained(directory)
+        options = {} if name == "merged" else {"num_labels": 2, "pad_token_id": 1}
+        with quiet(), torch.no_grad():
+            model = AutoModelForSequenceClassification.from_pretrained(directory, **options).eval()
+            found.append(model(**tokenizer(texts, padding=True, return_tensors="pt")).logits)
+    torch.testing.assert_close(*found, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("prepared", ["bert"], indirect=True)
+def test_adapters_and_frozen_layers_go_together(prepared, tartan):
+    answer = tartan("run", "run_dir=out", *prepared, "steps=2", "model.freeze=[layers.0]")
+    assert answer.status == 0, answer.err
+    answer = tartan("run", "run_dir=no", *prepared, "model.freeze=[layers.7]")
+    assert answer.status == 2
+    assert answer.err.count("\n") == 1
+    assert "bert has no part 'layers.7'" in answer.err
