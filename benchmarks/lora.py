@@ -15,6 +15,7 @@ import statistics
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
@@ -54,7 +55,7 @@ def build(family: str, task: Task, directory: Path) -> PreTrainedModel:
         **SHAPE,
         **more,
     )
-    auto = AutoModelForCausalLM if family == "qwen3" else AutoModelForMaskedLM
+    auto: Any = AutoModelForCausalLM if family == "qwen3" else AutoModelForMaskedLM
     with quiet(), seeded(0, "model", family):
         model: PreTrainedModel = auto.from_config(config)
         model.save_pretrained(directory)
