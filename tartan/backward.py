@@ -128,7 +128,8 @@ def _sum(terms: Sequence[Term], weights: Tensor, shared: Shared, scale: float) -
     shared.give(shared.divided(shared.take(), scale))
     for parameter in {p for term in terms for p in term.private if p.grad is not None}:
         parameter.grad = _divided(parameter.grad, scale)
-    return Signals(torch.stack(losses), weights)
+    total, _, _ = shared.totals(torch.stack(losses))
+    return Signals(total, weights)
 
 
 def _stream(
@@ -136,8 +137,8 @@ def _stream(
 ) -> Signals:
     """Take one gradient at a time; hold it, the dev gradient and the weighted sum only."""
     dev_gradient = _dev_gradient(dev, terms, shared, scale)
-    total: Gradient = [None for _ in shared.parameters]
-    losses, products, norms, heads = [], [], [], []
+    total = shared.none
+    losses, products, norms, heads = [], [], [shared.norm(dev_gradient)], []
     for term, weight in zip(terms, weights, strict=True):
         loss, gradient = _gradient(term, shared, scale)
         losses.append(loss)
@@ -148,13 +149,10 @@ def _stream(
         heads.append(_take(term, scale))
     _give(terms, heads, weights)
     shared.give(total)
-    return Signals(
-        torch.stack(losses),
-        weights,
-        norms=torch.stack(norms),
-        dev=torch.stack(products),
-        dev_norm=shared.norm(dev_gradient),
+    summed, inner, every = shared.totals(
+        torch.stack(losses), torch.stack(products), torch.stack(norms)
     )
+    return Signals(summed, weights, norms=every[1:], dev=inner, dev_norm=every[0])
 
 
 def _gramian(
@@ -178,14 +176,20 @@ def _gramian(
         del gradient
         losses.append(loss)
         heads.append(_take(term, scale))
-    gramian = products(gradients, gradients)
+    inner = [products(gradients, gradients)]  # [objectives, objectives], then [objectives, 1]
+    norms = gradients.new_empty(0)
+    if flat_dev is not None:
+        inner.append(products(gradients, flat_dev[None]))
+        norms = torch.linalg.vector_norm(flat_dev)
+    summed, measured, norms = shared.totals(torch.stack(losses), torch.cat(inner, 1), norms)
+    gramian = measured[:, : len(terms)]
     signals = Signals(
-        torch.stack(losses),
+        summed,
         _weights(weighting, shared, some),
         norms=gramian.diagonal().sqrt(),
         gramian=gramian,
-        dev=None if flat_dev is None else products(gradients, flat_dev[None])[:, 0],
-        dev_norm=None if flat_dev is None else torch.linalg.vector_norm(flat_dev),
+        dev=None if flat_dev is None else measured[:, -1],
+        dev_norm=None if flat_dev is None else norms,
         generator=generator,
     )
     signals = signals if some is None else some.signals(signals)

@@ -70,6 +70,18 @@ class BusyError(TartanError):
     """A run directory that another process is using."""
 
 
+class PeerError(TartanError):
+    """The failure of another process of the same run, which reports it itself.
+
+    Attributes:
+        status: the exit status of all processes.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__("another process of the run has failed")
+        self.status = status
+
+
 class Interrupted(KeyboardInterrupt):
     """A signal that ends a run: not an `Exception`, so that no handler of errors catches it.
 

@@ -1,6 +1,6 @@
 """The parameters that objectives share, and arithmetic on their gradients."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -66,8 +66,13 @@ class Shared:
         ((self.dtype, self.device),) = kinds
         self.size = sum(p.numel() for p in self.parameters)
 
+    @property
+    def none(self) -> Gradient:
+        """The gradient that is 0."""
+        return [None for _ in self.parameters]
+
     def clear(self) -> None:
-        """Set every parameter's `.grad` to None."""
+        """Drop every parameter's `.grad`."""
         for parameter in self.parameters:
             parameter.grad = None
 
@@ -110,6 +115,36 @@ class Shared:
             return _sum_at_once(total, gradient, weight)
         pairs = zip(total, gradient, strict=True)
         return [one if more is None else _sum(one, more, weight) for one, more in pairs]
+
+    def totals(
+        self, losses: Tensor, products: Tensor | None = None, norms: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what a step measured, over all processes that share its micro-batches.
+
+        One process has measured everything: its values are returned.
+
+        Args:
+            losses: [objectives] float, of the micro-batches of this process.
+            products: [...] float, inner products of the parts of gradients that it holds; or none.
+            norms: [...] float, Euclidean norms of these parts; or none.
+        """
+        nothing = losses.new_empty(0)
+        return (
+            losses,
+            nothing if products is None else products,
+            nothing if norms is None else norms,
+        )
+
+    def complete(
+        self,
+        private: Sequence[nn.Parameter],  # noqa: ARG002 - of several processes
+        sums: Mapping[str, Tensor],
+    ) -> dict[str, Tensor]:
+        """Complete the `.grad` of parameters that are not shared, and sums of metrics, [] each.
+
+        Both are those of the micro-batches of this process; those of one process are complete.
+        """
+        return dict(sums)
 
     def flat(self, *rows: int) -> Tensor:
         """Return an uninitialised tensor [*rows, size] for flat gradients."""

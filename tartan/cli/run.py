@@ -18,11 +18,19 @@ from tartan.config.explain import one_line
 from tartan.config.overrides import accept
 from tartan.config.store import register
 from tartan.config.typed_text import value_of
-from tartan.errors import ConfigError, Interrupted, StorageError, TartanError, message_of
+from tartan.distributed.join import leaving, reports
+from tartan.errors import (
+    ConfigError,
+    Interrupted,
+    PeerError,
+    StorageError,
+    TartanError,
+    message_of,
+)
 from tartan.experiment.directories import remove_empty, standing
 from tartan.experiment.hydra_files import hydra_files
 from tartan.experiment.run import run
-from tartan.plugins import discover
+from tartan.plugins import Plugins, discover
 from tartan.report.record import CONFIG
 from tartan.streams import lossy
 from tartan.train.memory import keep_freed_memory
@@ -35,7 +43,13 @@ def main(arguments: Sequence[str]) -> int:
     """Run what the overrides describe; several runs with `-m`. TartanError if refused."""
     plugins = discover()
     register(plugins)
-    for problem in plugins.problems:
+    with leaving():
+        return _main(arguments, plugins)
+
+
+def _main(arguments: Sequence[str], plugins: Plugins) -> int:
+    """Run what the overrides describe, in this process."""
+    for problem in plugins.problems if reports() else ():
         print(f"tartan: cannot be used: {problem}", file=sys.stderr)
     typed = read_flags(arguments)
     flags = without_overrides(arguments, typed)
@@ -74,6 +88,8 @@ def _job(
             try:
                 run(composed, directory, hydra_files(), discover())
             # Hydra would continue with a sweep's next job.
+            except PeerError as failed:
+                sys.exit(failed.status)
             except TartanError as error:
                 if debug and error.__cause__:
                     print_exception(error.__cause__)

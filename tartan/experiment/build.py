@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from tartan.config.schema import Config
 from tartan.data import Stream, Task
 from tartan.data.cache import caching, remove_abandoned
+from tartan.distributed.accumulate import check_shares
+from tartan.distributed.ranks import Ranks
 from tartan.experiment.model import accelerate, load_joint_model, load_source, save_memory
 from tartan.experiment.notices import (
     auxiliary_notices,
@@ -60,14 +62,14 @@ class Experiment:
     probe_split: str | None
 
 
-def build(config: Config, plugins: Plugins) -> Experiment:
-    """Build a run. TartanError where anything of it cannot be used."""
+def build(config: Config, plugins: Plugins, ranks: Ranks | None = None) -> Experiment:
+    """Build a run, on each of several processes. TartanError where it cannot be used."""
     with caching(config.cache):
-        return _build(config, plugins)
+        return _build(config, plugins, ranks or Ranks())
 
 
-def _build(config: Config, plugins: Plugins) -> Experiment:
-    removed = remove_abandoned()
+def _build(config: Config, plugins: Plugins, ranks: Ranks) -> Experiment:
+    removed = ranks.by_first(remove_abandoned)
     runtime = Runtime.choose(config.device, config.precision)
     runtime.configure(tf32=config.tf32)
     runtime.reset_peak_memory()
@@ -77,22 +79,25 @@ def _build(config: Config, plugins: Plugins) -> Experiment:
     weightings = Weightings(config.weighting, plugins, runtime.device, factors)
     probes = weightings.probes(config.schedule.stages, names)
     end_task = end_task_class(config.primary["plugin"], plugins)
-    task = load_section(config.data, end_task.reads)
-    source = load_source(config.model, task)
-    data = load_data(task, source, sections, plugins, _held_out(probes), config.seed)
-    _check_probes(probes, data)
-    model, reported = load_joint_model(sections, data.training(names), source, plugins, config.seed)
+    check_shares(config.accumulate, _batch_sizes(config, sections), ranks.size)
+    with ranks.in_turn():  # the first process of a machine fills the cache
+        task = load_section(config.data, end_task.reads)
+        source = load_source(config.model, task)
+        data = load_data(task, source, sections, plugins, _held_out(probes), config.seed)
+        _check_probes(probes, data)
+        built = load_joint_model(sections, data.training(names), source, plugins, config.seed)
+        data.texts.split("test")  # tokenised with the others, so that its notices come with theirs
+    model, reported = built
     save_memory(model.body, config.model)
     model.to(runtime.device)
     attention = accelerate(model.body, runtime, compiled=config.compile)
     steps_an_epoch = len(data.train) / (config.primary["batch_size"] * config.accumulate)
     splits = sorted({probe.split for probe in probes.values()})
-    data.texts.split("test")  # tokenised with the others, so that its notices come with theirs
     return Experiment(
         task,
         data.texts,
         data.auxiliary,
-        _setup(config, model, sections, data, weightings, runtime),
+        _setup(config, model, sections, data, weightings, runtime, ranks),
         complete(config, weightings, model.primary, steps_an_epoch),
         milestones(config, model.end_task.metrics, steps_an_epoch),
         [
@@ -115,6 +120,7 @@ def _setup(
     data: Data,
     weightings: Weightings,
     runtime: Runtime,
+    ranks: Ranks,
 ) -> Setup:
     """Put together what is the same in every stage."""
     streams = {
@@ -133,7 +139,18 @@ def _setup(
         config.accumulate,
         scales=loss_scales(sections, config.schedule.stages),
         late=config.on_nonfinite == "stop" and runtime.device.type == "cuda",
+        ranks=ranks,
     )
+
+
+def _batch_sizes(config: Config, sections: Mapping[str, Section]) -> dict[str, int]:
+    """Return the rows of micro-batches by the option that sets them: the run's, or one's own."""
+    sizes: dict[str, int] = {}
+    for name, section in sections.items():
+        own = "primary.batch_size" if not sizes else f"objectives.{name}.batch_size"
+        size = section["batch_size"]
+        sizes["batch_size" if size == config.batch_size else own] = size
+    return sizes
 
 
 def _held_out(probes: Mapping[str, ProbeOptions]) -> float:

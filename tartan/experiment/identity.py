@@ -102,7 +102,11 @@ def identify(
         "configuration": dependent(values),
         **contents(config, experiment, plugins),
         "device": {"device": runtime.device.type, "precision": runtime.precision},
-        "environment": environment(runtime.device) | revisions(experiment.setup.model),
+        "environment": {
+            **environment(runtime.device),
+            **revisions(experiment.setup.model),
+            "processes": str(experiment.setup.ranks.size),
+        },
     }
     return Identity(run or uuid4().hex, found)
 

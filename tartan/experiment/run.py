@@ -1,22 +1,27 @@
 """One run: build, train, evaluate on test once, write the results."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
+from torch import Tensor
 
 from tartan.body import LiftedHead, export, export_adapter
 from tartan.config.parse import parse, resolved
 from tartan.config.schema import Config
+from tartan.distributed.join import joined
+from tartan.distributed.ranks import Ranks
 from tartan.errors import CheckpointError
 from tartan.experiment.blame import blamed
 from tartan.experiment.build import Experiment, build
-from tartan.experiment.identity import Identity, identify
+from tartan.experiment.identity import Identity, describe, differing_parts, identify
 from tartan.experiment.lock import locked
 from tartan.experiment.resume import (
     Change,
+    Saved,
     check_configuration,
     compare,
     finished_run,
@@ -37,6 +42,7 @@ from tartan.report.record import (
     SPLITS,
     SUMMARY,
     MetricsFile,
+    NoMetrics,
     make_checkpoints,
     write_config,
     write_json,
@@ -65,6 +71,7 @@ class Plan:
         files: what .hydra/ holds.
         directory: where it writes its files.
         plugins: the installed plugins.
+        ranks: the processes of the run.
     """
 
     config: Config
@@ -72,6 +79,7 @@ class Plan:
     files: Files
     directory: Path
     plugins: Plugins
+    ranks: Ranks
 
 
 def run(composed: DictConfig, directory: Path, hydra: Files, plugins: Plugins) -> dict[str, Any]:
@@ -90,29 +98,47 @@ def run(composed: DictConfig, directory: Path, hydra: Files, plugins: Plugins) -
         TartanError: the configuration, data, model or directory cannot be used, or the run failed.
         Interrupted: a signal came.
     """
-    config = parse(composed)
-    check_tracker(config.tracker)
-    directory = run_directory(config, directory)
-    files = {"config.yaml": composed, **hydra}
-    plan = Plan(config, resolved(composed), files, directory, plugins)
-    with Interrupts() as interrupts, blamed(plugins), locked(directory) as unlocked:
-        for line in unlocked:
+    with (
+        joined(str(composed.get("device"))) as ranks,
+        Interrupts(tells=ranks.first) as interrupts,
+        ExitStack() as held,
+    ):
+        with ranks.agreed():
+            config = parse(composed)
+            check_tracker(config.tracker)
+        directory = ranks.by_first(lambda: run_directory(config, directory))
+        files = {"config.yaml": composed, **hydra}
+        plan = Plan(config, resolved(composed), files, directory, plugins, ranks)
+        held.enter_context(blamed(plugins))
+        for line in ranks.by_first(lambda: held.enter_context(locked(directory))):
             print(line)
-        if config.resume == "never" and has_run(directory):
-            raise CheckpointError(
-                f"{directory} already has a run. Choose another run_dir, or set resume=auto to "
-                "resume it"
-            )
-        summary = read_summary(directory)
+        summary = ranks.by_first(lambda: _finished(plan))
         if summary is None:
             summary = _complete(plan, interrupts)
-        else:
-            _check_finished(plan, summary)
-        if config.report and not (directory / REPORT).exists():
-            with spared(REPORT):
-                write_run_report(directory, config.report_examples)
+        ranks.by_first(lambda: _report(plan))
     print(outcome(summary, directory))
     return summary
+
+
+def _finished(plan: Plan) -> dict[str, Any] | None:
+    """Return the summary of a run that is complete, and still what it was; None if it is not."""
+    directory = plan.directory
+    if plan.config.resume == "never" and has_run(directory):
+        raise CheckpointError(
+            f"{directory} already has a run. Choose another run_dir, or set resume=auto to "
+            "resume it"
+        )
+    summary = read_summary(directory)
+    if summary is not None:
+        _check_finished(plan, summary)
+    return summary
+
+
+def _report(plan: Plan) -> None:
+    """Write the page of a complete run, if it is missing."""
+    if plan.config.report and not (plan.directory / REPORT).exists():
+        with spared(REPORT):
+            write_run_report(plan.directory, plan.config.report_examples)
 
 
 def _check_finished(plan: Plan, summary: Mapping[str, Any]) -> None:
@@ -143,33 +169,37 @@ def _complete(plan: Plan, interrupts: Interrupts) -> dict[str, Any]:
 
     What can be refused is refused first; only then is anything written.
     """
-    config, directory = plan.config, plan.directory
-    checkpoints = Checkpoints(directory / "checkpoints", config.checkpoint.keep)
-    checkpoint, damaged = checkpoints.newest()
-    saved = unfinished_run(directory, checkpoint, config)
-    if saved:
-        check_configuration(saved, plan.values, config, directory)
-    experiment = build(config, plan.plugins)
-    run_id = saved.identity.run if saved and saved.identity else None
-    identity = identify(config, plan.values, experiment, plan.plugins, run_id)
-    comparison = compare(saved, identity, config, directory)
-    console = RunConsole(MetricsFile(directory / METRICS))
+    config, directory, ranks = plan.config, plan.directory, plan.ranks
+    checkpoints = Checkpoints(directory / "checkpoints", config.checkpoint.keep, ranks)
+    checkpoint, damaged, saved = ranks.by_first(lambda: _saved(plan, checkpoints))
+    with ranks.agreed():
+        experiment = build(config, plan.plugins, ranks)
+        identity = identify(config, plan.values, experiment, plan.plugins)
+    identity = _common(identity, saved, ranks)
+    comparison = ranks.by_first(lambda: compare(saved, identity, config, directory))
+    console = RunConsole(MetricsFile(directory / METRICS) if ranks.first else NoMetrics())
     trainer = Trainer(
         experiment.setup, experiment.stages, experiment.milestones, checkpoints, console, interrupts
     )
-    reached = trainer.resume(checkpoint) if checkpoint else Progress()
-    if config.tracker:
-        console.tracker = start_tracker(
-            config.tracker, directory, reached.history.records, asdict(config), console.notice
-        )
-    make_checkpoints(directory)
-    checkpoints.rewind(checkpoint, damaged)
+    with ranks.agreed():
+        reached = trainer.resume(checkpoint) if checkpoint else Progress()
     changes = comparison.added(saved.changes if saved else (), reached.step)
     checkpoints.identity = {"identity": identity.plain(), "changes": changes}
-    write_json(directory / ORIGIN, {"run": identity.run})
-    write_config(directory, plan.files)
-    if experiment.task.division is not None:
-        write_json(directory / SPLITS, division_record(experiment.task.division))
+
+    def begin() -> None:
+        if config.tracker:
+            records = reached.history.records
+            console.tracker = start_tracker(
+                config.tracker, directory, records, asdict(config), console.notice
+            )
+        make_checkpoints(directory)
+        checkpoints.rewind(checkpoint, damaged)
+        write_json(directory / ORIGIN, {"run": identity.run})
+        write_config(directory, plan.files)
+        if experiment.task.division is not None:
+            write_json(directory / SPLITS, division_record(experiment.task.division))
+
+    ranks.by_first(begin)
     notices = (*comparison.notices, *_resuming(reached.step, damaged, comparison.changed))
     try:
         for notice in (*notices, *experiment.notices):
@@ -177,9 +207,35 @@ def _complete(plan: Plan, interrupts: Interrupts) -> dict[str, Any]:
         progress = trainer.train()
     finally:
         console.close()
-    summary = _finish(config, experiment, progress, identity, changes, directory)
-    write_json(directory / SUMMARY, summary)
-    return summary
+    return _finish(plan, experiment, progress, identity, changes)
+
+
+def _saved(
+    plan: Plan, checkpoints: Checkpoints
+) -> tuple[Path | None, dict[Path, str], Saved | None]:
+    """Return the newest usable checkpoint, what is wrong with others, and what was saved."""
+    checkpoint, damaged = checkpoints.newest()
+    saved = unfinished_run(plan.directory, checkpoint, plan.config)
+    if saved:
+        check_configuration(saved, plan.values, plan.config, plan.directory)
+    return checkpoint, damaged, saved
+
+
+def _common(identity: Identity, saved: Saved | None, ranks: Ranks) -> Identity:
+    """Return the identity of rank 0, with the identifier of the run that is saved.
+
+    Raises:
+        CheckpointError: this process reads other data, or another model.
+    """
+    if saved and saved.identity:
+        identity = replace(identity, run=saved.identity.run)
+    first = ranks.by_first(lambda: identity)
+    with ranks.agreed():
+        if names := describe(differing_parts(first.parts, identity.parts)):
+            raise CheckpointError(
+                f"{', '.join(names)} differ from those of rank 0: give every machine the same"
+            )
+    return first
 
 
 def _resuming(step: int, damaged: Mapping[Path, str], changed: Sequence[str]) -> list[str]:
@@ -194,28 +250,39 @@ def _resuming(step: int, damaged: Mapping[Path, str], changed: Sequence[str]) ->
 
 
 def _finish(
-    config: Config,
+    plan: Plan,
     experiment: Experiment,
     progress: Progress,
     identity: Identity,
     changes: Sequence[Change],
-    directory: Path,
 ) -> dict[str, Any]:
     """Evaluate on test once, export the model, write its predictions on dev, and sum the run up."""
-    setup, task, texts = experiment.setup, experiment.task, experiment.texts
+    config, ranks, setup, texts = plan.config, plan.ranks, experiment.setup, experiment.texts
     model, rows = setup.model, config.eval.batch_size
-    dev, outputs = evaluate_rows(model, setup.dev, rows, setup.runtime)
-    test = evaluate(model, texts.split("test"), rows, setup.runtime)
+    dev, outputs = evaluate_rows(model, setup.dev, rows, setup.runtime, ranks=ranks)
+    test = evaluate(model, texts.split("test"), rows, setup.runtime, ranks=ranks)
+    scores, peak = {"dev": dev, "test": test}, ranks.largest(setup.runtime.peak_memory())
+
+    def write() -> dict[str, Any]:
+        _export(plan, experiment, outputs)
+        summary = summarise(config, experiment, progress, scores, identity, changes, peak)
+        write_json(plan.directory / SUMMARY, summary)
+        return summary
+
+    return ranks.by_first(write)
+
+
+def _export(plan: Plan, experiment: Experiment, outputs: Sequence[Tensor]) -> None:
+    """Write the model and its predictions on dev."""
+    task, model, texts = experiment.task, experiment.setup.model, experiment.texts
     head = model.end_task.head
     assert isinstance(head, LiftedHead)  # `build` refuses others
-    source = texts.source
+    source, directory = texts.source, plan.directory
     if source.lora.r and source.lora.export == "adapter":
         export_adapter(model.body, head, source, directory / MODEL)
     else:
         export(model.body, head, source.tokenizer, directory / MODEL)
-    predicted = predictions(task.dev, setup.dev, outputs, task.kind, task.labels)
-    if not config.report_examples:
+    predicted = predictions(task.dev, experiment.setup.dev, outputs, task.kind, task.labels)
+    if not plan.config.report_examples:
         predicted = [without_texts(line) for line in predicted]
-    write_lines(directory / PREDICTIONS, predicted)
-    scores = {"dev": dev, "test": test}
-    return summarise(config, experiment, progress, scores, identity, changes)
+    write_lines(plan.directory / PREDICTIONS, predicted)

@@ -36,6 +36,7 @@ def summarise(
     scores: Mapping[str, Mapping[str, float]],
     identity: Identity,
     changes: Sequence[Mapping[str, Any]],
+    peak: int,
 ) -> dict[str, Any]:
     """Return the content of summary.json.
 
@@ -46,6 +47,7 @@ def summarise(
         scores: the end task's metrics on `dev` and `test`.
         identity: what the run depends on.
         changes: what changed where it resumed.
+        peak: the most memory that one of its processes used, in bytes.
     """
     setup, task = experiment.setup, experiment.task
     model = setup.model
@@ -70,7 +72,7 @@ def summarise(
         "primary_examples": primary_examples(*spent),
         "seconds": progress.seconds,
         "seconds_per_step": progress.step_seconds / max(progress.step, 1),
-        "peak_memory_bytes": setup.runtime.peak_memory(),
+        "peak_memory_bytes": peak,
         "weights": progress.weights,
         "collapsed": progress.collapsed,
         "skipped_steps": progress.skipped,

@@ -57,6 +57,19 @@ class MetricsFile:
                 self._file.close()
 
 
+class NoMetrics(MetricsFile):
+    """metrics.jsonl of a process that does not write it: another one of the run does."""
+
+    def __init__(self) -> None:
+        super().__init__(Path(os.devnull))
+
+    def begin(self, records: Iterable[MetricsLine]) -> None:
+        """Write nothing."""
+
+    def write(self, record: MetricsLine) -> None:
+        """Write nothing."""
+
+
 def make_checkpoints(directory: Path) -> None:
     """Make a run's directory for checkpoints, in one that exists."""
     with writing(directory):

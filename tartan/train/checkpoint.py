@@ -20,6 +20,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from tartan.distributed.ranks import Ranks
 from tartan.errors import CheckpointError
 from tartan.files import read_text, recover, write_whole
 from tartan.train.history import HISTORY, History, Mark
@@ -38,10 +39,11 @@ class Checkpoints:
         identity: what each checkpoint says of the run it belongs to, as JSON holds it.
     """
 
-    def __init__(self, directory: Path, keep: int) -> None:
+    def __init__(self, directory: Path, keep: int, ranks: Ranks | None = None) -> None:
+        """Keep the newest checkpoints in a directory; rank 0 of several processes writes them."""
         self.identity: Mapping[str, Any] = {}
         self._directory, self._keep = directory, keep
-        self._best = directory / "best"
+        self._best, self._ranks = directory / "best", ranks or Ranks()
 
     def save(self, model: nn.Module, training: Mapping[str, Any], progress: Progress) -> None:
         """Write `checkpoint-<step>/`, then remove all but the newest few.
@@ -50,6 +52,8 @@ class Checkpoints:
             StorageError: it cannot be written.
             CheckpointError: `best/` is damaged.
         """
+        if not self._ranks.first:
+            return
         mark = progress.history.save(self._directory / HISTORY)
 
         def write(directory: Path) -> None:
@@ -68,6 +72,8 @@ class Checkpoints:
 
     def save_best(self, model: nn.Module) -> None:
         """Write `best/`."""
+        if not self._ranks.first:
+            return
 
         def write(directory: Path) -> None:
             save_trained(model, directory / MODEL)
@@ -77,6 +83,7 @@ class Checkpoints:
 
     def load_best(self, model: nn.Module) -> None:
         """Load the parameters of `best/` into a model. CheckpointError if `best/` is damaged."""
+        self._ranks.wait()  # until it has been written
         self._check_best()
         _load_model(model, self._best / MODEL)
 

@@ -6,10 +6,14 @@ import torch
 from torch import Tensor
 
 from tartan.batch import Row
+from tartan.distributed.ranks import Ranks
 from tartan.seeding import generator
 from tartan.train import out_of_memory
 from tartan.train.model import JointModel
 from tartan.train.runtime import Runtime
+
+ALONE = Ranks()
+"""One process, which reads everything."""
 
 
 @torch.no_grad()
@@ -19,6 +23,7 @@ def predict(
     batch_size: int,
     runtime: Runtime,
     between: Callable[[], None] = lambda: None,
+    ranks: Ranks = ALONE,
 ) -> Tensor:
     """Compute the end task's outputs for rows in their order, [items, ...] float32 on the CPU.
 
@@ -31,25 +36,30 @@ def predict(
         batch_size: how many are read at once.
         runtime: the device.
         between: called before each batch; what it raises ends the evaluation.
+        ranks: the processes that share the batches; each receives all outputs.
 
     Raises:
         OutOfMemoryError: a batch is too large.
     """
     task, training = model.end_task, model.training
     model.eval()
-    outputs: list[Tensor] = []
+    outputs: dict[int, Tensor] = {}
+    starts = range(0, len(rows), batch_size)
     with model.body.precise():
-        for start in range(0, len(rows), batch_size):
+        for number in ranks.turns(len(starts)):
             between()
+            start = starts[number]
             chosen = [rows[index] for index in range(start, min(start + batch_size, len(rows)))]
             batch = runtime.pin(task.collate(chosen, generator(0, "evaluate", start)))
             place = f"evaluation, {out_of_memory.batch_shape(batch.inputs.lengths)}"
             remedy = "lower eval.batch_size or model.max_length"
             with out_of_memory.explained(runtime, place, remedy):
                 batch = task.prepare(batch.to(runtime.device))
-                outputs.append(task.predict(model.body(batch.inputs), batch).float())
+                outputs[number] = task.predict(model.body(batch.inputs), batch).float()
     model.train(training)
-    return task.in_label_units(torch.cat(outputs).cpu())
+    gathered = ranks.gather(outputs)
+    every = [gathered[number] for number in sorted(gathered)]
+    return task.in_label_units(torch.cat(every).cpu())
 
 
 def evaluate(
@@ -58,12 +68,13 @@ def evaluate(
     batch_size: int,
     runtime: Runtime,
     between: Callable[[], None] = lambda: None,
+    ranks: Ranks = ALONE,
 ) -> dict[str, float]:
     """Compute the end task's metrics on labelled rows; rows of similar length share a batch.
 
     Args and errors are those of `predict`.
     """
-    scores, _ = evaluate_rows(model, rows, batch_size, runtime, between)
+    scores, _ = evaluate_rows(model, rows, batch_size, runtime, between, ranks)
     return scores
 
 
@@ -73,12 +84,13 @@ def evaluate_rows(
     batch_size: int,
     runtime: Runtime,
     between: Callable[[], None] = lambda: None,
+    ranks: Ranks = ALONE,
 ) -> tuple[dict[str, float], list[Tensor]]:
     """Compute what `evaluate` does, and outputs [items, ...] of each row, in the order of rows."""
     given = list(rows)
     order = sorted(range(len(given)), key=lambda row: len(given[row]["input_ids"]))
     ordered = [given[row] for row in order]
-    outputs = predict(model, ordered, batch_size, runtime, between)
+    outputs = predict(model, ordered, batch_size, runtime, between, ranks)
     items = [len(row["label"]) if isinstance(row["label"], list) else 1 for row in ordered]
     of_row = dict(zip(order, outputs.split(items), strict=True))
     return model.end_task.score(outputs, ordered), [of_row[row] for row in range(len(given))]

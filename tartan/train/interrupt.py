@@ -34,7 +34,9 @@ class Interrupts:
         received: the signal that waits for training to stop; None where there is none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tells: bool = True) -> None:
+        """Set `tells` if this process is to print that Ctrl-C was received."""
+        self._tells = tells
         self.received: int | None = None
         self._waits = False
         self._before: dict[int, object] = {}
@@ -71,7 +73,8 @@ class Interrupts:
             self.received = number
             # Printing is not safe here: the signal may have come while something was printed.
             with suppress(OSError):
-                os.write(2, b"tartan: stopping after this step; Ctrl-C again stops at once\n")
+                line = b"tartan: stopping after this step; Ctrl-C again stops at once\n"
+                os.write(2, line if self._tells else b"")
         else:
             raise Interrupted(number)
 

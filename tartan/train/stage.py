@@ -9,6 +9,7 @@ from typing import Any
 
 from tartan.batch import Row
 from tartan.data.stream import Stream
+from tartan.distributed.ranks import Ranks
 from tartan.train import out_of_memory
 from tartan.train.activations import measure
 from tartan.train.advice import advice
@@ -44,6 +45,7 @@ class Setup:
         accumulate: micro-batches of each objective in a step.
         scales: of the losses, by name; an objective that is not in it has scale 1.
         late: whether a step that is not finite is reported by the step after it (see `Guard`).
+        ranks: the processes that share its steps.
     """
 
     model: JointModel
@@ -56,6 +58,7 @@ class Setup:
     accumulate: int
     scales: Mapping[str, LossScale] = field(default_factory=dict)
     late: bool = False
+    ranks: Ranks = field(default_factory=Ranks)
 
 
 class Stage:
@@ -121,6 +124,7 @@ class Stage:
                 for name, scale in setup.scales.items()
             },
             late=setup.late,
+            ranks=setup.ranks,
         )
 
     @property

@@ -1,6 +1,7 @@
 """One update: batches to losses, losses to a weighted gradient, gradient to a step."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import torch
@@ -10,8 +11,8 @@ from tartan.backward import Term, backward
 from tartan.batch import Batch, Row
 from tartan.body.kernels.embedding import sparse_embedding_gradient
 from tartan.data.stream import Stream
+from tartan.distributed.ranks import Ranks
 from tartan.seeding import generator
-from tartan.shared import Shared
 from tartan.train.ahead import Ahead
 from tartan.train.finite import Guard
 from tartan.train.losses import Losses, Piece
@@ -23,8 +24,25 @@ from tartan.train.scaling import Fp16Scale
 from tartan.train.turns import Turns
 from tartan.weighting import Needs, Signals, Weighting
 
+ALONE = Ranks()
+"""One process, which takes all micro-batches."""
 Micro = Mapping[int, Mapping[str, Batch]]
 """A step's micro-batches, by their number from the start of the run and by the objective's name."""
+
+
+@dataclass(frozen=True)
+class Collated:
+    """Everything that a step reads, on the CPU.
+
+    Attributes:
+        micro: the micro-batches of this process.
+        items: by objective, the items of the micro-batches of all processes.
+        dev: the batches of the dev gradient, if it is due.
+    """
+
+    micro: Micro
+    items: Mapping[str, int]
+    dev: tuple[Batch, Batch] | None
 
 
 class Step:
@@ -52,6 +70,7 @@ class Step:
         seed: int,
         scales: Mapping[str, Callable[[int], float]] = MappingProxyType({}),
         late: bool = False,
+        ranks: Ranks = ALONE,
     ) -> None:
         self._model, self._streams = model, streams
         self._weighting, self._optimiser, self._dev = weighting, optimiser, dev
@@ -63,7 +82,7 @@ class Step:
         # What a step computes may depend on what the weighting learns in the step before.
         ahead = self._device.type != "cpu" and not turns.chosen
         self._batches = Ahead(self._collated) if ahead else self._collated
-        self._shared = Shared(model.shared())
+        self._ranks, self._shared = ranks, ranks.shared(model.shared())
         self.guard, self.complete = Guard(late and not turns.chosen), True
         self.scale = Fp16Scale() if runtime.precision == "fp16" else None
 
@@ -108,13 +127,12 @@ class Step:
         self._model.train()
         self._losses.begin()
         needs, together = self._weighting.due(step), self._together(step)
-        micro, dev_batches = self._batches(step)
-        terms = self._terms(step, micro, together=together)
+        batches = self._batches(step)
+        terms = self._terms(step, batches, together=together)
         if self.turns.chosen:
             for parameter in self._model.heads(self._streams):  # also of those not computed now
                 parameter.grad = None
-        self._losses.at_work = ("the dev gradient",), ()
-        dev = self._dev.term(step, dev_batches) if self._dev and Needs.DEV in needs else None
+        dev = self._dev_term(step, batches) if Needs.DEV in needs else None
         with sparse_embedding_gradient(self._model.body.model):
             signals = backward(
                 list(terms.values()),
@@ -126,9 +144,10 @@ class Step:
                 scale=1.0 if self.scale is None else self.scale.factor,
                 active=self.turns.places(step),
             )
+        sums = self._shared.complete(self._model.heads(self._streams), self._losses.sums)
         return signals, {
             name: value / max(terms[name.rpartition("/")[2]].items, 1)
-            for name, value in self._losses.sums.items()
+            for name, value in sums.items()
         }
 
     def rows(self, name: str, number: int) -> list[int]:
@@ -164,17 +183,25 @@ class Step:
             self._weighting.load_state_dict(before)
             raise
 
-    def _terms(self, step: int, micro: Micro, *, together: bool) -> dict[str, Term]:
-        """Return each objective's loss over the step's effective batch."""
+    def _dev_term(self, step: int, batches: Collated) -> Term | None:
+        """Return the dev loss of a step; each process computes it on the same rows."""
+        if self._dev is None:
+            return None
+        self._losses.at_work = ("the dev gradient",), ()
+        term = self._dev.term(step, batches.dev)
+        return replace(term, items=term.items * self._ranks.size)
+
+    def _terms(self, step: int, batches: Collated, *, together: bool) -> dict[str, Term]:
+        """Return each objective's loss over this process's part of the step's effective batch."""
         passes = [
             pieces
-            for number, batches in micro.items()
-            for pieces in self._losses.passes(number, batches, together=together)
+            for number, micro in batches.micro.items()
+            for pieces in self._losses.passes(number, micro, together=together)
         ]
         return {
             name: Term(
                 [self._scaled(name, step, pieces.get(name)) for pieces in passes],
-                sum(batches[name].items for batches in micro.values()),
+                batches.items[name],
                 self._model.private(name),
             )
             for name in self.turns.names(step)
@@ -185,7 +212,7 @@ class Step:
         factor = self._scales[name](step) if name in self._scales else 1.0
         return piece if factor == 1 or piece is None else lambda: factor * piece()
 
-    def _collated(self, step: int) -> tuple[Micro, tuple[Batch, Batch] | None]:
+    def _collated(self, step: int) -> Collated:
         """Make everything that a step reads, on the CPU: micro-batches, and those of dev if due."""
         due = self._dev is not None and Needs.DEV in self._weighting.due(step)
         dev = self._dev.batches(step) if self._dev and due else None
@@ -195,7 +222,9 @@ class Step:
                 self._losses.lay_out(batches, together=self._together(step))
             for batch in dev or ():
                 self._model.body.lay_out(batch.inputs.lengths)
-        return micro, dev
+        names = self.turns.names(step)
+        items = [sum(batches[name].items for batches in micro.values()) for name in names]
+        return Collated(micro, dict(zip(names, self._ranks.counts(items), strict=True)), dev)
 
     def _together(self, step: int) -> bool:
         """Return whether objectives share passes of the body in a step.
@@ -205,11 +234,11 @@ class Step:
         return self._weighting.due(step) == Needs.LOSSES and self._model.body.packed
 
     def _micro_batches(self, step: int) -> Micro:
-        """Make a step's micro-batches, by their number from the start of the run and by name."""
+        """Make this process's micro-batches of a step."""
         first, names = step * self._accumulate, self.turns.names(step)
         return {
             number: {name: self._batch(name, number) for name in names}
-            for number in range(first, first + self._accumulate)
+            for number in self._ranks.share(range(first, first + self._accumulate))
         }
 
     def _batch(self, name: str, number: int) -> Batch:

@@ -168,7 +168,9 @@ class Trainer:
         scores: dict[str, float] = {}
         if evaluates:
             stop = partial(self._stop_if_asked, stage)
-            scores = evaluate(setup.model, setup.dev, due.batch_size, setup.runtime, stop)
+            scores = evaluate(
+                setup.model, setup.dev, due.batch_size, setup.runtime, stop, setup.ranks
+            )
             record = {**record, **{f"eval/{name}": value for name, value in scores.items()}}
         if len(record) <= 2:
             return None, {}
@@ -201,10 +203,12 @@ class Trainer:
         self._checkpoints.save(self._setup.model, stage.state_dict(), self._progress)
 
     def _stop_if_asked(self, stage: Stage) -> None:
-        """Save and stop if a signal has arrived."""
-        if self._interrupts.received is not None:
+        """Save and stop if a signal has arrived, in any process."""
+        received, note = self._setup.ranks.signal(self._interrupts.received)
+        if received is not None:
             self._save(stage)
-            raise Interrupted(self._interrupts.received, f"step {self._progress.step} is saved")
+            self._setup.ranks.wait()
+            raise Interrupted(received, f"step {self._progress.step} is saved{note}")
 
     @contextmanager
     def _saving(self, stage: Stage) -> Iterator[None]:
@@ -214,7 +218,8 @@ class Trainer:
         except (CheckpointError, StorageError):
             raise  # it is saving that failed
         except Exception as error:
-            error.add_note(self._rescue(stage))
+            if self._setup.ranks.first:
+                error.add_note(self._rescue(stage))
             raise
 
     def _rescue(self, stage: Stage) -> str:

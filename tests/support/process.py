@@ -105,11 +105,16 @@ KILL = send(signal.SIGKILL)
 class Forked:
     """A command in a forked process, spoken to like a `subprocess.Popen`; it starts at once."""
 
-    def __init__(self, *arguments: str, said: Path | None = None) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        said: Path | None = None,
+        prepare: Callable[[], None] = lambda: None,
+    ) -> None:
         self.returncode: int | None = None
         self._process = os.fork()
         if self._process == 0:
-            _run(arguments, said=said)
+            _run(arguments, prepare, said=said)
 
     def poll(self) -> int | None:
         """How it ended; None while it lasts."""

@@ -1,0 +1,40 @@
+"""The collectives of torch.distributed that a step uses, by the names of every torch version."""
+
+import torch
+from torch import Tensor, distributed
+from torch.distributed import ProcessGroup
+
+_gather = getattr(distributed, "all_gather_single", None) or distributed.all_gather_into_tensor
+_scatter = getattr(distributed, "reduce_scatter_single", None) or distributed.reduce_scatter_tensor
+
+
+def sum_all(tensor: Tensor, group: ProcessGroup | None = None) -> None:
+    """Replace a tensor by its sum over all processes (all-reduce)."""
+    distributed.all_reduce(tensor, group=group)
+
+
+def sum_parts(tensor: Tensor, group: ProcessGroup | None = None) -> Tensor:
+    """Return this process's part of a tensor's sum over all processes (reduce-scatter).
+
+    Args:
+        tensor: [processes * size].
+        group: the processes; None for all.
+    """
+    part = torch.empty(
+        tensor.numel() // distributed.get_world_size(group),
+        dtype=tensor.dtype,
+        device=tensor.device,
+    )
+    _scatter(part, tensor, group=group)
+    return part
+
+
+def join_parts(part: Tensor, out: Tensor, group: ProcessGroup | None = None) -> None:
+    """Write the parts of all processes to a tensor, in order of their ranks (all-gather).
+
+    Args:
+        part: [size].
+        out: [processes * size].
+        group: the processes; None for all.
+    """
+    _gather(out, part, group=group)

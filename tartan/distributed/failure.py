@@ -1,0 +1,143 @@
+"""Failures of one process end all: the first one is reported, by one line that names the rank."""
+
+import json
+import os
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+
+import torch
+from torch import distributed
+from torch._C._distributed_c10d import Store  # torch.distributed does not export it for types
+from torch.distributed import DistNetworkError, ProcessGroup
+
+KEY = "failure"
+FOREVER = timedelta(days=365)
+GRACE = 15.0
+"""Seconds in which a process ends by itself after a failure elsewhere: the first one saves the last
+complete step. Launchers kill after 30."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why all processes end.
+
+    Attributes:
+        rank: the process that failed.
+        status: the exit status of all.
+        text: what to print if that process cannot; else empty.
+    """
+
+    rank: int
+    status: int
+    text: str = ""
+
+
+class Watch:
+    """Watches over the processes of a group, in two threads that wait for messages.
+
+    One waits for a message of the next rank, which is sent when everything is done: if that
+    process ends before, the system closes the connection. The other waits for a failure to be
+    announced in the store. After one, a process that does not end by itself is ended.
+    """
+
+    def __init__(
+        self, store: Store, group: ProcessGroup, rank: int, size: int, names: list[str]
+    ) -> None:
+        """Start to watch.
+
+        Args:
+            store: where failures are announced; each thread has a connection of its own.
+            group: on the CPU, used for nothing else.
+            rank: of this process.
+            size: how many there are.
+            names: what each process is called in messages.
+        """
+        self._store, self._group = store, group
+        self._rank, self._size, self._names = rank, size, names
+        self._closing = False
+        self._known = threading.Event()
+        self._failure: Failure | None = None
+        self._lock = threading.Lock()
+        self._threads = [
+            threading.Thread(target=work, args=(_connected(store),), daemon=True)
+            for work in (self._listen, self._hear)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def failure(self, seconds: float = 0.0) -> Failure | None:
+        """Return the failure that is known, or becomes known in some seconds."""
+        self._known.wait(seconds)
+        return self._failure
+
+    def announce(self, failure: Failure) -> Failure:
+        """Announce a failure, unless there is one already; return the one that came first."""
+        with self._lock, suppress(DistNetworkError, RuntimeError):
+            return self._announce(self._store, failure)
+        return self._failure or failure
+
+    def close(self) -> None:
+        """End the watch: all processes are done."""
+        self._closing = True
+        distributed.send(torch.zeros(1), (self._rank - 1) % self._size, self._group)
+        self._store.set(KEY, "")
+        for thread in self._threads:
+            thread.join(GRACE)
+
+    def _announce(self, store: Store, failure: Failure) -> Failure:
+        text = json.dumps(asdict(failure))
+        first: bytes = store.compare_set(KEY, "", text)
+        self._failure = Failure(**json.loads(first))
+        self._known.set()
+        return self._failure
+
+    def _listen(self, store: Store) -> None:
+        """Wait for the next rank's last message; if it ends before, announce that."""
+        following = (self._rank + 1) % self._size
+        try:
+            distributed.recv(torch.zeros(1), following, self._group)
+        except RuntimeError:
+            if self._closing:
+                return
+            lost = Failure(following, 1, f"{self._names[following]} was killed or crashed")
+            with suppress(DistNetworkError, RuntimeError):
+                if self._announce(store, lost) == lost:
+                    say(lost)
+
+    def _hear(self, store: Store) -> None:
+        """Wait for a failure; some time after it, end this process."""
+        try:
+            store.wait([KEY], FOREVER)
+            text = store.get(KEY)
+            if not text:  # all is done
+                return
+            self._failure = Failure(**json.loads(text))
+        except (DistNetworkError, RuntimeError):
+            if self._closing:
+                return
+            # Whoever held the store has ended: rank 0, or the launcher, which ends all anyway.
+            self._failure = Failure(0, 1, f"{self._names[0]} or the launcher was killed or crashed")
+            if self._rank == 1:
+                say(self._failure)
+        self._known.set()
+        threading.Event().wait(GRACE)
+        os._exit(self._failure.status)
+
+
+def _connected(store: Store) -> Store:
+    """Return a store with a connection of its own: a thread that waits holds up no other."""
+    clone: Store = store.clone()  # type: ignore[attr-defined]  # torch's stubs leave it out
+    return clone
+
+
+def say(failure: Failure) -> None:
+    """Print the line about a process that cannot do so itself."""
+    print(
+        f"tartan: {failure.text}; the others ended. What was saved before is kept: give the same "
+        "command to resume",
+        file=sys.stderr,
+        flush=True,
+    )

@@ -1,0 +1,144 @@
+"""Group: one of several processes that share the micro-batches of a step."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from signal import Signals
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.distributed import ProcessGroup
+
+from tartan.distributed.collectives import join_parts, sum_all
+from tartan.distributed.place import Place
+from tartan.distributed.ranks import Ranks
+from tartan.distributed.replicated import ReplicatedShared
+from tartan.errors import PeerError, TartanError, message_of
+from tartan.shared import Shared
+
+T = TypeVar("T")
+
+
+class Group(Ranks):
+    """One of several processes. See `Ranks` for what its methods do.
+
+    Every process calls the same methods in the same order.
+
+    Attributes:
+        names: what each process is called in messages.
+        common: an error that is not that of one process, but of the run.
+    """
+
+    def __init__(self, place: Place, host: ProcessGroup, names: Sequence[str]) -> None:
+        """Take a place.
+
+        Args:
+            place: the place of this process.
+            host: all processes, for messages on the CPU that are not part of a step's arithmetic.
+            names: what each is called in messages.
+        """
+        self.rank, self.size, self.names = place.rank, place.size, names
+        self._local, self._host = place.local, host
+        self.common: BaseException | None = None
+
+    def share(self, numbers: range) -> range:
+        """Return a part of the numbers: those of rank 0 come first."""
+        part = len(numbers) // self.size
+        return numbers[self.rank * part : (self.rank + 1) * part]
+
+    def turns(self, batches: int) -> Sequence[int]:
+        """Return every so many batches; the last one may be read by several in the last round."""
+        rounds = range(0, batches, self.size)
+        return [min(first + self.rank, batches - 1) for first in rounds]
+
+    def shared(self, parameters: Iterable[nn.Parameter]) -> Shared:
+        """Return the parameters that objectives share, each process with a copy of all."""
+        return ReplicatedShared(parameters, self.rank, self.size)
+
+    def counts(self, values: Sequence[int]) -> list[int]:
+        """Return sums of counts over all processes."""
+        total = torch.tensor(values, dtype=torch.int64)
+        sum_all(total)
+        return [int(value) for value in total]
+
+    def gather(self, values: dict[int, Tensor]) -> dict[int, Tensor]:
+        """Return all processes' tensors by number, on the CPU."""
+        mine = {number: value.cpu() for number, value in values.items()}
+        merged: dict[int, Tensor] = {}
+        for theirs in self._all(mine):
+            merged |= theirs
+        return merged
+
+    def largest(self, value: int) -> int:
+        """Return the largest value of any process."""
+        every: list[int] = self._all(value)
+        return max(every)
+
+    def by_first(self, work: Callable[[], T]) -> T:
+        """Do work in rank 0 alone, and return its result in all processes."""
+        answer: list[Any] = [None, False]
+        if self.first:
+            try:
+                answer = [work(), True]
+            except Exception as error:
+                self.common = error
+                raise
+            finally:  # a failure is raised here after the others know of it
+                distributed.broadcast_object_list(answer, 0, self._host)
+        else:
+            distributed.broadcast_object_list(answer, 0, self._host)
+        result, done = answer
+        if not done:
+            raise PeerError(2)
+        return result  # type: ignore[no-any-return]
+
+    @contextmanager
+    def agreed(self) -> Iterator[None]:
+        """Do work in all processes; if it fails in one, the first one reports it."""
+        failed: TartanError | None = None
+        try:
+            yield
+        except TartanError as error:
+            failed = error
+        texts = self._all(failed and message_of(failed))
+        ranks = [rank for rank, text in enumerate(texts) if text is not None]
+        if not ranks:
+            return
+        if failed is None or self.rank != ranks[0]:
+            raise PeerError(2) from failed
+        if len(ranks) == self.size and len(set(texts)) == 1:
+            self.common = failed
+        raise failed
+
+    @contextmanager
+    def in_turn(self) -> Iterator[None]:
+        """Do work in the first process of each machine first."""
+        if self._local:
+            self.wait()
+        try:
+            yield
+        finally:
+            if not self._local:
+                self.wait()
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        distributed.barrier(self._host)
+
+    def signal(self, received: int | None) -> tuple[int | None, str]:
+        """Return the signal that a process has received; it is named if it was one alone."""
+        mine = torch.tensor([received or 0], dtype=torch.int64)
+        every = torch.empty(self.size, dtype=torch.int64)
+        join_parts(mine, every, self._host)
+        reached = [rank for rank, number in enumerate(every.tolist()) if number]
+        if not reached:
+            return None, ""
+        number = int(every[reached[0]])
+        alone = f"; {Signals(number).name} came to {self.names[reached[0]]}"
+        return number, alone if len(reached) == 1 else ""
+
+    def _all(self, value: Any) -> list[Any]:
+        """Return all processes' values, by rank."""
+        found: list[Any] = [None] * self.size
+        distributed.all_gather_object(found, value, self._host)
+        return found

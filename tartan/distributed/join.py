@@ -1,0 +1,158 @@
+"""Join the other processes of a launcher: once, for as long as this process runs."""
+
+import os
+import resource
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
+from datetime import timedelta
+from functools import cache
+
+import torch
+from torch import distributed
+from torch._C._distributed_c10d import PrefixStore, TCPStore
+
+from tartan.distributed.failure import FOREVER, Failure, Watch
+from tartan.distributed.group import Group
+from tartan.distributed.place import Place, find_place
+from tartan.distributed.ranks import Ranks
+from tartan.errors import Interrupted, PeerError, TartanError
+
+MEETING = timedelta(minutes=10)
+"""How long processes wait for the others to start."""
+STEP = timedelta(minutes=30)
+"""How long a process waits for the others in a step: a process that ends is noticed at once."""
+
+
+@contextmanager
+def joined(device: str = "auto") -> Iterator[Ranks]:
+    """Join the other processes that a launcher started, if any; a failure of one ends all.
+
+    In ranks other than 0, standard output goes nowhere.
+
+    Args:
+        device: the option `device`.
+
+    Raises:
+        ConfigError: the launcher's environment variables are not valid.
+        PeerError: another process has failed, and reports it.
+    """
+    place = find_place()
+    if place is None:
+        yield Ranks()
+        return
+    group, watch = _join(place, device)
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 - not a file
+        try:
+            if group.first:
+                yield group
+            else:
+                with redirect_stdout(nowhere):
+                    yield group
+            group.wait()
+        except BaseException as error:
+            _fail(error, group, watch)
+            raise
+
+
+@contextmanager
+def leaving() -> Iterator[None]:
+    """Through a command, be one of the launcher's processes: only one reports, all end alike."""
+    place = find_place()
+    if place is None:
+        yield
+        return
+    try:
+        yield
+        _leave()
+    except SystemExit as ended:
+        _end(int(ended.code or 0))
+    except TartanError:  # before they met: the same in all
+        if place.rank == 0:
+            raise
+        _end(2)
+
+
+def reports() -> bool:
+    """Return whether this is the process that reports what is the same in all."""
+    place = find_place()
+    return place is None or place.rank == 0
+
+
+def _leave() -> None:
+    """Take leave of the other processes, if this one has met them."""
+    for group, watch in _JOINED:
+        with suppress(RuntimeError):  # another process was killed now that all is done
+            group.wait()
+            watch.close()
+            group.wait()
+    if _JOINED:
+        distributed.destroy_process_group()
+
+
+def _end(status: int) -> None:
+    """End this process. Threads that wait for messages would abort an interpreter that ends."""
+    if status == 0:
+        _leave()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+_JOINED: list[tuple[Group, Watch]] = []
+"""What `_join` has returned."""
+
+
+def _fail(error: BaseException, group: Group, watch: Watch) -> None:
+    """Announce a failure of this process. PeerError if it was another that failed first."""
+    if isinstance(error, PeerError):
+        return
+    told = isinstance(error, TartanError)
+    known = None if told else watch.failure(1.0 if isinstance(error, Interrupted) else 5.0)
+    if known is None:
+        status = error.status if isinstance(error, Interrupted) else 2 if told else 1
+        mine = Failure(group.rank, status)
+        known = watch.announce(mine)
+        if known == mine:
+            if error is not group.common and not isinstance(error, Interrupted):
+                error.add_note(f"this was {group.names[group.rank]}")
+            return
+    raise PeerError(known.status) from error
+
+
+@cache
+def _join(place: Place, device: str) -> tuple[Group, Watch]:
+    """Meet the other processes; the group and its watch."""
+    _raise_limit_of_files(place.size)
+    if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
+        torch.cuda.set_device(place.local % torch.cuda.device_count())
+        backend = "cpu:gloo,cuda:nccl"
+    else:
+        backend = "gloo"
+    hosts = place.rank == 0 and not place.served
+    store = PrefixStore(
+        f"tartan/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}",
+        TCPStore(place.address, place.port, place.size, hosts, MEETING, wait_for_workers=False),
+    )
+    distributed.init_process_group(
+        backend, store=store, rank=place.rank, world_size=place.size, timeout=STEP
+    )
+    host = distributed.new_group(backend="gloo", timeout=FOREVER)
+    watched = distributed.new_group(backend="gloo", timeout=FOREVER)
+    names: list[str] = [""] * place.size
+    name = f"rank {place.rank} of {place.size} (process {os.getpid()} on {socket.gethostname()})"
+    distributed.all_gather_object(names, name, host)
+    watch = Watch(store, watched, place.rank, place.size, names)
+    group = Group(place, host, names)
+    _JOINED.append((group, watch))
+    return group, watch
+
+
+def _raise_limit_of_files(size: int) -> None:
+    """Allow as many open files as connections to all other processes need, if the system does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 1024 + 4 * size
+    if soft < wanted:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))

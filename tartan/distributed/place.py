@@ -1,0 +1,100 @@
+"""The place of this process among those that a launcher started, by its environment variables."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tartan.errors import ConfigError
+
+TORCH = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""What torchrun, accelerate and submitit's helper set."""
+FIRST_PORT, PORTS = 20_000, 20_000
+"""Ports of SLURM jobs, whose steps have no variable for it."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """The place of a process.
+
+    Attributes:
+        rank: its number, from 0.
+        size: how many processes there are.
+        local: its number on its machine.
+        address: host name or address of the machine of rank 0.
+        port: the port at which all meet.
+        served: whether the launcher itself answers at that port, instead of rank 0.
+    """
+
+    rank: int
+    size: int
+    local: int
+    address: str
+    port: int
+    served: bool
+
+
+def find_place(environment: Mapping[str, str] = os.environ) -> Place | None:
+    """Return the place of this process; None if it was started by itself.
+
+    Args:
+        environment: the environment variables: those of torchrun, or of a SLURM step (srun).
+
+    Raises:
+        ConfigError: they contradict each other.
+    """
+    try:
+        found = _of_torch(environment) or _of_slurm(environment)
+    except ValueError as error:
+        raise ConfigError(f"the launcher's environment variables are not valid: {error}") from error
+    if found is None or found.size == 1:
+        return None
+    if not 0 <= found.rank < found.size:
+        raise ConfigError(f"RANK={found.rank} is not below WORLD_SIZE={found.size}")
+    return found
+
+
+def _of_torch(environment: Mapping[str, str]) -> Place | None:
+    """Return the place by torchrun's variables; None if there are none."""
+    if "RANK" not in environment and "WORLD_SIZE" not in environment:
+        return None
+    if missing := [name for name in TORCH if name not in environment]:
+        given = next(name for name in TORCH if name in environment)
+        raise ValueError(f"{given} is set and {missing[0]} is not; unset it, or use a launcher")
+    rank = int(environment["RANK"])
+    return Place(
+        rank,
+        int(environment["WORLD_SIZE"]),
+        int(environment.get("LOCAL_RANK", rank)),
+        environment["MASTER_ADDR"],
+        int(environment["MASTER_PORT"]),
+        environment.get("TORCHELASTIC_USE_AGENT_STORE") == "True",
+    )
+
+
+def _of_slurm(environment: Mapping[str, str]) -> Place | None:
+    """Return the place in a SLURM step (srun); None outside of one."""
+    size, nodes = environment.get("SLURM_STEP_NUM_TASKS"), environment.get("SLURM_STEP_NODELIST")
+    if size is None or nodes is None or "SLURM_PROCID" not in environment:
+        return None
+    step = f"{environment.get('SLURM_JOB_ID', '0')}{environment.get('SLURM_STEP_ID', '0')}"
+    return Place(
+        int(environment["SLURM_PROCID"]),
+        int(size),
+        int(environment.get("SLURM_LOCALID", 0)),
+        environment.get("MASTER_ADDR") or first_node(nodes),
+        int(environment.get("MASTER_PORT") or FIRST_PORT + int(step) % PORTS),
+        served=False,
+    )
+
+
+def first_node(nodes: str) -> str:
+    """Return the first host of a SLURM node list.
+
+    >>> first_node("gpu[03-05,09],login1")
+    'gpu03'
+    """
+    found = re.match(r"([^\[,]+)(?:\[(\w+))?", nodes)
+    if found is None:
+        raise ValueError(f"SLURM_STEP_NODELIST={nodes} names no host")
+    return found[1] + (found[2] or "")

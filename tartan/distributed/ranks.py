@@ -1,0 +1,92 @@
+"""Ranks: what a process takes of the work, and how it agrees with others. Here: one alone."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+from torch import Tensor, nn
+
+from tartan.shared import Shared
+
+T = TypeVar("T")
+
+
+class Ranks:
+    """One process alone: it takes everything, and agrees with itself.
+
+    Attributes:
+        rank: number of this process, from 0. Rank 0 writes files and prints.
+        size: number of processes.
+    """
+
+    rank = 0
+    size = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is rank 0."""
+        return self.rank == 0
+
+    def share(self, numbers: range) -> range:
+        """Return which of a step's micro-batches this process takes.
+
+        Args:
+            numbers: those of the step, as many for each process.
+        """
+        return numbers
+
+    def turns(self, batches: int) -> Sequence[int]:
+        """Return which batches of an evaluation this process reads, one after the other.
+
+        Every process has as many, so that they can agree between two; a batch may have several.
+        """
+        return range(batches)
+
+    def shared(self, parameters: Iterable[nn.Parameter]) -> Shared:
+        """Return the parameters that objectives share."""
+        return Shared(parameters)
+
+    def counts(self, values: Sequence[int]) -> list[int]:
+        """Return sums of counts over all processes. It is called once a step."""
+        return list(values)
+
+    def gather(self, values: dict[int, Tensor]) -> dict[int, Tensor]:
+        """Return all processes' tensors by number, on the CPU if they come from several."""
+        return values
+
+    def largest(self, value: int) -> int:
+        """Return the largest value of any process."""
+        return value
+
+    def by_first(self, work: Callable[[], T]) -> T:
+        """Do work in rank 0 alone, and return its result in all processes.
+
+        Raises:
+            PeerError: in the other processes, where it fails.
+        """
+        return work()
+
+    @contextmanager
+    def agreed(self) -> Iterator[None]:
+        """Do work in all processes; if it fails in one, it fails in all.
+
+        Raises:
+            PeerError: in the processes that are not to report it.
+        """
+        yield
+
+    @contextmanager
+    def in_turn(self) -> Iterator[None]:
+        """Do work in one process of each machine first, whose files the others then find."""
+        yield
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+
+    def signal(self, received: int | None) -> tuple[int | None, str]:
+        """Return the signal that a process has received, if one has; and a note on which one.
+
+        Args:
+            received: the number of the signal that this process has received.
+        """
+        return received, ""

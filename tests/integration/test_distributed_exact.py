@@ -1,0 +1,102 @@
+"""The number of processes does not change the method: gradients, alignments, weights, scores."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_module
+from torch import Tensor
+
+from support.closeness import assert_same
+from support.ranks import in_ranks
+from tartan.config.parse import parse
+from tartan.config.store import register
+from tartan.distributed.ranks import Ranks
+from tartan.experiment.build import build
+from tartan.plugins import discover
+from tartan.train.evaluate import evaluate_rows
+from tartan.train.stage import Stage
+
+TINY = [
+    "objectives=[mlm,rtd]", "accumulate=4", "batch_size=4", "precision=fp32", "device=cpu",
+    "model.hidden_size=16", "model.intermediate_size=32", "model.layers=2", "data.train=24",
+    "data.dev=19", "data.test=16", "data.unlabelled=40", "primary=classification",
+]  # fmt: skip
+WEIGHTINGS = {
+    "static": ["weighting=static"],
+    "meta": ["weighting=meta"],
+    "gramian": ["weighting=pcgrad"],
+    "both": ["weighting=ol_aux"],
+    "learned": ["weighting=uncertainty"],
+}
+STEPS = 3
+
+
+def taken(ranks: Ranks, overrides: list[str]) -> dict[str, Any]:
+    """What a few steps measure and lead to, in every process."""
+    plugins = discover()
+    register(plugins)
+    with initialize_config_module("tartan.configs", version_base="1.3"):
+        config = parse(compose("config", [*TINY, *overrides]))
+    experiment = build(config, plugins, ranks)
+    setup = experiment.setup
+    stage = Stage(setup, experiment.stages["joint"])
+    signals, metrics = stage.step.measure(0)
+    grads = {
+        name: parameter.grad.clone()
+        for name, parameter in setup.model.named_parameters()
+        if parameter.grad is not None
+    }
+    measured = {name: value for name, value in vars(signals).items() if name != "generator"}
+    for step in range(STEPS):
+        stage.take(step)
+    scores, outputs = evaluate_rows(setup.model, setup.dev, 4, setup.runtime, ranks=ranks)
+    return {
+        "grads": grads,
+        "signals": {name: value for name, value in measured.items() if value is not None},
+        "metrics": metrics,
+        "weights": stage.weights(),
+        "parameters": {n: p.detach().clone() for n, p in setup.model.named_parameters()},
+        "outputs": torch.stack([output.flatten() for output in outputs]),
+        "scores": scores,
+    }
+
+
+def every(ranks: Ranks) -> dict[str, dict[str, Any]]:
+    """`taken` for every weighting."""
+    return {name: taken(ranks, overrides) for name, overrides in WEIGHTINGS.items()}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """What one process computes."""
+    (found,) = in_ranks(1, every, tmp_path_factory.mktemp("alone"))
+    assert isinstance(found, dict)
+    return found
+
+
+def assert_equal(found: Any, expected: Any, where: str) -> None:
+    """The same to 1e-5, through nested maps."""
+    if isinstance(expected, Mapping):
+        assert found.keys() == expected.keys(), where
+        for key, value in expected.items():
+            assert_equal(found[key], value, f"{where}.{key}")
+    elif isinstance(expected, Tensor):
+        try:
+            assert_same(found, expected)
+        except AssertionError as error:
+            raise AssertionError(f"{where}: {error}") from error
+    else:
+        assert found == pytest.approx(expected, abs=1e-5), where
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_processes_compute_what_one_does(
+    alone: dict[str, dict[str, Any]], tmp_path: Path, size: int
+):
+    first, *others = in_ranks(size, every, tmp_path)
+    assert_equal(first, alone, f"{size} processes")
+    for other in others:  # to the bit: nothing keeps them together but this
+        torch.testing.assert_close(other, first, rtol=0, atol=0)
