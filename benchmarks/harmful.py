@@ -29,10 +29,17 @@ from tartan.plugins import Plugins, discover
 from tartan.report.record import write_json
 
 SEEDS = (0, 1, 2)
+TASK = DemoOptions(
+    topic_words=12, labelled_words=2, fillers=8, topic_share=0.8,
+    train=32, dev=100, test=400, unlabelled=1500,
+)  # fmt: skip
+"""A small demo task: most words of a topic occur in the unlabelled texts only."""
 COMMON = (
     "data=jsonl", "precision=fp32", "device=cpu", "report=false", "cache=false",
-    "steps=200", "batch_size=16", "eval.every=20", "eval.patience=0", "checkpoint.every=100000",
-    "schedule.stages.finetune.epochs=0", "model.layers=1",
+    "steps=300", "batch_size=16", "optimizer.body_lr=5e-3", "optimizer.head_lr=5e-3",
+    "eval.every=30", "eval.patience=0", "checkpoint.every=100000",
+    "schedule.stages.finetune.epochs=0",
+    "model.layers=1", "model.hidden_size=32", "model.intermediate_size=64",
 )  # fmt: skip
 """The setting: a budget of one stage, all objectives together, and the best of ten evaluations."""
 HARMFUL = ("objectives=[tapt,dapt,classification_aux]",)
@@ -89,7 +96,7 @@ def arms(plugins: Plugins, chosen: Sequence[str] | None) -> Iterator[tuple[str, 
 
 def write_data(place: Path) -> list[str]:
     """Write the demo task with its harmful texts; return the overrides that read them."""
-    task = load_demo(DemoOptions())
+    task = load_demo(TASK)
     random = Random("harmful")
     data, shuffled = place / "data", place / "shuffled"
     data.mkdir()

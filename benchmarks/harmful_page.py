@@ -15,7 +15,7 @@ INTRODUCTION = """\
 Written by `python -m benchmarks.harmful --page docs/harmful.md`; the runs are in
 benchmarks/results/harmful.json. The demo task with three auxiliary objectives: MLM on the task's
 own texts, which helps, MLM on random words, and classification of the training texts with shuffled
-labels, which do not. Every weighting has its default options; {seeds} seeds, a tiny model, 200
+labels, which do not. Every weighting has its default options; {seeds} seeds, a tiny model, 300
 steps. The score is {metric} on test in points, mean and standard deviation over the seeds.
 "Random" and "shuffled" are the weights of the harmful objectives at the end, as shares of all; of
 weightings that sample, the mean shares.

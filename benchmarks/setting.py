@@ -19,6 +19,7 @@ class Setting:
         batch: rows of each objective in a step.
         length: the longest sequence, in tokens.
         objectives: how many train together, the primary included, on sides of "n objectives".
+        weighting: TorchJD's method on sides of the Gramian: `mgda` for `torchjd_mgda`.
         device: `auto`, or a torch device.
         precision: `auto`, `fp32` or `bf16`; of every side but the plain loop.
         plain_precision: the plain loop's; the released code computes in fp32.
@@ -31,6 +32,7 @@ class Setting:
     batch: int = 32
     length: int = 128
     objectives: int = 4
+    weighting: str = "mgda"
     device: str = "auto"
     precision: str = "auto"
     plain_precision: str = "fp32"
@@ -63,6 +65,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--length", type=count, default=default.length, help="tokens at most")
     parser.add_argument(
         "--objectives", type=count, default=default.objectives, help="n, of sides that have n"
+    )
+    parser.add_argument(
+        "--weighting", default=default.weighting, help="TorchJD's method on sides of the Gramian"
     )
     parser.add_argument("--device", default=default.device, help="auto, cpu, cuda")
     parser.add_argument("--precision", choices=PRECISIONS, default=default.precision)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 import pluggy
@@ -44,6 +45,10 @@ class Hooks:
     @hookspec
     def tartan_configs(self) -> str:  # type: ignore[empty-body]
         """A package of Hydra configurations: named variants of the plugins, in their groups."""
+
+    @hookspec
+    def tartan_missing(self) -> Mapping[str, str]:  # type: ignore[empty-body]
+        """Commands that install what further plugins need, by the beginning of their names."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ class Shelf(Generic[T]):
             if len(claims) > 1
         ]
 
-    def find(self, name: str, problems: Iterable[Problem]) -> Plugin[T]:
+    def find(self, name: str, problems: Iterable[Problem], remedy: str | None = None) -> Plugin[T]:
         """Return the plugin with this name. PluginError if it is unknown, or claimed twice."""
         claims = self._claims.get(name, [])
         if len(claims) == 1:
@@ -116,7 +121,7 @@ class Shelf(Generic[T]):
             )
         broken = "".join(f" (broken plugin: {problem})" for problem in problems)
         raise PluginError(
-            f"no {self.kind} '{name}' is installed: {suggest(name, self.plugins)}{broken}"
+            f"no {self.kind} '{name}' is installed: {remedy or suggest(name, self.plugins)}{broken}"
         )
 
 
@@ -125,6 +130,7 @@ class Plugins:
 
     Attributes:
         configs: packages of Hydra configurations that plugins bring.
+        missing: by the beginning of plugins' names, the command that installs what they need.
     """
 
     def __init__(
@@ -133,11 +139,12 @@ class Plugins:
         weightings: Iterable[Plugin[Weighting]],
         problems: Iterable[Problem],
         configs: Iterable[str] = (),
+        missing: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._objectives = Shelf("objective", objectives)
         self._weightings = Shelf("weighting", weightings)
         self._broken = tuple(problems)
-        self.configs = tuple(configs)
+        self.configs, self.missing = tuple(configs), dict(missing)
 
     @property
     def objectives(self) -> dict[str, Plugin[Objective]]:
@@ -156,11 +163,16 @@ class Plugins:
 
     def objective(self, name: str) -> type[Objective]:
         """Return an objective's class. PluginError if it is unknown, or claimed twice."""
-        return self._objectives.find(name, self._broken).cls
+        return self._objectives.find(name, self._broken, self.remedy(name)).cls
 
     def weighting(self, name: str) -> type[Weighting]:
         """Return a weighting's class. PluginError if it is unknown, or claimed twice."""
-        return self._weightings.find(name, self._broken).cls
+        return self._weightings.find(name, self._broken, self.remedy(name)).cls
+
+    def remedy(self, name: str) -> str | None:
+        """Return what to do to have a plugin that is not installed; None if it is not known."""
+        commands = [c for prefix, c in self.missing.items() if name.startswith(prefix)]
+        return f"install it by {commands[0]}" if commands else None
 
 
 @cache
@@ -184,7 +196,8 @@ def discover() -> Plugins:
         manager.hook.tartan_weightings, Weighting, distributions, problems
     )
     configs = _collect_configs(manager.hook.tartan_configs, distributions, problems)
-    return Plugins(objectives, weightings, problems, configs)
+    missing = _collect_missing(manager.hook.tartan_missing, distributions, problems)
+    return Plugins(objectives, weightings, problems, configs, missing)
 
 
 def _register(manager: pluggy.PluginManager, point: importlib.metadata.EntryPoint) -> object:
@@ -232,6 +245,20 @@ def _collect_configs(
         except Exception as error:
             distribution = distributions[implementation.plugin]
             problems.append(Problem(distribution, f"hook 'tartan_configs' {_reason(error)}"))
+    return found
+
+
+def _collect_missing(
+    hook: pluggy.HookCaller, distributions: Mapping[object, str], problems: list[Problem]
+) -> dict[str, str]:
+    """Return commands that install what further plugins need; a failure becomes a problem."""
+    found: dict[str, str] = {}
+    for implementation in hook.get_hookimpls():
+        try:
+            found |= {str(prefix): str(c) for prefix, c in implementation.function().items()}  # type: ignore[attr-defined]
+        except Exception as error:
+            distribution = distributions[implementation.plugin]
+            problems.append(Problem(distribution, f"hook 'tartan_missing' {_reason(error)}"))
     return found
 
 

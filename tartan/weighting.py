@@ -255,6 +255,6 @@ class Weighting(nn.Module, ABC):
         """
 
 
-def samples(weighting: Weighting) -> bool:
+def samples(weighting: type[Weighting]) -> bool:
     """Return whether a weighting chooses which objectives a step computes."""
-    return type(weighting).active is not Weighting.active
+    return weighting.active is not Weighting.active

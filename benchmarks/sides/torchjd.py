@@ -1,16 +1,13 @@
 """TorchJD's use of autograd, compared with tartan's Gramian (Quinton and Rey, 2024).
 
-Both compute with tartan's body and heads, on the same packed batches, and both weigh objectives by
-TorchJD's own MGDA. They differ in how losses become a combined gradient.
+Both compute with tartan's body and heads, on the same packed batches. tartan weighs by its plugin
+`torchjd_<weighting>`, and TorchJD by the aggregator of that name.
 """
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 
-import torch
 from torch import Tensor
-from torchjd.aggregation import MGDA, MGDAWeighting
 from torchjd.autojac import jac_to_grad, mtl_backward
 
 from benchmarks.arithmetic import Body, Work, gradient_bytes, objectives_work
@@ -20,46 +17,36 @@ from benchmarks.sides.side import Measured, Side, body_gradient
 from benchmarks.sides.tartan import TartanSide
 from tartan.body import LiftedHead
 from tartan.body.heads import borrow
+from tartan.errors import ConfigError
 from tartan.objective import Objective
+from tartan.plugins import discover
 from tartan.seeding import generator
 from tartan.train.model import JointModel
 from tartan.train.optimiser import Optimiser
-from tartan.train.stage import Setup
-from tartan.weighting import Needs, Signals, Weighting
-
-
-class MinimumNorm(Weighting):
-    """The convex combination of least norm (Sener and Koltun, NeurIPS 2018), by TorchJD's MGDA."""
-
-    needs = Needs.LOSSES | Needs.GRADIENTS
-    _weights: Tensor
-
-    def __init__(self, options: object, objectives: tuple[str, ...]) -> None:
-        super().__init__(options, objectives)
-        self._solve = MGDAWeighting()
-        self.register_buffer("_weights", torch.full((len(objectives),), 1 / len(objectives)))
-
-    def weights(self) -> Tensor:
-        """Return equal shares, until a step's Gramian is known."""
-        return self._weights
-
-    def combine(self, signals: Signals) -> Tensor:
-        """Return the solution for the step's own Gramian, [objectives]."""
-        assert signals.gramian is not None
-        return self._solve(signals.gramian)
+from tartan_weightings.torchjd.constructors import construct
+from tartan_weightings.torchjd.gramian import TorchJDGramian
 
 
 class TartanGramian(TartanSide):
     """tartan's step, with the Gramian of all objectives."""
 
     def __init__(self, setting: Setting) -> None:
-        """Build a run of the setting's number of objectives."""
-        super().__init__(setting, setting.objectives - 1)
+        """Build a run of the setting's number of objectives and weighting."""
+        method(setting)
+        super().__init__(setting, setting.objectives - 1, f"weighting={name_of(setting)}")
 
-    def prepare(self, setup: Setup) -> Setup:
-        """Weigh by `MinimumNorm`."""
-        device = setup.runtime.device
-        return replace(setup, weighting=lambda _, names: MinimumNorm(None, names).to(device))
+
+def name_of(setting: Setting) -> str:
+    """Return the name of the setting's weighting."""
+    return f"torchjd_{setting.weighting}"
+
+
+def method(setting: Setting) -> type[TorchJDGramian]:
+    """Return the setting's weighting. TartanError if it is not a function of the Gramian."""
+    found = discover().weighting(name_of(setting))
+    if not issubclass(found, TorchJDGramian):
+        raise ConfigError(f"--weighting {setting.weighting}: it does not weigh by the Gramian")
+    return found
 
 
 class TorchJD(Side):
@@ -76,7 +63,8 @@ class TorchJD(Side):
         self.device, self.precision = self._run.runtime.device, self._run.runtime.precision
         self.gradient_bytes = gradient_bytes(self._model)
         self._body = Body.of(self._model.body.model)
-        self._aggregator = MGDA()
+        cls = method(setting)
+        self._aggregator = construct(cls.method, cls.Options(), self._model.names)
         options = next(iter(built.stages.values())).optimizer_options
         self._optimiser = Optimiser(
             self._model.shared(), self._model.heads(self._model.names), options, STEPS

@@ -7,7 +7,7 @@ from tartan.config.store import AUXILIARY
 from tartan.errors import TartanError
 from tartan.objective import Objective, PrimaryObjective
 from tartan.plugins import Plugin, Plugins
-from tartan.weighting import Needs, Weighting, cost
+from tartan.weighting import Needs, Weighting, cost, samples
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class WeightingFacts:
         end_task_first: True where its rule privileges the end task.
         signed: True where a weight may be negative.
         waits: True where each step waits for the device.
+        samples: True where each step computes some of the objectives, whose number is n.
         fewest: the fewest objectives that it weighs.
         options: its options with their defaults.
     """
@@ -66,6 +67,7 @@ class WeightingFacts:
     end_task_first: bool
     signed: bool
     waits: bool
+    samples: bool
     fewest: int
     options: dict[str, Any]
 
@@ -111,6 +113,7 @@ def weighting(plugin: Plugin[Weighting]) -> WeightingFacts:
         cls.end_task_first,
         cls.signed,
         cls.waits,
+        samples(cls),
         cls.fewest,
         defaults(cls.Options),
     )

@@ -29,7 +29,10 @@ below `weighting.`, and `python -m tartan list --json` has their defaults. How t
 Measure against `static`: equal weights cost nothing and are hard to beat. The names that begin
 with `torchjd_` are [TorchJD](https://torchjd.org)'s methods: `pip install 'tartan[torchjd]'`.
 Those marked *CPU* compute there, so that each step waits for the device; *signed* weights may be
-negative. A scalarizer's weights are its derivative at the losses of the step before.
+negative; where one *samples*, each step computes some of the objectives, n of them, and waits for
+the device once. A scalarizer's weights are its derivative at the losses of the step before.
+
+`python -m tartan study study=weightings` compares weightings on your own task.
 
 | name | paper | needs | passes | copies | state | end task first | when to use it |
 |---|---|---|---|---|---|---|---|
@@ -116,7 +119,7 @@ def markdown(weightings: Iterable[WeightingFacts]) -> str:
 
 def _row(facts: WeightingFacts) -> str:
     """Return a weighting's row of the page."""
-    marks = {"CPU": facts.waits, "signed": facts.signed}
+    marks = {"CPU": facts.waits, "signed": facts.signed, "samples": facts.samples}
     notes = [f"*{mark}*" for mark, holds in marks.items() if holds]
     notes += [f"at least {facts.fewest} objectives"] if facts.fewest > 1 else []
     cells = [

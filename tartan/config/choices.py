@@ -1,6 +1,6 @@
 """Choices of configuration groups: `weighting=meta`, `objectives=[mlm]`, and none at all."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -13,7 +13,11 @@ EMPTY: Mapping[str, str] = MappingProxyType({"objectives": "[]", "experiment": "
 
 
 def choose(
-    override: Override, known: Sequence[str], chosen: Collection[str], any_name: bool
+    override: Override,
+    known: Sequence[str],
+    chosen: Collection[str],
+    any_name: bool,
+    remedy: Callable[[str], str | None] = lambda _: None,
 ) -> str:
     """Return a group's override as Hydra takes it.
 
@@ -22,6 +26,7 @@ def choose(
         known: the group's options.
         chosen: the groups that the configuration chooses an option of.
         any_name: whether a further directory may hold options that `known` lacks.
+        remedy: from the name of an option that does not exist to what to do, if that is known.
 
     Raises:
         ConfigError: an option that does not exist, no option where one is needed, or a form that
@@ -33,7 +38,8 @@ def choose(
     for name in names:
         if not any_name and name not in known and not (name in values and _is_empty(name)):
             shown = "null" if name is None else str(name)
-            raise ConfigError(f"{group}={shown}: no such option; {suggest(shown, known)}")
+            hint = remedy(shown) or suggest(shown, known)
+            raise ConfigError(f"{group}={shown}: no such option; {hint}")
     if override.package is not None or (group not in chosen and group not in EMPTY):
         return text
     if override.is_add() or override.is_force_add():

@@ -22,6 +22,8 @@ class StudyOptions:
         against: an arm that every other arm is compared with; null to compare all pairs.
         confidence: of the intervals, 0 to 1.
         level: the significance level of corrected p values, 0 to 1.
+        common: overrides of every arm; one is left out where the command line sets its option, or
+            the arm does.
         overrides: by arm, the overrides that define it.
         labels: by arm, its name in tables.
     """
@@ -32,6 +34,7 @@ class StudyOptions:
     against: str | None = None
     confidence: float = 0.95
     level: float = 0.05
+    common: list[str] = field(default_factory=list)
     overrides: dict[str, list[str]] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -183,6 +183,14 @@ def read_options(typed: Typed) -> StudyOptions:
         return parse(compose("study", overrides=[*typed.searchpath, *accepted]))
 
 
+def with_common(typed: Typed, options: StudyOptions) -> Typed:
+    """Return the command line with the study's own overrides of every arm, where it has none."""
+    keys = {_key(text) for text in typed.runs}
+    return replace(
+        typed, runs=[*(text for text in options.common if _key(text) not in keys), *typed.runs]
+    )
+
+
 def arms(options: StudyOptions, typed: Typed) -> list[Arm]:
     """Return the chosen arms; an override of all arms applies to those that have its option.
 
@@ -203,7 +211,7 @@ def arms(options: StudyOptions, typed: Typed) -> list[Arm]:
                 missing[text] = error
         found.append(Arm(name, options.labels.get(name, name), own, tuple(accepted)))
     for text in typed.runs:
-        if text not in used:
+        if text not in used and text not in options.common:
             raise missing.get(text) or ConfigError(
                 f"'{text}' is set by every arm: choose arms by study.arms=[...], or change "
                 f"study.overrides.{names[0]}"

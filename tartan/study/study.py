@@ -16,7 +16,7 @@ from tartan.study.collect import collect
 from tartan.study.launch import check_launcher, launch
 from tartan.study.options import StudyOptions
 from tartan.study.page import write_study_report, write_tables
-from tartan.study.plan import Arm, Job, Typed, arms, composing, jobs, read_options
+from tartan.study.plan import Arm, Job, Typed, arms, composing, jobs, read_options, with_common
 from tartan.study.process import WorkError, apart
 from tartan.study.results import FILE, StudyResults
 
@@ -29,6 +29,7 @@ def study(typed: Typed) -> StudyResults:
         Interrupted: a signal came; what was finished by then is in the tables.
     """
     options = read_options(typed)
+    typed = with_common(typed, options)
     anywhere = check_launcher(typed)
     chosen, trials, absent = _tried(options, typed, anywhere)
     planned = jobs(chosen, options, typed)

@@ -263,6 +263,6 @@ class WeightingContract(Contract):
     def _sampling(self) -> Weighting:
         """Make the weighting. NotApplicable if each step computes all objectives."""
         weighting = self.make()
-        if not samples(weighting):
+        if not samples(type(weighting)):
             raise NotApplicable("each step computes all objectives")
         return weighting

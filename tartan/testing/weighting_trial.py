@@ -170,7 +170,7 @@ def choice_generator(step: int) -> torch.Generator:
 
 def draws(weighting: Weighting, objectives: int) -> bool:
     """Return whether the weighting makes random choices in some of its first steps."""
-    if samples(weighting):
+    if samples(type(weighting)):
         return True
     for step in range(3):
         rng = step_generator(step)

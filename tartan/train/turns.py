@@ -22,7 +22,7 @@ class Turns:
         self, names: tuple[str, ...], weighting: Weighting, seed: int, missed: Mapping[str, int]
     ) -> None:
         self.missed = dict(missed)
-        self.chosen = samples(weighting)
+        self.chosen = samples(type(weighting))
         self._names, self._weighting, self._seed = names, weighting, seed
         self._made: tuple[int, tuple[int, ...] | None] | None = None
 

@@ -73,6 +73,44 @@ def test_a_schedule_of_a_loss_and_spans_of_words_resume_exactly(
     assert losses[-1] < losses[0] / 2  # factors of 0.458 and 0.125
 
 
+@pytest.mark.parametrize("weighting", ["bandit", "meta_factored"])
+def test_a_run_that_samples_its_objectives_resumes_exactly(
+    weighting: str, tartan: Callable[..., Answer], tmp_path: Path
+):
+    """Also the batches: an objective continues with the one after the last that it was given."""
+    command = [
+        "run", *SMALL, "objectives=[mlm,composed,sop]", f"weighting={weighting}",
+        "weighting.sampled=1", "steps=10", "log.every=1", "checkpoint.every=2", "checkpoint.keep=9",
+        "objectives.composed.attention=random", "objectives.composed.transform=none",
+        "objectives.composed.output=next",
+    ]  # fmt: skip
+    for run in ("complete", "cut"):
+        answer = tartan(*command, f"run_dir={run}")
+        assert (answer.status, answer.err) == (0, "")
+    assert "each on average" in answer.out
+    cut = tmp_path / "cut"
+    (cut / "summary.json").unlink()
+    for checkpoint in (4, 6, 8, 10):
+        shutil.rmtree(cut / "checkpoints" / f"checkpoint-{checkpoint}", ignore_errors=True)
+    for path in cut.glob("checkpoints/checkpoint-*"):
+        assert path.name in ("checkpoint-2", "checkpoint-10") or int(path.name[11:]) > 10
+        if path.name != "checkpoint-2":
+            shutil.rmtree(path)
+    answer = tartan(*command, "run_dir=cut")
+    assert (answer.status, answer.err) == (0, "")
+    assert records(cut) == records(tmp_path / "complete")
+    one, other = (load_file(tmp_path / r / "model/model.safetensors") for r in ("complete", "cut"))
+    assert all(one[name].equal(other[name]) for name in one)
+    lines = [r for r in records(cut) if r["stage"] == "joint" and "train/active/mlm" in r]
+    for line in lines:
+        active = [line[f"train/active/{name}"] for name in ("mlm", "composed", "sop")]
+        assert sorted(active) == [0, 0, 1]
+        assert [f"train/loss/{name}" in line for name in ("mlm", "composed", "sop")] == [
+            share == 1 for share in active
+        ]
+    assert len({tuple(line) for line in lines}) > 1  # not always the same one
+
+
 @pytest.mark.parametrize("weighting", ["static", "meta"])
 def test_objectives_on_the_end_tasks_head_resume_exactly_under_accumulation(
     weighting: str, tartan: Callable[..., Answer], tmp_path: Path

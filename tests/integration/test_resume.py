@@ -43,6 +43,24 @@ def test_a_killed_run_ends_as_an_undisturbed_one(
     same(tmp_path / "whole", tmp_path / "killed")
 
 
+@pytest.mark.slow
+def test_a_killed_run_that_samples_its_objectives_ends_as_an_undisturbed_one(
+    spawn: Callable[..., "subprocess.Popen[str]"], tartan: Tartan, tmp_path: Path
+):
+    command = ["objectives=[mlm,clm,sop]", "weighting=bandit", *COMMON[2:]]
+    assert tartan("run", "run_dir=whole", *command).status == 0
+    process = spawn("run", "run_dir=killed", *command)
+    checkpoints = tmp_path / "killed/checkpoints"
+    while not list(checkpoints.glob("checkpoint-[1-3]*")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (tmp_path / "killed/summary.json").exists()
+    assert tartan("run", "run_dir=killed", *command).status == 0
+    same(tmp_path / "whole", tmp_path / "killed")
+
+
 def test_a_run_is_gone_on_with_by_its_directory(tartan: Tartan, tmp_path: Path):
     """What is left of an interrupted run: its checkpoint, and metrics that went on after it."""
     assert tartan("run", "run_dir=whole", *COMMON).status == 0

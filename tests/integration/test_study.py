@@ -300,3 +300,23 @@ def test_study_json_is_plain(whole: Path):
     """It is read back as it was written, without anything that JSON has no word for."""
     text = (whole / "study.json").read_text()
     assert json.loads(text, parse_constant=pytest.fail)
+
+
+@pytest.mark.slow
+def test_weightings_are_compared_by_a_study_of_their_own(
+    tartan: Callable[..., Answer], tmp_path: Path
+):
+    answer = tartan(
+        "study", "study=weightings", "study.arms=[finetune,static,bandit,meta]", *ONE_STEP,
+        "objectives=[mlm,simcse]", "data.train=24", "data.dev=16", "data.test=16",
+        "data.unlabelled=40",
+    )  # fmt: skip
+    assert answer.status == 0, answer.err
+    found = results(tmp_path / "study-weightings")
+    assert [run["directory"] for run in found["runs"]] == [
+        "finetune/seed0", "static/seed0", "bandit/seed0", "meta/seed0",
+    ]  # fmt: skip
+    assert summary(tmp_path / "study-weightings/bandit/seed0")["objectives"] == ["mlm", "simcse"]
+    assert {(pair["first"], pair["second"]) for pair in found["pairs"]} == {
+        ("finetune", "static"), ("bandit", "static"), ("meta", "static"),
+    }  # fmt: skip

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tartan import PluginError
+from tartan import ConfigError, PluginError
+from tartan.config.overrides import accept
+from tartan.config.store import register
 from tartan.plugins import discover
 
 GOOD = """
@@ -91,6 +93,8 @@ def test_an_installed_plugin_is_found_and_names_its_distribution(install: Callab
         (GOOD.replace("NAME", "x").replace("float = 1.0", "object = object()"), "cannot read"),
         (GOOD.replace("NAME", "x") + "@hookimpl\ndef tartan_configs(): return 'nowhere.at.all'\n",
          "hook 'tartan_configs' failed: ModuleNotFoundError"),
+        (GOOD.replace("NAME", "x") + "@hookimpl\ndef tartan_missing(): return 'pip install'\n",
+         "hook 'tartan_missing' failed: AttributeError"),
         (GOOD.replace("NAME", "x").replace('return {"x": Uniform}', "1 / 0"), "ZeroDivisionError"),
     ],
 )  # fmt: skip
@@ -127,3 +131,17 @@ def test_an_unknown_name_gets_the_nearest_and_the_broken(install: Callable[..., 
         discover().objective("mln")
     assert str(caught.value).startswith("no objective 'mln' is installed: did you mean 'mlm'?")
     assert "tartan-broken 2.0" in str(caught.value)
+
+
+def test_a_plugin_tells_what_installs_those_that_it_lacks(install: Callable[..., None]):
+    hook = "@hookimpl\ndef tartan_missing(): return {'soon_': 'pip install soon'}\n"
+    install("tartan-soon", GOOD.replace("NAME", "x") + hook)
+    with pytest.raises(PluginError) as refused:
+        discover().weighting("soon_equal")
+    said = "no weighting 'soon_equal' is installed: install it by pip install soon"
+    assert str(refused.value) == said
+    register(discover())
+    with pytest.raises(ConfigError) as refused_choice:
+        accept(["weighting=soon_equal"])
+    said = "weighting=soon_equal: no such option; install it by pip install soon"
+    assert str(refused_choice.value) == said

@@ -176,6 +176,7 @@ def test_a_step_without_weights_gets_the_last_ones_and_says_so():
 
 def test_without_torchjd_there_are_none():
     with mock.patch.object(torchjd, "find_spec", return_value=None):
+        assert torchjd.tartan_missing() == {"torchjd_": "pip install 'tartan[torchjd]'"}
         assert tartan_weightings() == {}
 
 

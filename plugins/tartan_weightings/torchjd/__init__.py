@@ -38,3 +38,9 @@ def tartan_weightings() -> dict[str, type[Weighting]]:
     from tartan_weightings.torchjd import gramian, scalarizers  # noqa: PLC0415
 
     return {**gramian.offered(), **scalarizers.offered()}
+
+
+@hookimpl
+def tartan_missing() -> dict[str, str]:
+    """Tell how to install TorchJD where it is not installed."""
+    return {} if find_spec("torchjd") else {"torchjd_": EXTRA}

@@ -6,7 +6,7 @@ from tartan.config.store import register as register_plugins
 from tartan.errors import ConfigError
 from tartan.plugins import discover
 from tartan.study import options
-from tartan.study.plan import Typed, arms, jobs, read_options
+from tartan.study.plan import Typed, arms, jobs, read_options, with_common
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -116,3 +116,26 @@ def test_what_cannot_be_used_is_refused_in_a_line(overrides, said):
 def test_two_arms_of_one_label_are_refused():
     with pytest.raises(ConfigError, match="give each arm a label of its own"):
         planned("study.labels.mt=TAPT")
+
+
+def test_weightings_are_compared_on_the_objectives_that_are_typed():
+    typed = Typed.split(["study=weightings", "objectives=[mlm,rtd]"])
+    chosen = read_options(typed)
+    found = {arm.name: arm.overrides for arm in arms(chosen, with_common(typed, chosen))}
+    assert list(found)[:2] == ["finetune", "static"]
+    assert found["meta"] == ("schedule=joint", "objectives=[mlm,rtd]", "weighting=meta")
+    assert found["finetune"] == ("schedule=paired_finetune", "objectives=[]")
+
+
+def test_a_studys_own_overrides_of_every_arm_hold_where_none_are_typed():
+    typed = Typed.split(["study=weightings", "study.arms=[static]"])
+    chosen = read_options(typed)
+    (arm,) = arms(chosen, with_common(typed, chosen))
+    assert arm.overrides == ("objectives=[tapt]", "schedule=joint", "weighting=static")
+    assert arm.own == ("weighting=static",)
+
+
+def test_every_weighting_of_the_study_of_weightings_is_installed():
+    names = read_options(Typed.split(["study=weightings"])).overrides
+    installed = discover().weightings
+    assert set(names) - {"finetune"} <= set(installed)
