@@ -31,6 +31,8 @@ class Packed:
         places: [tokens] int64, the position of each token in its text, from 0, where sequences are
             not laid out in the order of their texts; None where they are. With `causal`, a token
             attends to those that are laid out before it. Check `Context.check_places`.
+        texts: how many sequences each text has, where long ones are read in chunks; None if each
+            sequence is a text.
 
     Raises:
         ValueError: the lengths, segments or places do not match the tokens.
@@ -42,6 +44,7 @@ class Packed:
     causal: bool = False
     wanted: Tensor | None = None
     places: Tensor | None = None
+    texts: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if sum(self.lengths) != self.input_ids.numel() or min(self.lengths, default=0) < 1:
@@ -69,8 +72,15 @@ class Packed:
 
     @classmethod
     def of_rows(cls, rows: Sequence[Mapping[str, Any]]) -> Self:
-        """Lay rows' `input_ids` end to end, and their `token_type_ids` where they have them."""
+        """Lay rows' `input_ids` end to end, and their `token_type_ids` where they have them.
+
+        Rows with `chunks`, the numbers of tokens of several sequences, have `texts`.
+        """
         packed = cls.of([row["input_ids"] for row in rows])
+        if "chunks" in rows[0]:
+            chunks = [row["chunks"] for row in rows]
+            lengths = tuple(length for sizes in chunks for length in sizes)
+            return replace(packed, lengths=lengths, texts=tuple(map(len, chunks)))
         if "token_type_ids" not in rows[0]:
             return packed
         segments = cls.of([row["token_type_ids"] for row in rows])
@@ -93,7 +103,11 @@ class Packed:
         places = None
         if any(part.places is not None for part in parts):
             places = torch.cat([part.positions for part in parts])
-        return cls(tokens, lengths, types, parts[0].causal, _all_wanted(parts), places)
+        texts = None
+        if any(part.texts is not None for part in parts):
+            each = [part.texts or (1,) * len(part.lengths) for part in parts]
+            texts = tuple(number for part in each for number in part)
+        return cls(tokens, lengths, types, parts[0].causal, _all_wanted(parts), places, texts)
 
     def split(self, most: int) -> list[Self]:
         """Split into parts of at most this many tokens, in order; all hidden states are wanted.
@@ -141,6 +155,7 @@ class Packed:
             token_type_ids=None if types is None else types[index],
             places=None if places is None else places[index],
             wanted=None,
+            texts=None,
         )
 
     def pin(self) -> Self:
@@ -208,11 +223,23 @@ class Packed:
         return take(padded.flatten(0, 1), self._places())
 
     def pool(self, values: Tensor, *, last: bool) -> Tensor:
-        """Return the values of the token that stands for each sequence, [sequences, ...].
+        """Return the values of the token that stands for each text, [texts, ...].
 
-        `last`: as in `pooled`.
+        A text of several sequences has their mean. `last`: as in `pooled`.
         """
-        return take(values, self.pooled(last=last))
+        return self.by_text(take(values, self.pooled(last=last)))
+
+    def by_text(self, values: Tensor) -> Tensor:
+        """Return the mean over each text's sequences, [texts, ...], of values [sequences, ...]."""
+        if self.texts is None:
+            return values
+        sizes = torch.tensor(self.texts)
+        rows = torch.arange(len(sizes)).repeat_interleave(sizes)
+        share = torch.zeros(len(sizes), len(rows))
+        share[rows, torch.arange(len(rows))] = 1 / sizes[rows]
+        # A product: adding rows up would take a varying order on a GPU.
+        shares = self._send(share).to(values.dtype)
+        return (shares @ values.flatten(1)).unflatten(1, values.shape[1:])
 
     def _places(self) -> Tensor:
         """Return each token's place in the padded layout, its rows laid end to end, [tokens]."""

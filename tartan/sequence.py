@@ -38,9 +38,9 @@ class SequenceObjective(PrimaryObjective):
         return packed if self._reads is None else packed.want(packed.pooled(last=self._last))
 
     def predict(self, hidden: Tensor, batch: Batch) -> Tensor:
-        """Return the head's outputs, [rows, outputs]."""
+        """Return the head's outputs, [rows, outputs]; of a row in chunks their mean."""
         outputs: Tensor = self.head(batch.inputs.pad(hidden), batch.inputs.mask)
-        return outputs
+        return batch.inputs.by_text(outputs)
 
     def features(self, hidden: Tensor, batch: Batch) -> Tensor:
         """Return the hidden state of each sequence's first token, in a decoder of its last one.

@@ -57,6 +57,8 @@ class TinyOptions:
             backward pass instead of being stored: less memory, a third more time.
         max_tokens_per_pass: the most tokens whose activations are in memory at once; a larger pass
             is split, with the same gradient. None for no limit.
+        long: how longer texts are read: see `AutoOptions`.
+        max_chunks: the most chunks that a text is read in.
     """
 
     kind: str = "tiny"
@@ -69,6 +71,8 @@ class TinyOptions:
     max_length: int = 128
     gradient_checkpointing: bool = False
     max_tokens_per_pass: int | None = None
+    long: str = "truncate"
+    max_chunks: int = 8
 
 
 @dataclass
@@ -87,6 +91,9 @@ class AutoOptions:
             is split, with the same gradient. None for no limit.
         lora: adapters to train instead of the body's own weights.
         freeze: parts of the body that do not train: `embeddings`, `layers.3`, `layers.0-5`.
+        long: how longer texts are read: `truncate` (cut at the end), `head_tail` (first and last
+            tokens), or `chunks`, whose outputs are averaged.
+        max_chunks: the most chunks that a text is read in.
     """
 
     kind: str = "auto"
@@ -97,6 +104,8 @@ class AutoOptions:
     max_tokens_per_pass: int | None = None
     lora: LoraOptions = field(default_factory=LoraOptions)
     freeze: list[str] = field(default_factory=list)
+    long: str = "truncate"
+    max_chunks: int = 8
 
 
 @dataclass(frozen=True)
@@ -114,6 +123,8 @@ class ModelSource:
         trust_remote_code: whether Python code that comes with the model may run.
         lora: adapters to train instead of the body's weights, if their rank is at least 1.
         freeze: parts of the body that do not train.
+        long: how texts are read that are longer: see `AutoOptions`.
+        max_chunks: the most chunks that a text is read in.
     """
 
     config: PretrainedConfig
@@ -123,6 +134,8 @@ class ModelSource:
     trust_remote_code: bool = False
     lora: LoraOptions = field(default_factory=LoraOptions)
     freeze: tuple[str, ...] = ()
+    long: str = "truncate"
+    max_chunks: int = 8
 
     @classmethod
     def pretrained(cls, options: AutoOptions) -> Self:

@@ -41,7 +41,7 @@ class Teacher(nn.Module):
         packed = replace(packed, token_type_ids=types, wanted=None)
         with torch.no_grad():
             logits: Tensor = self.head(packed.pad(self.body(packed)), packed.mask)
-        return logits.float()
+        return packed.by_text(logits.float())
 
 
 def freeze(module: nn.Module) -> None:

@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from tartan.data.arrow import Columns, batches_of
 from tartan.data.cache import Made
+from tartan.data.long_texts import head_and_tail
 
 ENOUGH = 64
 """A text is read this many characters for each token of the maximum length, before the rest."""
@@ -46,33 +47,41 @@ class Reader:
         tokenizer: a fast one.
         max_length: tokens of a row at most.
         segments: whether rows say which text a token is of.
+        long: how longer rows are read, one of `long_texts.WAYS`.
+        max_chunks: the most chunks that a text is read in.
     """
 
     tokenizer: PreTrainedTokenizerBase
     max_length: int
     segments: bool
+    long: str = "truncate"
+    max_chunks: int = 8
 
     def rows(self, dataset: Dataset) -> Made:
         """Return the tokenised rows of a dataset, and what counts the losses."""
-        counts = Counts()
+        counts, labelled = Counts(), "label" in dataset.column_names
 
         def batches() -> Iterator[Columns]:
             for batch in batches_of(dataset):
-                yield self.read(batch, counts)
+                read = self.read(batch, counts)
+                yield read if labelled or self.long != "chunks" else _as_rows(read)
 
         types = {"input_ids": List(Value("int32"))}
         if self.segments:
             types["token_type_ids"] = List(Value("int8"))
         if "words" in dataset.column_names:
             types |= {"word_starts": List(Value("int32")), "kept": List(Value("int32"))}
-        if "label" in dataset.column_names:
+        if labelled:
             types["label"] = dataset.features["label"]
+        if labelled and self.long == "chunks":
+            types["chunks"] = List(Value("int32"))
         return batches(), Features(types), lambda: asdict(counts)
 
     def read(self, batch: Columns, counts: Counts) -> Columns:
         """Return a batch's columns as `Tokenized` has them, and add what is lost to the counts."""
         whole = [batch[column] for column in ("text", "text_pair") if column in batch]
-        texts = [[self._beginning(text) for text in column] for column in whole]
+        beginning = self._beginning if self.long == "truncate" else self._most
+        texts = [[beginning(text) for text in column] for column in whole]
         words = "words" in batch
         rows = self._encode(texts, words)
         long = [
@@ -85,21 +94,77 @@ class Reader:
             if len(read[row]) < len(text)
         }
         self._count_meaningless(rows, counts)
+        chunks = [[len(tokens)] for tokens in rows["input_ids"]]
         if long:
-            # Only the tokenizer knows which special tokens survive a cut, and where.
             parts = [[column[row] for row in long] for column in texts]
-            cut = self._encode(parts, words, truncation=True, max_length=self.max_length)
-            cut.pop(SEQUENCES, None)
-            for column, values in cut.items():
-                for row, value in zip(long, values, strict=True):
-                    rows[column][row] = value
-        counts.truncated += len(shortened.union(long))
+            if self.long == "chunks":
+                shortened |= self._chunk(rows, chunks, long, parts[0])
+            else:
+                self._cut(rows, long, parts, words)
+                shortened |= set(long)
+        counts.truncated += len(shortened)
         self._fill(rows)
+        if self.long == "chunks":
+            rows["chunks"] = [sizes if sum(sizes) else [1] for sizes in chunks]
         if words:
             counts.lost_words += _place_words(rows, batch)
         if "label" in batch and not words:
             rows["label"] = batch["label"]
         return rows
+
+    def _cut(
+        self,
+        rows: dict[str, list[Any]],
+        long: Sequence[int],
+        parts: Sequence[Sequence[str]],
+        words: bool,
+    ) -> None:
+        """Shorten the rows of these numbers, whose texts are given, to the maximum length."""
+        # Only the tokenizer knows which special tokens survive a cut, and where.
+        options: dict[str, Any] = {"truncation": True, "max_length": self.max_length}
+        cut = self._encode(parts, words, **options)
+        cut.pop(SEQUENCES, None)
+        if self.long == "head_tail":
+            texts, cut_texts = (
+                [encoding.sequence_ids for encoding in self.tokenizer(*parts, **each).encodings]
+                for each in ({"verbose": False}, options)
+            )
+        for column, values in cut.items():
+            whole = rows[column]
+            for number, (row, value) in enumerate(zip(long, values, strict=True)):
+                if self.long == "head_tail":
+                    of = texts[number], cut_texts[number]
+                    whole[row] = head_and_tail({column: whole[row]}, {column: value}, *of)[column]
+                else:
+                    whole[row] = value
+
+    def _chunk(
+        self,
+        rows: dict[str, list[Any]],
+        chunks: list[list[int]],
+        long: Sequence[int],
+        texts: Sequence[str],
+    ) -> set[int]:
+        """Read long rows in chunks, laid end to end; return those that have too many of them."""
+        encoding = self.tokenizer(
+            list(texts),
+            truncation=True,
+            max_length=self.max_length,
+            return_overflowing_tokens=True,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,
+        )
+        parts: dict[int, list[list[int]]] = {row: [] for row in long}
+        for ids, sample in zip(
+            encoding["input_ids"], encoding["overflow_to_sample_mapping"], strict=True
+        ):
+            parts[long[sample]].append(ids)
+        for row, found in parts.items():
+            kept = found[: self.max_chunks]
+            rows["input_ids"][row] = [token for ids in kept for token in ids]
+            chunks[row] = [len(ids) for ids in kept]
+        return {row for row, found in parts.items() if len(found) > self.max_chunks}
 
     def _fill(self, rows: dict[str, list[Any]]) -> None:
         """Give rows without a token one that says nothing: not every tokenizer adds its own."""
@@ -170,6 +235,15 @@ class Reader:
         """Return a text, or of an extremely long one as much as is ever read."""
         most = max(MOST, ENOUGH * self.max_length)
         return text[:most] if self.tokenizer.truncation_side == "right" else text[-most:]
+
+
+def _as_rows(read: Columns) -> Columns:
+    """Return unlabelled rows with each chunk as a row of its own."""
+    rows: list[list[int]] = []
+    for ids, sizes in zip(read["input_ids"], read["chunks"], strict=True):
+        ends = list(accumulate(sizes))
+        rows += [ids[end - size : end] for size, end in zip(sizes, ends, strict=True)]
+    return {"input_ids": rows}
 
 
 def by_text(ids: Sequence[int], sequences: Sequence[int | None]) -> list[list[int]]:

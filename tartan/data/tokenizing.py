@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from tartan.data import reader
 from tartan.data.arrow import batches_of
 from tartan.data.cache import cached, key_of
+from tartan.data.long_texts import check_texts
 from tartan.data.reader import Counts, Reader
 from tartan.errors import ConfigError
 from tartan.quiet import quiet
@@ -24,7 +25,8 @@ class Tokenized:
     Attributes:
         rows: columns `input_ids` (list of int, special tokens included); `token_type_ids` (list of
             int) of pairs, where requested; `word_starts` and `kept` (list of int) of
-            tagged words; `label` where the texts are labelled. Memory-mapped.
+            tagged words; `label` where the texts are labelled, and then `chunks` (list of int),
+            the tokens of each chunk, where long texts are read so. Memory-mapped.
         counts: what was lost; the number of rows or words.
         notice: what the user should know of the cache; None where it did its work.
     """
@@ -35,7 +37,13 @@ class Tokenized:
 
 
 def tokenize(
-    dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, segments: bool = False
+    dataset: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    segments: bool = False,
+    *,
+    long: str = "truncate",
+    max_chunks: int = 8,
 ) -> Tokenized:
     """Tokenise `text`, with `text_pair` after it where there is one, and find the words in it.
 
@@ -49,12 +57,17 @@ def tokenize(
         dataset: columns `text` and, optionally, `text_pair`, `words` and `label`; others are left
             out. Where there are `words`, the text is these with a space between.
         tokenizer: the body's tokenizer, a fast one.
-        max_length: tokens of a row at most, special tokens included; longer rows are cut, of a
-            pair the longer text first.
+        max_length: tokens of a row at most, special tokens included; of a pair the longer text is
+            shortened first.
         segments: whether rows of pairs are to say which text a token is of.
+        long: how longer rows are read, one of `long_texts.WAYS`: their end is cut; their middle is
+            left out; or they are read in chunks, which lie end to end in `input_ids`. A chunk of an
+            unlabelled text is a row of its own.
+        max_chunks: the most chunks that a text is read in; the rest of it is cut.
 
     Raises:
-        ConfigError: the maximum length leaves no room for a token of text.
+        ConfigError: the maximum length leaves no room for a token of text, or pairs of texts or
+            tagged words are to be read in chunks.
         DataError: the rows cannot be written.
     """
     columns = [c for c in ("text", "text_pair", "words", "label") if c in dataset.column_names]
@@ -65,12 +78,19 @@ def tokenize(
             f"a maximum length of {max_length} leaves no room for text beside {special} special "
             f"tokens: make it at least {special + 1}"
         )
+    check_texts(long, columns)
     given = dataset.select_columns(columns)
-    reads = Reader(tokenizer, max_length, segments and pairs)
+    reads = Reader(tokenizer, max_length, segments and pairs, long, max_chunks)
     with quiet():
-        key = key_of(batches_of(given), serialised(tokenizer), f"{max_length} {reads.segments}")
+        key = key_of(batches_of(given), serialised(tokenizer), _read_as(reads))
         entry = cached(key, lambda: reads.rows(given))
     return Tokenized(entry.rows, Counts(**entry.counts), entry.notice)
+
+
+def _read_as(reads: Reader) -> str:
+    """Return what of a reader decides the rows, besides its tokenizer."""
+    more = {"truncate": "", "head_tail": " head_tail", "chunks": f" {reads.max_chunks} chunks"}
+    return f"{reads.max_length} {reads.segments}{more[reads.long]}"
 
 
 def serialised(tokenizer: PreTrainedTokenizerBase) -> str:

@@ -1,6 +1,7 @@
 """A run's model: where body and heads come from, and every objective on the body."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from tartan.body import AutoOptions, Body, LiftedHead, ModelSource
 from tartan.config.parse import options
 from tartan.config.store import MODELS
 from tartan.data import Task, train_tokenizer
+from tartan.data.long_texts import check_way
 from tartan.errors import ConfigError, suggest
 from tartan.experiment.tasks import Section, section_options
 from tartan.objective import Objective, PrimaryObjective
@@ -27,10 +29,13 @@ def load_source(section: Mapping[str, Any], task: Task) -> ModelSource:
     most = chosen.max_tokens_per_pass
     if most is not None and most < 1:
         raise ConfigError(f"model.max_tokens_per_pass={most}: give at least 1, or null")
+    check_way(chosen.long, chosen.max_chunks)
     if isinstance(chosen, AutoOptions):
-        return ModelSource.pretrained(chosen)
-    tokenizer = train_tokenizer(task.corpora["task"]["text"], chosen.vocab_size)
-    return ModelSource.tiny(tokenizer, chosen)
+        source = ModelSource.pretrained(chosen)
+    else:
+        tokenizer = train_tokenizer(task.corpora["task"]["text"], chosen.vocab_size)
+        source = ModelSource.tiny(tokenizer, chosen)
+    return replace(source, long=chosen.long, max_chunks=chosen.max_chunks)
 
 
 def load_joint_model(

@@ -19,6 +19,11 @@ def end_task_notices(texts: Texts) -> list[str]:
     task = texts.task
     lost = token_notices(texts.tokenized, texts.source.max_length)
     doubtful = corpus_notices(task) + leak_notices(task) + label_notices(task)
+    if texts.source.long != "truncate":
+        lost.append(
+            f"Long texts are read by model.long={texts.source.long}. Plain transformers cuts them "
+            "at the end: docs/models.md shows how to read them as this run does."
+        )
     return [*task.notes, *subset_notices(task), *doubtful, *lost]
 
 

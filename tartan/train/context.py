@@ -48,7 +48,12 @@ class Tokenizer:
         if name not in self.tokenized:
             source, texts = self.source, self._texts[name]
             self.tokenized[name] = tokenize(
-                texts, source.tokenizer, source.max_length, reads_segments(source)
+                texts,
+                source.tokenizer,
+                source.max_length,
+                reads_segments(source),
+                long=source.long,
+                max_chunks=source.max_chunks,
             )
         return self.tokenized[name].rows
 

@@ -218,8 +218,8 @@ class Stage:
 
 
 def _lengths(rows: Sequence[Row]) -> Sequence[int]:
-    """Return the tokens of each row."""
-    return [len(row["input_ids"]) for row in rows]
+    """Return the tokens of each row, or of each of its chunks."""
+    return [size for row in rows for size in row.get("chunks", [len(row["input_ids"])])]
 
 
 def _factor(scale: LossScale, first: int, steps: int, step: int) -> float:
