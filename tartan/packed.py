@@ -239,7 +239,8 @@ class Packed:
         share[rows, torch.arange(len(rows))] = 1 / sizes[rows]
         # A product: adding rows up would take a varying order on a GPU.
         shares = self._send(share).to(values.dtype)
-        return (shares @ values.flatten(1)).unflatten(1, values.shape[1:])
+        means: Tensor = (shares @ values.flatten(1)).unflatten(1, values.shape[1:])
+        return means
 
     def _places(self) -> Tensor:
         """Return each token's place in the padded layout, its rows laid end to end, [tokens]."""
