@@ -12,7 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # each worker has a core; process
 os.environ["HF_HUB_OFFLINE"] = "1"
 _cache = TemporaryDirectory(prefix="tartan-tests-", ignore_cleanup_errors=True)
 atexit.register(_cache.cleanup)
-os.environ["HF_DATASETS_CACHE"] = _cache.name
+os.environ["HF_DATASETS_CACHE"] = os.environ["TARTAN_CACHE"] = _cache.name
 # A shell's background job ignores Ctrl-C, and nohup ignores SIGHUP: tests send both.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -45,6 +45,10 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             "test plugins against their contracts: check mlm static; all without a name",
             ("plugins",),
         ),
+        "completion": Command(
+            'print the completion of a shell: eval "$(tartan completion bash)"',
+            ("bash", "zsh", "fish"),
+        ),
     }
 )
 """Every command by its name, in the order of `--help`."""

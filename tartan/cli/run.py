@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from signal import Signals
 from traceback import print_exc, print_exception
@@ -13,12 +14,13 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from tartan.cli import known
 from tartan.cli.flags import read_flags, without_overrides
+from tartan.cli.run_help import run_help
 from tartan.config.explain import one_line
 from tartan.config.overrides import accept
-from tartan.config.store import register
 from tartan.config.typed_text import value_of
-from tartan.distributed.join import leaving, reports
+from tartan.distributed.place import find_place
 from tartan.errors import (
     ConfigError,
     Interrupted,
@@ -28,12 +30,8 @@ from tartan.errors import (
     message_of,
 )
 from tartan.experiment.directories import remove_empty, standing
-from tartan.experiment.hydra_files import hydra_files
-from tartan.experiment.run import run
-from tartan.plugins import Plugins, discover
 from tartan.report.record import CONFIG
 from tartan.streams import lossy
-from tartan.train.memory import keep_freed_memory
 
 DEBUG = "HYDRA_FULL_ERROR"
 """The environment variable that has Hydra raise errors, and shows tracebacks of errors."""
@@ -41,23 +39,24 @@ DEBUG = "HYDRA_FULL_ERROR"
 
 def main(arguments: Sequence[str]) -> int:
     """Run what the overrides describe; several runs with `-m`. TartanError if refused."""
-    plugins = discover()
-    register(plugins)
-    with leaving():
-        return _main(arguments, plugins)
+    if find_place() is None:
+        return _main(arguments)
+    with import_module("tartan.distributed.join").leaving():  # imports torch
+        return _main(arguments)
 
 
-def _main(arguments: Sequence[str], plugins: Plugins) -> int:
+def _main(arguments: Sequence[str]) -> int:
     """Run what the overrides describe, in this process."""
-    for problem in plugins.problems if reports() else ():
-        print(f"tartan: cannot be used: {problem}", file=sys.stderr)
     typed = read_flags(arguments)
     flags = without_overrides(arguments, typed)
     overrides = typed.overrides
-    if not (typed.help or typed.hydra_help or typed.shell_completion):
-        overrides = accept(
-            overrides, typed.config_name or "config", typed.config_dir, typed.multirun
-        )
+    known.register()
+    name = typed.config_name or "config"
+    if not (typed.hydra_help or typed.shell_completion):
+        overrides = accept(overrides, name, typed.config_dir, typed.multirun)
+    if typed.help:
+        print(run_help(name, typed.config_dir, overrides), end="")
+        return 0
     if typed.shell_completion:
         hide_command()
     sys.argv = ["tartan", *flags, *overrides]
@@ -83,10 +82,10 @@ def _job(
 
     def job(composed: DictConfig) -> None:
         directory = Path(HydraConfig.get().runtime.output_dir)
-        keep_freed_memory()
         with lossy():  # a launcher's worker has standard streams of its own
             try:
-                run(composed, directory, hydra_files(), discover())
+                train = import_module("tartan.cli.train").train  # imports torch
+                train(composed, directory)
             # Hydra would continue with a sweep's next job.
             except PeerError as failed:
                 sys.exit(failed.status)

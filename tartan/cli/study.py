@@ -2,15 +2,14 @@
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from signal import Signals
 
+from tartan.cli import known
 from tartan.cli.flags import read_flags
-from tartan.config.store import register
+from tartan.cli.run_help import study_help
+from tartan.config.overrides import accept
 from tartan.errors import ConfigError, Interrupted
-from tartan.plugins import discover
-from tartan.study import options
-from tartan.study.plan import Typed, read_options
-from tartan.study.study import study
 
 HELP = """\
 usage: python -m tartan study [study.<option>=...] [override ...]
@@ -40,20 +39,19 @@ REFUSED = {
 
 def main(arguments: Sequence[str]) -> int:
     """Do a study; 1 if runs of it failed. TartanError where it is refused."""
-    plugins = discover()
-    register(plugins)
-    options.register()
     typed = read_flags(arguments)
+    known.register()
     if typed.help:
-        print(HELP + _described(), end="")
+        print(HELP + study_help(typed.config_dir), end="")
         return 0
-    for problem in plugins.problems:
-        print(f"tartan: cannot be used: {problem}", file=sys.stderr)
     for name, reason in REFUSED.items():
         if getattr(typed, name, None):
             raise ConfigError(reason)
+    own = [text for text in typed.overrides if text.lstrip("+~").startswith("study")]
+    accept(own, "study", typed.config_dir)
+    plan, work = map(import_module, ("tartan.study.plan", "tartan.study.study"))  # import torch
     try:
-        results = study(Typed.split(typed.overrides, typed.config_dir))
+        results = work.study(plan.Typed.split(typed.overrides, typed.config_dir))
     except Interrupted as stopped:
         name = Signals(stopped.number).name
         print(f"tartan: stopped by {name}; to resume, give the same command", file=sys.stderr)
@@ -66,15 +64,3 @@ def main(arguments: Sequence[str]) -> int:
             file=sys.stderr,
         )
     return 1 if any(run.status != "finished" for run in results.runs) else 0
-
-
-def _described() -> str:
-    """The study's options with their values."""
-    values = read_options(Typed([], [], []))
-    lines = [
-        f"  study.{name}={value}"
-        for name, value in vars(values).items()
-        if name not in ("overrides", "labels")
-    ]
-    lines += [f"  study.overrides.{name}={list(own)}" for name, own in values.overrides.items()]
-    return "\n".join(lines) + "\n"

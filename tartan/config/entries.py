@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from hydra.core.config_store import ConfigStore
+from hydra.core.config_store import ConfigNode, ConfigStore
 from hydra.core.plugins import Plugins as HydraPlugins
 
 from tartan.config.search import PluginConfigs
@@ -28,15 +29,26 @@ class Entry:
     provider: str = "tartan"
 
 
-def enter(entries: Iterable[Entry], places: Iterable[str]) -> None:
-    """Give Hydra configurations.
-
-    Args:
-        entries: those that are dataclasses.
-        places: where the YAML files of plugins are, as Hydra's search path names them.
-    """
+def search(places: Iterable[str]) -> None:
+    """Have Hydra find the YAML files of plugins in places, as its search path names them."""
     PluginConfigs.places = tuple(places)
     HydraPlugins.instance().register(PluginConfigs)
+
+
+def enter(entries: Iterable[Entry]) -> None:
+    """Have Hydra's store hold configurations."""
     store = ConfigStore.instance()
     for each in entries:
         store.store(each.name, each.node, each.group, each.package, each.provider)
+
+
+def registered(group: str) -> dict[str, type]:
+    """Return the dataclasses in Hydra's store by name: those of a group, or without one, `""`."""
+    found: Any = ConfigStore.instance().repo
+    for name in filter(None, group.split("/")):
+        found = found.get(name, {})
+    return {
+        name.removesuffix(".yaml"): entry.node._metadata.object_type
+        for name, entry in found.items()
+        if isinstance(entry, ConfigNode)
+    }

@@ -6,13 +6,25 @@ names, types, defaults and meanings.
 
 import types
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass, make_dataclass
+from dataclasses import (
+    MISSING,
+    Field,
+    asdict,
+    dataclass,
+    field,
+    fields,
+    is_dataclass,
+    make_dataclass,
+)
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from tartan.config.entries import Entry
 from tartan.config.options_help import HELP, options_help
 
-PLAIN: Mapping[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
+PLAIN = (str, int, float, bool)
+"""Types of values that JSON has."""
+NAMED: Mapping[Any, str] = {Any: "any", type(None): "none", **{cls: cls.__name__ for cls in PLAIN}}
+"""Types without parts, and their names in JSON."""
 
 
 class NotPlainError(Exception):
@@ -86,12 +98,8 @@ class _Writer:
 
     def _type(self, hint: Any) -> Any:
         """Return a type as JSON values."""
-        if hint is Any:
-            return "any"
-        if hint is type(None):
-            return "none"
-        if hint in PLAIN.values():
-            return hint.__name__
+        if hint in NAMED:
+            return NAMED[hint]
         origin, arguments = get_origin(hint), get_args(hint)
         if origin in (Union, types.UnionType):
             return {"union": [self._type(each) for each in arguments]}
@@ -105,10 +113,11 @@ class _Writer:
 
     def _default(self, option: "Field[Any]") -> dict[str, Any]:
         """Return an option's default as JSON values; nothing where it has none."""
-        if option.default is MISSING and option.default_factory is MISSING:
+        value = option.default
+        if option.default_factory is not MISSING:
+            value = option.default_factory()
+        if value is MISSING:
             return {}
-        made = option.default_factory is not MISSING
-        value = option.default_factory() if made else option.default  # type: ignore[misc]
         if is_dataclass(value) and not isinstance(value, type):
             return {"made": self.add(type(value)), "default": _checked(asdict(value))}
         return {"default": _checked(value)}
@@ -120,7 +129,7 @@ def _checked(value: Any) -> Any:
         return [_checked(each) for each in value]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {key: _checked(each) for key, each in value.items()}
-    if value is None or type(value) in PLAIN.values():
+    if value is None or type(value) in PLAIN:
         return value
     raise NotPlainError(f"the default {value!r}")
 
@@ -159,12 +168,8 @@ def _copied(value: Any) -> Any:
 
 def _hint(described: Any, classes: list[type]) -> Any:
     """Return a type from JSON values."""
-    if described == "any":
-        return Any
-    if described == "none":
-        return None
     if isinstance(described, str):
-        return PLAIN[described]
+        return next(hint for hint, name in NAMED.items() if name == described)
     [(kind, content)] = described.items()
     if kind == "class":
         return classes[content]
@@ -173,5 +178,3 @@ def _hint(described: Any, classes: list[type]) -> Any:
         return Union[inner]  # noqa: UP007 - of a number known at run time
     whole: Any = {"list": list, "dict": dict}[kind]
     return whole[inner] if inner else whole
-
-

@@ -10,7 +10,7 @@ from dataclasses import field, make_dataclass
 from typing import Any
 
 from tartan.body import AutoOptions, TinyOptions
-from tartan.config.entries import Entry, enter
+from tartan.config.entries import Entry, enter, search
 from tartan.config.options_help import HELP
 from tartan.config.schema import Config
 from tartan.data.labelled import LabelledOptions
@@ -40,7 +40,8 @@ KEYS: Mapping[str, str] = {
 
 def register(plugins: Plugins) -> None:
     """Register the schema, sources, models, and every usable plugin with Hydra."""
-    enter(entries(plugins), [f"pkg://{package}" for package in plugins.configs])
+    search(f"pkg://{package}" for package in plugins.configs)
+    enter(entries(plugins))
 
 
 def entries(plugins: Plugins) -> Iterator[Entry]:

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import is_dataclass
 from typing import Any, get_args, get_origin, get_type_hints
 
-from hydra.core.config_store import ConfigNode, ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import (
     ChoiceSweep,
@@ -23,6 +22,8 @@ from hydra.core.override_parser.types import (
 )
 from hydra.errors import HydraException
 from omegaconf import DictConfig, Node, StringNode, ValueNode
+
+from tartan.config.entries import registered
 
 PATHS = frozenset({"run_dir", "resume", "dir", "name", "domain", "subdir"})
 """Last words of options that may be paths: a `~` at their beginning is the home directory."""
@@ -129,24 +130,12 @@ def _declared(section: list[str], node: Any, rest: list[str]) -> Any:
 def _dataclasses(section: list[str], node: DictConfig) -> Iterator[type]:
     """Return the dataclasses of the options of a section `data` or `model`."""
     if section == ["model"]:
-        yield from _registered("model/kind").values()
+        yield from registered("model/kind").values()
     elif section[-1:] == ["data"] and len(section) in (1, 3):
         source = _child(node, "source")
         name = source._value() if isinstance(source, ValueNode) else "jsonl"
-        if (found := _registered("data").get(name)) is not None:
+        if (found := registered("data").get(name)) is not None:
             yield found
-
-
-def _registered(group: str) -> dict[str, type]:
-    """Return the dataclasses that Hydra's store has as the options of a group, by name."""
-    found: Any = ConfigStore.instance().repo
-    for name in group.split("/"):
-        found = found.get(name, {})
-    return {
-        name.removesuffix(".yaml"): entry.node._metadata.object_type
-        for name, entry in found.items()
-        if isinstance(entry, ConfigNode)
-    }
 
 
 def _child(node: Any, name: str) -> Node | None:

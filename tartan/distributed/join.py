@@ -74,12 +74,6 @@ def leaving() -> Iterator[None]:
         _end(2)
 
 
-def reports() -> bool:
-    """Return whether this is the process that reports what is the same in all."""
-    place = find_place()
-    return place is None or place.rank == 0
-
-
 def _leave() -> None:
     """Take leave of the other processes, if this one has met them."""
     for group, watch in _JOINED:

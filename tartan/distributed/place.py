@@ -98,3 +98,9 @@ def first_node(nodes: str) -> str:
     if found is None:
         raise ValueError(f"SLURM_STEP_NODELIST={nodes} names no host")
     return found[1] + (found[2] or "")
+
+
+def reports() -> bool:
+    """Return whether this is the process that reports what is the same in all."""
+    place = find_place()
+    return place is None or place.rank == 0

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig
 
+from tartan.config.entries import Entry, enter
 from tartan.config.parse import options, resolved
 from tartan.errors import ConfigError, suggest
 
@@ -46,9 +46,13 @@ class Root:
     study: StudyOptions = field(default_factory=StudyOptions)
 
 
+ENTRY = Entry("study_schema", Root)
+"""The study's options, as Hydra takes them."""
+
+
 def register() -> None:
     """Register the study's options with Hydra."""
-    ConfigStore.instance().store(name="study_schema", node=Root, provider="tartan")
+    enter([ENTRY])
 
 
 def parse(composed: DictConfig) -> StudyOptions:

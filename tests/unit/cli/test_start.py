@@ -1,12 +1,14 @@
 """What starts quickly imports nothing heavy; how threads wait is set before torch is imported."""
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
 from tartan.cli.commands import COMMANDS
+from tartan.cli.survey import survey
 from tartan.cli.waiting import BRIEF, DECIDED, wait_briefly
 
 HEAVY = {"torch", "transformers", "datasets", "pyarrow", "accelerate", "matplotlib", "sklearn"}
@@ -17,9 +19,14 @@ print(json.dumps([sorted(sys.modules), dict(os.environ)]))
 """
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _known() -> None:
+    survey()
+
+
 def after(statement: str, **environment: str) -> tuple[set[str], dict[str, str]]:
     """Run a statement in a new process; return its modules and its environment."""
-    given = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **environment}
+    given = {"PATH": "/usr/bin:/bin", "TARTAN_CACHE": os.environ["TARTAN_CACHE"], **environment}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(statement=statement)],
         env=given, capture_output=True, text=True, check=True,
@@ -28,7 +35,18 @@ def after(statement: str, **environment: str) -> tuple[set[str], dict[str, str]]
     return set(modules), left
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["rnu"], []])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"], ["--version"], ["rnu"], [],
+        ["run", "--help"], ["run", "weighting=mta"], ["run", "stpes=3"], ["run", "steps=x"],
+        ["run", "--cfg", "job"], ["run", "--hydra-help"],
+        ["study", "--help"], ["study", "study.seds=3"],
+        ["completion", "bash"], ["completion", "--words", "run weighting="],
+        ["completion", "--words", "check m"], ["completion", "--words", "study study.s"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
 def test_what_needs_no_torch_does_not_import_it(arguments: list[str]):
     modules, _ = after(f"from tartan.cli import main; main({arguments})")
     assert not HEAVY & modules
