@@ -14,6 +14,11 @@ from torch import Tensor, nn
 from tartan import ConfigError, suggest
 from tartan_weightings.torchjd import EXTRA
 
+MEANT: Mapping[str, str] = {
+    "every": "Steps over which losses are averaged.",
+    "lr": "Learning rate of the method's own parameters.",
+}
+"""Options that a method has here only, and what they mean."""
 OURS = ("shape", "n_tasks", "update_weights_every")
 """Parameters that follow from the number of objectives, or that a step by step solution lacks."""
 VALUES: Mapping[str, Mapping[str, Any]] = {
@@ -84,19 +89,33 @@ def _option(name: str, hint: Any, default: Any) -> Parameter | None:
 
 def options_class(cls: type[nn.Module], own: Mapping[str, tuple[Any, Any]]) -> type:
     """Make the options' dataclass of a TorchJD class; `own` has types and defaults of more."""
-    made: list[tuple[str, Any, Any]] = [
-        (
-            parameter.name,
-            parameter.kind,
-            field(default_factory=dict) if parameter.vector else field(default=parameter.default),
+    said = meanings(cls)
+    made: list[tuple[str, Any, Any]] = []
+    for parameter in parameters(cls):
+        meant: Any = {"metadata": {"help": said.get(parameter.name, "")}}
+        default: Any = (
+            field(default_factory=dict, **meant)
+            if parameter.vector
+            else field(default=parameter.default, **meant)
         )
-        for parameter in parameters(cls)
+        made.append((parameter.name, parameter.kind, default))
+    made += [
+        (name, kind, field(default=default, metadata={"help": MEANT[name]}))
+        for name, (kind, default) in own.items()
     ]
-    made += [(name, kind, field(default=default)) for name, (kind, default) in own.items()]
     name = f"{cls.__name__}Options"
     return make_dataclass(
         name, made, namespace={"__doc__": f"Options of TorchJD's {cls.__name__}."}
     )
+
+
+def meanings(cls: type) -> dict[str, str]:
+    """Return what TorchJD's docstrings say of a constructor's parameters, in a line each."""
+    text = inspect.cleandoc(
+        f"{cls.__doc__ or ''}\n\n{inspect.getattr_static(cls, '__init__').__doc__ or ''}"
+    )
+    found = re.findall(r":param (\w+):(.*?)(?=\n\s*:|\n\s*\n|\n\s*\.\.|\Z)", text, re.DOTALL)
+    return {name: " ".join(said.split()) for name, said in found}
 
 
 def construct(cls: type[nn.Module], options: Any, objectives: tuple[str, ...]) -> Any:
