@@ -50,6 +50,11 @@ def check_both_directions(context: Context) -> None:
         )
 
 
+def lm_head(context: Context) -> nn.Module:
+    """Return the family's language-model head: a decoder's CausalLM, an encoder's MaskedLM."""
+    return context.head("CausalLM" if context.causal else "MaskedLM")
+
+
 def choose_tokens(tokens: Tensor, special: Tensor, share: float, rng: torch.Generator) -> Tensor:
     """Sample a mask, [tokens] bool on the CPU: tokens with probability `share`, never special."""
     chosen = torch.rand(tokens.shape, generator=rng) < share

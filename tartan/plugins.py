@@ -25,7 +25,7 @@ from tartan.weighting import Weighting
 
 T = TypeVar("T")
 GROUP = "tartan"
-RESERVED = ("plugin", "batch_size", "scale", "schedule", "data")
+RESERVED = ("plugin", "batch_size", "max_tokens", "scale", "schedule", "data")
 """Keys of a plugin's part of a configuration that are not its options."""
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)

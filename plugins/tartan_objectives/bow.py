@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tartan import Batch, Context, Loss, Objective, Packed, Row, hookimpl, read_corpora
+from tartan import Batch, Context, Loss, Objective, Packed, Row, hookimpl, lm_head, read_corpora
 from tartan import special_tokens as specials_of
 
 
@@ -34,7 +34,8 @@ class Bow(Objective):
     """Predict the set of a text's tokens from the first token's hidden state. Items: the texts.
 
     The loss of a text is the mean of -log p(token) over its distinct tokens, special ones left out,
-    where p is the softmax of the family's MaskedLM head at the first token. A text without such
+    where p is the softmax of the family's language-model head at the first token, in a decoder at
+    the last one. A text without such
     tokens has loss 0.
     """
 
@@ -44,7 +45,7 @@ class Bow(Objective):
         super().__init__(options, context)
         self._special = set(specials_of(context).tolist())
         self._examples = read_corpora(context, options.corpus, options.mix_temperature)
-        self.head = context.head("MaskedLM")
+        self.head, self._last = lm_head(context), context.causal
 
     def examples(self) -> Sequence[Row]:
         """Return the corpus's rows."""
@@ -53,30 +54,30 @@ class Bow(Objective):
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:  # noqa: ARG002
         """Rows unchanged. Targets, for each distinct token of each text, [entries].
 
-        `tokens` int64, `shares` float, 1 / the distinct tokens of its text, and `firsts` int64, the
-        index of its text's first token.
+        `tokens` int64, `shares` float, 1 / the distinct tokens of its text, and `read` int64, the
+        index of the token from whose state it is predicted.
         """
         inputs = Packed.of([row["input_ids"] for row in rows])
-        starts = inputs.starts.tolist()
+        read = inputs.pooled(last=self._last)
         bags = [sorted({*row["input_ids"]} - self._special) for row in rows]
         entries = [
-            (token, 1 / len(bag), start)
-            for bag, start in zip(bags, starts, strict=True)
+            (token, 1 / len(bag), place)
+            for bag, place in zip(bags, read.tolist(), strict=True)
             for token in bag
         ]
-        tokens, shares, firsts = zip(*entries, strict=True) if entries else ((), (), ())
+        tokens, shares, places = zip(*entries, strict=True) if entries else ((), (), ())
         targets = {
             "tokens": torch.tensor(tokens, dtype=torch.int64),
             "shares": torch.tensor(shares, dtype=torch.float32),
-            "firsts": torch.tensor(firsts, dtype=torch.int64),
+            "read": torch.tensor(places, dtype=torch.int64),
         }
-        return Batch(inputs.want(inputs.starts), len(rows), targets, token_indices=("firsts",))
+        return Batch(inputs.want(read), len(rows), targets, token_indices=("read",))
 
     def loss(self, hidden: Tensor, batch: Batch) -> Loss:
         """Return the loss summed over texts; metric `accuracy`: the likeliest token is in it."""
-        starts, tokens = batch.inputs.starts, batch.targets["tokens"]
-        logits = self.head(hidden[starts][None]).squeeze(0).float()
-        row = torch.searchsorted(starts, batch.targets["firsts"])
+        read, tokens = batch.inputs.pooled(last=self._last), batch.targets["tokens"]
+        logits = self.head(hidden[read][None]).squeeze(0).float()
+        row = torch.searchsorted(read, batch.targets["read"])
         entries = functional.log_softmax(logits, 1)[row, tokens]
         found = (logits.detach().argmax(1)[row] == tokens).sum()
         return Loss(-(entries * batch.targets["shares"]).sum(), {"accuracy": found})

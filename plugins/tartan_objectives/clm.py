@@ -16,6 +16,7 @@ from tartan import (
     Passes,
     Row,
     hookimpl,
+    lm_head,
     read_corpora,
     token_loss,
 )
@@ -51,7 +52,7 @@ class CLM(Objective):
         super().__init__(options, context)
         context.check_causal()
         self._examples = read_corpora(context, options.corpus, options.mix_temperature)
-        self.head = context.head("CausalLM" if context.causal else "MaskedLM")
+        self.head = lm_head(context)
 
     def examples(self) -> Sequence[Row]:
         """Return the corpus's rows."""

@@ -21,8 +21,10 @@ from tartan import (
     Packed,
     Passes,
     Row,
+    check_both_directions,
     choose_tokens,
     hookimpl,
+    lm_head,
     mask_token,
     read_corpora,
     special_tokens,
@@ -80,6 +82,8 @@ class Composed(Objective):
         check(options, context.name)
         self._options = options
         causal = options.attention != "both"
+        if options.attention != "left_to_right":
+            check_both_directions(context)
         if causal:
             context.check_causal()
         if options.attention in ("right_to_left", "random"):
@@ -96,7 +100,7 @@ class Composed(Objective):
                 nn.Linear(size, size), nn.GELU(), nn.Linear(size, 1)
             )
         else:
-            self.head = context.head("MaskedLM")
+            self.head = lm_head(context)
         self.place: nn.Linear | None = None
         if options.output == "next" and options.attention == "random":
             self.place = nn.Linear(size, size, bias=False)

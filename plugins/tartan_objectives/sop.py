@@ -42,7 +42,8 @@ class SOP(Objective):
     A text is cut before the word nearest to its middle (ALBERT cuts between sentences), and its
     parts are swapped with probability 1/2. They stand in one segment, with the tokenizer's final
     special tokens between them; as many tokens are left out at the end, so that no sequence grows.
-    The classifier reads the first token's hidden state through a dense layer and tanh.
+    The classifier reads the first token's hidden state, in a decoder the last one's, through a
+    dense layer and tanh.
     """
 
     Options = SOPOptions
@@ -52,7 +53,7 @@ class SOP(Objective):
         self._word_starts = WordStarts(context, "leave the objective out")
         self._special = set(special_tokens(context).tolist())
         self._examples = read_corpora(context, options.corpus, options.mix_temperature)
-        size = context.hidden_size
+        size, self._last = context.hidden_size, context.causal
         self.head = nn.Sequential(nn.Linear(size, size), nn.Tanh(), nn.Linear(size, 1))
 
     def examples(self) -> Sequence[Row]:
@@ -62,13 +63,13 @@ class SOP(Objective):
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:
         """Cut and swap the rows.
 
-        Targets, [items]: `firsts` int64, the first tokens' indices, and `swapped` bool.
+        Targets, [items]: `firsts` int64, the indices of the tokens that it reads, and `swapped` bool.
         """
         swap = (torch.rand(len(rows), generator=rng) < 0.5).tolist()
         made = [self._parts(row["input_ids"], swap[n]) for n, row in enumerate(rows)]
         inputs = Packed.of([ids for ids, _ in made])
         kept = torch.tensor([divided for _, divided in made])
-        firsts = inputs.starts[kept]
+        firsts = inputs.pooled(last=self._last)[kept]
         targets = {"firsts": firsts, "swapped": torch.tensor(swap)[kept]}
         return Batch(inputs.want(firsts), len(firsts), targets, token_indices=("firsts",))
 

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tartan.batch import Row
 from tartan.config.schema import Config
 from tartan.data import Stream, Task
 from tartan.data.cache import caching, remove_abandoned
+from tartan.data.token_stream import TokenStream
 from tartan.distributed.accumulate import check_shares
 from tartan.distributed.ranks import Ranks
 from tartan.experiment.model import accelerate, load_joint_model, load_source, save_memory
@@ -124,7 +126,7 @@ def _setup(
 ) -> Setup:
     """Put together what is the same in every stage."""
     streams = {
-        name: Stream(model.objective(name).examples(), section["batch_size"], config.seed, name)
+        name: _stream(model.objective(name).examples(), section, config.seed, name)
         for name, section in sections.items()
     }
     dev = data.texts.split("dev")
@@ -141,6 +143,14 @@ def _setup(
         late=config.on_nonfinite == "stop" and runtime.device.type == "cuda",
         ranks=ranks,
     )
+
+
+def _stream(examples: Sequence[Row], section: Section, seed: int, name: str) -> Stream:
+    """Return an objective's batches, limited by tokens where its section says so, or by rows."""
+    most = section.get("max_tokens")
+    if most is not None:
+        return TokenStream(examples, most, seed, name)
+    return Stream(examples, section["batch_size"], seed, name)
 
 
 def _batch_sizes(config: Config, sections: Mapping[str, Section]) -> dict[str, int]:

@@ -67,3 +67,16 @@ def test_chunks_of_pairs_are_refused(tartan, tmp_path):
     assert answer.status == 2
     assert "model.long=chunks reads single texts, and the data has pairs of texts" in answer.err
     assert not (tmp_path / "out").exists()
+
+
+def test_batches_are_limited_by_tokens(tartan, tmp_path):
+    long_task(tmp_path / "task")
+    answer = tartan(
+        "run", *LONG, "run_dir=out", "objectives=[mlm]", "objectives.mlm.max_tokens=40", "steps=4"
+    )
+    assert answer.status == 0, answer.err
+    answer = tartan("run", *LONG, "run_dir=no", "objectives=[mlm]", "objectives.mlm.max_tokens=0")
+    assert (answer.status, answer.err) == (
+        2,
+        "tartan: objectives.mlm.max_tokens must be at least 1, got 0.\n",
+    )

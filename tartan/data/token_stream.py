@@ -1,0 +1,88 @@
+"""Batches of as many rows as fit into a number of tokens."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+import torch
+from datasets import Dataset
+
+from tartan.batch import Row
+from tartan.data.arrow import batches_of
+from tartan.data.stream import Stream
+from tartan.errors import ConfigError
+from tartan.mixture import Mixture
+
+
+class TokenStream(Stream):
+    """A stream whose batches are limited by tokens instead of rows.
+
+    An epoch has the order that it has in a `Stream`. Its rows are put into batches in this order, a
+    new batch where the next row does not fit; a longer row is a batch of its own. A batch is a
+    function of seed, name and index, as in any stream; batches do not span epochs.
+    """
+
+    def __init__(self, examples: Sequence[Row], max_tokens: int, seed: int, name: str) -> None:
+        """Lay out the examples.
+
+        Args:
+            examples: the objective's rows.
+            max_tokens: the most tokens of a batch.
+            seed: the run's seed.
+            name: the objective's name.
+
+        Raises:
+            DataError: there are no examples.
+            ConfigError: the limit is less than 1.
+        """
+        super().__init__(examples, 1, seed, name)
+        if max_tokens < 1:
+            raise ConfigError(f"objectives.{name}.max_tokens must be at least 1, got {max_tokens}.")
+        self._most = max_tokens
+        self._sizes = sizes_of(examples)
+        self._ends: list[int] = []
+        self._cut: tuple[int, list[list[int]]] = (-1, [])
+
+    def indices(self, index: int) -> list[int]:
+        """Return the indices of the examples in the batch at an index, in its order."""
+        number = index - self._delay
+        if number < 0:
+            raise IndexError(f"batch {number} of '{self._name}': batches are counted from 0")
+        while not self._ends or self._ends[-1] <= number:
+            before = self._ends[-1] if self._ends else 0
+            self._ends.append(before + len(self._batches(len(self._ends))))
+        epoch = bisect_right(self._ends, number)
+        return self._batches(epoch)[number - (self._ends[epoch - 1] if epoch else 0)]
+
+    def _batches(self, epoch: int) -> list[list[int]]:
+        """Return the batches of one epoch."""
+        if self._cut[0] != epoch:
+            order = self._order(epoch)
+            self._cut = epoch, batches(order.tolist(), self._sizes[order].tolist(), self._most)
+        return self._cut[1]
+
+
+def batches(rows: Sequence[int], sizes: Sequence[int], most: int) -> list[list[int]]:
+    """Put rows into batches of at most so many tokens, in their order.
+
+    >>> batches([7, 8, 9, 4], [3, 2, 9, 1], 5)
+    [[7, 8], [9], [4]]
+    """
+    found: list[list[int]] = []
+    room = 0
+    for row, size in zip(rows, sizes, strict=True):
+        if size > room or not found:
+            found.append([])
+            room = most
+        found[-1].append(row)
+        room -= size
+    return found
+
+
+def sizes_of(examples: Sequence[Row]) -> torch.Tensor:
+    """Return the tokens of each example, [examples] int64."""
+    if isinstance(examples, Mixture):
+        return torch.cat([sizes_of(part) for part in examples.parts])
+    if isinstance(examples, Dataset):
+        read = batches_of(examples.select_columns(["input_ids"]))
+        return torch.tensor([len(ids) for batch in read for ids in batch["input_ids"]])
+    return torch.tensor([len(row["input_ids"]) for row in examples])
