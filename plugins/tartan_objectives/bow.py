@@ -35,8 +35,7 @@ class Bow(Objective):
 
     The loss of a text is the mean of -log p(token) over its distinct tokens, special ones left out,
     where p is the softmax of the family's language-model head at the first token, in a decoder at
-    the last one. A text without such
-    tokens has loss 0.
+    the last one. A text without such tokens has loss 0.
     """
 
     Options = BowOptions

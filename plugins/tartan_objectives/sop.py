@@ -63,7 +63,7 @@ class SOP(Objective):
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:
         """Cut and swap the rows.
 
-        Targets, [items]: `firsts` int64, the indices of the tokens that it reads, and `swapped` bool.
+        Targets, [items]: `firsts` int64, the tokens that are read, and `swapped` bool.
         """
         swap = (torch.rand(len(rows), generator=rng) < 0.5).tolist()
         made = [self._parts(row["input_ids"], swap[n]) for n, row in enumerate(rows)]

@@ -11,6 +11,7 @@ from tartan.body import export
 from tartan.data import tokenize
 from tartan.errors import ModelError
 from tartan.packed import Packed
+from tartan.plugins import discover as plugins
 from tartan.quiet import quiet
 from tartan.sequence import token_read
 from tartan.testing import save_tiny, tiny_source
@@ -105,6 +106,23 @@ def test_clm_uses_it_and_objectives_that_look_ahead_say_so():
             "objectives.mine needs a body that reads in both directions, and this model is a "
             "decoder, which reads left to right: choose clm instead, or an encoder as model"
         )
+
+
+@pytest.mark.parametrize("name", ["simcse", "supcon", "bow", "sop", "declutr", "composed"])
+def test_other_objectives_read_a_decoder(name):
+    context = TinyContext(tiny_source("qwen3"))
+    objective = plugins().objectives[name].cls
+    options = objective.Options()
+    if name == "composed":
+        options.transform, options.attention, options.output = "none", "left_to_right", "next"
+    built = objective(options, context)
+    rows = [dict(row) for row in built.examples()][:4]
+    batch = built.prepare(built.collate(rows, torch.Generator().manual_seed(0)))
+    loss = built.loss(context.body(batch.inputs), batch).total
+    loss.backward()
+    assert loss.isfinite()
+    if name not in ("composed", "declutr"):
+        assert batch.inputs.wanted.tolist() == batch.inputs.ends.tolist()
 
 
 def test_a_token_that_ends_texts_does_not_pad(tmp_path):
