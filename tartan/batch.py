@@ -22,6 +22,8 @@ class LabelKind(Enum):
     """int, the id of a class."""
     NUMBER = "numbers"
     """float."""
+    SETS = "sets"
+    """list of int, the ids of all labels of the row, each once, ascending; it may be empty."""
     TAGS = "tags"
     """list of int, the id of each word's tag. The row's `word_starts` (list of int) are the indices
     of these words' first tokens. Words that truncation left without a token are in neither list."""

@@ -154,6 +154,17 @@ class PrimaryObjective(Objective):
         The outputs are float32 on the CPU, as `in_label_units` returns them.
         """
 
+    def choose(self, outputs: Tensor, rows: Sequence[Row]) -> None:
+        """Choose what `score` needs and training does not, such as a threshold; nothing by default.
+
+        Called before each `score` of dev, never of test; test is scored with the choice for the
+        best model. The choice has to be a function of the arguments, which are those of `score`.
+        """
+
+    def exported_settings(self) -> dict[str, Any]:
+        """Return what the exported model's config.json holds besides; nothing by default."""
+        return {}
+
     def in_label_units(self, outputs: Tensor) -> Tensor:
         """Return outputs [items, ...] of `predict` as the exported model gives them.
 

@@ -57,8 +57,8 @@ class SupCon(Objective):
         self._examples = context.labelled()
         if not isinstance(self._examples[0]["label"], int):
             raise ConfigError(
-                f"{where} contrasts classes, and the end task's labels are numbers or tags of "
-                "words: leave it out, or choose primary=classification."
+                f"{where} contrasts classes, and the end task's labels are numbers, sets or tags "
+                "of words: leave it out, or choose primary=classification."
             )
         width, self._last = context.hidden_size, context.causal
         self.head = nn.Sequential(

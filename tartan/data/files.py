@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from tartan.batch import LabelKind
 from tartan.data.divide import Division, SplitOptions, divide
 from tartan.data.formats import SEPARATORS, ending, open_table, separator_of
 from tartan.data.hub_rows import Selected, read_examples
+from tartan.data.label_sets import INDICATED, IndicatorTable, separator_in
 from tartan.data.layout import TEXTS, Layout, find_layout
 from tartan.data.lines import expand
 from tartan.data.rows import ROLES, Example
@@ -15,7 +17,7 @@ from tartan.data.tables import Table, declared_names
 from tartan.data.task import SPLITS, Task, build_task
 from tartan.data.text_source import read_texts, text_source
 from tartan.data.usual import find_columns
-from tartan.errors import ConfigError, DataError
+from tartan.errors import ConfigError, DataError, suggest
 from tartan.quiet import quiet
 
 
@@ -31,6 +33,10 @@ class FilesOptions:
         text: the column of the text; by default the one with a usual name.
         label: the column of the label.
         pair: the column of the second text.
+        labels: where a row may have several labels, the columns of the labels, if each has a column
+            of its own, with 1 for yes and 0 for no.
+        label_separator: where a row may have several labels in one string, what separates them; by
+            default the first of | ; , that occurs.
         tokens: where words are tagged, the column of each row's list of words.
         tags: where words are tagged, the column of its list of tags.
         split: the sizes of dev and test, where there are no files of them.
@@ -45,6 +51,8 @@ class FilesOptions:
     text: str | None = None
     label: str | None = None
     pair: str | None = None
+    labels: list[str] | None = None
+    label_separator: str | None = None
     tokens: str | None = None
     tags: str | None = None
     split: SplitOptions = field(default_factory=SplitOptions)
@@ -61,12 +69,14 @@ class Labelled:
         files: the names of each split's files, for error lines.
         columns: by role, the same in every split.
         ignored: files that were not read.
+        separator: what separates labels in a string, where a row may have several.
     """
 
     tables: Mapping[str, Table]
     files: Mapping[str, str]
     columns: Mapping[str, str]
     ignored: Sequence[str]
+    separator: str | None = None
 
     def examples(self, split: str, labels: LabelKind) -> Iterator[Example]:
         """Yield the rows of a split. DataError at the first that cannot be used."""
@@ -80,6 +90,7 @@ class Labelled:
                 table.typed,
                 split == "train",
                 "data.{}",
+                self.separator,
             ),
             labels,
         )
@@ -109,7 +120,8 @@ def load_files(
             examples,
             unlabelled=texts["unlabelled"] or (),
             domain=texts["domain"],
-            order=declared_names(found.tables["train"].features, found.columns[ROLES[labels][-1]]),
+            order=options.labels
+            or declared_names(found.tables["train"].features, found.columns[ROLES[labels][-1]]),
             kind=labels,
         )
     return replace(task, notes=(*notes(found, layout), *_made(division)), division=division)
@@ -144,6 +156,11 @@ def find_labelled(layout: Layout, options: FilesOptions, labels: LabelKind) -> L
     tables = {split: open_table(files) for split, files in parts.items()}
     names = {split: ", ".join(file.name for file in files) for split, files in parts.items()}
     given = {role: getattr(options, role) for role in (*ROLES[labels], "pair")}
+    if options.labels:
+        tables = {
+            s: indicators(table, options.labels, parts[s][0], labels) for s, table in tables.items()
+        }
+        given["label"] = INDICATED
     columns = find_columns(tables["train"], given, labels, str(parts["train"][0]))
     for split, table in tables.items():
         for role, column in columns.items():
@@ -152,7 +169,27 @@ def find_labelled(layout: Layout, options: FilesOptions, labels: LabelKind) -> L
                     f"{parts[split][0]}: no column '{column}', which is the {role} of "
                     f"{names['train']}: rename the column"
                 )
-    return Labelled(tables, names, columns, [str(file.name) for file in layout.ignored])
+    separator = options.label_separator
+    if labels is LabelKind.SETS and not options.labels:
+        separator = separator or separator_in(tables["train"], columns["label"])
+    ignored = [file.name for file in layout.ignored]
+    return Labelled(tables, names, columns, ignored, separator)
+
+
+def indicators(table: Table, names: Sequence[str], file: Path, labels: LabelKind) -> Table:
+    """Return a table whose columns of labels are read as one list.
+
+    Raises:
+        ConfigError: rows have one label only, or a column is missing.
+    """
+    if labels is not LabelKind.SETS:
+        raise ConfigError("data.labels names columns of several labels: use primary=multilabel")
+    for name in names:
+        if name not in table.columns:
+            raise ConfigError(
+                f"data.labels={name}: no such column in {file}: {suggest(name, table.columns)}"
+            )
+    return IndicatorTable(table, names)
 
 
 def notes(found: Labelled, layout: Layout) -> list[str]:

@@ -8,6 +8,7 @@ from datasets import Features
 
 from tartan.batch import LabelKind
 from tartan.data.cells import MissingAmongNumbers, check_cell, to_number
+from tartan.data.label_sets import split_labels
 from tartan.data.rows import PAIR, ROLES, Example, Row, check_row
 from tartan.data.tables import declared_names
 from tartan.errors import DataError, shown, suggest
@@ -25,6 +26,7 @@ class Selected:
         typed: False where every value is a string as it was written.
         train: True for the split whose labels decide what classes there are.
         option: the option that names the column of a role.
+        separator: what separates labels that stand in one string; None where none may.
     """
 
     rows: Callable[[], Iterator[Row]]
@@ -34,6 +36,7 @@ class Selected:
     typed: bool
     train: bool
     option: str = "data.{}_column"
+    separator: str | None = None
 
     def at(self, number: int, row: Row) -> str:
         """Return a row's place: its number counts from 0."""
@@ -55,6 +58,9 @@ def read_examples(selected: Selected, labels: LabelKind) -> Iterator[Example]:
             values[target] = named(label, names, here)
         elif label is None:
             raise _unlabelled(None, here)
+        elif labels is LabelKind.SETS:
+            if isinstance(label, str):
+                values[target] = split_labels(label, selected.separator, here)
         elif isinstance(label, str) and not selected.typed:
             check_cell(label, here)
             if labels is LabelKind.NUMBER:

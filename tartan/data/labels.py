@@ -30,7 +30,9 @@ def label_names(
         return (SCORE,)
     # Sorted before they are named: integers keep the order of numbers, as strings or not.
     names = [label_name(label) for label in in_order(found)]
-    noun = "class" if labels is LabelKind.CLASS else "tag"
+    noun = "tag" if labels is LabelKind.TAGS else "class"
+    if not names:
+        raise DataError(f"{name}: no row of train has a label: give some rows labels")
     if len(names) < 2:
         raise DataError(
             f"{name}: train has the one {noun} '{shown(names[0])}': give it at least two"

@@ -8,6 +8,7 @@ from tartan.batch import LabelKind
 from tartan.data.alike import groups_alike
 from tartan.data.arrow import batches_of
 from tartan.data.cells import reads_as_missing
+from tartan.data.rows import LISTS
 from tartan.data.task import Task
 from tartan.data.tokenizing import Tokenized
 from tartan.errors import shown
@@ -104,7 +105,7 @@ def count_labels(task: Task) -> Mapping[str, int]:
     counts: Counter[int] = Counter()
     for batch in batches_of(task.train.select_columns(["label"])):
         labels = batch["label"]
-        counts.update(chain.from_iterable(labels) if task.kind is LabelKind.TAGS else labels)
+        counts.update(chain.from_iterable(labels) if task.kind in LISTS else labels)
     return {label: counts[id] for id, label in enumerate(task.labels)}
 
 

@@ -1,7 +1,7 @@
 """Raw rows: what a source reads, and the checks that every source shares."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from tartan.batch import LabelKind
@@ -11,11 +11,14 @@ Class = str | int | bool
 """A class as it is written in the source; a task uses one of these types throughout."""
 
 Label = Class | float | tuple[str, ...]
-"""A class, a number, or one tag for each word."""
+"""A class, a number, a sorted set of labels, or one tag for each word."""
+LISTS = (LabelKind.SETS, LabelKind.TAGS)
+"""The kinds of which a row's label is a list."""
 
 ROLES: Mapping[LabelKind, tuple[str, ...]] = {
     LabelKind.CLASS: ("text", "label"),
     LabelKind.NUMBER: ("text", "label"),
+    LabelKind.SETS: ("text", "label"),
     LabelKind.TAGS: ("tokens", "tags"),
 }
 """What a row must hold, by the kind of its label; `text` may have a `pair` beside it."""
@@ -105,8 +108,12 @@ def check_row(values: Mapping[str, object], labels: LabelKind, place: str) -> Ex
         return Example(" ".join(words), tags, place, words=words)
     text = check_text(values["text"], place)
     pair = check_text(values["pair"], place, "the second text") if "pair" in values else None
-    check = check_number if labels is LabelKind.NUMBER else check_label
-    return Example(text, check(values["label"], place), place, pair)
+    checks: Mapping[LabelKind, Callable[[object, str], Label]] = {
+        LabelKind.CLASS: check_label,
+        LabelKind.NUMBER: check_number,
+        LabelKind.SETS: check_set,
+    }
+    return Example(text, checks[labels](values["label"], place), place, pair)
 
 
 def check_text(value: object, place: str, what: str = "text") -> str:
@@ -144,6 +151,18 @@ def check_number(value: object, place: str) -> float:
             "labels in a larger unit"
         )
     return number
+
+
+def check_set(value: object, place: str) -> tuple[str, ...]:
+    """Return a row's set of labels. DataError if it is not a list of usable strings or integers."""
+    if not isinstance(value, list):
+        raise DataError(f"{place}: label is {kind(value)}: make it a list of strings")
+    for number, each in enumerate(value, start=1):
+        if isinstance(each, bool) or not isinstance(each, str | int):
+            raise DataError(f"{place}: entry {number} of label is {kind(each)}: make it a string")
+        if isinstance(each, str):
+            check_characters(each, f"entry {number} of label", place)
+    return tuple(sorted({str(each) for each in value}))
 
 
 def check_words(value: object, what: str, place: str) -> tuple[str, ...]:

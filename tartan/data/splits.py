@@ -25,7 +25,7 @@ from tartan.data.labels import (
     label_names,
     label_value,
 )
-from tartan.data.rows import Class, Example
+from tartan.data.rows import LISTS, Class, Example
 from tartan.errors import DataError
 
 Encode = Callable[[Example], int | float | list[int]]
@@ -77,7 +77,7 @@ class SplitReader:
             if isinstance(example.label, float):
                 return example.label
             ids = [codes.setdefault(label, len(codes)) for label in classes(example)]
-            return ids if self._kind is LabelKind.TAGS else ids[0]
+            return ids if self._kind in LISTS else ids[0]
 
         written, sha256 = self._write("train", rows, encode)
         self.labels = label_names(self._name, self._kind, codes, self._order)
@@ -155,14 +155,14 @@ def features(example: Example, kind: LabelKind) -> Features:
     text = Value("string")
     types = {name: List(text) if name == "words" else text for name in columns(example)}
     number = Value("float64" if kind is LabelKind.NUMBER else "int64")
-    return Features({**types, "label": List(number) if kind is LabelKind.TAGS else number})
+    return Features({**types, "label": List(number) if kind in LISTS else number})
 
 
 def content(example: Example) -> bytes:
     """Return what a row adds to the hash of its split."""
     label = example.label
     if isinstance(label, tuple):
-        return line([example.words, label])
+        return line([example.words or example.texts, label])
     return line([*example.texts, label if isinstance(label, float) else label_name(label)])
 
 

@@ -22,6 +22,7 @@ LABEL = (
     "gold_label", "label_text", "labels", "tag", "output",
 )  # fmt: skip
 NUMBER = ("label", "score", "rating", "target", "y", "stars", "value", "similarity", "labels")
+SETS = ("labels", "label", "categories", "classes", "tags", "topics", "genres", "emotions", *LABEL)
 PAIRS = (
     ("text", "text_pair"), ("sentence1", "sentence2"), ("sentence_1", "sentence_2"),
     ("sentence_a", "sentence_b"), ("text1", "text2"), ("text_1", "text_2"), ("text_a", "text_b"),
@@ -31,6 +32,7 @@ PAIRS = (
 NAMES: Mapping[LabelKind, Mapping[str, Sequence[str]]] = {
     LabelKind.CLASS: {"text": TEXT, "label": LABEL},
     LabelKind.NUMBER: {"text": TEXT, "label": NUMBER},
+    LabelKind.SETS: {"text": TEXT, "label": SETS},
     LabelKind.TAGS: {
         "tokens": ("tokens", "words", "token", "sentence"),
         "tags": ("tags", "ner_tags", "labels", "pos_tags", "chunk_tags", "tag", "ner"),

@@ -1,7 +1,9 @@
 """Collect what the user should know of a run's data before it starts, a line each."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
+from tartan.batch import LabelKind
 from tartan.body import Body
 from tartan.data.notices import (
     corpus_notices,
@@ -10,8 +12,11 @@ from tartan.data.notices import (
     subset_notices,
     token_notices,
 )
+from tartan.data.task import Task
+from tartan.errors import shown
 from tartan.sizes import counted
 from tartan.train.context import Texts
+from tartan.train.predictions import RowPrediction
 
 
 def end_task_notices(texts: Texts) -> list[str]:
@@ -65,6 +70,34 @@ def body_notices(body: Body) -> list[str]:
             "Padding changes this family's results: give the exported model one text at a time."
         )
     return notices
+
+
+def prediction_notices(predicted: Sequence[RowPrediction], task: Task) -> list[str]:
+    """Return a sentence where the model predicts one and the same class for all of dev.
+
+    Args:
+        predicted: of dev, of the best model.
+        task: the end task.
+    """
+    if task.kind not in (LabelKind.CLASS, LabelKind.TAGS):
+        return []
+    found: set[str] = set()
+    given: Counter[str] = Counter()
+    for line in predicted:
+        tagged = isinstance(line["label"], list)
+        found.update(line["predicted"] if tagged else [line["predicted"]])
+        given.update(line["label"] if tagged else [line["label"]])
+    if len(found) != 1 or len(given) < 2:
+        return []
+    (only,) = found
+    noun = "word" if task.kind is LabelKind.TAGS else "row"
+    remedy = "train longer, with another learning rate or seed"
+    if task.kind is LabelKind.CLASS:
+        remedy += ", or set primary.class_weights=balanced"
+    return [
+        f"The best model predicts only '{shown(only)}', for all {given.total()} {noun}s of dev, of "
+        f"which {given[only]} have it: {remedy}."
+    ]
 
 
 def unused_notices(configured: Iterable[str], trained: Iterable[str]) -> list[str]:

@@ -19,6 +19,7 @@ from tartan.experiment.blame import blamed
 from tartan.experiment.build import Experiment, build
 from tartan.experiment.identity import Identity, describe, differing_parts, identify
 from tartan.experiment.lock import locked
+from tartan.experiment.notices import prediction_notices
 from tartan.experiment.resume import (
     Change,
     Saved,
@@ -259,7 +260,7 @@ def _finish(
     """Evaluate on test once, export the model, write its predictions on dev, and sum the run up."""
     config, ranks, setup, texts = plan.config, plan.ranks, experiment.setup, experiment.texts
     model, rows = setup.model, config.eval.batch_size
-    dev, outputs = evaluate_rows(model, setup.dev, rows, setup.runtime, ranks=ranks)
+    dev, outputs = evaluate_rows(model, setup.dev, rows, setup.runtime, ranks=ranks, choosing=True)
     test = evaluate(model, texts.split("test"), rows, setup.runtime, ranks=ranks)
     scores, peak = {"dev": dev, "test": test}, ranks.largest(setup.runtime.peak_memory())
 
@@ -277,12 +278,17 @@ def _export(plan: Plan, experiment: Experiment, outputs: Sequence[Tensor]) -> No
     task, model, texts = experiment.task, experiment.setup.model, experiment.texts
     head = model.end_task.head
     assert isinstance(head, LiftedHead)  # `build` refuses others
+    head.model.config.update(model.end_task.exported_settings())
     source, directory = texts.source, plan.directory
     if source.lora.r and source.lora.export == "adapter":
         export_adapter(model.body, head, source, directory / MODEL)
     else:
         export(model.body, head, source.tokenizer, directory / MODEL)
-    predicted = predictions(task.dev, experiment.setup.dev, outputs, task.kind, task.labels)
+    threshold = getattr(head.model.config, "threshold", 0.5)
+    dev = experiment.setup.dev
+    predicted = predictions(task.dev, dev, outputs, task.kind, task.labels, threshold)
+    for notice in prediction_notices(predicted, task):
+        print(notice)
     if not plan.config.report_examples:
         predicted = [without_texts(line) for line in predicted]
     write_lines(plan.directory / PREDICTIONS, predicted)

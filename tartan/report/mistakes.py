@@ -88,6 +88,9 @@ def _pairs(prediction: PredictionLine) -> Iterator[tuple[str, str]]:
 def _mistake(prediction: PredictionLine) -> Mistake:
     """Return a row as a mistake, of size 0 if the prediction is correct."""
     given, predicted, row = prediction["label"], prediction["predicted"], prediction["row"]
+    if isinstance(given, list) and "words" not in prediction:
+        one, other = (_listed(labels) or "none" for labels in (given, predicted))
+        return Mistake(row, _text(prediction), one, other, len(set(given) ^ set(predicted)))
     if isinstance(given, list):
         words = zip(prediction["words"], given, predicted, strict=True)
         wrong = [word for word in words if word[1] != word[2]]
@@ -98,11 +101,16 @@ def _mistake(prediction: PredictionLine) -> Mistake:
             _listed(f"{word}: {tag}" for word, _, tag in wrong),
             len(wrong),
         )
-    text = cut(" / ".join(prediction[key] for key in ("text", "text_pair") if key in prediction))
+    text = _text(prediction)
     if isinstance(given, str):
         size = prediction["probability"] if given != predicted else 0.0
         return Mistake(row, text, given, predicted, size)
     return Mistake(row, text, f"{given:.7g}", f"{predicted:.7g}", abs(given - predicted))
+
+
+def _text(prediction: PredictionLine) -> str:
+    """Return the text of a row, or both texts of a pair, shortened."""
+    return cut(" / ".join(prediction[key] for key in ("text", "text_pair") if key in prediction))
 
 
 def _listed(parts: Iterable[str]) -> str:

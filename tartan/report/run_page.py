@@ -26,11 +26,14 @@ SHOWN = 24
 WEIGHT = "train/weight/"
 NUMBERS = "numbers"
 """`task.kind` of summary.json where labels are numbers."""
+SETS = "sets"
+"""`task.kind` of summary.json where a row has a set of labels."""
 GIVEN = "given \\ predicted"
 """Corner of a table of confusions: its rows and columns."""
 RANKINGS: Mapping[str, Mapping[str, Any]] = {
     "classes": {"title": "Most confident mistakes", "size": "probability", "digits": 3},
     "tags": {"title": "Texts with most wrong words", "size": "wrong words", "digits": 0},
+    SETS: {"title": "Texts with most wrong labels", "size": "wrong labels", "digits": 0},
     NUMBERS: {"title": "Largest errors", "size": "off by", "digits": 3},
 }
 """How the worst mistakes are ranked, by the kind of labels."""
@@ -57,10 +60,11 @@ def write_run_report(directory: Path, examples: int) -> None:
     summary, records = read_json(directory / SUMMARY), read_lines(directory / METRICS)
     assert summary, "a run has a page when it is complete"
     predictions = read_lines(directory / PREDICTIONS)
-    labelled = bool(predictions) and summary["task"]["kind"] != NUMBERS
+    labelled = bool(predictions) and summary["task"]["kind"] not in (NUMBERS, SETS)
     errors = confusion(predictions, summary["task"]["labels"]) if labelled else None
     write_tables(directory, records, errors)
-    plots, mistakes = curve_plots(records), error_plots(predictions, errors)
+    sets = summary["task"]["kind"] == SETS
+    plots, mistakes = curve_plots(records), error_plots([] if sets else predictions, errors)
     save([*plots, *mistakes], directory / "figures")
     context = {
         "summary": summary,

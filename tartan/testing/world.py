@@ -91,6 +91,7 @@ def _example(random: Random, words: list[str], kind: LabelKind, place: str) -> E
     labels: dict[LabelKind, Label] = {
         LabelKind.CLASS: classes[0],
         LabelKind.NUMBER: float(number),
+        LabelKind.SETS: tuple(sorted(set(classes[: number % 3]))),
         LabelKind.TAGS: tuple(classes),
     }
     tagged = tuple(text) if kind is LabelKind.TAGS else ()

@@ -19,8 +19,10 @@ from tartan.seeding import seeded
 from tartan.train.end_task import LentEndTask
 from tartan.unit import Unit
 
-PROBLEMS: Mapping[LabelKind, Literal["single_label_classification", "regression"]] = {
+Problem = Literal["single_label_classification", "multi_label_classification", "regression"]
+PROBLEMS: Mapping[LabelKind, Problem] = {
     LabelKind.CLASS: "single_label_classification",
+    LabelKind.SETS: "multi_label_classification",
     LabelKind.NUMBER: "regression",
 }
 """What Hugging Face calls the problem that a head on sequences solves."""

@@ -9,7 +9,11 @@ from tartan.batch import Batch, LabelKind, Row
 from tartan.errors import ConfigError
 from tartan.objective import PrimaryObjective
 
-PLACEHOLDERS: Mapping[LabelKind, int | float] = {LabelKind.CLASS: 0, LabelKind.NUMBER: 0.0}
+PLACEHOLDERS: Mapping[LabelKind, int | float | list[int]] = {
+    LabelKind.CLASS: 0,
+    LabelKind.NUMBER: 0.0,
+    LabelKind.SETS: [],
+}
 """A valid label of each kind, for rows whose label is not read."""
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from tartan.batch import Row
+from tartan.batch import LabelKind, Row
 from tartan.distributed.ranks import Ranks
 from tartan.seeding import generator
 from tartan.train import out_of_memory
@@ -69,12 +69,15 @@ def evaluate(
     runtime: Runtime,
     between: Callable[[], None] = lambda: None,
     ranks: Ranks = ALONE,
+    *,
+    choosing: bool = False,
 ) -> dict[str, float]:
     """Compute the end task's metrics on labelled rows; rows of similar length share a batch.
 
-    Args and errors are those of `predict`.
+    `choosing` is True for dev: the end task may choose a threshold by these rows. Other arguments
+    and errors are those of `predict`.
     """
-    scores, _ = evaluate_rows(model, rows, batch_size, runtime, between, ranks)
+    scores, _ = evaluate_rows(model, rows, batch_size, runtime, between, ranks, choosing=choosing)
     return scores
 
 
@@ -85,12 +88,17 @@ def evaluate_rows(
     runtime: Runtime,
     between: Callable[[], None] = lambda: None,
     ranks: Ranks = ALONE,
+    *,
+    choosing: bool = False,
 ) -> tuple[dict[str, float], list[Tensor]]:
     """Compute what `evaluate` does, and outputs [items, ...] of each row, in the order of rows."""
     given = list(rows)
     order = sorted(range(len(given)), key=lambda row: len(given[row]["input_ids"]))
     ordered = [given[row] for row in order]
     outputs = predict(model, ordered, batch_size, runtime, between, ranks)
-    items = [len(row["label"]) if isinstance(row["label"], list) else 1 for row in ordered]
+    tagged = model.end_task.reads is LabelKind.TAGS
+    items = [len(row["label"]) if tagged else 1 for row in ordered]
+    if choosing:
+        model.end_task.choose(outputs, ordered)
     of_row = dict(zip(order, outputs.split(items), strict=True))
     return model.end_task.score(outputs, ordered), [of_row[row] for row in range(len(given))]

@@ -1,6 +1,7 @@
 """Predictions of the end task for a split, row by row, beside the given labels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from datasets import Dataset
@@ -11,7 +12,8 @@ from tartan.batch import LabelKind, Row
 RowPrediction = Mapping[str, Any]
 """One row: `row`, counted from 0; `text`, also `text_pair` of pairs, or `words`; `label` and
 `predicted`, names or numbers; `probability` of what is predicted, except of numbers. Of words, the
-last three are lists."""
+last three are lists. Where a row has a set of labels, `label` and `predicted` are lists of names,
+and `probabilities` has that of each label."""
 
 TEXTS = frozenset(("text", "text_pair", "words"))
 """The keys of a row's prediction that hold its texts."""
@@ -23,6 +25,7 @@ def predictions(
     outputs: Sequence[Tensor],
     kind: LabelKind,
     labels: Sequence[str],
+    threshold: float = 0.5,
 ) -> list[RowPrediction]:
     """Return each row's prediction; none where a plugin has other than one output for each label.
 
@@ -32,10 +35,16 @@ def predictions(
         outputs: the head's outputs for each row, [items, outputs].
         kind: the kind of labels.
         labels: the name of each output.
+        threshold: of sets of labels, the probability from which on a label is predicted.
     """
     if any(output.shape[1:] != (len(labels),) for output in outputs):
         return []
-    read = {LabelKind.CLASS: _of_class, LabelKind.NUMBER: _of_number, LabelKind.TAGS: _of_tags}
+    read: Mapping[LabelKind, Callable[..., dict[str, Any]]] = {
+        LabelKind.CLASS: _of_class,
+        LabelKind.NUMBER: _of_number,
+        LabelKind.SETS: partial(_of_set, threshold=threshold),
+        LabelKind.TAGS: _of_tags,
+    }
     return [
         {"row": number, **read[kind](text, row, output.nan_to_num(), labels)}
         for number, (text, row, output) in enumerate(zip(texts, rows, outputs, strict=True))
@@ -60,6 +69,21 @@ def _of_number(
     text: Mapping[str, Any], row: Row, output: Tensor, _: Sequence[str]
 ) -> dict[str, Any]:
     return {**_text(text), "label": row["label"], "predicted": output.item()}
+
+
+def _of_set(
+    text: Mapping[str, Any], row: Row, output: Tensor, labels: Sequence[str], threshold: float
+) -> dict[str, Any]:
+    """Return the labels whose probability is at least the threshold, and all probabilities."""
+    found = output[0].sigmoid()
+    predicted = [labels[id] for id in (found >= threshold).nonzero()[:, 0].tolist()]
+    rounded = [round(p, 6) for p in found.tolist()]
+    return {
+        **_text(text),
+        "label": [labels[id] for id in row["label"]],
+        "predicted": predicted,
+        "probabilities": dict(zip(labels, rounded, strict=True)),
+    }
 
 
 def _of_tags(

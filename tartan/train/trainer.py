@@ -169,7 +169,13 @@ class Trainer:
         if evaluates:
             stop = partial(self._stop_if_asked, stage)
             scores = evaluate(
-                setup.model, setup.dev, due.batch_size, setup.runtime, stop, setup.ranks
+                setup.model,
+                setup.dev,
+                due.batch_size,
+                setup.runtime,
+                stop,
+                setup.ranks,
+                choosing=True,
             )
             record = {**record, **{f"eval/{name}": value for name, value in scores.items()}}
         if len(record) <= 2:

@@ -20,6 +20,8 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("mlm", {"masking": "word", "corpus": ["task", "domain"], "mix_temperature": 2.0}),
     ("mlm", {"masking": "span"}),
     ("rtd", {"generator_size": 1.0, "tied": True, "corpus": ["domain", "task"]}),
+    ("classification", {"class_weights": "balanced", "focal_gamma": 2.0}),
+    ("multilabel", {"positive_weight": "balanced", "threshold": 0.3}),
     ("rdrop", {"alpha": 5.0}),
     ("vat", {"texts": "labelled", "iterations": 3}),
     ("meta", {"every": 3, "similarity": "dot"}),

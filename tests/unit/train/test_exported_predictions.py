@@ -21,6 +21,7 @@ from tartan.train.model import JointModel
 from tartan.train.predictions import predictions
 from tartan.train.runtime import Runtime
 from tartan_objectives.classification import Classification, ClassificationOptions
+from tartan_objectives.multilabel import Multilabel, MultilabelOptions
 from tartan_objectives.regression import Regression, RegressionOptions
 from tartan_objectives.tokens import Tokens, TokensOptions
 
@@ -40,7 +41,12 @@ def tokens(context: Context) -> PrimaryObjective:
     return Tokens(TokensOptions(), context)
 
 
+def multilabel(context: Context) -> PrimaryObjective:
+    return Multilabel(MultilabelOptions(), context)
+
+
 TASKS = {
+    LabelKind.SETS: (multilabel, "SequenceClassification"),
     LabelKind.CLASS: (classification, "SequenceClassification"),
     LabelKind.NUMBER: (regression, "SequenceClassification"),
     LabelKind.TAGS: (tokens, "TokenClassification"),
