@@ -273,7 +273,7 @@ class Body(nn.Module):
             self.check_causal()
         if self.max_tokens is None:
             return self._read(packed, embeddings)
-        return read_in_parts(self._read, packed, embeddings, self.max_tokens)
+        return read_in_parts(self.model, self._read, packed, embeddings, self.max_tokens)
 
     def _read(self, packed: Packed, embeddings: Tensor | None = None) -> Tensor:
         """Compute hidden states [tokens, hidden], in the layout that the family can read."""

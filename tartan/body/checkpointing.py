@@ -5,7 +5,8 @@ time (as Gao et al., RepL4NLP 2021, do for contrastive losses). The gradient sta
 dropout too: random states are restored.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -52,16 +53,39 @@ def _in_eval_too(layer: nn.Module, forward: Callable[..., Any], *args: Any, **op
     """Call a layer's forward function, checkpointed in eval mode where there is a gradient."""
     if layer.training or not torch.is_grad_enabled():
         return forward(*args, **options)
-    return checkpoint(partial(forward, **options), *args, use_reentrant=False)
+    return again_in_mode(layer, partial(forward, **options), *args)
 
 
-def read_in_parts(read: Read, packed: Packed, embeddings: Tensor | None, most: int) -> Tensor:
+def again_in_mode(module: nn.Module, function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function of a module; compute it again in the backward pass, in the same mode.
+
+    The dev gradient's backward pass runs when the body is in training mode again.
+    """
+    training = module.training
+
+    @contextmanager
+    def same_mode() -> Iterator[None]:
+        before = module.training
+        module.train(training)
+        try:
+            yield
+        finally:
+            module.train(before)
+
+    contexts = lambda: (nullcontext(), same_mode())  # noqa: E731
+    return checkpoint(function, *args, use_reentrant=False, context_fn=contexts)
+
+
+def read_in_parts(
+    model: nn.Module, read: Read, packed: Packed, embeddings: Tensor | None, most: int
+) -> Tensor:
     """Compute hidden states [tokens, hidden] of parts of the sequences, one after the other.
 
     Where there is a gradient, the backward pass computes each part again, so that only one part's
     activations are in memory. All tokens are computed, whether they are wanted or not.
 
     Args:
+        model: what computes them.
         read: computes one part.
         packed: the sequences.
         embeddings: [tokens, width] float; None for those of the token ids.
@@ -73,5 +97,5 @@ def read_in_parts(read: Read, packed: Packed, embeddings: Tensor | None, most: i
     sizes = [part.input_ids.numel() for part in parts]
     given = [None] * len(parts) if embeddings is None else embeddings.split(sizes)
     if torch.is_grad_enabled():
-        read = partial(checkpoint, read, use_reentrant=False)
+        read = partial(again_in_mode, model, read)
     return torch.cat([read(part, each) for part, each in zip(parts, given, strict=True)])

@@ -83,8 +83,8 @@ def load_joint_model(
 
 def save_memory(body: Body, section: Mapping[str, Any]) -> None:
     """Set up what the section `model` says about memory. ModelError where that is impossible."""
-    body.max_tokens = section["max_tokens_per_pass"]
-    if section["gradient_checkpointing"]:
+    body.max_tokens = section.get("max_tokens_per_pass")
+    if section.get("gradient_checkpointing"):
         body.checkpoint_layers()
 
 

@@ -38,6 +38,11 @@ def taken(device: FakeDevice) -> Taken:
     return cache(partial(device.call, device_steps.steps))
 
 
+def about_kernels(steps: device_steps.Steps) -> list[str]:
+    """Return the notices about kernels that are not used."""
+    return [notice for notice in steps.notices if notice.startswith(("attention in", "layers un"))]
+
+
 def without_line_numbers(places: frozenset[str]) -> set[str]:
     return {f"{place.partition(':')[0]} {place.partition(' ')[2]}" for place in places}
 
@@ -89,7 +94,7 @@ def test_in_bf16_the_gradient_has_float32s_direction(device: FakeDevice):
 def test_training_with_dropout_attends_by_the_variable_length_kernel(taken: Taken):
     """Each of twelve layers, forward and backward, in one joint pass."""
     steps = taken(*STATIC, ROBERTA_BASES_DEPTH)
-    assert not steps.notices
+    assert not about_kernels(steps)
     counts = dict(steps.operators)
     assert counts["aten::_flash_attention_forward"] == 12
     assert counts["aten::_flash_attention_backward"] == 12
@@ -98,7 +103,7 @@ def test_training_with_dropout_attends_by_the_variable_length_kernel(taken: Take
 
 def test_where_the_kernel_cannot_be_used_there_is_a_notice(taken: Taken):
     steps = taken(*NO_KERNEL, "model.layers=1")
-    (notice,) = steps.notices
+    (notice,) = about_kernels(steps)
     assert notice.startswith("attention in buckets, not by a variable-length kernel (heads of 2")
 
 

@@ -53,6 +53,24 @@ def test_checkpointed_layers_have_the_same_gradient(family, mode, packed):
     assert kept_less < 0.6 * kept
 
 
+@pytest.mark.parametrize("way", ["layers", "parts"])
+def test_a_pass_in_eval_mode_is_computed_again_in_eval_mode(way, packed, body):
+    """The dev gradient is taken without dropout, on a body that then trains on."""
+    expected, _ = gradient(body.eval(), packed)
+    if way == "layers":
+        body.checkpoint_layers()
+    else:
+        body.max_tokens = 40
+    body.zero_grad()
+    hidden = body.eval()(packed)
+    direction = torch.arange(hidden.numel()).sin().view_as(hidden)
+    body.train()
+    (hidden * direction).sum().backward()
+    found = torch.cat([p.grad.flatten() for p in body.parameters()])
+    assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    assert all(module.training for module in body.modules())
+
+
 def test_wanted_tokens_alone_are_computed_in_the_last_layer(packed, body):
     wanted = packed.want(packed.starts)
     body.eval()

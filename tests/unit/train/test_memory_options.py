@@ -19,9 +19,15 @@ LIMIT, CHECKPOINTED = "model.max_tokens_per_pass=60", "model.gradient_checkpoint
 
 def stage(*overrides: str) -> Stage:
     register(discover())
-    given = ["objectives=[mlm,simcse]", *SMALL, "precision=fp32", "weighting.probe.dropout=0"]
+    given = [
+        "objectives=[mlm,simcse]",
+        *SMALL,
+        "precision=fp32",
+        "model.layers=2",
+        "weighting.probe.dropout=0",
+    ]
     if "weighting=meta" not in overrides:
-        given.pop()
+        given.pop()  # other weightings have no probe
     with initialize_config_module("tartan.configs", version_base="1.3"):
         config = parse(compose("config", [*given, *overrides]))
     return Stage(build(config, discover()).setup, StageOptions(steps=20))
@@ -51,6 +57,14 @@ def test_checkpointed_layers_change_no_gradient_with_dropout(weighting: str):
     given = f"weighting={weighting}"
     for one, other in zip(measured(given, CHECKPOINTED), measured(given), strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_steps_with_all_of_them_and_dropout_can_be_taken(precision: str):
+    """The dev gradient is computed again as it was, without dropout."""
+    made = stage("weighting=meta", CHECKPOINTED, LIMIT, f"precision={precision}")
+    for step in range(2):
+        made.take(step)
 
 
 def test_a_limit_below_1_is_refused():
