@@ -15,10 +15,10 @@ INTRODUCTION = """\
 Written by `python -m benchmarks.harmful --page docs/harmful.md`; the runs are in
 benchmarks/results/harmful.json. The demo task with three auxiliary objectives: MLM on the task's
 own texts, which helps, MLM on random words, and classification of the training texts with shuffled
-labels, which do not. Every weighting has its default options; {seeds} seeds, a tiny model, 300
-steps. The score is {metric} on test in points, mean and standard deviation over the seeds.
-"Random" and "shuffled" are the weights of the harmful objectives at the end, as shares of all; of
-weightings that sample, the mean shares.
+labels, which do not. Every weighting has its default options. A tiny model, 300 steps, at most
+{seeds} seeds; the same command runs what is missing. The score is {metric} on test in points, mean
+and standard deviation over the seeds. "Random" and "shuffled" are the weights of the harmful
+objectives at the end, as shares of all; of weightings that sample, the mean shares.
 """
 
 
@@ -38,7 +38,14 @@ def page(runs: Sequence[Mapping[str, Any]], end_task_first: Mapping[str, bool]) 
     rows = [_row(name, arms[name], scores[name], best, end_task_first) for name in order]
     seeds = max((len(found) for found in arms.values()), default=0)
     head = INTRODUCTION.format(seeds=seeds, metric=runs[0]["metric"] if runs else "the metric")
-    titles = ["weighting", "end task first", "test", *SHOWN.values(), f"within {BOUND:g} points"]
+    titles = [
+        "weighting",
+        "end task first",
+        "seeds",
+        "test",
+        *SHOWN.values(),
+        f"within {BOUND:g} points",
+    ]
     table = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles), *rows]
     return "\n".join([head, *table, "", _verdict(arms, scores, best, end_task_first)])
 
@@ -52,11 +59,12 @@ def _row(
 ) -> str:
     """Return an arm's row."""
     spread = f" ± {stdev(scores):.1f}" if len(scores) > 1 else ""
+    test = f"{fmean(scores):.1f}{spread}"
     weights = [_share(found, objective) for objective in SHOWN]
     first = "" if name not in end_task_first else "yes" if end_task_first[name] else "no"
     kept = "yes" if fmean(scores) >= best - BOUND else "no"
     shown = name if name in (ALONE, HELPED) else f"`{name}`"
-    return f"| {' | '.join([shown, first, f'{fmean(scores):.1f}{spread}', *weights, kept])} |"
+    return f"| {' | '.join([shown, first, str(len(scores)), test, *weights, kept])} |"
 
 
 def _share(found: Sequence[Mapping[str, Any]], objective: str) -> str:

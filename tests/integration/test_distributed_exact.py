@@ -30,6 +30,7 @@ WEIGHTINGS = {
     "gramian": ["weighting=pcgrad"],
     "both": ["weighting=ol_aux"],
     "learned": ["weighting=uncertainty"],
+    "sampled": ["weighting=meta_factored", "weighting.sampled=1"],
 }
 STEPS = 3
 
@@ -55,7 +56,7 @@ def taken(ranks: Ranks, overrides: list[str]) -> dict[str, Any]:
     scores, outputs = evaluate_rows(setup.model, setup.dev, 4, setup.runtime, ranks=ranks)
     return {
         "grads": grads,
-        "signals": {name: value for name, value in measured.items() if value is not None},
+        "signals": {name: value.float() for name, value in measured.items() if value is not None},
         "metrics": metrics,
         "weights": stage.weights(),
         "parameters": {n: p.detach().clone() for n, p in setup.model.named_parameters()},

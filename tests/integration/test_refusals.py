@@ -24,9 +24,15 @@ def refused(answer: Answer, line: str, directory: Path) -> None:
     ("arguments", "line"),
     [
         (["objectives=[mln]"], "objectives=mln: no such option; did you mean 'mlm'?"),
-        (["objectives=[qqqq]"], "objectives=qqqq: no such option; choose from: classification_aux, "
-         "clm, dapt, "),
+        (["objectives=[qqqq]"], "objectives=qqqq: no such option; choose from: aang, bow, "
+         "classification_aux, "),
         (["weighting=mta"], "weighting=mta: no such option; did you mean 'meta'?"),
+        (
+            ["objectives=[composed]", "objectives.composed.output=next"],
+            "objectives.composed: transform=bert, attention=both and output=next cannot be "
+            "combined: each token sees the next one: set attention=left_to_right, right_to_left or "
+            "random.",
+        ),
         (["weightng=meta"], "weightng: no such option; did you mean 'weighting'?"),
         (["+weightng=meta"], "weightng: no such option; did you mean 'weighting'?"),
         (["data=dmo"], "data=dmo: no such option; did you mean 'demo'?"),

@@ -1,7 +1,7 @@
 """A weighting may choose the objectives of a step; the others cost nothing and wait their turn."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -69,10 +69,7 @@ def stage(turns: list[list[int]], cls: type[InTurn] = InTurn, *overrides: str) -
     def make(_: Any, names: tuple[str, ...]) -> Weighting:
         return cls(Options(turns), names)
 
-    vars(experiment.setup)["weighting"] = make
-    if Needs.DEV in cls.needs:
-        pytest.importorskip("torch")
-    return Stage(experiment.setup, experiment.stages["joint"])
+    return Stage(replace(experiment.setup, weighting=make), experiment.stages["joint"])
 
 
 def read(monkeypatch: pytest.MonkeyPatch, turns: list[list[int]], steps: int) -> dict[str, list]:
