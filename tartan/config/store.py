@@ -28,6 +28,7 @@ Key = tuple[str, Any, Any]
 KEYS: Mapping[str, str] = {
     "plugin": "the plugin, whose options are in the same section",
     "batch_size": "rows in a micro-batch",
+    "max_tokens": "the most tokens in a micro-batch, instead of a number of rows; null for rows",
     "scale": "what the loss is multiplied by",
     "schedule": "how scale changes over a stage: `constant`, `linear` or `cosine` (towards 0), "
     "`linear_up` or `cosine_up` (from 0)",

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from support.command import Answer
-from tartan.cli import main, run
+from tartan.cli import main
+from tartan.plugins import discover
 
-run.discover()  # here, so that no forked process has to read what plugins import
+import_module("tartan.cli.train")
+discover()  # here, so that no forked process has to import what a run and its plugins do
 
 
 def forked(
