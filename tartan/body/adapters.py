@@ -172,13 +172,14 @@ def save_adapter(
     from peft import LoraConfig  # noqa: PLC0415  (optional)
 
     layers = adapted(model)
+    task = "TOKEN_CLS" if "TokenClassification" in type(model).__name__ else "SEQ_CLS"
     config = LoraConfig(
         r=options.r,
         lora_alpha=options.alpha,  # type: ignore[arg-type]
         lora_dropout=options.dropout,
         target_modules=sorted(layers),
         modules_to_save=sorted({name.rpartition(".")[0] for name in head}),
-        task_type="SEQ_CLS",
+        task_type=task,
         base_model_name_or_path=base,
         inference_mode=True,
         fan_in_fan_out=any(layer.fan_in_fan_out for layer in layers.values()),

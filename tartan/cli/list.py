@@ -23,7 +23,8 @@ below `weighting.`, and `python -m tartan list --json` has their defaults. How t
 * **needs**: what a step measures. *losses* are always measured. *gradients* are the inner products
   of all objectives' gradients on the body. *dev* is each gradient's product with the dev gradient.
 * **passes** and **copies**: backward passes of a step, and copies of the body's gradient that are
-  held at once, for n objectives with the end task. A copy is 4 bytes a parameter.
+  held at once, for n objectives with the end task. A copy is 4 bytes a parameter that trains,
+  of adapters only where the body has them.
 * **end task first**: the rule gives the end task, or its dev loss, a part that no other has.
 
 Measure against `static`: equal weights cost nothing and are hard to beat. The names that begin
@@ -90,8 +91,8 @@ def weightings(plugins: Plugins) -> Table:
         "state",
         "end task first",
         "paper",
-        caption="n: objectives of the run, the end task included; a copy is 4 bytes a parameter: "
-        "90 MB for 22 million, 0.5 GB for 125 million",
+        caption="n: objectives of the run, the end task included; a copy is 4 bytes a parameter that "
+        "trains: 90 MB for 22 million, 0.5 GB for 125 million",
     )
     for facts in map(weighting, plugins.weightings.values()):
         table.add_row(

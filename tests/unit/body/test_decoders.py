@@ -122,7 +122,7 @@ def test_other_objectives_read_a_decoder(name):
     loss.backward()
     assert loss.isfinite()
     if name not in ("composed", "declutr"):
-        assert batch.inputs.wanted.tolist() == batch.inputs.ends.tolist()
+        assert {*batch.inputs.wanted.tolist()} <= {*batch.inputs.ends.tolist()}
 
 
 def test_a_token_that_ends_texts_does_not_pad(tmp_path):
