@@ -91,8 +91,8 @@ def weightings(plugins: Plugins) -> Table:
         "state",
         "end task first",
         "paper",
-        caption="n: objectives of the run, the end task included; a copy is 4 bytes a parameter that "
-        "trains: 90 MB for 22 million, 0.5 GB for 125 million",
+        caption="n: objectives of the run, the end task included; a copy is 4 bytes a parameter "
+        "that trains: 90 MB for 22 million, 0.5 GB for 125 million",
     )
     for facts in map(weighting, plugins.weightings.values()):
         table.add_row(
