@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 from threading import Lock
+from typing import Any
 
 import torch
 
@@ -22,6 +23,14 @@ class Layouts:
     def __init__(self) -> None:
         self._made: OrderedDict[Key, Layout] = OrderedDict()
         self._lock = Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing: a copy of a body, in this process or another one, makes its own."""
+        return {}
+
+    def __setstate__(self, _: dict[str, Any]) -> None:
+        """Start without layouts."""
+        self.__init__()  # type: ignore[misc]
 
     def prepare(
         self, lengths: Sequence[int], device: torch.device, causal: bool, varlen: bool

@@ -13,7 +13,7 @@ import pytest
 from tartan.cli import main
 
 ROOT = Path(__file__).parents[2]
-OURS = ("swapped", "inverse_loss", "length", "shuffled")
+OURS = ("swapped", "inverse_loss", "length", "transposed")
 Python = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -35,9 +35,9 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(here)
         assert main(["new", "objective", "swapped"]) == 0
         assert main(["new", "weighting", "inverse_loss"]) == 0
-    shutil.copytree(ROOT / "examples" / "tartan-shuffled", here / "tartan-shuffled")
+    shutil.copytree(ROOT / "examples" / "tartan-transposed", here / "tartan-transposed")
     documented(here / "length")
-    sources = ("tartan-swapped", "tartan-inverse-loss", "tartan-shuffled", "length")
+    sources = ("tartan-swapped", "tartan-inverse-loss", "tartan-transposed", "length")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([*pip, "--target", "site", *(f"./{s}" for s in sources)], cwd=here, check=True)
     return here
@@ -74,20 +74,20 @@ def test_they_keep_what_every_plugin_promises(python: Python):
 def test_the_tests_that_come_with_them_pass(python: Python):
     done = python("-m", "pytest", "-q", "--import-mode=importlib", "-p", "no:cacheprovider",
                   "tartan-swapped/tests", "tartan-inverse-loss/tests",
-                  "tartan-shuffled/tests")  # fmt: skip
+                  "tartan-transposed/tests")  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_they_run_by_configuration_their_variants_too(python: Python):
     done = python(
-        "-m", "tartan", "run", "objectives=[swapped,length,shuffled]",
+        "-m", "tartan", "run", "objectives=[swapped,length,transposed]",
         "weighting=inverse_loss_slow", "objectives.length.batch_size=3", "steps=3", "batch_size=4",
         "model.hidden_size=16", "model.intermediate_size=32", "data.unlabelled=40", "data.dev=8",
         "data.test=8", "run_dir=out",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert all(f"{name} 0." in done.stdout for name in ("swapped", "length", "shuffled"))
-    helped = python("-m", "tartan", "run", "--help").stdout
+    assert all(f"{name} 0." in done.stdout for name in ("swapped", "length", "transposed"))
+    helped = " ".join(python("-m", "tartan", "run", "--help").stdout.split())
     assert "swapped, swapped_domain" in helped
     assert "inverse_loss, inverse_loss_slow" in helped
     asked = python("-m", "tartan", "run", "--cfg", "job", "objectives=[swapped_domain]")

@@ -23,6 +23,13 @@ def row(text: str, label: object = "warm") -> dict[str, object]:
     return {"text": text, "label": label}
 
 
+def said(answer: Answer) -> list[str]:
+    """The lines after the first one, which describes the body."""
+    first, *lines = answer.out.splitlines()
+    assert first.startswith("body: "), first
+    return lines
+
+
 def refusal(answer: Answer) -> str:
     assert answer.status == 2
     assert re.fullmatch(r"tartan: [^\n]+\n", answer.err), answer.err
@@ -40,7 +47,7 @@ def test_what_is_doubtful_about_the_data_is_counted_before_training(tartan: Tart
     )
     answer = tartan("run", "objectives=[mlm,dapt]", *RUN)
     assert answer.status == 0, answer.err
-    lines = answer.out.splitlines()
+    lines = said(answer)
     assert lines[:6] == [
         "1 text of the task corpus also appears in dev or test and was left out.",
         "1 text of the domain corpus also appears in dev or test and was left out.",
@@ -57,7 +64,7 @@ def test_a_run_with_fewer_labels_says_so(tartan: Tartan, tmp_path: Path):
     write_task(tmp_path / "data", train=train, dev=[WARM, COLD], test=[WARM, COLD])
     answer = tartan("run", "objectives=[mlm]", *RUN, "data.labelled=3", "data.labelled_seed=5")
     assert answer.status == 0, answer.err
-    assert answer.out.splitlines()[0] == (
+    assert said(answer)[0] == (
         "3 training rows of 9 kept their labels (labelled_seed=5: cold 1, warm 2). The task corpus "
         "has the texts of all."
     )
@@ -186,7 +193,7 @@ def test_labels_that_look_alike_and_texts_without_a_token_are_reported(
     write_task(tmp_path / "data", train=train, unlabelled="\u2060\nblue\n")
     answer = tartan("run", "objectives=[mlm]", *RUN)
     assert answer.status == 0, answer.err
-    assert answer.out.splitlines()[:5] == [
+    assert said(answer)[:5] == [
         r"These labels look alike and are separate classes: 'warm' (3 in train), 'warm\x20' (1 in "
         "train).",
         "1 text of train was tokenised to nothing: the model reads special tokens alone.",

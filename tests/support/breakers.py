@@ -119,7 +119,7 @@ class PrefersTheFirst(Faithful):
 
 class LooksHowItWasRead(Faithful):
     def losses(self, hidden: Tensor, batch: Batch) -> Tensor:
-        padded = hidden.grad_fn is not None and "IndexSelect" in hidden.grad_fn.name()
+        padded = hidden.grad_fn is not None and "Take" in hidden.grad_fn.name()
         return super().losses(hidden, batch) * (2 if padded else 1)
 
 

@@ -100,7 +100,7 @@ def test_jobs_go_seed_by_seed_each_in_a_directory_of_its_own(tmp_path):
          "'objectives=[mlm]' is set by every arm: choose arms by study.arms=[...], or change "
          "study.overrides.finetune"),
         (["data=nope"], "arm finetune: data=nope: no such option; choose from: chemprot, "
-         "citation_intent, demo, hub, hyperpartisan, jsonl, sciie"),
+         "citation_intent, demo, files, hub, hyperpartisan, jsonl, sciie"),
         (["study.arms=[mine]", "+study.overrides.mine=['seed=3']"],
          "arm mine: 'seed=3' is not an override of an arm"),
         (["study.arms=[mine]", "+study.overrides.mine=['weightng=meta']"],

@@ -1,15 +1,15 @@
 """The contract of every objective, and tests of this one."""
 
 import torch
-from tartan_shuffled import swapped
+from tartan_transposed import swapped
 
 from tartan.testing import ObjectiveContract
 
 
-class TestShuffled(ObjectiveContract):
+class TestTransposed(ObjectiveContract):
     """The contract."""
 
-    plugin = "shuffled"
+    plugin = "transposed"
 
 
 def test_neighbours_change_places_and_the_ends_stay() -> None:

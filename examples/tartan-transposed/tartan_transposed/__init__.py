@@ -1,4 +1,4 @@
-"""The objective `shuffled`: detect tokens that were swapped with a neighbour.
+"""The objective `transposed`: detect tokens that were swapped with a neighbour.
 
 Inspired by the word-structural objective of StructBERT (Wang et al., ICLR 2020), as a binary
 classification of each token, with a new head.
@@ -15,8 +15,8 @@ from tartan import Batch, ConfigError, Context, Loss, Objective, Packed, Row, ho
 
 
 @dataclass
-class ShuffledOptions:
-    """Options of `shuffled`.
+class TransposedOptions:
+    """Options of `transposed`.
 
     Attributes:
         corpus: the corpus to read: `task`, the end task's texts, or `domain`.
@@ -27,12 +27,12 @@ class ShuffledOptions:
     swap_prob: float = 0.15
 
 
-class Shuffled(Objective):
+class Transposed(Objective):
     """Classify each token as moved or not. Items: the tokens of a batch."""
 
-    Options = ShuffledOptions
+    Options = TransposedOptions
 
-    def __init__(self, options: ShuffledOptions, context: Context) -> None:
+    def __init__(self, options: TransposedOptions, context: Context) -> None:
         super().__init__(options, context)
         if not 0 < options.swap_prob <= 1:
             raise ConfigError(
@@ -81,5 +81,5 @@ def swapped(length: int, share: float, rng: torch.Generator) -> Tensor:
 
 @hookimpl
 def tartan_objectives() -> dict[str, type[Objective]]:
-    """Offer `shuffled`."""
-    return {"shuffled": Shuffled}
+    """Offer `transposed`."""
+    return {"transposed": Transposed}
