@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
+from textwrap import fill
 from typing import Any
 
 BOUND = 2.0
 """A weighting keeps to the better baseline if it is at most this many points below it."""
+WIDTH = 100
+"""Columns of the page's sentences."""
 ALONE, HELPED = "end task alone", "without the harmful ones"
 SHOWN = {"classification": "end task", "tapt": "helpful", "dapt": "random", "classification_aux":
          "shuffled"}  # fmt: skip
@@ -16,9 +19,13 @@ Written by `python -m benchmarks.harmful --page docs/harmful.md`; the runs are i
 benchmarks/results/harmful.json. The demo task with three auxiliary objectives: MLM on the task's
 own texts, which helps, MLM on random words, and classification of the training texts with shuffled
 labels, which do not. Every weighting has its default options. A tiny model, 300 steps, at most
-{seeds} seeds; the same command runs what is missing. The score is {metric} on test in points, mean
-and standard deviation over the seeds. "Random" and "shuffled" are the weights of the harmful
-objectives at the end, as shares of all; of weightings that sample, the mean shares.
+{seeds} seeds: {runs} runs; the same command runs what is missing. The score is {metric} on test in
+points, mean and standard deviation over the seeds. "Random" and "shuffled" are the weights of the
+harmful objectives at the end, as shares of all; of weightings that sample, the mean shares. The
+last column compares with the better baseline on the same seeds.
+
+Read it with care: the baselines themselves vary by many points from seed to seed, a run is short,
+and default learning rates of weights are made for longer ones. A row of a single seed says little.
 """
 
 
@@ -32,39 +39,48 @@ def page(runs: Sequence[Mapping[str, Any]], end_task_first: Mapping[str, bool]) 
     arms: dict[str, list[Mapping[str, Any]]] = {}
     for one in runs:
         arms.setdefault(one["arm"], []).append(one)
-    scores = {name: [one["test"] for one in found] for name, found in arms.items()}
-    best = max((fmean(scores[name]) for name in (ALONE, HELPED) if name in scores), default=0.0)
-    order = sorted(arms, key=lambda name: (name not in (ALONE, HELPED), -fmean(scores[name])))
-    rows = [_row(name, arms[name], scores[name], best, end_task_first) for name in order]
-    seeds = max((len(found) for found in arms.values()), default=0)
-    head = INTRODUCTION.format(seeds=seeds, metric=runs[0]["metric"] if runs else "the metric")
+    means = {name: fmean(one["test"] for one in found) for name, found in arms.items()}
+    kept = {name: keeps(arms, name) for name in arms}
+    order = sorted(arms, key=lambda name: (name not in (ALONE, HELPED), -means[name]))
+    head = INTRODUCTION.format(
+        seeds=max((len(found) for found in arms.values()), default=0),
+        runs=len(runs),
+        metric=runs[0]["metric"].replace("_", "-") if runs else "the metric",
+    )
     titles = [
-        "weighting",
-        "end task first",
-        "seeds",
-        "test",
-        *SHOWN.values(),
-        f"within {BOUND:g} points",
-    ]
+        "weighting", "end task first", "seeds", "test", *SHOWN.values(), f"within {BOUND:g} points",
+    ]  # fmt: skip
+    rows = [_row(name, arms[name], kept[name], end_task_first) for name in order]
     table = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles), *rows]
-    return "\n".join([head, *table, "", _verdict(arms, scores, best, end_task_first)])
+    return "\n".join([head, *table, "", _verdict(arms, kept, end_task_first)])
+
+
+def keeps(arms: Mapping[str, Sequence[Mapping[str, Any]]], name: str) -> bool:
+    """Return whether an arm is within `BOUND` of the better baseline on the arm's own seeds."""
+    seeds = {one["seed"] for one in arms[name]}
+    baselines = [
+        fmean(scores)
+        for each in (ALONE, HELPED)
+        if (scores := [one["test"] for one in arms.get(each, ()) if one["seed"] in seeds])
+    ]
+    found = fmean(one["test"] for one in arms[name])
+    return found >= max(baselines, default=found) - BOUND
 
 
 def _row(
     name: str,
     found: Sequence[Mapping[str, Any]],
-    scores: Sequence[float],
-    best: float,
+    kept: bool,
     end_task_first: Mapping[str, bool],
 ) -> str:
     """Return an arm's row."""
+    scores = [one["test"] for one in found]
     spread = f" ± {stdev(scores):.1f}" if len(scores) > 1 else ""
-    test = f"{fmean(scores):.1f}{spread}"
     weights = [_share(found, objective) for objective in SHOWN]
     first = "" if name not in end_task_first else "yes" if end_task_first[name] else "no"
-    kept = "yes" if fmean(scores) >= best - BOUND else "no"
     shown = name if name in (ALONE, HELPED) else f"`{name}`"
-    return f"| {' | '.join([shown, first, str(len(scores)), test, *weights, kept])} |"
+    cells = [shown, first, str(len(scores)), f"{fmean(scores):.1f}{spread}", *weights]
+    return f"| {' | '.join([*cells, 'yes' if kept else 'no'])} |"
 
 
 def _share(found: Sequence[Mapping[str, Any]], objective: str) -> str:
@@ -81,20 +97,21 @@ def _share(found: Sequence[Mapping[str, Any]], objective: str) -> str:
 
 def _verdict(
     arms: Mapping[str, Sequence[Any]],
-    scores: Mapping[str, Sequence[float]],
-    best: float,
+    kept: Mapping[str, bool],
     end_task_first: Mapping[str, bool],
 ) -> str:
     """Return which of the weightings that put the end task first stay near the better baseline."""
-    protecting = [name for name in arms if end_task_first.get(name)]
-    kept = [name for name in protecting if fmean(scores[name]) >= best - BOUND]
-    lost = [name for name in protecting if name not in kept]
-    parts = [f"The better baseline has {best:.1f} points."]
-    for chosen, words in ((kept, "stay within"), (lost, "do not stay within")):
-        if chosen:
-            names = ", ".join(f"`{name}`" for name in sorted(chosen))
-            parts.append(
-                f"Of the weightings that put the end task first, {names} {words} {BOUND:g} points "
-                "of it."
+    protecting = sorted(name for name in arms if end_task_first.get(name))
+    lines = []
+    for holds, words in ((True, "stay within"), (False, "do **not** stay within")):
+        names = ", ".join(f"`{name}`" for name in protecting if kept[name] == holds)
+        if names:
+            lines.append(
+                f"Of the weightings that put the end task first, these {words} {BOUND:g} points "
+                f"of the better baseline here: {names}."
             )
-    return " ".join(parts) + "\n"
+    missing = sorted(name for name, first in end_task_first.items() if first and name not in arms)
+    if missing:
+        lines.append(f"Not run yet: {', '.join(f'`{name}`' for name in missing)}.")
+    wrapped = (fill(f"* {line}", WIDTH, subsequent_indent="  ") for line in lines)
+    return "\n".join(wrapped) + "\n"

@@ -33,7 +33,8 @@ Those marked *CPU* compute there, so that each step waits for the device; *signe
 negative; where one *samples*, each step computes some of the objectives, n of them, and waits for
 the device once. A scalarizer's weights are its derivative at the losses of the step before.
 
-`python -m tartan study study=weightings` compares weightings on your own task.
+[Helpful and harmful objectives](harmful.md) shows what weightings do with objectives that do not
+help. `python -m tartan study study=weightings` compares weightings on your own task.
 
 | name | paper | needs | passes | copies | state | end task first | when to use it |
 |---|---|---|---|---|---|---|---|
