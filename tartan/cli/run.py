@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 from tartan.cli import known
 from tartan.cli.flags import read_flags, without_overrides
 from tartan.cli.run_help import run_help
+from tartan.cli.sweep import naming
 from tartan.config.explain import one_line
 from tartan.config.overrides import accept
 from tartan.config.typed_text import value_of
@@ -54,6 +55,8 @@ def _main(arguments: Sequence[str]) -> int:
     name = typed.config_name or "config"
     if not (typed.hydra_help or typed.shell_completion):
         overrides = accept(overrides, name, typed.config_dir, typed.multirun)
+    if typed.multirun:
+        overrides += naming(overrides)
     if typed.help:
         print(run_help(name, typed.config_dir, overrides), end="")
         return 0
@@ -71,7 +74,7 @@ def _main(arguments: Sequence[str]) -> int:
 
 def _job(
     flags: Sequence[str], before: Collection[Path], debug: bool
-) -> Callable[[DictConfig], None]:
+) -> Callable[[DictConfig], float]:
     """Return what Hydra calls with each composed configuration.
 
     Args:
@@ -80,12 +83,12 @@ def _job(
         debug: whether tracebacks of errors are shown.
     """
 
-    def job(composed: DictConfig) -> None:
+    def job(composed: DictConfig) -> float:
         directory = Path(HydraConfig.get().runtime.output_dir)
         with lossy():  # a launcher's worker has standard streams of its own
             try:
                 train = import_module("tartan.cli.train").train  # imports torch
-                train(composed, directory)
+                return float(train(composed, directory))
             # Hydra would continue with a sweep's next job.
             except PeerError as failed:
                 sys.exit(failed.status)

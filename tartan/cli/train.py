@@ -10,7 +10,15 @@ from tartan.plugins import discover
 from tartan.train.memory import keep_freed_memory
 
 
-def train(composed: DictConfig, directory: Path) -> None:
-    """Run a configuration in a directory. Errors are those of `tartan.experiment.run.run`."""
+def train(composed: DictConfig, directory: Path) -> float:
+    """Run a configuration in a directory.
+
+    Returns:
+        The best model's value of its metric on dev, which sweepers maximise; higher is better.
+
+    Raises:
+        TartanError, Interrupted: as `tartan.experiment.run.run`.
+    """
     keep_freed_memory()
-    run(composed, directory, hydra_files(), discover())
+    summary = run(composed, directory, hydra_files(), discover())
+    return float(summary["dev"][summary["metric"]])

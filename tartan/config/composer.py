@@ -6,7 +6,7 @@ from hydra import compose
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -114,7 +114,10 @@ def single(override: Override) -> str:
 
 
 def singles(override: Override) -> list[str]:
-    """Return an override, or all of a sweep."""
+    """Return an override, or all of a sweep; of an interval, its ends."""
+    if isinstance(interval := override._value, IntervalSweep):
+        key = override.get_key_element()
+        return [f"{key}={interval.start}", f"{key}={interval.end}"]
     if override.is_sweep_override():
         key = override.get_key_element()
         return [f"{key}={value}" for value in override.sweep_string_iterator()]

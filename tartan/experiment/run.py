@@ -20,6 +20,7 @@ from tartan.experiment.build import Experiment, build
 from tartan.experiment.identity import Identity, describe, differing_parts, identify
 from tartan.experiment.lock import locked
 from tartan.experiment.notices import prediction_notices
+from tartan.experiment.overview import overview, remaining
 from tartan.experiment.resume import (
     Change,
     Saved,
@@ -203,6 +204,7 @@ def _complete(plan: Plan, interrupts: Interrupts) -> dict[str, Any]:
     ranks.by_first(begin)
     notices = (*comparison.notices, *_resuming(reached.step, damaged, comparison.changed))
     try:
+        console.plan(overview(config, experiment), remaining(experiment, reached))
         for notice in (*notices, *experiment.notices):
             console.notice(notice)
         progress = trainer.train()

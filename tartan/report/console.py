@@ -1,6 +1,7 @@
 """A run's console: a progress bar on a terminal, plain lines elsewhere."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ from rich.progress import (
     Progress,
     TaskID,
     TextColumn,
-    TimeRemainingColumn,
 )
 
+from tartan.report.pace import Pace, duration
 from tartan.report.record import METRICS, REPORT, SUMMARY, MetricsFile, MetricsLine
 from tartan.report.tracker import RunTracker
 from tartan.sizes import amount, counted
@@ -27,8 +28,14 @@ class RunConsole:
         tracker: where metrics also go, if anywhere.
     """
 
-    def __init__(self, metrics: MetricsFile, console: Console | None = None) -> None:
-        self._metrics = metrics
+    def __init__(
+        self,
+        metrics: MetricsFile,
+        console: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._metrics, self._clock = metrics, clock
+        self._pace, self._steps = Pace([]), (0, 0)
         self.tracker: RunTracker | None = None
         self._console = console or Console(soft_wrap=True, highlight=False)
         self._bar: Progress | None = None
@@ -37,6 +44,18 @@ class RunConsole:
     def begin(self, records: Sequence[MetricsLine]) -> None:
         """Have metrics.jsonl hold these lines, and no others yet."""
         self._metrics.begin(records)
+
+    def plan(self, rows: Sequence[tuple[str, str]], stages: Sequence[int]) -> None:
+        """Show what a run is, as a table.
+
+        Args:
+            rows: names and values.
+            stages: the budget of each stage that is not finished, in steps.
+        """
+        self._pace = Pace(stages)
+        width = max(len(name) for name, _ in rows)
+        for name, value in rows:
+            self.notice(f"{name:{width}}  {value}")
 
     def stage(
         self, name: str, objectives: tuple[str, ...], steps: int, taken: int, cost: Cost
@@ -53,23 +72,32 @@ class RunConsole:
             f"{amount(cost.memory)} with parameters and moments, and about "
             f"{amount(cost.activations)} of activations"
         )
+        self._pace.stage(steps - taken, self._clock())
+        self._steps = taken, steps
         if self._console.is_terminal:
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TimeRemainingColumn(),
+                TextColumn("{task.fields[left]}"),
                 TextColumn("{task.fields[latest]}"),
                 console=self._console,
                 transient=True,
             )
-            self._task = self._bar.add_task(name, total=steps, completed=taken, latest="")
+            self._task = self._bar.add_task(name, total=steps, completed=taken, left="", latest="")
             self._bar.start()
 
     def step(self) -> None:
-        """Move the bar."""
+        """Move the bar; without a terminal, print a line about progress now and then."""
+        self._pace.step(self._clock())
+        self._steps = self._steps[0] + 1, self._steps[1]
+        left = duration(self._pace.left or 0.0)
         if self._bar:
-            self._bar.advance(self._task)
+            self._bar.update(self._task, advance=1, left=f"run: {left} left")
+        elif self._pace.due():
+            taken, steps = self._steps
+            seconds = self._pace.seconds_a_step or 0.0
+            self.notice(f"  {taken} of {steps} steps, {seconds:.2g} s each; at most {left} left")
 
     def record(self, record: MetricsLine) -> None:
         """Write a line of metrics, and show it if it has dev metrics."""

@@ -1,0 +1,75 @@
+"""What a run is, in a short table: printed before it trains."""
+
+from collections.abc import Mapping
+
+import torch
+
+from tartan.batch import LabelKind
+from tartan.config.schema import Config
+from tartan.experiment.build import Experiment
+from tartan.train.progress import Progress
+from tartan.train.runtime import Runtime
+
+LABELS: Mapping[LabelKind, str] = {LabelKind.NUMBER: "numbers"}
+NAMED = 5
+"""Labels that are named at most."""
+
+
+def overview(config: Config, experiment: Experiment) -> list[tuple[str, str]]:
+    """Return names and values: device, model, data, objectives, schedule."""
+    setup, task = experiment.setup, experiment.task
+    body = setup.model.body
+    reading = "packed" if body.packed else "padded"
+    model = config.model.get("name") or config.model["kind"]
+    number = sum(parameter.numel() for parameter in body.parameters())
+    rows = ", ".join(f"{split} {len(getattr(task, split))}" for split in ("train", "dev", "test"))
+    corpora = ", ".join(f"{name} {len(texts)}" for name, texts in task.corpora.items())
+    return [
+        ("device", device(setup.runtime)),
+        ("model", f"{model}: {body.model.config.model_type}, {millions(number)}, {reading}"),
+        ("data", f"{config.data['source']}: {rows}; {labels(task.kind, task.labels)}"),
+        *([("corpora", f"texts of {corpora}")] if corpora else []),
+        ("batches", _batches(config, experiment)),
+        ("schedule", "; ".join(f"{n} {o.steps} steps" for n, o in experiment.stages.items())),
+        ("best by", f"{experiment.milestones.metric} on dev"),
+    ]
+
+
+def device(runtime: Runtime) -> str:
+    """Return a device with its name or threads, and the precision."""
+    if runtime.device.type == "cuda":
+        name = torch.cuda.get_device_name(runtime.device)
+        return f"{runtime.device}, {name}, {runtime.precision}"
+    threads = torch.get_num_threads()
+    said = f", {threads} thread{'s' if threads > 1 else ''}" if runtime.device.type == "cpu" else ""
+    return f"{runtime.device}{said}, {runtime.precision}"
+
+
+def labels(kind: LabelKind, names: tuple[str, ...]) -> str:
+    """Return how many labels there are, and the first of them."""
+    if kind in LABELS:
+        return LABELS[kind]
+    more = ", ..." if len(names) > NAMED else ""
+    return f"{len(names)} labels ({', '.join(names[:NAMED])}{more})"
+
+
+def millions(number: int) -> str:
+    """Return a number of parameters.
+
+    >>> millions(22_713_216), millions(170_000)
+    ('22.7 M parameters', '0.170 M parameters')
+    """
+    return f"{number / 1e6:.{1 if number >= 1e6 else 3}f} M parameters"
+
+
+def remaining(experiment: Experiment, progress: Progress) -> list[int]:
+    """Return the budget of each stage that is not finished, in steps."""
+    return [options.steps for options in list(experiment.stages.values())[progress.stage :]]
+
+
+def _batches(config: Config, experiment: Experiment) -> str:
+    """Return the rows of each objective in a step."""
+    names = experiment.setup.model.names
+    sections = {names[0]: config.primary, **config.objectives}
+    sizes = {name: sections[name]["batch_size"] * config.accumulate for name in names}
+    return "; ".join(f"{name} {size} rows a step" for name, size in sizes.items())

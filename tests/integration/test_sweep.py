@@ -1,0 +1,65 @@
+"""Several runs of one command: names, a table, and a metric for sweepers."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from support.command import SMALL, Answer, summary
+
+ONE = [*SMALL, "steps=2", "eval.every=1", "schedule.stages.finetune.steps=1",
+       "schedule.stages.finetune.epochs=null"]  # fmt: skip
+
+
+def test_directories_are_named_by_what_differs_and_a_table_ends(
+    tartan: Callable[..., Answer], tmp_path: Path
+):
+    swept = ["seed=1,2", "weighting=static,uncertainty", "hydra.sweep.dir=swept"]
+    answer = tartan("run", "-m", *ONE, "objectives=[mlm]", *swept)
+    assert answer.status == 0, answer.err
+    names = {path.name for path in (tmp_path / "swept").iterdir() if path.is_dir()}
+    assert names == {
+        f"seed={seed},weighting={name}" for seed in (1, 2) for name in ("static", "uncertainty")
+    }
+    with (tmp_path / "swept/sweep.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == [
+        "seed",
+        "weighting",
+        "dev macro_f1",
+        "test macro_f1",
+        "seconds",
+        "directory",
+    ]
+    for row in rows:
+        its = summary(tmp_path / "swept" / row["directory"])
+        assert float(row["dev macro_f1"]) == its["dev"]["macro_f1"]
+        assert row["directory"] == f"seed={row['seed']},weighting={row['weighting']}"
+    values = [float(row["dev macro_f1"]) for row in rows]
+    assert values == sorted(values, reverse=True)
+    assert "sweep.csv" in answer.out
+
+
+def test_directories_that_the_user_names_stay(tartan: Callable[..., Answer], tmp_path: Path):
+    names = ["hydra.sweep.dir=swept", "hydra.sweep.subdir=run${hydra.job.num}"]
+    answer = tartan("run", "-m", *ONE, "seed=1", *names)
+    assert answer.status == 0, answer.err
+    assert (tmp_path / "swept/run0/summary.json").is_file()
+
+
+def test_optuna_maximises_the_dev_metric(tartan: Callable[..., Answer], tmp_path: Path):
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    answer = tartan(
+        "run", "-m", "hydra/sweeper=optuna", "hydra.sweeper.direction=maximize",
+        "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=1", "hydra.sweep.dir=swept", *ONE,
+        "optimizer.body_lr=interval(0.001,0.01)",
+    )  # fmt: skip
+    assert answer.status == 0, answer.err
+    found = OmegaConf.load(tmp_path / "swept/optimization_results.yaml")
+    scores = [
+        summary(path)["dev"]["macro_f1"] for path in (tmp_path / "swept").iterdir() if path.is_dir()
+    ]
+    assert len(scores) == 2
+    assert found.best_value == max(scores)
