@@ -5,46 +5,17 @@ the dev gradient takes one gradient at a time, and three copies of the shared gr
 objectives there are; the Gramian takes all gradients at once. The resulting `.grad` is the same.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import zip_longest
-from typing import Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tartan.active import Active
 from tartan.shared import Gradient, Shared, products
+from tartan.term import Term, check, needs_gradient, watched
 from tartan.weighting import Needs, Signals, Weighting
-
-
-@dataclass(frozen=True)
-class Term:
-    """One objective's loss over a whole effective batch, computed piece by piece.
-
-    Attributes:
-        pieces: one callable per micro-batch; each runs its forward pass and returns the *sum* of
-            the losses of its items, [] float. None where a micro-batch has no items of this term.
-            Where only losses are needed, pieces of the same place share a backward pass.
-        items: items of all pieces; the mean loss is the pieces' sum divided by it.
-        private: parameters that this term trains and that are not shared (those of its head).
-        retain: True to keep the graph, because other terms' losses were computed through it.
-    """
-
-    pieces: Sequence[Callable[[], Tensor] | None]
-    items: int = 1
-    private: Sequence[nn.Parameter] = ()
-    retain: bool = False
-
-    @classmethod
-    def of(cls, loss: Tensor, private: Iterable[nn.Parameter] = ()) -> Self:
-        """Make a term of a mean loss that is already computed, [] float."""
-        return cls([lambda: loss], 1, tuple(private), retain=True)
-
-    @property
-    def scale(self) -> float:
-        """The factor that turns the pieces' sum into the mean; a batch without items has loss 0."""
-        return 1 / max(self.items, 1)
 
 
 def backward(
@@ -82,13 +53,19 @@ def backward(
         waits for the device.
 
     Raises:
-        ValueError: DEV is needed and `dev` is None.
+        ValueError, TypeError: an argument cannot be used: DEV is needed and `dev` is None, terms
+            are not as many as objectives, a loss reaches a trainable parameter that is neither
+            shared nor private, or one is not a number that can be differentiated. The message names
+            the argument.
     """
     needs = weighting.needs if needs is None else needs
     if Needs.DEV in needs and dev is None:
         raise ValueError("the weighting needs the dev gradient: pass dev=Term(...)")
-    _clear(terms)
+    weighed = len(weighting.weights()) if active is None else len(active)
+    check(terms, shared, dev, weighed)
     dev = dev if Needs.DEV in needs else None
+    terms, dev = watched(terms, shared, dev)
+    _clear(terms)
     some = None if active is None else Active(active, len(weighting.weights()), shared.device)
     if Needs.GRADIENTS in needs:
         signals = _gramian(terms, weighting, shared, dev, generator, scale, some)
@@ -124,6 +101,7 @@ def _sum(terms: Sequence[Term], weights: Tensor, shared: Shared, scale: float) -
                 value = piece() * terms[index].scale
                 losses[index] += value.detach()
                 total = total + weights[index] * value
+        needs_gradient(total, "terms")
         (total * scale).backward()
     shared.give(shared.divided(shared.take(), scale))
     for parameter in {p for term in terms for p in term.private if p.grad is not None}:
@@ -220,6 +198,7 @@ def _gradient(term: Term, shared: Shared, scale: float) -> tuple[Tensor, Gradien
     loss = torch.zeros((), device=shared.device)
     for piece in filter(None, term.pieces):
         value = piece() * term.scale
+        needs_gradient(value, "terms")
         (value * scale).backward(retain_graph=term.retain)
         loss += value.detach()
     return loss, shared.divided(shared.take(), scale)

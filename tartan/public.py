@@ -3,7 +3,7 @@
 Everything a plugin or a training loop of one's own needs is re-exported here.
 """
 
-from tartan.backward import Term, backward
+from tartan.backward import backward
 from tartan.batch import Batch, LabelKind, Loss, Row
 from tartan.consistency import divergence
 from tartan.context import Classifier, Context, Encoder, EndTask, Head, LanguageModel
@@ -36,6 +36,7 @@ from tartan.shared import Shared
 from tartan.span_masking import SpanLengths, choose_spans
 from tartan.spans import score_spans
 from tartan.tags import TagScheme
+from tartan.term import Term
 from tartan.unit import Unit
 from tartan.weighting import Cost, Needs, ProbeOptions, Signals, Weighting, cost
 from tartan.word_starts import WordStarts

@@ -53,14 +53,22 @@ class Shared:
         size: how many numbers they hold.
         dtype: their dtype.
         device: their device.
+        watched: the terms whose losses were found to reach no other parameters.
 
     Raises:
-        ValueError: there is no parameter that is trained, or they have several dtypes or devices.
+        ValueError: there is no parameter that is trained, one is computed from others, or they have
+            several dtypes or devices.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
         self.parameters = [p for p in parameters if p.requires_grad]
+        self.watched: set[object] = set()
         kinds = {(p.dtype, p.device) for p in self.parameters}
+        if not kinds:
+            raise ValueError("shared parameters: none is trained; requires_grad is False for all")
+        for place, parameter in enumerate(self.parameters):
+            if not parameter.is_leaf:
+                raise ValueError(f"shared parameter {place} was computed: pass the module's own")
         if len(kinds) != 1:
             raise ValueError(f"shared parameters need one dtype and one device, found {kinds}")
         ((self.dtype, self.device),) = kinds

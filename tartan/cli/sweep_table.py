@@ -21,7 +21,7 @@ TABLE = "sweep.csv"
 class SweepTable(Callback):
     """Prints a table of the runs when all have ended, and writes it to sweep.csv."""
 
-    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Print and write the table. What fails here is reported by Hydra, and stops nothing."""
         directory = Path(config.hydra.sweep.dir)
         done = results(directory)

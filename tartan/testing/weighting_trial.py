@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from tartan.active import Active
-from tartan.backward import Term, backward, differentiate
+from tartan.backward import backward, differentiate
 from tartan.seeding import generator
 from tartan.shared import Shared
+from tartan.term import Term
 from tartan.testing.contract import Broken
 from tartan.weighting import Needs, Signals, Weighting, samples
 

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
-from tartan.backward import Term
 from tartan.batch import Batch, Row
 from tartan.errors import ConfigError
 from tartan.packed import send
 from tartan.seeding import generator, seeded
+from tartan.term import Term
 from tartan.train.hold import hold
 from tartan.train.model import JointModel
 from tartan.train.runtime import Runtime

@@ -7,12 +7,13 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from tartan.backward import Term, backward
+from tartan.backward import backward
 from tartan.batch import Batch, Row
 from tartan.body.kernels.embedding import sparse_embedding_gradient
 from tartan.data.stream import Stream
 from tartan.distributed.ranks import Ranks
 from tartan.seeding import generator
+from tartan.term import Term
 from tartan.train.ahead import Ahead
 from tartan.train.finite import Guard
 from tartan.train.losses import Losses, Piece
