@@ -9,11 +9,10 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from tartan.config.outline import NotPlainError, Outline, from_json, to_json
 from tartan.errors import TartanError
@@ -72,19 +71,18 @@ def _path() -> Path:
     given = os.environ.get(CACHE)
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     directory = Path(given) if given else Path(base) / "tartan"
-    installed = [FORMAT, sys.version, *(each for place in sys.path for each in _installed(place))]
+    found = sorted({each for place in sys.path for each in _installed(place)})
+    installed = [FORMAT, sys.version, found]
     key = hashlib.sha256(json.dumps(installed).encode()).hexdigest()
     return directory / f"outline-{key[:20]}.json"
 
 
-def _installed(place: str) -> list[Any]:
+def _installed(place: str) -> Iterator[tuple[str, int]]:
     """Return the distributions in a directory of `sys.path`, and when they were installed."""
-    found = []
     with suppress(OSError):
         for entry in os.scandir(place or "."):
             if entry.name.endswith((".dist-info", ".egg-info")):
-                found.append([os.path.abspath(entry.path), entry.stat().st_mtime_ns])  # noqa: PTH100
-    return sorted(found)
+                yield os.path.abspath(entry.path), entry.stat().st_mtime_ns  # noqa: PTH100
 
 
 def _state(path: str) -> list[int]:
