@@ -29,6 +29,10 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             ("overrides",),
             works=True,
         ),
+        "data": Command(
+            "show what a run would read of files: data messages.csv; see data --help",
+            ("files",),
+        ),
         "new": Command(
             "write a plugin to start from: new objective NAME, or new weighting NAME",
             ("objective", "weighting"),

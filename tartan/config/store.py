@@ -32,7 +32,6 @@ KEYS: Mapping[str, str] = {
     "scale": "what the loss is multiplied by",
     "schedule": "how scale changes over a stage: `constant`, `linear` or `cosine` (towards 0), "
     "`linear_up` or `cosine_up` (from 0)",
-    "max_tokens": "most tokens of a micro-batch, which then has fewer rows; null for no limit",
     "data": "data of its own, `dir` or `name` for example, where it is not the end task's",
     "source": "the kind of source, whose options are in the same section",
     "metric": "the data's customary metric",

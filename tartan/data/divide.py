@@ -4,12 +4,12 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 from tartan.batch import LabelKind
 from tartan.data.digests import row_digest
 from tartan.data.labelled import strata_of_labels
-from tartan.data.nested import nested_order
+from tartan.data.nested import cover, nested_order
 from tartan.data.rows import Example, Label
 from tartan.errors import ConfigError, DataError, shown
 from tartan.sizes import counted
@@ -84,7 +84,7 @@ def divide(
 ) -> Division:
     """Divide rows into train and the splits that are to be made.
 
-    Rows with the same texts, up to white space, form a group, which has the label of its first row.
+    Rows with the same texts, up to white space, form a group, which has the labels of its rows.
     Groups are put in a stratified order; train takes its beginning, so that every label occurs
     in train. Of the texts, only digests are kept.
 
@@ -100,26 +100,38 @@ def divide(
         DataError: a row cannot be used, or there are too few different texts.
     """
     check_sizes(made, options)
-    groups, firsts, labels = _grouped(examples)
+    groups, found, labels = _grouped(examples)
     total = len(groups)
     sizes = {split: _size(getattr(options, split), total) for split in made}
-    strata = strata_of_labels(firsts, kind)
-    order = nested_order(strata, options.seed, "split", random_start=True)
+    order, each = _ordered(found, kind, options.seed)
     members = Counter(groups)
     places = _places(order, members, total, sizes)
     rows = {split: array("q") for split in ("train", *made)}
     for number, group in enumerate(groups):
         rows[places[group]].append(number)
-    distinct = len(set(strata)) if kind is not LabelKind.NUMBER else 1
+    least = 1 if each is None else len(cover(each, order))
     wrong = next((split for split in made if not rows[split]), None)
-    if wrong or len(order) - sum(places[g] != "train" for g in range(len(order))) < distinct:
+    if wrong or len(order) - sum(places[g] != "train" for g in range(len(order))) < least:
         raise DataError(
-            f"{file}: {counted(total, 'row')} with {counted(len(firsts), 'different text')} and "
-            f"{counted(distinct, 'label')} are too few to make {' and '.join(made)} of: add rows, "
-            f"set data.split.{made[0]}, or give {' and '.join(f'data.{s}' for s in made)} as files"
+            f"{file}: {counted(total, 'row')} with {counted(len(found), 'different text')} and "
+            f"{counted(len(set(chain.from_iterable(found))), 'label')} are too few to make "
+            f"{' and '.join(made)} of: add rows, set data.split.{made[0]}, or give "
+            f"{' and '.join(f'data.{s}' for s in made)} as files"
         )
     together = sum(count > 1 for count in members.values())
     return Division(file, options.seed, rows, together, _absent(rows, labels, kind, made))
+
+
+def _ordered(
+    found: Sequence[Sequence[Label]], kind: LabelKind, seed: int
+) -> tuple[list[int], list[frozenset[Label]] | None]:
+    """Return groups in a stratified order, and the labels of each; None for numbers."""
+    if kind is LabelKind.NUMBER:
+        strata = strata_of_labels([labels[0] for labels in found], kind)
+        return nested_order(strata, seed, "split", random_start=True), None
+    strata = strata_of_labels(found, LabelKind.SETS)
+    each = [frozenset(labels) for labels in found]
+    return nested_order(strata, seed, "split", labels=each, random_start=True), each
 
 
 def check_sizes(made: Sequence[str], options: SplitOptions) -> None:
@@ -144,19 +156,22 @@ def _size(given: float, total: int) -> int:
     return int(given) if given >= 1 else max(1, round(given * total))
 
 
-def _grouped(examples: Iterable[Example]) -> tuple[Sequence[int], list[Label], list[Label]]:
-    """Return each row's group, each group's label, and each row's label."""
+def _grouped(
+    examples: Iterable[Example],
+) -> tuple[Sequence[int], list[list[Label]], list[Label]]:
+    """Return each row's group, each group's labels, and each row's label."""
     found: dict[bytes, int] = {}
-    groups, firsts, labels = array("q"), list[Label](), list[Label]()
+    groups, of_groups, labels = array("q"), list[list[Label]](), list[Label]()
     known: dict[Label, Label] = {}  # one object for equal labels
     for example in examples:
         group = found.setdefault(row_digest(example.texts), len(found))
         label = known.setdefault(example.label, example.label)
-        if group == len(firsts):
-            firsts.append(label)
+        if group == len(of_groups):
+            of_groups.append([])
+        of_groups[group].extend(label if isinstance(label, tuple) else (label,))
         groups.append(group)
         labels.append(label)
-    return groups, firsts, labels
+    return groups, of_groups, labels
 
 
 def _places(

@@ -13,7 +13,7 @@ from datasets import Dataset
 from tartan.batch import LabelKind
 from tartan.data.arrow import batches_of
 from tartan.data.digests import conflicts, digest, row_digest, short
-from tartan.data.nested import nested_order
+from tartan.data.nested import cover, nested_order
 from tartan.data.notices import count_labels
 from tartan.data.task import Subset, Task, leaked, row_texts
 from tartan.errors import ConfigError
@@ -56,14 +56,17 @@ def keep_labels(task: Task, options: LabelledOptions, where: str = "data") -> Ta
             f"{where}.labelled={count}: {task.name} has {len(rows)} labelled training rows: give "
             f"between 1 and {len(rows)}, or null for all of them"
         )
-    strata = strata_of(rows, task.kind)
-    least = 1 if task.kind is LabelKind.NUMBER else len(set(strata))
+    labels = list(_labels(rows))
+    strata = strata_of_labels(labels, task.kind)
+    each = None if task.kind is LabelKind.NUMBER else label_sets(labels)
+    order = nested_order(strata, options.labelled_seed, labels=each)
+    least = 1 if each is None else len(cover(each, order))
     if count < least:
         raise ConfigError(
             f"{where}.labelled={count}: at least {least} rows are needed for every label of "
             f"{task.name} to occur: give {least} or more"
         )
-    train = rows.select(sorted(nested_order(strata, options.labelled_seed)[:count]))
+    train = rows.select(sorted(order[:count]))
     held_out = {row_digest(texts) for split in (task.dev, task.test) for texts in row_texts(split)}
     kept = replace(
         task,
@@ -71,14 +74,16 @@ def keep_labels(task: Task, options: LabelledOptions, where: str = "data") -> Ta
         leaks={**task.leaks, "train": leaked(train, held_out)},
         conflicts=_conflicts(train),
     )
-    labels = {} if task.kind is LabelKind.NUMBER else count_labels(kept)
-    subset = Subset(len(rows), options.labelled_seed, labels)
+    counts = {} if task.kind is LabelKind.NUMBER else count_labels(kept)
+    subset = Subset(len(rows), options.labelled_seed, counts)
     return replace(kept, subset=subset)
 
 
-def strata_of(rows: Dataset, kind: LabelKind) -> list[int]:
-    """Return the stratum of each row of a dataset with the column `label`."""
-    return strata_of_labels(list(_labels(rows)), kind)
+def label_sets(labels: Sequence[Any]) -> list[frozenset[Any]]:
+    """Return the labels of each row as a set: one of a class, any number of sets and tags."""
+    return [
+        frozenset(each) if isinstance(each, list | tuple) else frozenset([each]) for each in labels
+    ]
 
 
 def strata_of_labels(labels: Sequence[Any], kind: LabelKind) -> list[int]:

@@ -106,6 +106,15 @@ def test_rare_classes_are_in_dev_and_test_without_bias(tmp_path: Path):
     assert Counter(task.train["label"][:])[1] >= 3
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_class_that_only_a_contradicting_row_has_is_trained_on(seed: int, tmp_path: Path):
+    path = tmp_path / "mine.csv"
+    path.write_text(csv([*numbered(*["a", "b"] * 20), ("text 1", "B")]))
+    task = load(path, split=SplitOptions(seed=seed))
+    assert task.labels == ("B", "a", "b")
+    assert texts(task)["train"].count("text 1") == 2
+
+
 def test_numbers_are_divided_by_their_size(tmp_path: Path):
     path = tmp_path / "mine.csv"
     path.write_text(csv([(f"text {n}", n) for n in range(200)], header=("review", "score")))

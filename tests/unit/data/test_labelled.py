@@ -146,3 +146,13 @@ def test_every_source_has_it(source, jsonl, dictionary, tmp_path):
     assert len(part.corpora["task"]) == len(whole.corpora["task"])
     with pytest.raises(ConfigError, match=r"data\.labelled"):
         load_section(section | {"labelled": "many"}, LabelKind.CLASS)
+
+
+def test_every_label_is_covered_even_if_it_is_nowhere_the_rarest():
+    # B is in four rows, each with a rarer label, whose other rows lack B.
+    sets = [("B", "M"), ("M",), ("B", "N"), ("N",), ("B", "O"), ("O",), ("B", "P"), ("P",)]
+    whole = task([*sets, *[("x",)] * 40], LabelKind.SETS)
+    for seed in range(20):
+        subset = kept(whole, 6, seed).subset
+        assert subset is not None
+        assert all(subset.labels.values())

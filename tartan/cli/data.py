@@ -1,0 +1,151 @@
+"""`python -m tartan data PATH`: what a run would see of files, without training."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tartan.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tartan.data.overview import Overview
+    from tartan.data.task import Task
+
+HELP = """\
+usage: python -m tartan data PATH [option=value ...]
+
+Shows what a run with data=files data.path=PATH would read: which columns, how many rows of each
+split, labels, lengths, duplicates, texts that are in several splits, labels that look alike.
+Nothing is trained, and nothing is written.
+
+  python -m tartan data messages.csv
+  python -m tartan data messages.csv data.text=body data.label=topic
+  python -m tartan data corpus/ primary=multilabel
+
+options:
+  primary=classification   or regression, multilabel, tokens: the kind of labels
+  data.NAME=VALUE          options of data=files: data.text, data.label, data.split.dev, ...
+"""
+MOST = 20
+"""Labels that are listed."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print what files hold. TartanError where they, or an option, cannot be used."""
+    if {"-h", "--help"} & set(arguments):
+        print(HELP, end="")
+        return 0
+    path, primary, given = read(arguments)
+    from tartan.config.parse import options  # noqa: PLC0415 - `--help` needs no torch
+    from tartan.data.cache import caching  # noqa: PLC0415
+    from tartan.data.files import FilesOptions, load_files  # noqa: PLC0415
+    from tartan.experiment.tasks import end_task_class  # noqa: PLC0415
+    from tartan.plugins import discover  # noqa: PLC0415
+
+    chosen = options(FilesOptions, {**given, "path": path}, "data")
+    kind = end_task_class(primary, discover()).reads
+    with caching(False):
+        task = load_files(chosen, kind)
+        print("\n".join(report(task)))
+    typed = [argument for argument in arguments if "=" in argument and argument != path]
+    command = ["python", "-m", "tartan", "run", "data=files", f"data.path={path}", *typed]
+    print(f"\n{shlex.join(command)}")
+    return 0
+
+
+def read(arguments: Sequence[str]) -> tuple[str, str, dict[str, Any]]:
+    """Return the path, the end task and the options of data=files.
+
+    Raises:
+        ConfigError: there is no path, or more than one.
+    """
+    paths: list[str] = []
+    primary, given = "classification", dict[str, Any]()
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if equals and name == "primary":
+            primary = value
+        elif equals and name.startswith("data."):
+            *sections, last = name.split(".")[1:]
+            place = given
+            for section in sections:
+                place = place.setdefault(section, {})
+            place[last] = typed(value)
+        elif argument.startswith("-"):
+            raise ConfigError(f"'{argument}': options are written name=value; see data --help")
+        else:
+            paths.append(argument)
+    if len(paths) != 1:
+        found = " ".join(paths) or "none"
+        raise ConfigError(f"data takes one file or directory, found {found}")
+    return paths[0], primary, given
+
+
+def typed(value: str) -> Any:
+    """Return an option's value: a list if it is in brackets, without a value for null.
+
+    >>> typed("[a, b]"), typed("null"), typed("007")
+    (['a', 'b'], None, '007')
+    """
+    if value.startswith("[") and value.endswith("]"):
+        return [each.strip() for each in value[1:-1].split(",") if each.strip()]
+    return None if value == "null" else value
+
+
+def report(task: "Task") -> list[str]:
+    """Return the lines that describe a task."""
+    from tartan.data.notices import corpus_notices, label_notices, leak_notices  # noqa: PLC0415
+    from tartan.data.overview import balance_notices, overview  # noqa: PLC0415
+
+    found = overview(task)
+    corpora = [f"{name} corpus: {len(texts)} texts" for name, texts in task.corpora.items()]
+    doubtful = corpus_notices(task) + leak_notices(task) + label_notices(task)
+    return [
+        *task.notes,
+        "",
+        *table(found),
+        *corpora,
+        *(["", *notices] if (notices := [*doubtful, *balance_notices(task, found)]) else []),
+    ]
+
+
+def table(found: Mapping[str, "Overview"]) -> list[str]:
+    """Return a table with a column for each split."""
+    splits = list(found.values())
+    rows: list[tuple[str, list[str]]] = [
+        ("", list(found)),
+        ("rows", [str(split.rows) for split in splits]),
+        ("repeated texts", [str(split.repeated) for split in splits]),
+    ]
+    for position, name in enumerate(("median", "95 %", "longest")):
+        rows.append((f"words, {name}", [str(split.words[position]) for split in splits]))
+    for position, name in enumerate(("smallest", "median", "largest")):
+        if splits[0].numbers:
+            values = [f"{split.numbers[position]:g}" for split in splits if split.numbers]
+            rows.append((f"number, {name}", values))
+    rows += _label_rows(splits)
+    first = max(len(name) for name, _ in rows)
+    widths = [max(len(values[n]) for _, values in rows) for n in range(len(splits))]
+    lines = [
+        f"{name:{first}}  " + "  ".join(f"{v:>{w}}" for v, w in zip(values, widths, strict=True))
+        for name, values in rows
+    ]
+    more = len(splits[0].labels) - MOST
+    return [*lines, f"and {more} rarer labels"] if more > 0 else lines
+
+
+def _label_rows(splits: Sequence["Overview"]) -> list[tuple[str, list[str]]]:
+    """Return a row of counts for each of the most frequent labels of train."""
+    from tartan.errors import shown  # noqa: PLC0415
+    from tartan.spelling import spelled  # noqa: PLC0415
+
+    ranked = sorted(splits[0].labels.items(), key=lambda item: -item[1])[:MOST]
+    return [
+        (f"label {shown(spelled(name))}", [_share(split, name) for split in splits])
+        for name, _ in ranked
+    ]
+
+
+def _share(split: "Overview", name: str) -> str:
+    """Return a label's count and its share of all labels of a split."""
+    total = sum(split.labels.values())
+    return f"{split.labels[name]} ({split.labels[name] / max(total, 1):.0%})"

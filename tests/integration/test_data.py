@@ -1,0 +1,82 @@
+"""`python -m tartan data`: what a run would see, before any training."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.command import Answer
+
+Tartan = Callable[..., Answer]
+
+
+def test_what_a_run_would_see_is_shown(tartan: Tartan, tmp_path: Path):
+    rows = [f"text {n},{'rare' if n % 20 == 0 else 'usual'}" for n in range(100)]
+    (tmp_path / "mine.csv").write_text("\n".join(["Review,Class", *rows, "text 1,Usual"]))
+    (tmp_path / "test.csv").write_text("Review,Class\ntext 1,usual\nnew text,rare\n")
+    answer = tartan("data", "mine.csv", "data.test=test.csv", "data.split.dev=10")
+    assert (answer.status, answer.err) == (0, "")
+    assert answer.out.splitlines() == [
+        "Read train from mine.csv, test from test.csv; text from column 'Review', label from "
+        "column 'Class'.",
+        "mine.csv was divided into train 91, dev 10 rows: stratified, 1 group of identical texts "
+        "kept together, split.seed=0; see splits.json.",
+        "dev has no row with 'Usual': too few different texts.",
+        "",
+        "                   train      dev     test",
+        "rows                  91       10        2",
+        "repeated texts         1        0        0",
+        "words, median          2        2        2",
+        "words, 95 %            2        2        2",
+        "words, longest         2        2        2",
+        "label usual     86 (95%)  9 (90%)  1 (50%)",
+        "label rare        4 (4%)  1 (10%)  1 (50%)",
+        "label Usual       1 (1%)   0 (0%)   0 (0%)",
+        "task corpus: 89 texts",
+        "",
+        "2 texts of the task corpus also appear in dev or test and were left out.",
+        "2 train rows also appear in dev or test. They were kept; scores may be inflated.",
+        "2 train rows have the same text as another row and another label. They were kept.",
+        "These labels look alike and are separate classes: 'Usual' (1 in train), 'usual' (86 in "
+        "train).",
+        "'usual' is the label of 95% of train: a model may predict it always; "
+        "primary.class_weights=balanced counts classes equally.",
+        "",
+        "python -m tartan run data=files data.path=mine.csv data.test=test.csv data.split.dev=10",
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.csv", "test.csv"]
+
+
+def test_numbers_and_sets_are_shown(tartan: Tartan, tmp_path: Path):
+    rows = [f"text {n},{n}" for n in range(20)]
+    (tmp_path / "numbers.csv").write_text("\n".join(["text,score", *rows]))
+    answer = tartan("data", "numbers.csv", "primary=regression")
+    assert answer.status == 0, answer.err
+    assert "number, smallest" in answer.out
+    sets = [f"text {n},{['a|b', 'a', ''][n % 3]}" for n in range(30)]
+    (tmp_path / "sets.csv").write_text("\n".join(["text,labels", *sets]))
+    answer = tartan("data", "sets.csv", "primary=multilabel", "data.label_separator=|")
+    assert answer.status == 0, answer.err
+    assert "label a" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "data takes one file or directory, found none"),
+        (("a", "b"), "data takes one file or directory, found a b"),
+        (("--json", "a"), "'--json': options are written name=value; see data --help"),
+        (("nowhere.csv",), "nowhere.csv: no such file or directory: check the path"),
+        (("x.csv", "data.txt=a"), "data.txt: no such option; did you mean 'text'?"),
+        (("x.csv", "primary=mlm"), "primary=mlm cannot be the end task: it predicts nothing"),
+    ],
+)
+def test_what_cannot_be_shown_is_one_line(tartan: Tartan, arguments, message: str):
+    answer = tartan("data", *arguments)
+    assert (answer.status, answer.err) == (2, f"tartan: {message}\n")
+
+
+def test_help_says_what_is_shown(tartan: Tartan):
+    answer = tartan("data", "--help")
+    assert answer.status == 0
+    assert answer.out.startswith("usage: python -m tartan data PATH")
