@@ -1,0 +1,1 @@
+"""The programs of docs/evidence.md: data, first stage, selection, baselines, explanations."""

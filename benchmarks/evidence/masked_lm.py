@@ -2,8 +2,8 @@
 
     python -m benchmarks.evidence.masked_lm RUN_DIR OBJECTIVE STEP DIRECTORY
 
-A run exports its end task's model. A first stage that trains an encoder's MLM head needs the MLM model
-instead: body and head as they were after STEP, from `checkpoints/checkpoint-STEP`.
+A run exports its end task's model. A first stage that trains an encoder's MLM head needs the MLM
+model instead: body and head as they were after STEP, from `checkpoints/checkpoint-STEP`.
 """
 
 import sys

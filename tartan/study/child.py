@@ -12,6 +12,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from multiprocessing import connection, parent_process
@@ -32,6 +33,7 @@ from tartan.files import open_own, writing
 from tartan.plugins import Plugins, discover
 from tartan.streams import lossy
 from tartan.study.results import Stage
+from tartan.study.timing import seconds_of
 from tartan.train.memory import keep_freed_memory
 from tartan.weighting import Needs
 
@@ -89,6 +91,24 @@ def try_arm(config: Config, anywhere: bool) -> Trial:
             return _describe(config, build(config, plugins), plugins)
     except MissingCorpusError as error:
         return Trial(missing=str(error))
+
+
+def time_arms(configs: Mapping[str, str]) -> dict[str, float]:
+    """Return how many seconds a run of each arm takes, by name, measured over the first steps.
+
+    Arms of a few steps are left out, and those that cannot be measured.
+
+    Args:
+        configs: by name of an arm, the composed configuration in YAML.
+    """
+    found: dict[str, float] = {}
+    for name, text in configs.items():
+        plugins = discover()
+        with suppress(TartanError), blamed(plugins):  # its runs will report it
+            seconds = seconds_of(build(parse(_composed(text)), plugins))
+            if seconds is not None:
+                found[name] = seconds
+    return found
 
 
 def run_one(config: str, directory: str, files: Mapping[str, str]) -> None:

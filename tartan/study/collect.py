@@ -8,6 +8,7 @@ from tartan.experiment.summary import read_summary
 from tartan.report.record import SUMMARY, reading
 from tartan.study import notes
 from tartan.study.child import Trial
+from tartan.study.conclusions import conclusions
 from tartan.study.options import StudyOptions
 from tartan.study.plan import Arm, Job
 from tartan.study.results import (
@@ -19,7 +20,7 @@ from tartan.study.results import (
     RunResult,
     StudyResults,
 )
-from tartan.study.statistics import EXACT_UP_TO, estimate, holm, least_p, paired_test
+from tartan.study.statistics import EXACT_UP_TO, effect, estimate, holm, least_p, paired_test
 
 
 def collect(
@@ -63,6 +64,7 @@ def collect(
         pairs=pairs,
         runs=tuple(runs),
         notes=notes.notes(runs, pairs, trials, finished, options.level),
+        conclusions=conclusions(pairs, {arm.name: arm.label for arm in arms}, options.level),
     )
 
 
@@ -123,35 +125,59 @@ def _means(weights: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: sum(one[name] for one in weights) / len(weights) for name in weights[0]}
 
 
-def _pairs(
-    names: Sequence[str], runs: Sequence[RunResult], options: StudyOptions, metric: str
-) -> tuple[Pair, ...]:
-    """Return every pair of arms that is compared; the arm lower in the table comes first."""
-    found = {(run.arm, run.seed): run.test[metric] for run in runs if run.test}
-    against = options.against
+def compared(names: Sequence[str], against: str | None) -> list[tuple[str, str]]:
+    """Return the pairs of arms that are compared; the arm lower in the table comes first.
+
+    Args:
+        names: the arms, in the order of the table.
+        against: the one that is compared with all others, and comes second; None for all pairs.
+    """
     chosen = [
         (second, first)
         for first, second in combinations(names, 2)
         if against is None or against in (first, second)
     ]
-    chosen = [(b, a) if against == a else (a, b) for a, b in chosen]
+    return [(b, a) if against == a else (a, b) for a, b in chosen]
+
+
+def _pairs(
+    names: Sequence[str], runs: Sequence[RunResult], options: StudyOptions, metric: str
+) -> tuple[Pair, ...]:
+    """Return the result of every pair of arms that is compared."""
+    found = {(run.arm, run.seed): run.test[metric] for run in runs if run.test}
     tested = []
-    for first, second in chosen:
+    for first, second in compared(names, options.against):
         seeds = [s for s in options.seeds if (first, s) in found and (second, s) in found]
         differences = [found[first, s] - found[second, s] for s in seeds]
         tested.append((first, second, seeds, differences, paired_test(differences)))
     corrected = holm([1.0 if p is None else p for *_, p in tested])
     return tuple(
-        Pair(
-            first,
-            second,
-            tuple(seeds),
-            tuple(differences),
-            estimate(differences, options.confidence),
-            p,
-            len(seeds) <= EXACT_UP_TO,
-            None if p is None else adjusted,
-            least_p(len(seeds), len(tested)),
-        )
-        for (first, second, seeds, differences, p), adjusted in zip(tested, corrected, strict=True)
+        _pair(*one, adjusted, len(tested), options.confidence)
+        for one, adjusted in zip(tested, corrected, strict=True)
+    )
+
+
+def _pair(
+    first: str,
+    second: str,
+    seeds: Sequence[int],
+    differences: Sequence[float],
+    p: float | None,
+    corrected: float,
+    comparisons: int,
+    confidence: float,
+) -> Pair:
+    """Return the result of one pair."""
+    found = estimate(differences, confidence)
+    return Pair(
+        first=first,
+        second=second,
+        seeds=tuple(seeds),
+        differences=tuple(differences),
+        difference=found,
+        p=p,
+        exact=len(seeds) <= EXACT_UP_TO,
+        corrected=None if p is None else corrected,
+        least=least_p(len(seeds), comparisons),
+        effect=effect(found),
     )

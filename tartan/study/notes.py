@@ -1,6 +1,6 @@
 """Notes on a study that its readers need besides its figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from tartan.experiment.identity import CONTENT, NOTED, Part, describe
@@ -8,6 +8,10 @@ from tartan.sizes import counted
 from tartan.study.child import Trial
 from tartan.study.results import Pair, RunResult, SplitUse
 from tartan.study.statistics import seeds_needed
+
+SEEDED = ("data", "tokenizer")
+"""What a configuration can make depend on the seed: `data.dir=task/${seed}`. A tokenizer may be
+trained on the data."""
 
 
 def budget(trials: Mapping[str, Trial]) -> tuple[str, ...]:
@@ -93,14 +97,15 @@ def _unlike(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return where finished runs differ in what they depend on, other than their configuration."""
     parts = {place: s["identity"]["parts"] for place, s in summaries.items() if "identity" in s}
     found = []
-    content = [
-        name for part in CONTENT for key in _groups(parts, part) for name in describe({part: [key]})
-    ]
+    seeded = SEEDED if _follow_seeds(parts) else ()
+    content = _named(parts, lambda part: _within_seeds if part in seeded else _groups)
     if content:
         found.append(
             f"The runs differ in {', '.join(content)}: they cannot be compared. Remove the "
             "directories of those that are out of date, and start the study again."
         )
+    elif own := seeded and _named(parts, lambda _: _groups):
+        found.append(f"Each seed has its own {', '.join(own)}, the same for all arms.")
     for part in ("device", *NOTED):
         for key, groups in _groups(parts, part).items():
             values = "; ".join(f"{value} in {_some(places)}" for value, places in groups.items())
@@ -115,6 +120,36 @@ def _unlike(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
             f"Resumed with changes: {_some(changed)}; `changes` in summary.json says which."
         )
     return found
+
+
+def _named(
+    parts: Mapping[str, Mapping[str, Part]],
+    compare: Callable[[str], Callable[[Mapping[str, Mapping[str, Part]], str], Iterable[str]]],
+) -> list[str]:
+    """Return the names of contents in which runs differ, each part by a comparison of its own."""
+    return [
+        name
+        for part in CONTENT
+        for key in compare(part)(parts, part)
+        for name in describe({part: [key]})
+    ]
+
+
+def _follow_seeds(parts: Mapping[str, Mapping[str, Part]]) -> bool:
+    """Return whether the configuration of data differs between seeds of an arm."""
+    data: dict[str, set[str]] = {}
+    for place, its in parts.items():
+        configured = str(its.get("configuration", {}).get("data"))
+        data.setdefault(place.rpartition("/")[0], set()).add(configured)
+    return any(len(values) > 1 for values in data.values())
+
+
+def _within_seeds(parts: Mapping[str, Mapping[str, Part]], part: str) -> list[str]:
+    """Return the keys of a part in which arms of the same seed differ."""
+    seeds: dict[str, dict[str, Mapping[str, Part]]] = {}
+    for place, its in parts.items():
+        seeds.setdefault(place.rpartition("/")[2], {})[place] = its
+    return sorted({key for its in seeds.values() for key in _groups(its, part)})
 
 
 def _groups(parts: Mapping[str, Mapping[str, Part]], part: str) -> dict[str, dict[str, list[str]]]:

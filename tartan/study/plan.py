@@ -9,7 +9,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_module
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from tartan.config.overrides import accept
 from tartan.config.parse import resolved
@@ -27,6 +27,7 @@ from tartan.experiment.lock import LOCK
 from tartan.experiment.resume import finished_run, read_configuration
 from tartan.experiment.summary import read_summary
 from tartan.report.record import CONFIG, REPORT, SUMMARY, read_config
+from tartan.study.notes import SEEDED
 from tartan.study.options import StudyOptions, parse
 
 OWN = {
@@ -138,11 +139,13 @@ class Job:
         """Return its configuration; to be called inside `composing`."""
         return compose("config", overrides=[*self.search, *self.overrides])
 
-    def check(self, contents: Mapping[str, Part]) -> None:
+    def check(self, contents: Mapping[str, Part], seed: int) -> None:
         """Make sure that a run in its directory is this one.
 
         Args:
             contents: hashes of the data, tokenizer, model and plugins that its arm reads now.
+            seed: the one that they were computed with; if data depends on the seed, those of data
+                and tokenizer say nothing of other seeds.
 
         Raises:
             CheckpointError: the run there has another configuration, or it is finished and read
@@ -162,7 +165,9 @@ class Job:
                 "directory"
             )
         if saved and saved.identity:
-            differing = differing_parts(saved.identity.parts, contents, CONTENT)
+            seeded = self.seed != seed and "${seed}" in OmegaConf.to_yaml(composed.data)
+            parts = [part for part in CONTENT if not (seeded and part in SEEDED)]
+            differing = differing_parts(saved.identity.parts, contents, parts)
             if differing:
                 raise CheckpointError(
                     f"{self.directory} is complete, and {', '.join(describe(differing))} changed "

@@ -154,6 +154,8 @@ class Pair:
         exact: whether all exchanges within pairs were tried, not a sample of them.
         corrected: p by Holm's correction over all pairs of the study.
         least: the smallest corrected p that is possible with this number of seeds and pairs.
+        effect: the mean difference divided by the standard deviation of the differences; null for
+            fewer than two seeds, or differences that are all alike.
     """
 
     first: str
@@ -165,6 +167,7 @@ class Pair:
     exact: bool
     corrected: float | None
     least: float
+    effect: float | None = None
 
 
 @dataclass(frozen=True)
@@ -199,6 +202,7 @@ class StudyResults:
         pairs: of arms, in the order of the table.
         runs: all, finished or not.
         notes: a sentence each: too few seeds, failed runs, differences between runs.
+        conclusions: for each pair, a sentence: which arm is better, or how many seeds are needed.
     """
 
     format: int
@@ -213,6 +217,7 @@ class StudyResults:
     pairs: Sequence[Pair]
     runs: Sequence[RunResult]
     notes: Sequence[str]
+    conclusions: Sequence[str] = ()
 
     @property
     def significant(self) -> Sequence[Pair]:

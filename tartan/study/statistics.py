@@ -34,6 +34,13 @@ def estimate(values: Sequence[float], confidence: float = 0.95) -> Estimate | No
     return Estimate(len(sample), mean, float(sample.std(ddof=1)), low, high)
 
 
+def effect(found: Estimate | None) -> float | None:
+    """Return a mean in standard deviations; None where there is no spread."""
+    if found is None or found.std is None or found.std <= 1e-12 * max(1.0, abs(found.mean)):
+        return None
+    return found.mean / found.std
+
+
 def paired_test(differences: Sequence[float]) -> float | None:
     """Return the two-sided p of a paired permutation test of the mean; None below two pairs.
 

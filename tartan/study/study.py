@@ -12,7 +12,8 @@ from tartan.experiment.lock import locked
 from tartan.report.pages import spared
 from tartan.report.record import write_json
 from tartan.study import child, tables
-from tartan.study.collect import collect
+from tartan.study.collect import collect, compared
+from tartan.study.forecast import difference_line, finished_differences, time_line
 from tartan.study.launch import check_launcher, launch
 from tartan.study.options import StudyOptions
 from tartan.study.page import write_study_report, write_tables
@@ -36,13 +37,13 @@ def study(typed: Typed) -> StudyResults:
     directory = _directory(options)
     with composing():
         for job in planned:
-            job.check(trials[job.arm.name].contents or {})
+            job.check(trials[job.arm.name].contents or {}, options.seeds[0])
     with locked(directory, "study.dir") as notices:
         for line in (*notices, *absent):
             print(line)
         failed: dict[str, str] = {}
         try:
-            failed = _launched(planned, typed, directory)
+            failed = _launched(planned, options, typed, anywhere)
         finally:
             results = collect(options, chosen, trials, planned, failed, typed.runs)
             results = replace(results, notes=(*results.notes, *absent))
@@ -78,12 +79,32 @@ def _tried(
     return kept, {arm.name: trials[arm.name] for arm in kept}, lines
 
 
-def _launched(planned: Sequence[Job], typed: Typed, directory: Path) -> dict[str, str]:
+def _launched(
+    planned: Sequence[Job], options: StudyOptions, typed: Typed, anywhere: bool
+) -> dict[str, str]:
     """Run what is not finished, and return why runs failed, by place."""
+    directory = _directory(options)
     todo = [job for job in planned if not job.finished]
     done = len(planned) - len(todo)
     print(f"{len(planned)} runs in {directory}: {done} finished, {len(todo)} to do", flush=True)
-    return launch(todo, typed, directory) if todo else {}
+    if not todo:
+        return {}
+    for line in _forecast(planned, options, anywhere):
+        print(line, flush=True)
+    return launch(todo, typed, directory)
+
+
+def _forecast(planned: Sequence[Job], options: StudyOptions, anywhere: bool) -> list[str]:
+    """Return how long the study takes, unless on other machines, and what it can show."""
+    arms = list(dict.fromkeys(job.arm.name for job in planned))
+    pairs = compared(arms, options.against)
+    lines = [
+        None if anywhere else time_line(planned),
+        difference_line(
+            len(options.seeds), len(pairs), options.level, finished_differences(planned, pairs)
+        ),
+    ]
+    return [line for line in lines if line]
 
 
 def _directory(options: StudyOptions) -> Path:
@@ -111,8 +132,8 @@ def _show(results: StudyResults, place: str) -> None:
     for table in (tables.arm_table, tables.pair_table, tables.weight_table):
         if (shown := table(results)).rows:
             console.print(shown.rich())
-    for note in results.notes:
-        console.print(note, markup=False)
+    for line in (*results.conclusions, *results.notes):
+        console.print(line, markup=False)
     console.print(
         f"in {place}: study.html, study.md, {FILE}, study.csv, pairs.csv, runs.csv, figures/, "
         "<arm>/seed<k>/",

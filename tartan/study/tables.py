@@ -61,9 +61,11 @@ def pair_table(results: StudyResults) -> Table:
         "Paired differences",
         f"{results.metric} on test, first arm minus second, of the same seeds. p is of a two-sided "
         f"paired permutation test ({kind}), corrected by Holm's method over all "
-        f"{len(results.pairs)} comparisons; * is below {results.level:g}.",
+        f"{len(results.pairs)} comparisons; * is below {results.level:g}. The effect is the mean "
+        "difference divided by the standard deviation of the differences.",
         (
-            "pair", "difference", f"{results.confidence:.0%} interval", "seeds", "p", "corrected p",
+            "pair", "difference", f"{results.confidence:.0%} interval", "effect", "seeds", "p",
+            "corrected p",
         ),
         [_pair_row(pair, results) for pair in results.pairs],
     )  # fmt: skip
@@ -129,6 +131,7 @@ def _pair_row(pair: Pair, results: StudyResults) -> Sequence[str]:
         results.title(pair),
         _mean(pair.difference, "{:+.4f}"),
         _interval(pair.difference, "+"),
+        NOTHING if pair.effect is None else f"{pair.effect:+.2f}",
         str(len(pair.seeds)),
         NOTHING if pair.p is None else f"{pair.p:.4f}",
         NOTHING if pair.corrected is None else f"{pair.corrected:.4f}{star}",
@@ -190,6 +193,7 @@ def _pair_record(pair: Pair) -> dict[str, object]:
         "difference": found and found.mean,
         "low": found and found.low,
         "high": found and found.high,
+        "effect": pair.effect,
         "p": pair.p,
         "corrected_p": pair.corrected,
         "least_p": pair.least,

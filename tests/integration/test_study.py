@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -81,6 +82,10 @@ def test_a_studys_tables_say_what_its_results_say(whole: Path):
     assert f"{arm['test']['mean']:.4f} ± {arm['test']['std']:.4f}" in page.cells()
     assert "Too few seeds: a two-sided paired test of 2 seeds, corrected for 1 comparison" in text
     assert "for one below 0.05, 6 seeds are needed" in text
+    said = "No difference between MT-TARTAN and Fine-tuning can be shown with 2 seeds; "
+    (conclusion,) = found["conclusions"]
+    assert conclusion.startswith(said) or "have equal scores with 2 seeds" in conclusion
+    assert conclusion in text
     assert "* test (16 rows): read once in each run" in text
     assert "* dev (16 rows): early stopping" in text
 
@@ -136,6 +141,68 @@ def test_finished_runs_of_other_data_are_refused(tmp_path: Path, tartan: Callabl
         assert (tmp_path / "study/study.json").read_bytes() == before
         path.write_text(kept)
     assert tartan("study", *typed).status == 0
+
+
+def test_a_study_whose_data_depends_on_the_seed_is_resumed(
+    tmp_path: Path, tartan: Callable[..., Answer]
+):
+    """Each seed reads a directory of its own; a change of the first seed's is still refused."""
+    for seed, word in enumerate(("green", "blue")):
+        data = write_task(tmp_path / f"task/{seed}")
+        rows = (data / "train.jsonl").read_text().replace("number", word)
+        (data / "train.jsonl").write_text(rows)
+    typed = [*ONE_STEP, "data=jsonl", "data.dir=task/${seed}", "study.arms=[finetune,mt]"]
+    assert tartan("study", *typed, "study.seeds=2").status == 0
+    again = tartan("study", *typed, "study.seeds=2")
+    assert again.status == 0, again.err
+    assert "4 finished, 0 to do" in again.out
+    assert "they cannot be compared" not in again.out
+    train = tmp_path / "task/0/train.jsonl"
+    train.write_text(train.read_text() + '{"text": "more", "label": "cold"}\n')
+    refused = tartan("study", *typed, "study.seeds=2")
+    assert refused.status == 2
+    assert "data (train)" in refused.err
+
+
+def test_a_study_says_before_it_starts_how_long_it_takes_and_what_it_can_show(
+    tartan: Callable[..., Answer], tmp_path: Path
+):
+    """Measured over the first steps of every stage; later by the runs that are finished."""
+    typed = [*TINY, "steps=20", "eval.every=10"]
+    answer = tartan("study", *typed)
+    assert answer.status == 0, answer.err
+    before = answer.out[: answer.out.index("[1/4]")].splitlines()
+    number = r"\d+(\.\d+)? s"
+    assert re.fullmatch(
+        f"At most about {number}, one run at a time; a run takes finetune {number}, mt {number}: "
+        "measured over the first steps.",
+        before[-2],
+    )
+    assert before[-1] == (
+        "2 seeds and 1 comparison: no difference can be shown, however large; at least 6 seeds "
+        "are needed."
+    )
+    more = tartan("study", *typed, "study.seeds=6")
+    between = more.out[: more.out.index("[1/8]")].splitlines()
+    assert between[-2].endswith(": measured over the first steps or finished runs.")
+    assert between[-1].startswith(
+        "6 seeds and 1 comparison: the smallest difference that is shown with a probability of 80%"
+    )
+
+
+def test_an_arm_that_cannot_be_measured_is_named_and_fails_in_its_runs(
+    tartan: Callable[..., Answer], tmp_path: Path
+):
+    """Its first loss is not finite."""
+    broken = "+study.overrides.broken=[schedule=finetune,'objectives=[]',primary.scale=1e39]"
+    answer = tartan(
+        "study", *TINY, broken, "study.arms=[finetune,broken]", "study.seeds=1", "steps=20"
+    )
+    assert answer.status == 1
+    assert "Not measured: broken." in answer.out
+    assert {run["arm"]: run["status"] for run in results(tmp_path / "study")["runs"]} == {
+        "finetune": "finished", "broken": "failed",
+    }  # fmt: skip
 
 
 def test_a_study_that_was_killed_ends_with_the_same_table(

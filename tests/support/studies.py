@@ -70,11 +70,13 @@ def made_up(**changes: Any) -> StudyResults:
         "splits": (SplitUse("test", 1600, "read once"),),
         "arms": tuple(map(_arm, scores, labels)),
         "pairs": (
-            Pair("meta", "finetune", (0, 1), (0.5, 0.52), difference, 0.01, True, 0.02, 0.01),
+            Pair("meta", "finetune", (0, 1), (0.5, 0.52), difference, 0.01, True, 0.02, 0.01,
+                 51.0),
         ),
         "runs": (*(_run(a, s, test) for a, of in scores.items() for s, test in enumerate(of)),
                  failed),
         "notes": ("Too few seeds.",),
+        "conclusions": ("META-TARTAN is better.",),
     }  # fmt: skip
     return StudyResults(**whole | changes)
 

@@ -70,3 +70,33 @@ def test_runs_whose_ground_is_unknown_or_changed_are_named():
         "compared.",
         "Resumed with changes: meta/seed1; `changes` in summary.json says which.",
     ]
+
+
+def test_seeds_may_have_their_own_data_if_arms_of_a_seed_have_the_same():
+    """data.dir=task/${seed}: the configuration says that data differs."""
+    found = {
+        f"{arm}/seed{seed}": summary(
+            configuration={"seed": seed, "data": {"dir": f"task/{seed}"}},
+            data={"train": f"rows of {seed}"},
+        )
+        for arm in ("finetune", "meta")
+        for seed in (0, 1)
+    }
+    (note,) = notes((), (), {}, found, 0.05)
+    assert note == "Each seed has its own data (train), the same for all arms."
+    found["meta/seed1"] = summary(
+        configuration={"seed": 1, "data": {"dir": "task/1"}}, data={"train": "others"}
+    )
+    (note,) = notes((), (), {}, found, 0.05)
+    assert note.startswith("The runs differ in data (train): they cannot be compared.")
+
+
+def test_data_that_changed_without_the_configuration_is_no_comparison():
+    found = {
+        f"meta/seed{seed}": summary(
+            configuration={"seed": seed, "data": {"dir": "task"}}, data={"train": f"rows of {seed}"}
+        )
+        for seed in (0, 1)
+    }
+    (note,) = notes((), (), {}, found, 0.05)
+    assert note.startswith("The runs differ in data (train): they cannot be compared.")

@@ -60,8 +60,8 @@ def test_arms_pairs_and_runs_are_tables(study: Path, page: Page):
             "0.420", "476.8 MiB",
         ]  # fmt: skip
         start = cells.index("META-TARTAN - Fine-tuning")
-        assert cells[start + 1 : start + 6] == [
-            "+0.5100", "[+0.5000, +0.5200]", "2", "0.0100", "0.0200*",
+        assert cells[start + 1 : start + 7] == [
+            "+0.5100", "[+0.5000, +0.5200]", "+51.00", "2", "0.0100", "0.0200*",
         ]  # fmt: skip
         assert cells[cells.index("mlm") + 1 :][:3] == [
             "META-TARTAN", "0.700", "0.300",

@@ -1,0 +1,68 @@
+"""How large a difference a number of seeds can show, and how many a difference needs.
+
+Both are of the paired t-test, which the paired permutation test follows closely. Each pair is
+tested at the level divided by the number of comparisons, as the smallest p is by Holm's method; a
+test at that level has POWER, the probability with which it shows a difference that is there.
+"""
+
+import math
+
+from scipy import stats
+from scipy.optimize import brentq
+
+from tartan.study.statistics import least_p, seeds_needed
+
+POWER = 0.8
+MOST = 1000
+"""Seeds beyond which nobody goes: more are reported as "more than"."""
+
+
+def power(seeds: int, effect: float, level: float) -> float:
+    """Return the probability that a two-sided paired t-test shows an effect.
+
+    Args:
+        seeds: pairs, at least 2.
+        effect: mean difference by standard deviation of the differences (Cohen's d of pairs).
+        level: of this one test.
+    """
+    freedom, shift = seeds - 1, abs(effect) * math.sqrt(seeds)
+    limit = float(stats.t.isf(level / 2, freedom))
+    if shift > limit + 40:  # beyond what the noncentral law is computed for
+        return 1.0
+    return float(stats.nct.sf(limit, freedom, shift) + stats.nct.cdf(-limit, freedom, shift))
+
+
+def detectable(seeds: int, level: float, comparisons: int) -> float | None:
+    """Return the smallest effect that is shown with POWER, in standard deviations of differences.
+
+    Args:
+        seeds: pairs of runs.
+        level: of corrected p.
+        comparisons: pairs of arms that are corrected for.
+
+    Returns:
+        None where no effect can be shown, however large: see `least_p`.
+    """
+    if seeds < 2 or least_p(seeds, comparisons) >= level:
+        return None
+    return float(brentq(lambda d: power(seeds, d, level / comparisons) - POWER, 0.0, 1e4))
+
+
+def seeds_for(effect: float, level: float, comparisons: int) -> int | None:
+    """Return the fewest seeds that show an effect with POWER; None for more than MOST.
+
+    Args:
+        effect: mean difference by standard deviation of the differences; may be infinite.
+        level: of corrected p.
+        comparisons: pairs of arms that are corrected for.
+    """
+    least, most = seeds_needed(level, comparisons), MOST
+    each = level / comparisons
+    if math.isinf(effect) or power(least, effect, each) >= POWER:
+        return least
+    if power(most, effect, each) < POWER:
+        return None
+    while most - least > 1:  # power rises with seeds
+        middle = (least + most) // 2
+        least, most = (least, middle) if power(middle, effect, each) >= POWER else (middle, most)
+    return most

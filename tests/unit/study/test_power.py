@@ -1,0 +1,111 @@
+"""The power of the paired test, against simulation and tables; the sentence of each pair."""
+
+import math
+
+import numpy as np
+import pytest
+
+from tartan.study.conclusions import conclusions
+from tartan.study.power import MOST, POWER, detectable, power, seeds_for
+from tartan.study.results import Pair
+from tartan.study.statistics import effect, estimate, least_p, paired_test, seeds_needed
+
+LABELS = {"a": "A", "b": "B"}
+
+
+def pair(differences: list[float], corrected: float | None, comparisons: int = 1) -> Pair:
+    found = estimate(differences)
+    seeds = tuple(range(len(differences)))
+    return Pair(
+        "a", "b", seeds, differences, found, corrected, True, corrected,
+        least_p(len(seeds), comparisons), effect(found),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("seeds", "effect", "level", "expected"),
+    [(34, 0.5, 0.05, 0.808), (15, 0.8, 0.05, 0.821), (9, 1.0, 0.01, 0.459), (5, 0.0, 0.05, 0.05)],
+)
+def test_power_is_that_of_tables(seeds: int, effect: float, level: float, expected: float):
+    """Values of the paired t-test by G*Power; an effect of 0 is shown as often as the level."""
+    assert power(seeds, effect, level) == pytest.approx(expected, abs=2e-3)
+    assert power(seeds, -effect, level) == power(seeds, effect, level)
+
+
+def test_the_permutation_test_has_about_this_power():
+    rng = np.random.default_rng(0)
+    found = [paired_test((rng.normal(size=8) + 1.2).tolist()) for _ in range(60)]
+    share = sum(p is not None and p < 0.05 for p in found) / len(found)
+    assert share == pytest.approx(power(8, 1.2, 0.05), abs=0.15)
+
+
+def test_what_is_detectable_is_shown_with_that_power():
+    found = detectable(8, 0.05, 3)
+    assert found is not None
+    assert power(8, found, 0.05 / 3) == pytest.approx(POWER, abs=1e-6)
+    assert detectable(20, 0.05, 3) < found < detectable(8, 0.05, 6)
+
+
+def test_below_the_least_p_nothing_is_detectable():
+    assert detectable(5, 0.05, 1) is None
+    assert detectable(1, 0.05, 1) is None
+    assert detectable(6, 0.05, 1) is not None
+
+
+@pytest.mark.parametrize("comparisons", [1, 15])
+@pytest.mark.parametrize("size", [0.3, 0.9, 2.0])
+def test_the_seeds_for_an_effect_are_the_fewest(size: float, comparisons: int):
+    found = seeds_for(size, 0.05, comparisons)
+    assert found is not None
+    assert power(found, size, 0.05 / comparisons) >= POWER
+    fewer = found - 1
+    assert fewer < seeds_needed(0.05, comparisons) or (
+        power(fewer, size, 0.05 / comparisons) < POWER
+    )
+
+
+def test_an_effect_without_spread_needs_what_the_test_needs_and_none_needs_too_many():
+    assert seeds_for(math.inf, 0.05, 1) == seeds_needed(0.05, 1) == 6
+    assert seeds_for(1e-4, 0.05, 1) is None
+
+
+def test_a_significant_pair_is_named_better_first():
+    assert conclusions([pair([-0.1, -0.2, -0.3], 0.01)], LABELS, 0.05) == (
+        "B is better than A by 0.2000 (3 seeds, corrected p 0.0100).",
+    )
+
+
+def test_where_nothing_is_shown_the_seeds_that_would_are_named():
+    (said,) = conclusions([pair([0.01, 0.02, 0.03], 0.25)], LABELS, 0.05)
+    assert said == (
+        "No difference between A and B can be shown with 3 seeds; about 6 would be needed if it "
+        "is +0.0200, as measured."
+    )
+    (said,) = conclusions([pair([0.1, -0.1, 0.0001], 1.0)], LABELS, 0.05)
+    assert f"more than {MOST} would be needed" in said
+
+
+def test_more_seeds_are_needed_than_there_were():
+    """The test of few seeds is coarse: an effect may be large enough and p not small enough."""
+    steady = [0.5, 0.5, 0.5, 0.5, 0.5, 0.51]
+    (said,) = conclusions([pair(steady, 0.06)], LABELS, 0.05)
+    assert "; about 7 would be needed" in said
+
+
+@pytest.mark.parametrize("differences", [[], [0.5]])
+def test_without_a_test_at_least_so_many_are_needed(differences: list[float]):
+    (said,) = conclusions([pair(differences, None)], LABELS, 0.05)
+    assert said.endswith("; at least 6 are needed.")
+
+
+def test_equal_scores_are_no_effect():
+    assert effect(estimate([0.0, 0.0])) is None
+    assert conclusions([pair([0.0, 0.0], 1.0)], LABELS, 0.05) == (
+        "A and B have equal scores with 2 seeds.",
+    )
+
+
+def test_an_effect_is_the_mean_in_standard_deviations():
+    assert effect(estimate([1.0, 2.0, 3.0])) == pytest.approx(2.0)
+    assert effect(estimate([0.3, 0.3, 0.3])) is None
+    assert effect(estimate([0.3])) is None
