@@ -27,9 +27,9 @@ def power(seeds: int, effect: float, level: float) -> float:
     """
     freedom, shift = seeds - 1, abs(effect) * math.sqrt(seeds)
     limit = float(stats.t.isf(level / 2, freedom))
-    if shift > limit + 40:  # beyond what the noncentral law is computed for
-        return 1.0
-    return float(stats.nct.sf(limit, freedom, shift) + stats.nct.cdf(-limit, freedom, shift))
+    above = float(stats.nct.sf(limit, freedom, shift))
+    below = float(stats.nct.cdf(-limit, freedom, shift))
+    return above + (0.0 if math.isnan(below) else below)  # scipy has none for tails near 0
 
 
 def detectable(seeds: int, level: float, comparisons: int) -> float | None:
@@ -45,7 +45,10 @@ def detectable(seeds: int, level: float, comparisons: int) -> float | None:
     """
     if seeds < 2 or least_p(seeds, comparisons) >= level:
         return None
-    return float(brentq(lambda d: power(seeds, d, level / comparisons) - POWER, 0.0, 1e4))
+    each, largest = level / comparisons, 1.0
+    while power(seeds, largest, each) < POWER:
+        largest *= 2
+    return float(brentq(lambda size: power(seeds, size, each) - POWER, 0.0, largest))
 
 
 def seeds_for(effect: float, level: float, comparisons: int) -> int | None:
