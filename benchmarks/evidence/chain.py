@@ -1,0 +1,103 @@
+"""Run a regime of docs/evidence.md: trials of each arm by sweeps, then the study.
+
+    python -m benchmarks.evidence.chain DIRECTORY REGIME
+
+DIRECTORY holds `data/` and `models/`; results are written beside them. The same command resumes
+what was stopped. `select-REGIME/chosen.json` has the values that trials chose on dev, and
+`study-REGIME/` is the study.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.evidence.regimes import ARMS, TRIAL_SEED, Regime, regime
+
+CONFIGURATIONS = Path(__file__).parent / "conf"
+
+
+def chosen_values(name: str, what: Regime) -> dict[str, list[str]]:
+    """Run the trials that are missing, and return by arm the values that are best on dev."""
+    place = what.directory / f"select-{name}"
+    chosen: dict[str, list[str]] = {}
+    for arm in ARMS:
+        tried = what.trials(arm, chosen)
+        if len(list((place / arm).glob("*/summary.json"))) < 2:
+            sweep = [*what.common(), *what.overrides(arm), *tried, f"seed={TRIAL_SEED}"]
+            _tartan("run", "-m", *sweep, f"hydra.sweep.dir={place / arm}", log=place)
+        names = {text.split("=")[0] for text in tried}
+        found = [_trial(run, names) for run in sorted((place / arm).glob("*/summary.json"))]
+        chosen[arm] = max(found, key=lambda trial: float(trial["dev"]))["values"]
+        _remove_models(place / arm)
+        content = {"chosen": chosen, arm: found}
+        before = _read(place / "chosen.json")
+        _write(place / "chosen.json", before | content)
+    return chosen
+
+
+def study_command(name: str, what: Regime, chosen: dict[str, list[str]]) -> list[str]:
+    """Return the arguments of `python -m tartan` that run a regime's study."""
+    arms = []
+    for arm in ARMS:
+        values = ",".join(f"'{text}'" for text in (*what.overrides(arm), *chosen[arm]))
+        arms.append(f"study.overrides.{arm}=[{values}]")
+    own = ["study=evidence", "study.against=finetune", f"study.dir={what.directory}/study-{name}"]
+    return ["study", "--config-dir", str(CONFIGURATIONS), *own, *what.common(), *arms]
+
+
+def _trial(summary: Path, names: set[str]) -> dict[str, Any]:
+    """Return the dev score, the seconds and the values of a trial."""
+    found = _read(summary)
+    typed = (summary.parent / ".hydra" / "overrides.yaml").read_text("utf-8").splitlines()
+    values = [line[2:].strip("'\"") for line in typed]
+    return {
+        "dev": found["dev"][found["metric"]],
+        "seconds": found["seconds"],
+        "values": [value for value in values if value.split("=")[0] in names],
+    }
+
+
+def _tartan(command: str, *arguments: str, log: Path) -> None:
+    """Run a command of tartan; its output is appended to a log."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.with_suffix(".log").open("ab") as file:
+        whole = [sys.executable, "-m", "tartan", command]
+        whole += ["--config-dir", str(CONFIGURATIONS), *arguments]
+        subprocess.run(whole, stdout=file, stderr=file, check=True)
+
+
+def _remove_models(directory: Path) -> None:
+    """Remove the weights of finished runs, 340 MB each."""
+    for summary in directory.rglob("summary.json"):
+        for name in ("checkpoints", "model"):
+            shutil.rmtree(summary.parent / name, ignore_errors=True)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read a JSON file; empty if there is none."""
+    return dict(json.loads(path.read_text("utf-8"))) if path.exists() else {}
+
+
+def _write(path: Path, content: Any) -> None:
+    """Write a JSON file."""
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run a regime or resume it."""
+    directory, name = Path(arguments[0]).absolute(), arguments[1]
+    what = regime(name, directory)
+    command = study_command(name, what, chosen_values(name, what))
+    _write(directory / f"study-{name}.command.json", command)
+    try:
+        _tartan("study", *command[3:], log=directory / f"study-{name}")
+    finally:
+        _remove_models(directory / f"study-{name}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
