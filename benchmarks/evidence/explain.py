@@ -18,11 +18,11 @@ measures, for the batches of several following steps, without changing the run:
 import argparse
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from statistics import mean
+from statistics import correlation, mean
 from typing import Any
 
 import torch
@@ -198,6 +198,33 @@ def _cosine(one: Sequence[Tensor], other: Sequence[Tensor]) -> float:
     return product / max(_norm(one) * _norm(other), 1e-30)
 
 
+def summary(points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return means over all batches of points, and how alignment agrees with the look-aheads.
+
+    `agreement` has the correlation over batches and objectives, and how often the sign of an
+    auxiliary's alignment is that of its look-ahead.
+    """
+    batches = [batch for point in points for batch in point["batches"]]
+    names = list(batches[0])
+    means = {
+        name: {key: mean(batch[name][key] for batch in batches) for key in batches[0][name]}
+        for name in names
+    }
+    agreement: dict[str, Any] = {}
+    for ahead in ("ahead_sgd", "ahead_adam"):
+        pairs = [(b[name]["alignment"], b[name][ahead]) for b in batches for name in names]
+        signs = [
+            (b[name]["alignment"] > 0) == (b[name][ahead] > 0)
+            for b in batches
+            for name in names[1:]
+        ]
+        agreement[ahead] = {
+            "correlation": correlation(*zip(*pairs, strict=True)),
+            "same_sign": mean(signs) if signs else None,
+        }
+    return {"means": means, "agreement": agreement}
+
+
 def experiment(overrides: Sequence[str]) -> Experiment:
     """Build the run that overrides describe."""
     plugins = discover()
@@ -220,7 +247,12 @@ def main() -> None:
         measuring.train(step)
         points.append(measuring.point())
         print(json.dumps(points[-1]), flush=True)
-        content = {"commit": commit(), "overrides": overrides, "points": points}
+        content = {
+            "commit": commit(),
+            "overrides": overrides,
+            "summary": summary(points),
+            "points": points,
+        }
         arguments.results.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
