@@ -1,0 +1,57 @@
+"""Collect the trials of a regime in one file: values, dev scores, curves, weights and alignments.
+
+    python -m benchmarks.evidence.trials DIRECTORY/select-REGIME RESULTS
+
+Test scores of trials are left out: nothing may be chosen by them.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.origin import commit, machine, versions
+
+TRACED = ("weight", "alignment", "loss", "eval")
+"""First parts of metrics' names that are kept."""
+
+
+def trial(run: Path) -> dict[str, Any]:
+    """Return what a trial's run wrote, test left out."""
+    summary = json.loads((run / "summary.json").read_text("utf-8"))
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
+    typed = (run / ".hydra" / "overrides.yaml").read_text("utf-8").splitlines()
+    values = [line[2:].strip("'\"") for line in typed]
+    return {
+        "arm": run.parent.name,
+        "values": [value for value in values if value.split("=")[0].endswith("lr")],
+        "dev": summary["dev"],
+        "best_step": summary["best_step"],
+        "seconds": summary["seconds"],
+        "lines": [
+            {key: value for key, value in line.items() if key == "step" or _traced(key)}
+            for line in lines
+        ],
+    }
+
+
+def _traced(key: str) -> bool:
+    """Return whether a metric is kept: `train/weight/mlm`, `eval/macro_f1`."""
+    return any(part in TRACED for part in key.split("/")[:2])
+
+
+def main(directory: Path, results: Path) -> None:
+    """Write the trials of a regime."""
+    runs = sorted(path.parent for path in directory.glob("*/*/summary.json"))
+    content = {
+        "commit": commit(),
+        "machine": machine("cpu"),
+        "versions": versions(),
+        "trials": [trial(run) for run in runs],
+    }
+    results.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    print(f"{len(runs)} trials")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
