@@ -34,6 +34,7 @@ from tartan.plugins import Plugins, discover
 from tartan.streams import lossy
 from tartan.study.results import Stage
 from tartan.study.timing import seconds_of
+from tartan.train.finite import NonFiniteError
 from tartan.train.memory import keep_freed_memory
 from tartan.weighting import Needs
 
@@ -104,7 +105,7 @@ def time_arms(configs: Mapping[str, str]) -> dict[str, float]:
     found: dict[str, float] = {}
     for name, text in configs.items():
         plugins = discover()
-        with suppress(TartanError), blamed(plugins):  # its runs will report it
+        with suppress(TartanError, NonFiniteError), blamed(plugins):  # its runs will report it
             seconds = seconds_of(build(parse(_composed(text)), plugins))
             if seconds is not None:
                 found[name] = seconds

@@ -193,11 +193,10 @@ def test_a_study_says_before_it_starts_how_long_it_takes_and_what_it_can_show(
 def test_an_arm_that_cannot_be_measured_is_named_and_fails_in_its_runs(
     tartan: Callable[..., Answer], tmp_path: Path
 ):
-    """Its first loss is not finite."""
-    broken = "+study.overrides.broken=[schedule=finetune,'objectives=[]',primary.scale=1e39]"
-    answer = tartan(
-        "study", *TINY, broken, "study.arms=[finetune,broken]", "study.seeds=1", "steps=20"
-    )
+    """Its second step leads to numbers that are not finite."""
+    own = ["schedule=finetune", "objectives=[]", "optimizer.body_lr=1e30"]
+    typed = [*TINY, f"+study.overrides.broken={json.dumps(own)}", "study.seeds=1", "steps=20"]
+    answer = tartan("study", *typed, "study.arms=[finetune,broken]")
     assert answer.status == 1
     assert "Not measured: broken." in answer.out
     assert {run["arm"]: run["status"] for run in results(tmp_path / "study")["runs"]} == {
