@@ -165,10 +165,12 @@ class Measuring:
         gradients = []
         for k in range(BATCHES):
             term = probe.term(10_000 + k)
-            (term.pieces[0]() * term.scale).backward()
+            piece = term.pieces[0]
+            assert piece is not None  # dev is read in every measurement
+            (piece() * term.scale).backward()
             gradients.append(self._taken())
-        for piece in self._dev_pieces():
-            piece.backward()
+        for loss in self._dev_pieces():
+            loss.backward()
         own = self._taken()
         pairs = itertools.combinations(gradients, 2)
         return {
