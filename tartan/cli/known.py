@@ -5,6 +5,7 @@ Everything else comes after: a run imports torch when its configuration has been
 
 from importlib import import_module
 
+from tartan.config.choices import Missing
 from tartan.config.entries import enter, search
 from tartan.config.outline import Outline
 from tartan.config.outline_file import load
@@ -16,6 +17,7 @@ def register() -> Outline:
     if found is None:
         made: Outline = import_module("tartan.cli.survey").survey()  # imports torch and plugins
         found = made
+    Missing.commands = found.missing
     search(found.places)
     enter(found.entries)
     return found

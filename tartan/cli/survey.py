@@ -23,6 +23,7 @@ def survey() -> Outline:
         (*entries(plugins), ENTRY),
         tuple(map(located, plugins.configs)),
         (*plugins.objectives, *plugins.weightings),
+        plugins.missing,
     )
     if not plugins.problems:
         save(found, _packages(plugins))

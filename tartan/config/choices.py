@@ -1,8 +1,8 @@
 """Choices of configuration groups: `weighting=meta`, `objectives=[mlm]`, and none at all."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra.core.override_parser.types import Override
 
@@ -12,12 +12,24 @@ EMPTY: Mapping[str, str] = MappingProxyType({"objectives": "[]", "experiment": "
 """Groups that may be empty, and the overrides by which Hydra leaves them empty."""
 
 
+class Missing:
+    """Plugins that are not installed."""
+
+    commands: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """By the beginning of their names, the command that installs what they need."""
+
+    @classmethod
+    def remedy(cls, name: str) -> str | None:
+        """Return what to do to have a plugin; None if it is not known."""
+        found = [command for start, command in cls.commands.items() if name.startswith(start)]
+        return f"install it by {found[0]}" if found else None
+
+
 def choose(
     override: Override,
     known: Sequence[str],
     chosen: Collection[str],
     any_name: bool,
-    remedy: Callable[[str], str | None] = lambda _: None,
 ) -> str:
     """Return a group's override as Hydra takes it.
 
@@ -26,7 +38,6 @@ def choose(
         known: the group's options.
         chosen: the groups that the configuration chooses an option of.
         any_name: whether a further directory may hold options that `known` lacks.
-        remedy: from the name of an option that does not exist to what to do, if that is known.
 
     Raises:
         ConfigError: an option that does not exist, no option where one is needed, or a form that
@@ -38,7 +49,7 @@ def choose(
     for name in names:
         if not any_name and name not in known and not (name in values and _is_empty(name)):
             shown = "null" if name is None else str(name)
-            hint = remedy(shown) or suggest(shown, known)
+            hint = Missing.remedy(shown) or suggest(shown, known)
             raise ConfigError(f"{group}={shown}: no such option; {hint}")
     if override.package is not None or (group not in chosen and group not in EMPTY):
         return text

@@ -16,7 +16,6 @@ from tartan.config.explain import broken_file, one_line, wrong_value
 from tartan.config.interpolations import check_interpolations
 from tartan.config.typed_text import value_of
 from tartan.errors import ConfigError
-from tartan.plugins import discover
 
 
 def parse_override(text: str, loader: ConfigLoader | None = None) -> Override:
@@ -66,8 +65,7 @@ class Composer:
             if group == "study" and group not in selected:
                 raise ConfigError(f"'{text}' belongs to a study: use `python -m tartan study`")
             known = self._loader.get_group_options(group)
-            any_name, remedy = self._search is not None, discover().remedy
-            found[text] = choose(override, known, selected, any_name, remedy)
+            found[text] = choose(override, known, selected, any_name=self._search is not None)
         return found
 
     def check(self, overrides: Sequence[Override], tree: DictConfig) -> None:

@@ -39,11 +39,13 @@ class Outline:
         entries: the dataclasses.
         places: where YAML files of plugins are.
         plugins: the names of installed objectives and weightings.
+        missing: by the beginning of other plugins' names, the command that installs them.
     """
 
     entries: tuple[Entry, ...]
     places: tuple[str, ...]
     plugins: tuple[str, ...]
+    missing: Mapping[str, str] = field(default_factory=dict)
 
 
 def to_json(outline: Outline) -> dict[str, Any]:
@@ -55,6 +57,7 @@ def to_json(outline: Outline) -> dict[str, Any]:
         "entries": entries,
         "places": list(outline.places),
         "plugins": list(outline.plugins),
+        "missing": dict(outline.missing),
     }
 
 
@@ -65,7 +68,8 @@ def from_json(content: Mapping[str, Any]) -> Outline:
         options = [_option(option, classes) for option in described["options"]]
         classes.append(make_dataclass(described["name"], options))
     entries = [Entry(**{**entry, "node": classes[entry["node"]]}) for entry in content["entries"]]
-    return Outline(tuple(entries), tuple(content["places"]), tuple(content["plugins"]))
+    places, plugins = tuple(content["places"]), tuple(content["plugins"])
+    return Outline(tuple(entries), places, plugins, dict(content["missing"]))
 
 
 class _Writer:

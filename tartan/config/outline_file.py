@@ -22,7 +22,7 @@ CACHE = "TARTAN_CACHE"
 """The environment variable of the directory of outlines: `~/.cache/tartan` by default."""
 KEPT = 8
 """Outlines that are kept: of other environments, or of other states of this one."""
-FORMAT = 1
+FORMAT = 2
 """To be increased where the JSON changes."""
 
 

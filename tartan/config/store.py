@@ -10,6 +10,7 @@ from dataclasses import field, make_dataclass
 from typing import Any
 
 from tartan.body import AutoOptions, TinyOptions
+from tartan.config.choices import Missing
 from tartan.config.entries import Entry, enter, search
 from tartan.config.options_help import HELP
 from tartan.config.schema import Config
@@ -41,6 +42,7 @@ KEYS: Mapping[str, str] = {
 
 def register(plugins: Plugins) -> None:
     """Register the schema, sources, models, and every usable plugin with Hydra."""
+    Missing.commands = plugins.missing
     search(f"pkg://{package}" for package in plugins.configs)
     enter(entries(plugins))
 
