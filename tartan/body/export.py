@@ -57,12 +57,14 @@ def export_adapter(body: Body, head: LiftedHead, source: ModelSource, directory:
 
     Args and errors are those of `export`; `source` is where body and head come from.
     """
+    base = Path(str(source.name))
+    base_name = str(base.resolve()) if base.is_dir() else str(source.name)
     trained = [name for name, parameter in head.model.named_parameters() if parameter.requires_grad]
     with head.in_label_units(), _joined(body, head) as model, quiet():
         weights = {name: model.get_parameter(name) for name in trained}
 
         def write(beside: Path) -> None:
-            save_adapter(model, weights, source.lora, str(source.name), beside)
+            save_adapter(model, weights, source.lora, base_name, beside)
             source.tokenizer.save_pretrained(beside)
 
         write_whole(directory, write)

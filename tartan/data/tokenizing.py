@@ -9,7 +9,7 @@ import transformers
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from tartan.data import reader
+from tartan.data import long_texts, reader
 from tartan.data.arrow import batches_of
 from tartan.data.cache import cached, key_of
 from tartan.data.long_texts import check_texts
@@ -34,6 +34,10 @@ class Tokenized:
     rows: Dataset
     counts: Counts
     notice: str | None = None
+
+
+CODE = (__file__, reader.__file__, long_texts.__file__)
+"""Files whose code decides what a text's tokens are."""
 
 
 def tokenize(
@@ -103,6 +107,6 @@ def serialised(tokenizer: PreTrainedTokenizerBase) -> str:
         "class": type(tokenizer).__name__,
         "sides": [tokenizer.truncation_side, tokenizer.split_special_tokens],
         "versions": [tokenizers.__version__, transformers.__version__],
-        "code": [Path(file).read_text(encoding="utf-8") for file in (__file__, reader.__file__)],
+        "code": [Path(file).read_text(encoding="utf-8") for file in CODE],
     }
     return json.dumps(depends, sort_keys=True)

@@ -88,6 +88,15 @@ def save_memory(body: Body, section: Mapping[str, Any]) -> None:
         body.checkpoint_layers()
 
 
+def check_precision(source: ModelSource, runtime: Runtime) -> None:
+    """Raise ConfigError where frozen weights in bf16 would meet states in float32."""
+    if source.lora.r and source.lora.base == "bf16" and runtime.precision != "bf16":
+        raise ConfigError(
+            "model.lora.base=bf16 needs precision=bf16, and this run computes in "
+            f"{runtime.precision}: set both, or model.lora.base=fp32"
+        )
+
+
 def accelerate(body: Body, runtime: Runtime, *, compiled: str) -> list[str]:
     """Turn on what a body's device offers; return a notice for what is missing.
 

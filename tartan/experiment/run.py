@@ -19,6 +19,7 @@ from tartan.experiment.blame import blamed
 from tartan.experiment.build import Experiment, build
 from tartan.experiment.identity import Identity, describe, differing_parts, identify
 from tartan.experiment.lock import locked
+from tartan.experiment.model import check_precision
 from tartan.experiment.notices import prediction_notices
 from tartan.experiment.overview import overview, remaining
 from tartan.experiment.resume import (
@@ -176,6 +177,7 @@ def _complete(plan: Plan, interrupts: Interrupts) -> dict[str, Any]:
     checkpoint, damaged, saved = ranks.by_first(lambda: _saved(plan, checkpoints))
     with ranks.agreed():
         experiment = build(config, plan.plugins, ranks)
+        check_precision(experiment.texts.source, experiment.setup.runtime)
         identity = identify(config, plan.values, experiment, plan.plugins)
     identity = _common(identity, saved, ranks)
     comparison = ranks.by_first(lambda: compare(saved, identity, config, directory))

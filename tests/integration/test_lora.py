@@ -67,6 +67,24 @@ def test_the_adapter_directory_gives_the_same_predictions(prepared, tartan, tmp_
     torch.testing.assert_close(*found, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("prepared", ["bert", "qwen3"], indirect=True)
+def test_frozen_weights_in_bf16_train_and_export_what_was_scored(prepared, tartan, tmp_path):
+    bf16 = ["model.lora.base=bf16", "precision=bf16", "steps=2"]
+    answer = tartan("run", "run_dir=out", *prepared, *bf16)
+    assert answer.status == 0, answer.err
+    lines = [json.loads(line) for line in (tmp_path / "out/predictions-dev.jsonl").open()]
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out/model")
+    with quiet(), torch.no_grad():
+        model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out/model").eval()
+        for line in lines[:4]:
+            logits = model(**tokenizer(line["text"], return_tensors="pt")).logits[0]
+            found = logits.softmax(0)[model.config.label2id[line["predicted"]]]
+            assert float(found) == pytest.approx(line["probability"], abs=1e-5)
+    answer = tartan("run", "run_dir=no", *prepared, "model.lora.base=bf16")
+    assert (answer.status, answer.err.count("\n")) == (2, 1)
+    assert "model.lora.base=bf16 needs precision=bf16, and this run computes in fp32" in answer.err
+
+
 @pytest.mark.parametrize("prepared", ["bert"], indirect=True)
 def test_adapters_and_frozen_layers_go_together(prepared, tartan):
     answer = tartan("run", "run_dir=out", *prepared, "steps=2", "model.freeze=[layers.0]")
