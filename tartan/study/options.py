@@ -41,7 +41,11 @@ class StudyOptions:
 
 @dataclass
 class Root:
-    """The configuration that the study's part of the command line is composed into."""
+    """The configuration that the study's part of the command line is composed into.
+
+    Attributes:
+        study: the study's options.
+    """
 
     study: StudyOptions = field(default_factory=StudyOptions)
 
