@@ -98,8 +98,8 @@ def examine(family: str, directory: Path) -> Facts:
     ]  # fmt: skip
     scored: list[Tensor] = []
 
-    def noted(*given: Any) -> Any:
-        found = evaluate_rows(*given)
+    def noted(*given: Any, **options: Any) -> Any:
+        found = evaluate_rows(*given, **options)
         scored[:] = found[1]
         return found
 
