@@ -1,8 +1,9 @@
 """The Python API: train from a script or notebook, and use what was trained."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext, redirect_stdout
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,10 @@ from tartan.experiment.process_state import restored_settings
 from tartan.experiment.resume import run_directory
 from tartan.experiment.run import run as run_composed
 from tartan.experiment.summary import read_summary
-from tartan.inference.model import MODEL, load_model, load_tokenizer
+from tartan.body.exported import load_model, load_tokenizer
+from tartan.inference.model import trusted
+from tartan.report.record import MODEL
+from tartan.inference.predictor import Prediction, Predictor, as_input
 from tartan.plugins import discover
 from tartan.report.record import METRICS, SUMMARY, read_lines
 
@@ -71,18 +75,32 @@ class Run:
 
         Code of a model's own runs only if the run had `model.trust_remote_code=true`.
         """
-        return load_model(self.directory / MODEL, self.trusted)
+        return load_model(self.directory / MODEL, trusted(self.summary))
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """Return the model's tokenizer; it cuts texts where training did."""
-        return load_tokenizer(self.directory / MODEL, self.trusted)
+        return load_tokenizer(self.directory / MODEL, trusted(self.summary))
 
-    @property
-    def trusted(self) -> bool:
-        """Return whether the run allowed Python code that comes with its model."""
-        config = self.summary.get("identity", {}).get("parts", {}).get("configuration", {})
-        return bool(config.get("model", {}).get("trust_remote_code", False))
+    def predict(
+        self,
+        texts: Iterable[str | tuple[str, str] | Sequence[str]],
+        batch_size: int = 64,
+        device: str = "auto",
+    ) -> list[Prediction]:
+        """Return the prediction for each text, with all probabilities.
+
+        Args:
+            texts: texts; pairs of texts as tuples; lists of words where words are tagged.
+            batch_size: rows that the model reads at once.
+            device: `auto`, or a torch device.
+
+        Raises:
+            DataError: a text is empty, or not a text.
+        """
+        predictor = Predictor.of(deepcopy(self.model), self.tokenizer, device)
+        rows = (as_input(text, number) for number, text in enumerate(texts))
+        return list(predictor.predict(rows, batch_size))
 
     def __repr__(self) -> str:
         """Return the directory and the scores in a line."""

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
@@ -128,6 +129,9 @@ class PrimaryObjective(Objective):
     metrics: ClassVar[tuple[str, ...]]
     """The names that `score` returns, the default one for model selection first. Higher is better
     for all of them."""
+    scoring: Mapping[str, Any] = MappingProxyType({})
+    """Options by which `score` works, where they were found in the training rows: with them, an
+    instance on other rows computes the same metrics."""
     head: nn.Module
     """The head that is exported with the body as a Hugging Face model."""
 

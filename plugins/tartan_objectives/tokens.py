@@ -52,6 +52,7 @@ class Tokens(PrimaryObjective):
         self._examples = context.labelled()
         self._scheme = tag_scheme(options.scheme, context, self._examples)
         context.notice(described(self._scheme))
+        self.scoring = named_again(self._scheme, context.labels)
         self.head = context.head("TokenClassification")
 
     def examples(self) -> Sequence[Row]:
@@ -131,6 +132,15 @@ def tag_scheme(name: str, context: Context, examples: Sequence[Row]) -> TagSchem
         return TagScheme.named(name, context.labels)
     except ConfigError as error:
         raise ConfigError(f"{context.name}: {error}") from error
+
+
+def named_again(scheme: TagScheme, labels: Sequence[str]) -> dict[str, str]:
+    """Return the option `scheme` that reads tags as a scheme does; nothing if none does."""
+    try:
+        same = TagScheme.named(scheme.name, labels) == scheme
+    except ConfigError:
+        same = False
+    return {"scheme": scheme.name} if same else {}
 
 
 def described(scheme: TagScheme) -> str:

@@ -33,6 +33,13 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             "show what a run would read of files: data messages.csv; see data --help",
             ("files",),
         ),
+        "predict": Command(
+            "predict a file of texts: predict RUN texts.csv out.csv", ("files",), works=True
+        ),
+        "evaluate": Command(
+            "score a run on labelled data: evaluate RUN labelled.csv", ("files",), works=True
+        ),
+        "compare": Command("compare finished runs: compare RUN RUN ...", ("files",), works=True),
         "new": Command(
             "write a plugin to start from: new objective NAME, or new weighting NAME",
             ("objective", "weighting"),

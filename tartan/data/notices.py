@@ -8,6 +8,7 @@ from tartan.batch import LabelKind
 from tartan.data.alike import groups_alike
 from tartan.data.arrow import batches_of
 from tartan.data.cells import reads_as_missing
+from tartan.data.reader import Counts
 from tartan.data.rows import LISTS
 from tartan.data.task import Task
 from tartan.data.tokenizing import Tokenized
@@ -111,7 +112,19 @@ def count_labels(task: Task) -> Mapping[str, int]:
 
 def _lost(name: str, part: Tokenized, longest: int) -> list[str]:
     """Return what tokenising one split or corpus lost."""
-    counts = part.counts
+    found = lost_notices(name, part.counts, longest, "neither trained on nor scored")
+    return found + ([part.notice] if part.notice else [])
+
+
+def lost_notices(name: str, counts: Counts, longest: int, words: str) -> list[str]:
+    """Return what tokenising lost, a line each.
+
+    Args:
+        name: what was tokenised.
+        counts: what was lost.
+        longest: tokens of a row at most.
+        words: what becomes of words that are lost.
+    """
     texts = {
         f"cut to {longest} tokens": counts.truncated,
         "tokenised to nothing: the model reads special tokens alone": counts.empty,
@@ -119,9 +132,9 @@ def _lost(name: str, part: Tokenized, longest: int) -> list[str]:
     }
     found = [_were(count, "text", name, what) for what, count in texts.items() if count]
     if counts.lost_words:
-        what = "cut off or without a token: neither trained on nor scored"
+        what = f"cut off or without a token: {words}"
         found.append(_were(counts.lost_words, "word", name, what))
-    return found + ([part.notice] if part.notice else [])
+    return found
 
 
 def _listed(labels: Sequence[str], counts: Mapping[str, int]) -> str:

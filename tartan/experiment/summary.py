@@ -61,7 +61,12 @@ def summarise(
         "primary": model.primary,
         "objectives": [name for name in model.names if name != model.primary],
         "weighting": config.weighting["plugin"],
-        "task": {"name": task.name, "kind": task.kind.value, "labels": list(task.labels)},
+        "task": {
+            "name": task.name,
+            "kind": task.kind.value,
+            "labels": list(task.labels),
+            "scoring": dict(model.end_task.scoring),
+        },
         "model": config.model.get("name") or config.model["kind"],
         "stages": {name: stage.selection for name, stage in experiment.stages.items()},
         "metric": experiment.milestones.metric,

@@ -1,67 +1,45 @@
-"""The exported model of a run, as plain transformers reads it."""
+"""Where the exported model of a run is."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-
-from safetensors import SafetensorError
-from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    AutoModelForTokenClassification,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from typing import Any
 
 from tartan.errors import CheckpointError
-from tartan.quiet import quiet
-
-MODEL = "model"
-"""The directory of the exported model in a run's."""
-TOKENS = "TokenClassification"
-"""How the names of architectures end whose outputs are tags of words."""
+from tartan.experiment.summary import read_summary
+from tartan.report.record import MODEL, SUMMARY
 
 
-def load_model(directory: Path, trusted: bool = False) -> PreTrainedModel:
-    """Return the model in a directory, on the CPU, in float32 and evaluation mode.
+@dataclass(frozen=True)
+class Place:
+    """Where an exported model is.
 
-    Args:
-        directory: a Hugging Face directory of a model for sequences or tokens.
-        trusted: whether Python code that comes with the model may run.
+    Attributes:
+        directory: the model's.
+        trusted: whether its run allowed Python code that comes with the model.
+    """
+
+    directory: Path
+    trusted: bool = False
+
+
+def model_directory(run: Path) -> Place:
+    """Return where the model of a run is; of a model's own directory, that directory.
 
     Raises:
-        CheckpointError: it cannot be read.
+        CheckpointError: neither is there.
     """
-    with quiet(), _reading(directory):
-        config = AutoConfig.from_pretrained(directory, trust_remote_code=trusted)
-        tags = any(name.endswith(TOKENS) for name in config.architectures or ())
-        auto = AutoModelForTokenClassification if tags else AutoModelForSequenceClassification
-        model: PreTrainedModel = auto.from_pretrained(
-            directory, trust_remote_code=trusted, local_files_only=True
-        )
-        model.eval()
-    return model
+    if (run / SUMMARY).is_file():
+        return Place(run / MODEL, trusted(read_summary(run) or {}))
+    if (run / "config.json").is_file():
+        return Place(run)
+    raise CheckpointError(
+        f"{run} is neither a finished run ({SUMMARY} is missing) nor a model (config.json is "
+        "missing): give the directory of a run that is complete"
+    )
 
 
-def load_tokenizer(directory: Path, trusted: bool = False) -> PreTrainedTokenizerBase:
-    """Return the tokenizer in a directory; errors and arguments are those of `load_model`."""
-    with quiet(), _reading(directory):
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            directory, trust_remote_code=trusted, local_files_only=True
-        )
-    return tokenizer
-
-
-@contextmanager
-def _reading(directory: Path) -> Iterator[None]:
-    """CheckpointError in a block that cannot read a model's directory."""
-    if not directory.is_dir():
-        raise CheckpointError(
-            f"{directory} is missing: give the same command as for the run to have it written again"
-        )
-    try:
-        yield
-    except (OSError, ValueError, SafetensorError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise CheckpointError(f"{directory} cannot be read as a model: {reason}") from error
+def trusted(summary: Mapping[str, Any]) -> bool:
+    """Return whether a run, by its summary, allowed Python code that comes with its model."""
+    configuration = summary.get("identity", {}).get("parts", {}).get("configuration", {})
+    return bool(configuration.get("model", {}).get("trust_remote_code", False))

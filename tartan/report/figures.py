@@ -66,6 +66,24 @@ def scatter(points: Curve, x: str, y: str) -> Figure:
     return figure
 
 
+def reliability(curve: Curve, shares: Sequence[float]) -> Figure:
+    """Draw accuracy over probability, a bar for the share of predictions, and the diagonal.
+
+    Args:
+        curve: accuracy over mean probability, of bins.
+        shares: of predictions in each bin, 0 to 1.
+    """
+    with drawing():
+        figure, axes = _axes("probability of the prediction", "share that is right")
+        axes.plot([0, 1], [0, 1], color=INK, linestyle=":", linewidth=1)
+        axes.bar(curve.x, shares, width=0.04, color=SERIES[1], alpha=0.35)
+        axes.plot(curve.x, curve.y, color=SERIES[0], marker="o")
+        axes.set(xlim=(0, 1), ylim=(0, 1.02))
+        line, bars = axes.lines[-1], axes.patches[0]
+        _legend(figure, [line, bars], ["right", "share of predictions"])
+    return figure
+
+
 def intervals(rows: Mapping[str, tuple[float, float, float]], x: str) -> Figure:
     """Draw a forest plot: each row a point between its bounds; a line at zero."""
     with drawing():

@@ -1,0 +1,60 @@
+"""Arguments of commands on finished runs: names of files, and options as `name=value`."""
+
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeVar, get_type_hints
+
+from tartan.config.parse import options
+from tartan.errors import ConfigError, suggest
+
+T = TypeVar("T")
+
+
+def read(
+    arguments: Sequence[str], cls: type[T], names: Sequence[str], more: bool = False
+) -> tuple[list[str], T]:
+    """Return a command's positional arguments and its options.
+
+    Args:
+        arguments: as typed. One is an option if it begins with an option's name and `=`.
+        cls: the dataclass of the options, which may hold others.
+        names: what the positional arguments are, for the error line.
+        more: whether the last may be repeated.
+
+    Raises:
+        ConfigError: an argument is missing or left over, or an option cannot be used.
+    """
+    known = option_names(cls)
+    values: dict[str, Any] = {}
+    positional: list[str] = []
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if argument.startswith("-"):
+            raise ConfigError(f"'{argument}': options are written name=value: {', '.join(known)}")
+        if equals and name in known:
+            *sections, last = name.split(".")
+            section = values
+            for each in sections:
+                section = section.setdefault(each, {})
+            section[last] = value
+        else:
+            positional.append(argument)
+    if len(positional) < len(names):
+        missing = names[len(positional)]
+        raise ConfigError(f"{missing} is missing: give {' '.join(names)}")
+    if len(positional) > len(names) and not more:
+        extra = positional[len(names)]
+        hint = suggest(extra.partition("=")[0], known)
+        raise ConfigError(f"'{extra}' is one argument too many: give {' '.join(names)}; {hint}")
+    return positional, options(cls, values, "")
+
+
+def option_names(cls: Any, prefix: str = "") -> list[str]:
+    """Return the dotted names of a dataclass's options."""
+    hints = get_type_hints(cls)
+    found: list[str] = []
+    for each in fields(cls):
+        kind = hints[each.name]
+        name = f"{prefix}{each.name}"
+        found += option_names(kind, f"{name}.") if is_dataclass(kind) else [name]
+    return found

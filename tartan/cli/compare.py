@@ -1,0 +1,42 @@
+"""`python -m tartan compare RUN RUN ...`: finished runs side by side."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+HELP = """\
+usage: python -m tartan compare RUN RUN ... [out=comparison.html]
+
+Prints the scores of finished runs and the options in which they differ, and counts the predictions
+on dev that only one run has right. Writes the same as a page, which is never overwritten.
+
+  python -m tartan compare outputs/2026-01-31/12-00-00 outputs/2026-01-31/13-00-00
+  python -m tartan compare multirun/2026-01-31/14-00-00/* out=sweep.html
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Compare runs. TartanError where one is not complete, or the page is there already."""
+    if {"-h", "--help"} & set(arguments):
+        print(HELP, end="")
+        return 0
+    from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - `--help` needs little
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    from tartan.cli.arguments import read  # noqa: PLC0415
+    from tartan.inference.comparison import CompareOptions, compare_runs  # noqa: PLC0415
+
+    names, options = read(arguments, CompareOptions, ("RUN", "RUN"), more=True)
+    found = compare_runs(list(map(Path, names)), options)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    for table in (found.scores, found.options, found.pairs):
+        if table.rows:
+            shown = Table(*table.header, title=table.title, box=SIMPLE_HEAD, title_justify="left")
+            for row in table.rows:
+                shown.add_row(*map(Text, row))
+            console.print(shown)
+    print("\n".join(found.notes))
+    print(f"page: {options.out}")
+    return 0

@@ -1,0 +1,206 @@
+"""Compare finished runs: scores, what differs in them, and predictions on the same dev rows."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from scipy.stats import binomtest
+
+from tartan.errors import CheckpointError, ConfigError, StorageError
+from tartan.experiment.identity import differing_keys, value_at
+from tartan.experiment.summary import read_summary
+from tartan.report.pages import figure, write_page
+from tartan.report.record import PREDICTIONS, SUMMARY, read_lines
+
+
+@dataclass
+class CompareOptions:
+    """How runs are compared.
+
+    Attributes:
+        out: the page that is written, which does not exist yet.
+    """
+
+    out: str = "comparison.html"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of texts.
+
+    Attributes:
+        title: what it shows.
+        note: how it is read.
+        header: the names of the columns.
+        rows: the cells.
+        words: the columns that hold words, not numbers.
+    """
+
+    title: str
+    note: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    words: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is found in several runs.
+
+    Attributes:
+        names: the runs' directories.
+        scores: one row for each run.
+        options: one row for each option in which the runs differ.
+        pairs: each run's predictions on dev beside the first one's, where both read the same rows.
+        notes: what the reader should know.
+    """
+
+    names: Sequence[str]
+    scores: Table
+    options: Table
+    pairs: Table
+    notes: Sequence[str]
+
+
+def compare_runs(directories: Sequence[Path], options: CompareOptions) -> Comparison:
+    """Compare runs, and write the page.
+
+    Args:
+        directories: of complete runs, two or more.
+        options: the page's name.
+
+    Raises:
+        TartanError: a run is not complete, or the page is there already.
+    """
+    out = Path(options.out)
+    if os.path.lexists(out):
+        raise StorageError(f"{out} is there already and is not overwritten: give out=FILE")
+    if not out.parent.is_dir():
+        raise StorageError(f"{out.parent} is not a directory: create it, or give another out=FILE")
+    if len(directories) < 2:
+        raise ConfigError("compare needs two runs or more: give their directories")
+    summaries = [_summary(directory) for directory in directories]
+    names = [str(directory) for directory in directories]
+    found = Comparison(
+        names,
+        score_table(names, summaries),
+        option_table(names, summaries),
+        pair_table(directories, summaries),
+        notes(summaries),
+    )
+    write_page(out, "comparison.html", {"found": found})
+    return found
+
+
+def score_table(names: Sequence[str], summaries: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the scores, with weighting, objectives and time, of each run."""
+    columns = list(
+        dict.fromkeys(
+            (split, metric) for split in ("dev", "test") for s in summaries for metric in s[split]
+        )
+    )
+    rows = [
+        [
+            name,
+            s["weighting"] if s["objectives"] else "-",
+            ", ".join(s["objectives"]) or "none",
+            *(figure(s[split].get(metric)) for split, metric in columns),
+            str(s["best_step"]),
+            f"{s['seconds']:.0f}",
+        ]
+        for name, s in zip(names, summaries, strict=True)
+    ]
+    header = ["run", "weighting", "auxiliary", *(f"{split} {metric}" for split, metric in columns)]
+    return Table(
+        "Scores",
+        "The best model of each run, chosen on dev; test was read once.",
+        [*header, "best step", "seconds"],
+        rows,
+        ("weighting", "auxiliary"),
+    )
+
+
+def option_table(names: Sequence[str], summaries: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the options, and the contents, in which the runs differ."""
+    parts = [s.get("identity", {}).get("parts", {}) for s in summaries]
+    rows = []
+    for part in ("configuration", "data", "model", "tokenizer", "plugins", "device", "environment"):
+        values = [each.get(part, {}) for each in parts]
+        keys = {key for other in values[1:] for key in differing_keys(values[0], other)}
+        for key in sorted(keys):
+            label = key if part == "configuration" else f"{part}: {key}"
+            rows.append([label, *(_short(value_at(each, key)) for each in values)])
+    note = "Options with different values, and hashes of data, models and code that differ."
+    return Table("What differs", note, ["option", *names], rows, names)
+
+
+def pair_table(directories: Sequence[Path], summaries: Sequence[Mapping[str, Any]]) -> Table:
+    """Return how often one of two runs is right on dev and the other wrong.
+
+    The p is that of the exact test by McNemar (1947): of the predictions that only one of them has
+    right, each run is as likely to have it.
+    """
+    first, *others = map(_right, directories)
+    hashes = [s["data"].get("dev", {}).get("sha256") for s in summaries]
+    rows = []
+    for directory, right, found in zip(directories[1:], others, hashes[1:], strict=True):
+        if not first or len(first) != len(right) or found != hashes[0]:
+            continue
+        here = sum(a and not b for a, b in zip(right, first, strict=True))
+        there = sum(b and not a for a, b in zip(right, first, strict=True))
+        p = binomtest(here, here + there).pvalue if here + there else 1.0
+        rows.append([str(directory), str(here), str(there), figure(p, 3)])
+    return Table(
+        "Predictions on dev",
+        f"Predictions that only one run has right, beside {directories[0]}; p of McNemar's exact "
+        "test. Both models were chosen on these rows.",
+        ["run", "right here alone", "right there alone", "p"],
+        rows,
+    )
+
+
+def notes(summaries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what the reader of the tables should know."""
+    found = [
+        "These are single runs: a difference may be that of their seeds. `python -m tartan study` "
+        "compares on several seeds, with intervals and tests."
+    ]
+    for split in ("dev", "test"):
+        hashes = {s["data"].get(split, {}).get("sha256") for s in summaries}
+        if len(hashes) > 1:
+            found.append(f"The runs do not have the same {split} rows: these scores are of others.")
+    return found
+
+
+def _right(directory: Path) -> list[bool]:
+    """Return whether each prediction on dev is right; nothing for numbers."""
+    lines = read_lines(directory / PREDICTIONS)
+    pairs = chain.from_iterable(
+        zip(_listed(line["label"]), _listed(line["predicted"]), strict=True) for line in lines
+    )
+    found = [(given, predicted) for given, predicted in pairs]
+    return [] if any(isinstance(given, float) for given, _ in found) else [a == b for a, b in found]
+
+
+def _summary(directory: Path) -> Mapping[str, Any]:
+    """Return a run's summary. CheckpointError unless it is complete."""
+    summary = read_summary(directory)
+    if summary is None:
+        raise CheckpointError(
+            f"{directory} has no finished run ({SUMMARY} is missing): give directories of runs "
+            "that are complete"
+        )
+    return summary
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _short(value: Any) -> str:
+    """Return a value for a table; of a hash, the beginning."""
+    text = "-" if value is None else str(value)
+    return f"{text[:12]}..." if len(text) == 64 and " " not in text else text

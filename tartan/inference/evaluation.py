@@ -1,0 +1,218 @@
+"""Evaluate a finished run on labelled data: metrics with intervals, confusion, calibration."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from tartan.batch import LabelKind
+from tartan.config.schema import at_least
+from tartan.errors import StorageError
+from tartan.files import write_whole, writing
+from tartan.inference.bootstrap import Interval, intervals
+from tartan.inference.calibration import Calibration, calibrate
+from tartan.inference.scored import FinishedRun, Scored, score_file
+from tartan.plugins import Plugins
+from tartan.report.curves import Curve
+from tartan.report.figures import matrix, reliability, scatter
+from tartan.report.mistakes import Confusion, confusion
+from tartan.report.pages import write_csv, write_page
+from tartan.report.plot import Plot, save
+from tartan.report.record import write_json
+from tartan.report.run_page import GIVEN, SHOWN
+from tartan.sizes import counted
+
+PAGE, RESULTS = "evaluation.html", "evaluation.json"
+"""The page of an evaluation, and the same as JSON."""
+
+
+@dataclass
+class LabelledColumns:
+    """Columns of a file of labelled rows; None to look for a usual name.
+
+    Attributes:
+        text: the column of the text.
+        pair: the column of the second text of a pair.
+        label: the column of the label.
+        tokens: where words are tagged, the column of the words.
+        tags: where words are tagged, the column of the tags.
+    """
+
+    text: str | None = None
+    pair: str | None = None
+    label: str | None = None
+    tokens: str | None = None
+    tags: str | None = None
+
+
+@dataclass
+class EvaluateOptions:
+    """How a run is evaluated.
+
+    Attributes:
+        data: columns of the file.
+        out: the directory that is written; None for `<run>/evaluations/<file>`.
+        resamples: samples of rows that the intervals are computed from.
+        batch_size: rows that the model reads at once.
+        device: `auto`, or a torch device.
+    """
+
+    data: LabelledColumns = field(default_factory=LabelledColumns)
+    out: str | None = None
+    resamples: int = 1000
+    batch_size: int = 64
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        """ConfigError where a number has no meaning."""
+        at_least(1, resamples=self.resamples, batch_size=self.batch_size)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The results of an evaluation.
+
+    Attributes:
+        run: the run's directory.
+        data: the file.
+        rows: how many there are.
+        columns: the column of each role that was read.
+        metrics: by name, with their intervals.
+        labels: the names of classes or tags.
+        confusion: how often each label is predicted for each given one; None for numbers.
+        calibration: of the predicted label; None for numbers.
+        notices: what the user should know, a line each.
+    """
+
+    run: str
+    data: str
+    rows: int
+    columns: Mapping[str, str]
+    metrics: Mapping[str, Interval]
+    labels: Sequence[str]
+    confusion: Confusion | None
+    calibration: Calibration | None
+    notices: Sequence[str]
+
+
+def evaluate_file(
+    run: Path, path: Path, options: EvaluateOptions, plugins: Plugins
+) -> tuple[Evaluation, Path]:
+    """Evaluate a run on a file, and write the results.
+
+    Args:
+        run: the directory of a complete run.
+        path: a file of labelled rows, of any format that `data=files` reads.
+        options: columns, directory, resamples, batch size, device.
+        plugins: the installed plugins.
+
+    Returns:
+        The results, and the directory they were written to.
+
+    Raises:
+        TartanError: the run, the file or a row cannot be used, or the directory is there already.
+    """
+    out = Path(options.out) if options.out else run / "evaluations" / path.name.partition(".")[0]
+    if out.exists():
+        raise StorageError(f"{out} is there already and is not overwritten: give out=DIRECTORY")
+    finished = FinishedRun.read(run)
+    columns = {k: v for k, v in vars(options.data).items() if v is not None}
+    scored = score_file(finished, path, columns, plugins, options.batch_size, options.device)
+    found = summarise(finished, path, scored, options.resamples)
+    with writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(out, lambda directory: write(found, scored, finished.kind, directory))
+    return found, out
+
+
+def summarise(run: FinishedRun, path: Path, scored: Scored, resamples: int) -> Evaluation:
+    """Return the results of scored rows."""
+    labelled = bool(scored.predicted) and run.kind is not LabelKind.NUMBER
+    return Evaluation(
+        str(run.directory),
+        str(path),
+        len(scored.rows),
+        dict(scored.columns),
+        intervals(scored.score, len(scored.rows), resamples),
+        run.labels,
+        confusion(scored.predicted, run.labels) if labelled else None,
+        calibration(scored) if labelled else None,
+        list(scored.notices),
+    )
+
+
+def calibration(scored: Scored) -> Calibration:
+    """Return the calibration of the predicted labels, of every word where words are tagged."""
+    columns = {
+        name: list(chain.from_iterable(_listed(line[name]) for line in scored.predicted))
+        for name in ("label", "predicted", "probability")
+    }
+    right = [a == b for a, b in zip(columns["label"], columns["predicted"], strict=True)]
+    return calibrate(columns["probability"], right)
+
+
+def write(found: Evaluation, scored: Scored, kind: LabelKind, directory: Path) -> None:
+    """Write evaluation.json, confusion.csv, figures/ and evaluation.html into a directory."""
+    write_json(directory / RESULTS, plain(found))
+    if errors := found.confusion:
+        rows = zip(errors.labels, errors.counts, strict=True)
+        write_csv(
+            directory / "confusion.csv",
+            [{GIVEN: g, **dict(zip(errors.labels, counts, strict=True))} for g, counts in rows],
+        )
+    drawn = plots(found, scored)
+    save(drawn, directory / "figures")
+    context = {
+        "found": found,
+        "plots": drawn,
+        "words": kind is LabelKind.TAGS,
+        "errors": found.confusion if found.confusion and len(found.labels) <= SHOWN else None,
+        "most": found.confusion.most(10) if found.confusion else [],
+        "given": GIVEN,
+    }
+    write_page(directory / PAGE, "evaluation.html", context)
+
+
+def plots(found: Evaluation, scored: Scored) -> list[Plot]:
+    """Return the reliability plot and the confusion; of numbers, predicted over given values."""
+    if found.calibration and found.confusion:
+        bins = found.calibration.bins
+        curve = Curve(tuple(b.confidence for b in bins), tuple(b.accuracy for b in bins))
+        sizes = [b.count / sum(each.count for each in bins) for b in bins]
+        told = "; ".join(f"{b.accuracy:.3f} right at {b.confidence:.3f}" for b in bins)
+        shown = [Plot("reliability", "Reliability", reliability(curve, sizes), told)]
+        if len(found.labels) <= SHOWN:
+            drawn = matrix(found.confusion.counts, found.labels, "predicted", "given")
+            shown.append(Plot("confusion", "Confusion", drawn, "the table shows the same"))
+        return shown
+    if not scored.predicted:
+        return []
+    pairs = [(line["label"], line["predicted"]) for line in scored.predicted]
+    points = scatter(Curve(*zip(*pairs, strict=True)), "given", "predicted")
+    told = f"{len(pairs)} points, predicted over given values"
+    return [Plot("predicted", "Predicted over given", points, told)]
+
+
+def plain(found: Evaluation) -> dict[str, Any]:
+    """Return results as JSON values."""
+    content = asdict(found)
+    content["confusion"] = found.confusion and [list(row) for row in found.confusion.counts]
+    return content
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def lines(found: Evaluation) -> list[str]:
+    """Return results for a terminal."""
+    width = max(map(len, [*found.metrics, "ece"]))
+    shown = [
+        f"{name:{width}}  {m.value:.4f}  (95% interval {m.low:.4f} to {m.high:.4f})"
+        for name, m in found.metrics.items()
+    ]
+    if found.calibration:
+        shown.append(f"{'ece':{width}}  {found.calibration.ece:.4f}")
+    columns = ", ".join(f"{role} from '{column}'" for role, column in found.columns.items())
+    return [f"{counted(found.rows, 'row')} of {found.data} ({columns})", *shown]

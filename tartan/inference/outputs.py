@@ -1,0 +1,110 @@
+"""Files of predictions: written row by row, complete or not at all, never over another file."""
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from tartan.errors import DataError, StorageError, suggest
+from tartan.files import create, writing
+
+Write = Callable[[Mapping[str, Any]], None]
+"""Writes one row."""
+OWN = ("predicted", "probability", "probabilities")
+"""The columns of predictions."""
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+FORMATS = (".csv", ".tsv", ".jsonl")
+
+
+def check_target(path: Path) -> None:
+    """Make sure that a file can be written.
+
+    Raises:
+        StorageError: it is there already, or its directory is not.
+        DataError: its name ends in no format that can be written.
+    """
+    if path.suffix.lower() not in FORMATS:
+        hint = suggest(path.suffix.lower(), FORMATS)
+        raise DataError(f"{path}: predictions are written as {', '.join(FORMATS)}: {hint}")
+    if os.path.lexists(path):
+        raise StorageError(f"{path} is there already and is not overwritten: give another name")
+    if not path.parent.is_dir():
+        raise StorageError(f"{path.parent} is not a directory: create it, or give another name")
+
+
+@contextmanager
+def predictions_file(path: Path, columns: Sequence[str], own: Sequence[str]) -> Iterator[Write]:
+    """Write rows in a block; the file has its name when all of them are written.
+
+    Args:
+        path: its suffix says the format; see `check_target`.
+        columns: of the rows that were read.
+        own: the columns of predictions that follow them.
+
+    Raises:
+        StorageError: the file cannot be written, or another one has its name by now.
+    """
+    beside = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    with writing(path):
+        raw = create(beside)
+    try:
+        with (
+            os.fdopen(os.dup(raw.fileno()), "w", encoding="utf-8", newline="") as file,
+            writing(path),
+        ):
+            yield _writer(path.suffix.lower(), file, [*columns, *own])
+            file.flush()
+            os.fsync(file.fileno())
+        with writing(path):
+            os.link(beside, path)  # unlike a rename, it does not replace another file
+    finally:
+        raw.close()
+        beside.unlink(missing_ok=True)
+
+
+def _writer(suffix: str, file: TextIO, columns: Sequence[str]) -> Write:
+    """Return what writes rows in a format."""
+    if suffix == ".jsonl":
+        return lambda row: print(json.dumps(row, ensure_ascii=False, default=str), file=file)
+    rows = csv.DictWriter(file, columns, restval="", delimiter=SEPARATORS[suffix])
+    rows.writeheader()
+
+    def write(row: Mapping[str, Any]) -> None:
+        rows.writerow({name: _cell(value) for name, value in row.items()})
+
+    return write
+
+
+def _cell(value: Any) -> Any:
+    """Return a value as a cell: lists and maps as JSON."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+
+
+def own_columns(suffix: str, labels: Sequence[str] | None, tagged: bool) -> list[str]:
+    """Return the columns that predictions add to those of a file.
+
+    Args:
+        suffix: of the file that is written.
+        labels: the labels; None where a number is predicted.
+        tagged: whether words are tagged.
+
+    >>> own_columns(".csv", ["cold", "warm"], False)
+    ['predicted', 'probability', 'probability_cold', 'probability_warm']
+    """
+    if labels is None:
+        return ["predicted"]
+    if suffix == ".jsonl" or tagged:
+        return list(OWN)
+    return ["predicted", "probability", *(f"probability_{label}" for label in labels)]
+
+
+def flat(prediction: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
+    """Return a prediction as values of `own_columns`."""
+    by_label = prediction.get("probabilities")
+    if "probabilities" in columns or by_label is None:
+        return {name: prediction[name] for name in columns}
+    cells = {f"probability_{label}": value for label, value in by_label.items()}
+    return {**cells, "predicted": prediction["predicted"], "probability": prediction["probability"]}

@@ -1,0 +1,112 @@
+"""Predict a file: read, predict and write row by row."""
+
+from dataclasses import dataclass, field
+from itertools import tee
+from pathlib import Path
+from typing import Any
+
+from tartan.batch import LabelKind
+from tartan.config.schema import at_least
+from tartan.data.notices import lost_notices
+from tartan.errors import DataError
+from tartan.inference.inputs import Texts
+from tartan.inference.model import model_directory
+from tartan.inference.outputs import check_target, flat, own_columns, predictions_file
+from tartan.inference.predictor import Predictor
+
+
+@dataclass
+class TextColumns:
+    """Columns of a file of texts.
+
+    Attributes:
+        text: the column of the text; None to look for a usual name.
+        pair: the column of the second text of a pair; None to look for a usual name.
+    """
+
+    text: str | None = None
+    pair: str | None = None
+
+
+@dataclass
+class PredictOptions:
+    """How a file is predicted.
+
+    Attributes:
+        data: its columns.
+        batch_size: rows that the model reads at once.
+        device: `auto`, or a torch device.
+    """
+
+    data: TextColumns = field(default_factory=TextColumns)
+    batch_size: int = 64
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        """ConfigError where a number has no meaning."""
+        at_least(1, batch_size=self.batch_size)
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What was done.
+
+    Attributes:
+        rows: how many were predicted.
+        columns: the column of each role that was read.
+        notices: what the user should know, a line each.
+    """
+
+    rows: int
+    columns: dict[str, str]
+    notices: list[str]
+
+
+def predict_file(run: Path, source: Path, target: Path, options: PredictOptions) -> Predicted:
+    """Predict every row of a file, and write the rows with all probabilities.
+
+    Memory does not depend on the number of rows. The file is written under another name, and has
+    its own when it is complete; a file that is there is never replaced.
+
+    Args:
+        run: a run's directory, or a model's.
+        source: a file of any format that `data=files` reads.
+        target: .csv, .tsv or .jsonl, which does not exist yet.
+        options: columns, batch size and device.
+
+    Raises:
+        TartanError: the run, the file or a row cannot be used, or the target cannot be written.
+    """
+    check_target(target)
+    place = model_directory(run)
+    if not source.exists():
+        raise DataError(f"{source}: no such file: give a file of texts")
+    predictor = Predictor.load(place.directory, options.device, place.trusted)
+    kind = predictor.kind
+    tagged = kind is LabelKind.TAGS
+    texts = Texts.open(source, vars(options.data), kind)
+    own = own_columns(
+        target.suffix.lower(), None if kind is LabelKind.NUMBER else predictor.labels, tagged
+    )
+    _check_free(texts.table.columns, own, source.name)
+    written = 0
+    ahead, read = tee(texts.rows(tagged))
+    predictions = predictor.predict((row for _, row in ahead), options.batch_size)
+    with predictions_file(target, texts.table.columns, own) as write:
+        for (row, _), prediction in zip(read, predictions, strict=True):
+            _check_free(row.values, own, row.line or source.name)
+            write({**row.values, **flat(prediction, own)})
+            written += 1
+        if not written:
+            raise DataError(f"{source}: no rows: give at least one text")
+    notices = lost_notices(source.name, predictor.counts, predictor.max_length, "not predicted")
+    return Predicted(written, dict(texts.columns), notices)
+
+
+def _check_free(columns: Any, own: list[str], place: str) -> None:
+    """DataError where a column of predictions has the name of one that was read."""
+    for name in own:
+        if name in columns:
+            raise DataError(
+                f"{place}: the column '{name}' has the name of one that is added: rename it"
+            )

@@ -1,0 +1,180 @@
+"""A finished run's end task, built from its exported model, to score labelled rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch import Tensor
+
+from tartan.batch import LabelKind, Row
+from tartan.body import AutoOptions, ModelSource
+from tartan.config.parse import options
+from tartan.data import tokenize
+from tartan.data.formats import open_table
+from tartan.data.hub_rows import Selected, read_examples
+from tartan.data.notices import lost_notices
+from tartan.data.splits import SplitReader
+from tartan.data.usual import find_columns
+from tartan.errors import CheckpointError, DataError
+from tartan.experiment.blame import blamed
+from tartan.experiment.summary import read_summary
+from tartan.experiment.tasks import end_task_class
+from tartan.inference.model import trusted
+from tartan.report.record import MODEL
+from tartan.objective import PrimaryObjective
+from tartan.plugins import RESERVED, Plugins
+from tartan.report.record import SUMMARY
+from tartan.train.context import TaskContext, Tokenizer, Training, reads_segments
+from tartan.train.evaluate import evaluate_rows
+from tartan.train.model import JointModel
+from tartan.train.predictions import RowPrediction, predictions
+from tartan.train.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What evaluation needs of a run.
+
+    Attributes:
+        directory: the run's.
+        summary: the content of summary.json.
+        primary: the end task's part of the configuration.
+    """
+
+    directory: Path
+    summary: Mapping[str, Any]
+    primary: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, directory: Path) -> "FinishedRun":
+        """Read a run. CheckpointError unless it is complete and says how it was configured."""
+        summary = read_summary(directory)
+        if summary is None:
+            raise CheckpointError(
+                f"{directory} has no finished run ({SUMMARY} is missing): give the directory of a "
+                "run that is complete"
+            )
+        if not (directory / MODEL).is_dir():
+            raise CheckpointError(
+                f"{directory / MODEL} is missing: give the run's command again to export it"
+            )
+        try:
+            primary = summary["identity"]["parts"]["configuration"]["primary"]
+            return cls(directory, summary, {**primary, **summary["task"].get("scoring", {})})
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"{directory / SUMMARY} does not say how the run was configured: an older version "
+                "wrote it"
+            ) from error
+
+    @property
+    def kind(self) -> LabelKind:
+        """Return the kind of its labels."""
+        return LabelKind(self.summary["task"]["kind"])
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Return the names of its outputs."""
+        return tuple(self.summary["task"]["labels"])
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Labelled rows with a model's outputs.
+
+    Attributes:
+        end_task: computes the metrics.
+        rows: tokenised and labelled.
+        outputs: of each row, [items, outputs].
+        predicted: each row's prediction; none where a plugin has other outputs than its labels.
+        columns: the column of each role that was read.
+        notices: what the user should know, a line each.
+    """
+
+    end_task: PrimaryObjective
+    rows: Sequence[Row]
+    outputs: Sequence[Tensor]
+    predicted: Sequence[RowPrediction]
+    columns: Mapping[str, str]
+    notices: Sequence[str]
+
+    def score(self, chosen: Sequence[int]) -> dict[str, float]:
+        """Return the metrics of some rows, by their numbers."""
+        outputs = torch.cat([self.outputs[row] for row in chosen])
+        return self.end_task.score(outputs, [self.rows[row] for row in chosen])
+
+
+def score_file(
+    run: FinishedRun,
+    path: Path,
+    given: Mapping[str, str | None],
+    plugins: Plugins,
+    batch_size: int,
+    device: str,
+) -> Scored:
+    """Compute a run's outputs for a file of labelled rows, as its own evaluation does.
+
+    Args:
+        run: the run.
+        path: a file of any format that `data=files` reads.
+        given: the columns that are given, by role.
+        plugins: the installed plugins.
+        batch_size: rows that the model reads at once.
+        device: `auto`, or a torch device.
+
+    Raises:
+        TartanError: the run, the file or a row cannot be used.
+    """
+    runtime = Runtime.choose(device, "fp32")
+    texts, columns = _read(run, path, given)
+    model = AutoOptions(name=str(run.directory / MODEL), trust_remote_code=trusted(run.summary))
+    source = ModelSource.pretrained(model)
+    tokenized = tokenize(texts, source.tokenizer, source.max_length, reads_segments(source))
+    training = Training(path.stem, run.kind, run.labels, tokenized.rows, Tokenizer({}, source))
+    with blamed(plugins):
+        joint, notices = _joint(run, training, source, plugins)
+        joint.to(runtime.device)
+        _, outputs = evaluate_rows(joint, tokenized.rows, batch_size, runtime)
+    predicted = predictions(texts, tokenized.rows, outputs, run.kind, run.labels)
+    lost = lost_notices(path.name, tokenized.counts, source.max_length, "not scored")
+    return Scored(
+        joint.end_task, list(tokenized.rows), outputs, predicted, columns, [*notices, *lost]
+    )
+
+
+def _read(
+    run: FinishedRun, path: Path, given: Mapping[str, str | None]
+) -> tuple[Dataset, dict[str, str]]:
+    """Return the rows of a file, whose labels are among the run's, and the columns read."""
+    if not path.is_file():
+        what = "a directory" if path.is_dir() else "no such file"
+        raise DataError(f"{path}: {what}: give one file of labelled texts")
+    table = open_table([path])
+    columns = find_columns(table, given, run.kind, path.name)
+    selected = Selected(
+        lambda: table.rows(list(columns.values())),
+        columns,
+        path.name,
+        table.features,
+        table.typed,
+        train=False,
+    )
+    reader = SplitReader(path.name, run.kind, None)
+    reader.labels = run.labels
+    return reader.held_out_split("the file", read_examples(selected, run.kind)).rows, columns
+
+
+def _joint(
+    run: FinishedRun, training: Training, source: ModelSource, plugins: Plugins
+) -> tuple[JointModel, list[str]]:
+    """Return the end task on its exported body, and its notices."""
+    name = str(run.primary["plugin"])
+    cls = end_task_class(name, plugins)
+    values = {key: value for key, value in run.primary.items() if key not in RESERVED}
+    body = source.body()
+    context = TaskContext(name, training, body, int(run.summary.get("seed", 0)))
+    end_task = cls(options(cls.Options, values, "primary"), context)
+    return JointModel(body, name, {name: end_task}), context.notices
