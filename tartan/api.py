@@ -11,6 +11,7 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from tartan.body.exported import load_model, load_tokenizer
 from tartan.config.composing import compose_run
 from tartan.config.parse import parse
 from tartan.config.values import overrides_of
@@ -20,12 +21,10 @@ from tartan.experiment.process_state import restored_settings
 from tartan.experiment.resume import run_directory
 from tartan.experiment.run import run as run_composed
 from tartan.experiment.summary import read_summary
-from tartan.body.exported import load_model, load_tokenizer
-from tartan.inference.model import trusted
-from tartan.report.record import MODEL
+from tartan.inference.model import long_texts, trusted
 from tartan.inference.predictor import Prediction, Predictor, as_input
 from tartan.plugins import discover
-from tartan.report.record import METRICS, SUMMARY, read_lines
+from tartan.report.record import METRICS, MODEL, SUMMARY, read_lines
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,9 @@ class Run:
         Raises:
             DataError: a text is empty, or not a text.
         """
-        predictor = Predictor.of(deepcopy(self.model), self.tokenizer, device)
+        predictor = Predictor.of(
+            deepcopy(self.model), self.tokenizer, device, long_texts(self.summary)
+        )
         rows = (as_input(text, number) for number, text in enumerate(texts))
         return list(predictor.predict(rows, batch_size))
 

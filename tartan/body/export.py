@@ -16,7 +16,11 @@ from tartan.quiet import quiet
 
 
 def export(
-    body: Body, head: LiftedHead, tokenizer: PreTrainedTokenizerBase, directory: Path
+    body: Body,
+    head: LiftedHead,
+    tokenizer: PreTrainedTokenizerBase,
+    directory: Path,
+    card: str | None = None,
 ) -> None:
     """Write body, head and tokenizer so that plain transformers loads them.
 
@@ -29,6 +33,7 @@ def export(
         head: a head on it, from the same `ModelSource`.
         tokenizer: the body's tokenizer.
         directory: where to, in a directory that exists.
+        card: the content of README.md; None to write none.
 
     Raises:
         StorageError: the directory cannot be written.
@@ -38,6 +43,7 @@ def export(
         def write(beside: Path) -> None:
             model.save_pretrained(beside)
             tokenizer.save_pretrained(beside)
+            _write_card(card, beside)
 
         write_whole(directory, write)
 
@@ -52,7 +58,9 @@ def reassembled(body: Body, head: LiftedHead) -> Iterator[PreTrainedModel]:
         yield model
 
 
-def export_adapter(body: Body, head: LiftedHead, source: ModelSource, directory: Path) -> None:
+def export_adapter(
+    body: Body, head: LiftedHead, source: ModelSource, directory: Path, card: str | None = None
+) -> None:
     """Write adapters, head and tokenizer in peft's format, without the frozen weights.
 
     Args and errors are those of `export`; `source` is where body and head come from.
@@ -66,8 +74,15 @@ def export_adapter(body: Body, head: LiftedHead, source: ModelSource, directory:
         def write(beside: Path) -> None:
             save_adapter(model, weights, source.lora, base_name, beside)
             source.tokenizer.save_pretrained(beside)
+            _write_card(card, beside)
 
         write_whole(directory, write)
+
+
+def _write_card(card: str | None, directory: Path) -> None:
+    """Write the model card, if there is one."""
+    if card is not None:
+        (directory / "README.md").write_text(card, encoding="utf-8")
 
 
 @contextmanager

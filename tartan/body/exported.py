@@ -64,6 +64,11 @@ def _reading(directory: Path) -> Iterator[None]:
         raise CheckpointError(
             f"{directory} is missing: give the same command as for the run to have it written again"
         )
+    if (directory / "adapter_config.json").is_file():
+        raise CheckpointError(
+            f"{directory} holds an adapter without its base model: train with "
+            "model.lora.export=merged, or load it with peft"
+        )
     try:
         yield
     except (OSError, ValueError, SafetensorError) as error:

@@ -136,6 +136,11 @@ class Config:
             first; 0 keeps all texts out of the run's files.
         tracker: where metrics also go: `tensorboard`, `wandb`, `mlflow` or `trackio`; null for
             none.
+        export: a further format of the model: `onnx` writes `model/onnx/`; null for none.
+        push_to_hub: whether the model is uploaded to the Hugging Face hub when the run is complete.
+        hub_model_id: its name there: OWNER/NAME, or NAME in one's own account.
+        hub_private_repo: whether the repository is private if it is created; null for the account's
+            default.
     """
 
     primary: Any = None
@@ -165,6 +170,10 @@ class Config:
     report: bool = True
     report_examples: int = 10
     tracker: str | None = None
+    export: str | None = None
+    push_to_hub: bool = False
+    hub_model_id: str | None = None
+    hub_private_repo: bool | None = None
 
     def __post_init__(self) -> None:
         """ConfigError where a number has no meaning."""

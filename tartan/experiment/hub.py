@@ -4,11 +4,11 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HFValidationError, LocalTokenNotFoundError
-from huggingface_hub.utils import (
+from huggingface_hub.utils._validators import validate_repo_id
+from huggingface_hub.utils.tqdm import (
     are_progress_bars_disabled,
     disable_progress_bars,
     enable_progress_bars,
-    validate_repo_id,
 )
 
 from tartan.config.schema import Config
@@ -61,9 +61,7 @@ def push(directory: Path, config: Config) -> str:
     api, shown = HfApi(), not are_progress_bars_disabled()
     disable_progress_bars()
     try:
-        place = api.create_repo(
-            config.hub_model_id, private=config.hub_private_repo, exist_ok=True
-        )
+        place = api.create_repo(config.hub_model_id, private=config.hub_private_repo, exist_ok=True)
         api.upload_folder(
             repo_id=place.repo_id, folder_path=directory, commit_message="Model trained by tartan"
         )

@@ -45,10 +45,11 @@ from tartan.plugins import Plugins
 
 FREE = (
     "run_dir", "resume", "resume_changed", "cache", "tracker", "report", "report_examples",
-    "checkpoint.every", "checkpoint.keep",
+    "checkpoint.every", "checkpoint.keep", "export", "push_to_hub", "hub_model_id",
+    "hub_private_repo",
 )  # fmt: skip
-"""Keys that say where a run is, how often it is saved and how it is shown: results do not depend on
-them, and a run that resumes may have others."""
+"""Keys that say where a run is, how often it is saved, how it is shown and where its model goes:
+results do not depend on them, and a run that resumes may have others."""
 CONTENT = ("data", "tokenizer", "model", "plugins")
 """Parts that are hashes of what a run reads and executes; a study's runs share them."""
 REFUSED = ("configuration", *CONTENT, "device")

@@ -9,6 +9,7 @@ from huggingface_hub import hf_hub_download, metadata_load
 from huggingface_hub.errors import EntryNotFoundError, OfflineModeIsEnabled
 
 from tartan.config.schema import Config
+from tartan.experiment.identity import FREE
 from tartan.quiet import quiet
 from tartan.report.card import Origin
 
@@ -34,7 +35,17 @@ def origin_of(
     environment = summary["identity"]["parts"]["environment"]
     revision = environment.get(f"hub revision of {base}")
     licence = None if base is None else licence_of(str(base), on_hub, revision)
-    return Origin(base, on_hub, licence, data, command, max_length)
+    return Origin(base, on_hub, licence, data, shareable(command), max_length)
+
+
+def shareable(overrides: Sequence[str]) -> list[str]:
+    """Return the overrides that say what was trained, without those that say where.
+
+    >>> shareable(["weighting=meta", "run_dir=/home/me/x", "hydra.job.name=x"])
+    ['weighting=meta']
+    """
+    keys = ((text, text.lstrip("+~").partition("=")[0]) for text in overrides)
+    return [text for text, key in keys if key not in FREE and not key.startswith("hydra")]
 
 
 def licence_of(model: str, on_hub: bool, revision: str | None = None) -> str | None:

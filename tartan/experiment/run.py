@@ -21,7 +21,9 @@ from tartan.experiment.identity import Identity, describe, differing_parts, iden
 from tartan.experiment.lock import locked
 from tartan.experiment.model import check_precision
 from tartan.experiment.notices import prediction_notices
+from tartan.experiment.origin import origin_of
 from tartan.experiment.overview import overview, remaining
+from tartan.experiment.publish import check_publishing, publish
 from tartan.experiment.resume import (
     Change,
     Saved,
@@ -34,6 +36,7 @@ from tartan.experiment.resume import (
 )
 from tartan.experiment.summary import division_record, read_summary, summarise
 from tartan.plugins import Plugins
+from tartan.report.card import model_card
 from tartan.report.console import RunConsole, outcome
 from tartan.report.pages import spared
 from tartan.report.record import (
@@ -84,6 +87,11 @@ class Plan:
     plugins: Plugins
     ranks: Ranks
 
+    @property
+    def command(self) -> list[str]:
+        """Return the overrides that it was composed of."""
+        return [str(text) for text in self.files.get("overrides.yaml", [])]
+
 
 def run(composed: DictConfig, directory: Path, hydra: Files, plugins: Plugins) -> dict[str, Any]:
     """Run a configuration, or resume it.
@@ -109,6 +117,7 @@ def run(composed: DictConfig, directory: Path, hydra: Files, plugins: Plugins) -
         with ranks.agreed():
             config = parse(composed)
             check_tracker(config.tracker)
+            check_publishing(config)
         directory = ranks.by_first(lambda: run_directory(config, directory))
         files = {"config.yaml": composed, **hydra}
         plan = Plan(config, resolved(composed), files, directory, plugins, ranks)
@@ -119,7 +128,8 @@ def run(composed: DictConfig, directory: Path, hydra: Files, plugins: Plugins) -
         if summary is None:
             summary = _complete(plan, interrupts)
         ranks.by_first(lambda: _report(plan))
-    print(outcome(summary, directory))
+        published = ranks.by_first(lambda: publish(config, directory))
+    print("\n".join([outcome(summary, directory), *published]))
     return summary
 
 
@@ -269,25 +279,28 @@ def _finish(
     scores, peak = {"dev": dev, "test": test}, ranks.largest(setup.runtime.peak_memory())
 
     def write() -> dict[str, Any]:
-        _export(plan, experiment, outputs)
         summary = summarise(config, experiment, progress, scores, identity, changes, peak)
+        _export(plan, experiment, outputs, summary)
         write_json(plan.directory / SUMMARY, summary)
         return summary
 
     return ranks.by_first(write)
 
 
-def _export(plan: Plan, experiment: Experiment, outputs: Sequence[Tensor]) -> None:
-    """Write the model and its predictions on dev."""
+def _export(
+    plan: Plan, experiment: Experiment, outputs: Sequence[Tensor], summary: Mapping[str, Any]
+) -> None:
+    """Write the model with its card, and its predictions on dev."""
     task, model, texts = experiment.task, experiment.setup.model, experiment.texts
     head = model.end_task.head
     assert isinstance(head, LiftedHead)  # `build` refuses others
     head.model.config.update(model.end_task.exported_settings())
     source, directory = texts.source, plan.directory
+    card = model_card(summary, origin_of(plan.config, summary, plan.command, source.max_length))
     if source.lora.r and source.lora.export == "adapter":
-        export_adapter(model.body, head, source, directory / MODEL)
+        export_adapter(model.body, head, source, directory / MODEL, card)
     else:
-        export(model.body, head, source.tokenizer, directory / MODEL)
+        export(model.body, head, source.tokenizer, directory / MODEL, card)
     threshold = getattr(head.model.config, "threshold", 0.5)
     dev = experiment.setup.dev
     predicted = predictions(task.dev, dev, outputs, task.kind, task.labels, threshold)

@@ -81,7 +81,7 @@ def predict_file(run: Path, source: Path, target: Path, options: PredictOptions)
     place = model_directory(run)
     if not source.exists():
         raise DataError(f"{source}: no such file: give a file of texts")
-    predictor = Predictor.load(place.directory, options.device, place.trusted)
+    predictor = Predictor.load(place, options.device)
     kind = predictor.kind
     tagged = kind is LabelKind.TAGS
     texts = Texts.open(source, vars(options.data), kind)

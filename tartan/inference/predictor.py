@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
+from itertools import islice, repeat
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -11,10 +10,11 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tartan.batch import LabelKind
+from tartan.body.exported import is_tagger, load_model, load_tokenizer
 from tartan.data.reader import Counts, Reader
 from tartan.data.rows import check_text, check_words
 from tartan.errors import ModelError
-from tartan.body.exported import is_tagger, load_model, load_tokenizer
+from tartan.inference.model import LongTexts, Place
 from tartan.quiet import quiet
 from tartan.train import out_of_memory
 from tartan.train.runtime import Runtime
@@ -25,6 +25,9 @@ Prediction = Mapping[str, Any]
 A word that was cut off has None."""
 BATCHES = 16
 """Batches whose rows are sorted by length, so that a batch has little padding."""
+
+
+CUT = LongTexts()
 
 
 class Input(NamedTuple):
@@ -65,36 +68,43 @@ class Predictor:
         tokenizer: its tokenizer.
         runtime: the device.
         counts: what tokenising lost so far.
+        long: how long texts are read; of chunks, the mean of the outputs counts.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     runtime: Runtime
     counts: Counts
+    long: LongTexts
 
     @classmethod
     def of(
-        cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, device: str = "cpu"
+        cls,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        device: str = "cpu",
+        long: LongTexts = CUT,
     ) -> Self:
         """Return a predictor of a model. ConfigError if the device is not available."""
         runtime = Runtime.choose(device, "fp32")
         moved: Any = model
-        return cls(moved.to(runtime.device), tokenizer, runtime, Counts())
+        return cls(moved.to(runtime.device), tokenizer, runtime, Counts(), long)
 
     @classmethod
-    def load(cls, directory: Path, device: str = "auto", trusted: bool = False) -> Self:
+    def load(cls, place: Place, device: str = "auto") -> Self:
         """Return a predictor of the model in a directory.
 
         Args:
-            directory: as a run exports it, `<run>/model`.
+            place: where it is, as `model_directory` finds it.
             device: `auto`, or a torch device.
-            trusted: whether Python code that comes with the model may run.
 
         Raises:
             CheckpointError: the directory cannot be read.
             ConfigError: the device is not available.
         """
-        return cls.of(load_model(directory, trusted), load_tokenizer(directory, trusted), device)
+        model = load_model(place.directory, place.trusted)
+        tokenizer = load_tokenizer(place.directory, place.trusted)
+        return cls.of(model, tokenizer, device, place.long)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -135,20 +145,32 @@ class Predictor:
         remaining = iter(rows)
         while chunk := list(islice(remaining, batch_size * BATCHES)):
             encoded = self._encode(chunk)
-            order = sorted(range(len(chunk)), key=lambda row: -len(encoded["input_ids"][row]))
-            found: dict[int, Tensor] = {}
-            for start in range(0, len(order), batch_size):
-                places = order[start : start + batch_size]
-                logits = self._forward(encoded, places)
-                found |= dict(zip(places, logits, strict=True))
-            for place, row in enumerate(chunk):
-                if not row.words:
-                    yield row, found[place][None], [0]
-                    continue
-                tokens = len(encoded["input_ids"][place])
-                left = self.tokenizer.padding_side == "left"
-                logits = found[place][-tokens:] if left else found[place]
-                yield row, logits[encoded["word_starts"][place]], encoded["kept"][place]
+            logits = self._logits(encoded, len(chunk), batch_size)
+            for row, found, starts, kept in zip(
+                chunk,
+                logits,
+                encoded.get("word_starts", repeat([])),
+                encoded.get("kept", repeat([0])),
+                strict=False,
+            ):
+                yield row, found[starts] if row.words else found[None], kept
+
+    def _logits(
+        self, encoded: Mapping[str, Sequence[Any]], rows: int, batch_size: int
+    ) -> list[Tensor]:
+        """Return the logits of each row, [outputs] or [tokens, outputs]; of chunks their mean."""
+        pieces = [piece for row in range(rows) for piece in _pieces(encoded, row)]
+        order = sorted(range(len(pieces)), key=lambda n: -len(pieces[n][1]["input_ids"]))
+        found: dict[int, Tensor] = {}
+        for start in range(0, len(order), batch_size):
+            places = order[start : start + batch_size]
+            logits = self._forward([pieces[place][1] for place in places])
+            found |= dict(zip(places, logits, strict=True))
+        of_row: dict[int, list[Tensor]] = {}
+        for place, (row, _) in enumerate(pieces):
+            of_row.setdefault(row, []).append(found[place])
+        return [logits[0] if len(logits) == 1 else torch.stack(logits).mean(0)
+                for logits in of_row.values()]  # fmt: skip
 
     def _encode(self, rows: Sequence[Input]) -> Mapping[str, Sequence[Any]]:
         """Return the token ids of rows, as they were read in training."""
@@ -162,23 +184,27 @@ class Predictor:
         pairs = "text_pair" in columns and "token_type_ids" in names
         segments = pairs and getattr(config, "type_vocab_size", 0) > 1
         with quiet():
-            return Reader(self.tokenizer, self.max_length, segments).read(columns, self.counts)
+            reader = Reader(
+                self.tokenizer, self.max_length, segments, self.long.long, self.long.max_chunks
+            )
+            return reader.read(columns, self.counts)
 
-    def _forward(self, encoded: Mapping[str, Sequence[Any]], places: Sequence[int]) -> Tensor:
-        """Return the logits of some rows, [rows, outputs] or [rows, tokens, outputs]."""
-        names = [name for name in ("input_ids", "token_type_ids") if name in encoded]
-        rows = {name: [encoded[name][place] for place in places] for name in names}
+    def _forward(self, pieces: Sequence[Mapping[str, list[int]]]) -> list[Tensor]:
+        """Return the logits of sequences, [outputs] or [tokens, outputs] each."""
+        columns = {name: [piece[name] for piece in pieces] for name in pieces[0]}
         with quiet():
-            batch = self.tokenizer.pad(rows, return_tensors="pt", return_attention_mask=True)
-        lengths = list(map(len, rows["input_ids"]))
+            batch = self.tokenizer.pad(columns, return_tensors="pt", return_attention_mask=True)
+        lengths = list(map(len, columns["input_ids"]))
         place = f"prediction, {out_of_memory.batch_shape(lengths)}"
-        with (
-            torch.inference_mode(),
-            out_of_memory.explained(self.runtime, place, "lower batch_size"),
-        ):
+        remedy = "lower batch_size"
+        with torch.inference_mode(), out_of_memory.explained(self.runtime, place, remedy):
             inputs = {name: value.to(self.runtime.device) for name, value in batch.items()}
             logits: Tensor = self.model(**inputs).logits
-        return logits.float().cpu()
+        found = logits.float().cpu()
+        if found.dim() == 2:
+            return list(found)
+        left = self.tokenizer.padding_side == "left"
+        return [each[-n:] if left else each[:n] for each, n in zip(found, lengths, strict=True)]
 
     @property
     def max_length(self) -> int:
@@ -189,6 +215,20 @@ class Predictor:
         if not isinstance(length, int):
             raise ModelError("the tokenizer has no model_max_length: set it in its directory")
         return length
+
+
+def _pieces(
+    encoded: Mapping[str, Sequence[Any]], row: int
+) -> Iterator[tuple[int, Mapping[str, list[int]]]]:
+    """Yield a row's number with its sequences: one, or its chunks."""
+    names = [name for name in ("input_ids", "token_type_ids") if name in encoded]
+    if "chunks" not in encoded:
+        yield row, {name: encoded[name][row] for name in names}
+        return
+    end = 0
+    for size in encoded["chunks"][row]:
+        end += size
+        yield row, {name: encoded[name][row][end - size : end] for name in names}
 
 
 def describe(

@@ -1,7 +1,7 @@
 """A finished run's end task, built from its exported model, to score labelled rows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,10 @@ from tartan.errors import CheckpointError, DataError
 from tartan.experiment.blame import blamed
 from tartan.experiment.summary import read_summary
 from tartan.experiment.tasks import end_task_class
-from tartan.inference.model import trusted
-from tartan.report.record import MODEL
+from tartan.inference.model import long_texts, trusted
 from tartan.objective import PrimaryObjective
 from tartan.plugins import RESERVED, Plugins
-from tartan.report.record import SUMMARY
+from tartan.report.record import MODEL, SUMMARY
 from tartan.train.context import TaskContext, Tokenizer, Training, reads_segments
 from tartan.train.evaluate import evaluate_rows
 from tartan.train.model import JointModel
@@ -131,8 +130,9 @@ def score_file(
     runtime = Runtime.choose(device, "fp32")
     texts, columns = _read(run, path, given)
     model = AutoOptions(name=str(run.directory / MODEL), trust_remote_code=trusted(run.summary))
-    source = ModelSource.pretrained(model)
-    tokenized = tokenize(texts, source.tokenizer, source.max_length, reads_segments(source))
+    long = vars(long_texts(run.summary))
+    source = replace(ModelSource.pretrained(model), **long)
+    tokenized = tokenize(texts, source.tokenizer, source.max_length, reads_segments(source), **long)
     training = Training(path.stem, run.kind, run.labels, tokenized.rows, Tokenizer({}, source))
     with blamed(plugins):
         joint, notices = _joint(run, training, source, plugins)

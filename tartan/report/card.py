@@ -28,7 +28,7 @@ class Origin:
         on_hub: whether `base` is an id of the hub.
         licence: of the base model, as its card names it; None where that is not known.
         data: the id of the data set on the hub; None where the data is not from there.
-        command: the overrides of the run.
+        command: the overrides that say what was trained.
         max_length: the longest sequence, in tokens.
     """
 
@@ -55,7 +55,7 @@ def model_card(summary: Mapping[str, Any], origin: Origin) -> str:
         "splits": split_uses(summary),
         "loader": loader,
         "pipeline": tag,
-        "command": shlex.join(["python", "-m", "tartan", "run", *shareable(origin.command)]),
+        "command": shlex.join(["python", "-m", "tartan", "run", *origin.command]),
     }
     page = environment(False).get_template("card.md").render(context)
     return f"---\n{metadata(summary, origin).to_yaml().strip()}\n---\n\n{page}"
@@ -88,9 +88,3 @@ def metadata(summary: Mapping[str, Any], origin: Origin) -> ModelCardData:
         model_name=f"{summary['primary']} on {task['name']}",
         eval_results=scores,
     )
-
-
-def shareable(overrides: Sequence[str]) -> list[str]:
-    """Return the overrides that say what was trained, without those that say where."""
-    where = ("run_dir=", "resume=", "push_to_hub=", "hub_", "hydra.")
-    return [text for text in overrides if not text.lstrip("+").startswith(where)]

@@ -1,4 +1,4 @@
-"""A run's console: a progress bar on a terminal, plain lines elsewhere."""
+"""A run's console: a progress bar on a terminal or in a notebook, plain lines elsewhere."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -6,14 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-)
+from rich.progress import Progress, TaskID
 
+from tartan.report.bars import new_bar
 from tartan.report.pace import Pace, duration
 from tartan.report.record import METRICS, REPORT, SUMMARY, MetricsFile, MetricsLine
 from tartan.report.tracker import RunTracker
@@ -37,7 +32,7 @@ class RunConsole:
         self._metrics, self._clock = metrics, clock
         self._pace, self._steps = Pace([]), (0, 0)
         self.tracker: RunTracker | None = None
-        self._console = console or Console(soft_wrap=True, highlight=False)
+        self._console = console or Console(soft_wrap=True, highlight=False, force_jupyter=False)
         self._bar: Progress | None = None
         self._task = TaskID(0)
 
@@ -60,7 +55,7 @@ class RunConsole:
     def stage(
         self, name: str, objectives: tuple[str, ...], steps: int, taken: int, cost: Cost
     ) -> None:
-        """Announce a stage; on a terminal, start its progress bar."""
+        """Announce a stage; on a terminal or in a notebook, start its progress bar."""
         self._hide()
         self.notice(
             f"stage {name}: {', '.join(objectives)}; {steps} steps"
@@ -74,16 +69,8 @@ class RunConsole:
         )
         self._pace.stage(steps - taken, self._clock())
         self._steps = taken, steps
-        if self._console.is_terminal:
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[left]}"),
-                TextColumn("{task.fields[latest]}"),
-                console=self._console,
-                transient=True,
-            )
+        self._bar = new_bar(self._console)
+        if self._bar:
             self._task = self._bar.add_task(name, total=steps, completed=taken, left="", latest="")
             self._bar.start()
 

@@ -167,6 +167,25 @@ def test_numbers_and_pairs_are_predicted(tartan: Tartan, numbers: Path, tmp_path
     assert by_api == pytest.approx(found)
 
 
+def test_chunks_of_long_texts_count_by_their_mean(tartan: Tartan, tmp_path: Path):
+    write_task(tmp_path / "task")
+    run = trained(tmp_path, "model.long=chunks", "model.max_length=8", "model.max_chunks=3")
+    text = "red red blue sky number 3 of the long text"
+    (prediction,) = library.Run(run).predict([text])
+    found = library.Run(run)
+    parts = found.tokenizer(
+        text, truncation=True, max_length=8, return_overflowing_tokens=True, padding=True,
+        return_tensors="pt",
+    )  # fmt: skip
+    assert 1 < len(parts["input_ids"]) <= 3
+    with torch.no_grad():
+        logits = found.model(parts["input_ids"], parts["attention_mask"]).logits
+    expected = logits.mean(0).softmax(0).tolist()
+    assert list(prediction["probabilities"].values()) == pytest.approx(expected, abs=2e-6)
+    scores = evaluated(tartan, run, tmp_path / "task/test.jsonl")["metrics"]
+    assert scores["accuracy"]["value"] == summary(run)["test"]["accuracy"]
+
+
 REFUSED = [
     (["RUN", "texts.csv", "there.csv"],
      "there.csv is there already and is not overwritten: give another name"),

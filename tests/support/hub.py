@@ -23,7 +23,7 @@ class Hub:
         private: of each repository, whether it is private.
         files: of each repository, the content of its files.
         commits: the messages of commits.
-        refuse: an HTTP status that every commit is answered with.
+        refuse: HTTP statuses that the next commits are answered with.
     """
 
     address: str = ""
@@ -31,7 +31,7 @@ class Hub:
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
     commits: list[str] = field(default_factory=list)
     objects: dict[str, bytes] = field(default_factory=dict)
-    refuse: int | None = None
+    refuse: list[int] = field(default_factory=list)
 
 
 @contextmanager
@@ -54,7 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
     hub: Hub
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         if not self._known():
             return
         if self.path == "/api/whoami-v2":
@@ -62,14 +62,14 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer({"error": "not found"}, 404)
 
-    def do_PUT(self) -> None:  # noqa: N802
+    def do_PUT(self) -> None:
         content = self._body()
         name = self.path.rpartition("/")[2]
         assert hashlib.sha256(content).hexdigest() == name
         self.hub.objects[name] = content
         self._answer({})
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         body = self._body()
         if not self._known():
             return
@@ -115,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _commit(self, name: str, body: bytes) -> None:
         if self.hub.refuse:
-            self._answer({"error": "You have no access to this repository"}, self.hub.refuse)
+            self._answer({"error": "You have no access to it"}, self.hub.refuse.pop())
             return
         for line in body.splitlines():
             part = json.loads(line)

@@ -1,0 +1,203 @@
+"""A scikit-learn estimator: train a classifier of texts, with unlabelled texts if there are some.
+
+from tartan.sklearn import TartanClassifier
+
+classifier = TartanClassifier(steps=200).fit(texts, labels, unlabeled=more_texts)
+classifier.predict_proba(["a new text"])
+"""
+
+import json
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+
+from tartan.api import run
+from tartan.errors import ConfigError, DataError, ModelError
+from tartan.inference.model import long_texts
+from tartan.inference.predictor import Input, Predictor
+
+TEXTS = "unlabelled.jsonl"
+ROWS = "train.jsonl"
+
+
+class TartanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Classifies texts with a Hugging Face encoder that is trained by `tartan.run`.
+
+    Args:
+        model: a model's directory or id on the Hugging Face hub; None for a small model with random
+            weights, which suits trials.
+        objectives: auxiliary objectives, trained on the texts of X and on unlabelled ones.
+        weighting: how much each objective counts.
+        steps: steps of the stage in which all objectives are trained.
+        batch_size: rows of each objective in a step.
+        validation_fraction: share of X that chooses the model, and that weightings such as `meta`
+            learn from; between 0 and 1.
+        device: `auto`, or a torch device.
+        random_state: the seed; an int. None stands for 0.
+        verbose: whether progress is printed.
+        options: further options of a run by name: `{"optimizer.body_lr": 1e-5}`.
+
+    Attributes:
+        classes_: the labels, sorted.
+        scores_: metrics on the rows that chose the model.
+        history_: the lines of metrics.jsonl.
+        n_iter_: steps taken.
+        predictor_: the trained model and its tokenizer.
+    """
+
+    def __init__(
+        self,
+        model: str | None = None,
+        *,
+        objectives: Sequence[str] = ("mlm",),
+        weighting: str = "static",
+        steps: int = 400,
+        batch_size: int = 32,
+        validation_fraction: float = 0.2,
+        device: str = "auto",
+        random_state: int | None = None,
+        verbose: bool = False,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.model = model
+        self.objectives = objectives
+        self.weighting = weighting
+        self.steps = steps
+        self.batch_size = batch_size
+        self.validation_fraction = validation_fraction
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+        self.options = options
+
+    def fit(self, X: Iterable[str], y: Iterable[Any], unlabeled: Iterable[str] = ()) -> Self:  # noqa: N803
+        """Train on labelled texts, and on unlabelled ones if there are some.
+
+        Args:
+            X: [rows] texts: a list, an array or a column of a data frame.
+            y: [rows] labels, of any type that `sklearn` takes for classes.
+            unlabeled: texts for the auxiliary objectives.
+
+        Raises:
+            ValueError: X are not texts, y are not classes, or an option cannot be used.
+        """
+        texts, labels = as_texts(X), np.asarray(y)
+        check_classification_targets(labels)
+        if len(texts) != len(labels):
+            raise ValueError(f"X has {len(texts)} texts and y has {len(labels)} labels")
+        self.classes_, ids = np.unique(labels, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(f"y has {len(self.classes_)} class: give at least two")
+        names = [str(label) for label in self.classes_]
+        more = as_texts(unlabeled, "unlabeled", least=0)
+        with tempfile.TemporaryDirectory(prefix="tartan-") as scratch:
+            directory = Path(scratch)
+            rows = zip(texts, ids.tolist(), strict=True)
+            _write(directory / ROWS, ({"text": t, "label": names[i]} for t, i in rows))
+            if more:
+                _write(directory / TEXTS, ({"text": text} for text in more))
+            try:
+                trained = run(**self._options(directory, bool(more)), verbose=self.verbose)
+            except (ConfigError, DataError, ModelError) as error:
+                raise ValueError(str(error)) from error
+            self.predictor_ = Predictor.of(
+                trained.model, trained.tokenizer, self.device, long_texts(trained.summary)
+            )
+            self.scores_ = dict(trained.scores["dev"])
+            self.history_, self.n_iter_ = trained.history, int(trained.summary["steps"])
+        # The model's outputs are in the order of its own labels.
+        self._columns = [self.predictor_.labels.index(name) for name in names]
+        return self
+
+    def predict_proba(self, X: Iterable[str]) -> NDArray[np.float64]:  # noqa: N803
+        """Return the probability of each class, [rows, classes], in the order of `classes_`.
+
+        Args:
+            X: [rows] texts.
+        """
+        check_is_fitted(self)
+        predictor = self.predictor_
+        rows = iter([Input(text) for text in as_texts(X)])
+        logits = [outputs[0] for _, outputs, _ in predictor.outputs(rows, self.batch_size)]
+        shares = np.array([each.double().softmax(0).numpy() for each in logits])
+        return shares[:, self._columns]
+
+    def predict(self, X: Iterable[str]) -> NDArray[Any]:  # noqa: N803
+        """Return the most probable class of each text, [rows]; arguments as `predict_proba`."""
+        found: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(1)]
+        return found
+
+    def _options(self, directory: Path, unlabelled: bool) -> dict[str, Any]:
+        """Return the options of the run."""
+        size = self.validation_fraction
+        if not 0 < size < 1:
+            raise ValueError(f"validation_fraction={size}: give more than 0 and less than 1")
+        found: dict[str, Any] = {
+            "data": "files",
+            "data.path": directory / ROWS,
+            "data.split.dev": size,
+            "data.split.test": 1,  # a run has a test split; one row is lost to it
+            "objectives": list(self.objectives),
+            "weighting": self.weighting,
+            "steps": self.steps,
+            "batch_size": self.batch_size,
+            "device": self.device,
+            "seed": self.random_state or 0,
+            "report": False,
+            "cache": False,
+            "run_dir": directory / "run",
+        }
+        if unlabelled:
+            found["data.unlabelled"] = str(directory / TEXTS)
+        if self.model is not None:
+            found |= {"model": "auto", "model.name": self.model}
+        return found | dict(self.options or {})
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state to pickle: with the model on the CPU."""
+        state: dict[str, Any] = dict(super().__getstate__())
+        if "predictor_" in state and self.predictor_.runtime.device.type != "cpu":
+            model, tokenizer = deepcopy(self.predictor_.model), self.predictor_.tokenizer
+            state["predictor_"] = Predictor.of(model, tokenizer, long=self.predictor_.long)
+        return state
+
+    def __sklearn_tags__(self) -> Any:
+        """Return what scikit-learn should know: X are texts, in one dimension."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.string = True
+        return tags
+
+
+def as_texts(values: Iterable[Any], name: str = "X", least: int = 1) -> list[str]:
+    """Return texts as a list.
+
+    Raises:
+        ValueError: they are a single text, are in two dimensions, or one is not a text.
+    """
+    if isinstance(values, str):
+        raise ValueError(f"{name} is a single text: give a list of texts")
+    shape = getattr(values, "shape", (0,))
+    if len(shape) != 1:
+        raise ValueError(f"{name} has {len(shape)} dimensions: give texts, one for each row")
+    found = list(values)
+    for number, text in enumerate(found):
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"{name}[{number}] is {text!r}: give a text that is not empty")
+    if len(found) < least:
+        raise ValueError(f"{name} has no texts")
+    return [str(text) for text in found]
+
+
+def _write(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
+    """Write JSON lines."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

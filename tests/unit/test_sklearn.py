@@ -1,0 +1,112 @@
+"""The scikit-learn estimator, as scikit-learn's own tools use it."""
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.estimator_checks import check_estimator
+
+from tartan.sklearn import TartanClassifier
+
+TINY = {
+    "model.hidden_size": 16, "model.intermediate_size": 32, "model.layers": 1,
+    "optimizer.body_lr": 0.01, "optimizer.head_lr": 0.01, "precision": "fp32", "eval.every": 10,
+    "schedule": "finetune",
+}  # fmt: skip
+TEXTS = [f"{word} {word} number {n}" for n in range(12) for word in ("red", "blue")]
+LABELS = ["warm", "cold"] * 12
+
+
+def small(**more: Any) -> TartanClassifier:
+    given: dict[str, Any] = {"steps": 40, "batch_size": 8, "device": "cpu", "objectives": ()}
+    return TartanClassifier(**{**given, "options": TINY, **more})
+
+
+@pytest.fixture(scope="module")
+def fitted() -> TartanClassifier:
+    options = {key: value for key, value in TINY.items() if key != "schedule"}
+    return small(objectives=("mlm",), options=options, random_state=1).fit(
+        TEXTS, LABELS, unlabeled=["red or blue", "a red sky"]
+    )
+
+
+def test_it_learns_what_the_labels_say(fitted: TartanClassifier):
+    assert list(fitted.classes_) == ["cold", "warm"]
+    assert fitted.score(["red sky", "blue sea"], ["warm", "cold"]) == 1
+    shares = fitted.predict_proba(["red sky", "blue sea"])
+    assert shares.shape == (2, 2)
+    np.testing.assert_allclose(shares.sum(1), 1)
+    assert (fitted.classes_[shares.argmax(1)] == fitted.predict(["red sky", "blue sea"])).all()
+    assert fitted.n_iter_ == fitted.history_[-1]["step"]
+    assert set(fitted.scores_) == {"macro_f1", "accuracy"}
+
+
+def test_a_pickled_estimator_predicts_the_same(fitted: TartanClassifier):
+    copy = pickle.loads(pickle.dumps(fitted))
+    given = ["red sky", "blue", "no colour"]
+    assert (copy.predict_proba(given) == fitted.predict_proba(given)).all()
+
+
+@pytest.mark.parametrize("labels", [[1, 0], [10, 9], [True, False], [2.0, 1.0]], ids=str)
+def test_classes_may_be_of_any_type_and_are_returned_as_they_are(labels: list[Any]):
+    series = pd.Series(TEXTS, index=range(100, 124))
+    found = small().fit(series, np.array(labels * 12))
+    assert found.classes_.dtype == np.array(labels).dtype
+    assert found.predict(np.array(["red sky", "blue"], dtype=object)).tolist() == labels
+
+
+def test_scikit_learns_tools_accept_it():
+    searched = GridSearchCV(small(), {"steps": [1, 40]}, cv=2).fit(TEXTS, LABELS)
+    assert searched.best_params_ == {"steps": 40}
+    lower = FunctionTransformer(lambda texts: [text.lower() for text in texts])
+    pipe = make_pipeline(lower, small())
+    scores = cross_val_score(pipe, [text.upper() for text in TEXTS], LABELS, cv=2)
+    assert scores.mean() > 0.9
+
+
+def test_the_checks_of_scikit_learn_that_do_not_need_numbers_pass():
+    """X are texts in one dimension, so that scikit-learn leaves out its checks on numbers."""
+    with pytest.warns(UserWarning, match="Can't test estimator TartanClassifier"):
+        results = check_estimator(small(steps=1), on_fail=None)
+    assert {each["status"] for each in results} == {"passed"}, results
+    assert len(results) >= 5
+
+
+def test_parameters_are_kept_as_they_were_given():
+    given = small(weighting="meta", options={"seed": 3})
+    assert clone(given).get_params() == given.get_params()
+    assert given.set_params(steps=7).steps == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("a text", LABELS), r"^X is a single text: give a list of texts"),
+        ((np.zeros((3, 2)), [0, 1, 0]), r"^X has 2 dimensions"),
+        ((["red", 3], ["a", "b"]), r"^X\[1\] is 3: give a text that is not empty"),
+        ((["red", " "], ["a", "b"]), r"^X\[1\] is ' '"),
+        ((["red"], ["a", "b"]), r"^X has 1 texts and y has 2 labels"),
+        ((["red", "blue"], ["a", "a"]), r"^y has 1 class: give at least two"),
+        ((["red", "blue"], [0.5, 0.7]), r"Unknown label type: continuous"),
+        ((["red", "blue"], ["a", "b"]), r"too few"),
+    ],
+)
+def test_what_cannot_be_learnt_is_a_value_error(arguments: Any, line: str):
+    with pytest.raises(ValueError, match=line):
+        small().fit(*arguments)
+
+
+def test_options_are_checked_and_an_estimator_has_to_be_fitted():
+    with pytest.raises(ValueError, match=r"^objectives=mln: no such option; did you mean 'mlm'"):
+        small(objectives=["mln"]).fit(TEXTS, LABELS)
+    with pytest.raises(ValueError, match=r"^validation_fraction=1: give more than 0"):
+        small(validation_fraction=1).fit(TEXTS, LABELS)
+    with pytest.raises(NotFittedError):
+        small().predict(["red"])
