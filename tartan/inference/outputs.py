@@ -83,22 +83,26 @@ def _cell(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
 
 
-def own_columns(suffix: str, labels: Sequence[str] | None, tagged: bool) -> list[str]:
+def own_columns(
+    suffix: str, labels: Sequence[str] | None, tagged: bool, several: bool = False
+) -> list[str]:
     """Return the columns that predictions add to those of a file.
 
     Args:
         suffix: of the file that is written.
         labels: the labels; None where a number is predicted.
         tagged: whether words are tagged.
+        several: whether a row may have several labels.
 
     >>> own_columns(".csv", ["cold", "warm"], False)
     ['predicted', 'probability', 'probability_cold', 'probability_warm']
     """
     if labels is None:
         return ["predicted"]
+    first = ["predicted"] if several else ["predicted", "probability"]
     if suffix == ".jsonl" or tagged:
-        return list(OWN)
-    return ["predicted", "probability", *(f"probability_{label}" for label in labels)]
+        return [*first, "probabilities"]
+    return [*first, *(f"probability_{label}" for label in labels)]
 
 
 def flat(prediction: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
@@ -107,4 +111,5 @@ def flat(prediction: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any
     if "probabilities" in columns or by_label is None:
         return {name: prediction[name] for name in columns}
     cells = {f"probability_{label}": value for label, value in by_label.items()}
-    return {**cells, "predicted": prediction["predicted"], "probability": prediction["probability"]}
+    own = {name: prediction[name] for name in columns if name in OWN}
+    return {**own, **cells}

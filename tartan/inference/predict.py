@@ -86,7 +86,10 @@ def predict_file(run: Path, source: Path, target: Path, options: PredictOptions)
     tagged = kind is LabelKind.TAGS
     texts = Texts.open(source, vars(options.data), kind)
     own = own_columns(
-        target.suffix.lower(), None if kind is LabelKind.NUMBER else predictor.labels, tagged
+        target.suffix.lower(),
+        None if kind is LabelKind.NUMBER else predictor.labels,
+        tagged,
+        predictor.threshold is not None,
     )
     _check_free(texts.table.columns, own, source.name)
     written = 0

@@ -120,6 +120,14 @@ class Predictor:
         problem = self.model.config.problem_type
         return LabelKind.NUMBER if problem == "regression" else LabelKind.CLASS
 
+    @property
+    def threshold(self) -> float | None:
+        """Return the probability from which on a label is predicted; None for one label a row."""
+        config = self.model.config
+        if config.problem_type != "multi_label_classification":
+            return None
+        return float(getattr(config, "threshold", 0.5))
+
     def predict(self, rows: Iterator[Input], batch_size: int = 64) -> Iterator[Prediction]:
         """Yield the prediction for each row, in the order of the rows.
 
@@ -130,9 +138,12 @@ class Predictor:
         Raises:
             OutOfMemoryError: a batch is too large.
         """
-        labels, kind = self.labels, self.kind
+        labels, kind, threshold = self.labels, self.kind, self.threshold
         for row, outputs, kept in self.outputs(rows, batch_size):
-            yield describe(row, outputs, kept, labels, kind)
+            if threshold is None:
+                yield describe(row, outputs, kept, labels, kind)
+            else:
+                yield describe_set(outputs, labels, threshold)
 
     def outputs(
         self, rows: Iterator[Input], batch_size: int = 64
@@ -255,6 +266,14 @@ def describe(
     none: dict[str, Any] = dict.fromkeys(("predicted", "probability", "probabilities"))
     words = [by_word.get(word, none) for word in range(len(row.words))]
     return {name: [word[name] for word in words] for name in none}
+
+
+def describe_set(outputs: Tensor, labels: Sequence[str], threshold: float) -> Prediction:
+    """Return the labels whose probability reaches a threshold, of outputs [1, labels]."""
+    found = outputs[0].nan_to_num().sigmoid().tolist()
+    shares = {label: round(value, 6) for label, value in zip(labels, found, strict=True)}
+    predicted = [label for label, value in zip(labels, found, strict=True) if value >= threshold]
+    return {"predicted": predicted, "probabilities": shares}
 
 
 def probabilities(outputs: Tensor) -> list[list[float]]:

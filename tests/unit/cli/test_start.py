@@ -42,6 +42,7 @@ def after(statement: str, **environment: str) -> tuple[set[str], dict[str, str]]
         ["run", "--help"], ["run", "weighting=mta"], ["run", "stpes=3"], ["run", "steps=x"],
         ["run", "--cfg", "job"], ["run", "--hydra-help"],
         ["study", "--help"], ["study", "study.seds=3"],
+        ["predict", "--help"], ["evaluate", "--help"], ["compare", "--help"],
         ["completion", "bash"], ["completion", "--words", "run weighting="],
         ["completion", "--words", "check m"], ["completion", "--words", "study study.s"],
     ],
