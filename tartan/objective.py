@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
@@ -129,9 +128,6 @@ class PrimaryObjective(Objective):
     metrics: ClassVar[tuple[str, ...]]
     """The names that `score` returns, the default one for model selection first. Higher is better
     for all of them."""
-    scoring: Mapping[str, Any] = MappingProxyType({})
-    """Options by which `score` works, where they were found in the training rows: with them, an
-    instance on other rows computes the same metrics."""
     head: nn.Module
     """The head that is exported with the body as a Hugging Face model."""
 
@@ -167,6 +163,13 @@ class PrimaryObjective(Objective):
 
     def exported_settings(self) -> dict[str, Any]:
         """Return what the exported model's config.json holds besides; nothing by default."""
+        return {}
+
+    def scoring_options(self) -> dict[str, Any]:
+        """Return the options by which `score` works, where training or dev determined them.
+
+        With them, an instance that is built on other rows computes the same metrics.
+        """
         return {}
 
     def in_label_units(self, outputs: Tensor) -> Tensor:

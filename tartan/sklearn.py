@@ -132,7 +132,8 @@ class TartanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: Iterable[str]) -> NDArray[Any]:  # noqa: N803
         """Return the most probable class of each text, [rows]; arguments as `predict_proba`."""
-        found: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(1)]
+        best = self.predict_proba(X).argmax(1)
+        found: NDArray[Any] = self.classes_[best]
         return found
 
     def _options(self, directory: Path, unlabelled: bool) -> dict[str, Any]:

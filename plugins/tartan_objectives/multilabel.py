@@ -84,6 +84,10 @@ class Multilabel(SequenceObjective):
         """Return the threshold."""
         return {"threshold": self._threshold}
 
+    def scoring_options(self) -> dict[str, Any]:
+        """Return the threshold."""
+        return {"threshold": self._threshold}
+
     def score(self, outputs: Tensor, rows: Sequence[Row]) -> dict[str, float]:
         """Compute `micro_f1`, `macro_f1` and `average_precision`, 0 to 1.
 

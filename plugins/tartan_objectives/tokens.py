@@ -6,7 +6,7 @@ Spans are found and scored as the CoNLL shared tasks do (Tjong Kim Sang and De M
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -52,8 +52,12 @@ class Tokens(PrimaryObjective):
         self._examples = context.labelled()
         self._scheme = tag_scheme(options.scheme, context, self._examples)
         context.notice(described(self._scheme))
-        self.scoring = named_again(self._scheme, context.labels)
+        self._labels = context.labels
         self.head = context.head("TokenClassification")
+
+    def scoring_options(self) -> dict[str, Any]:
+        """Return the scheme that the training rows have."""
+        return named_again(self._scheme, self._labels)
 
     def examples(self) -> Sequence[Row]:
         """Return the labelled training rows."""

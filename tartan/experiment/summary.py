@@ -65,7 +65,7 @@ def summarise(
             "name": task.name,
             "kind": task.kind.value,
             "labels": list(task.labels),
-            "scoring": dict(model.end_task.scoring),
+            "scoring": model.end_task.scoring_options(),
         },
         "model": config.model.get("name") or config.model["kind"],
         "stages": {name: stage.selection for name, stage in experiment.stages.items()},

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -177,12 +176,16 @@ def notes(summaries: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _right(directory: Path) -> list[bool]:
     """Return whether each prediction on dev is right; nothing for numbers."""
-    lines = read_lines(directory / PREDICTIONS)
-    pairs = chain.from_iterable(
-        zip(_listed(line["label"]), _listed(line["predicted"]), strict=True) for line in lines
-    )
-    found = [(given, predicted) for given, predicted in pairs]
-    return [] if any(isinstance(given, float) for given, _ in found) else [a == b for a, b in found]
+    found: list[bool] = []
+    for line in read_lines(directory / PREDICTIONS):
+        given, predicted = line["label"], line["predicted"]
+        if isinstance(given, float):
+            return []
+        if isinstance(given, list) and "probabilities" not in line:  # tags of words
+            found += [a == b for a, b in zip(given, predicted, strict=True)]
+        else:
+            found.append(given == predicted)
+    return found
 
 
 def _summary(directory: Path) -> Mapping[str, Any]:
@@ -194,10 +197,6 @@ def _summary(directory: Path) -> Mapping[str, Any]:
             "that are complete"
         )
     return summary
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def _short(value: Any) -> str:

@@ -129,6 +129,7 @@ def evaluate_file(
 def summarise(run: FinishedRun, path: Path, scored: Scored, resamples: int) -> Evaluation:
     """Return the results of scored rows."""
     labelled = bool(scored.predicted) and run.kind is not LabelKind.NUMBER
+    single = labelled and run.kind is not LabelKind.SETS
     return Evaluation(
         str(run.directory),
         str(path),
@@ -136,14 +137,25 @@ def summarise(run: FinishedRun, path: Path, scored: Scored, resamples: int) -> E
         dict(scored.columns),
         intervals(scored.score, len(scored.rows), resamples),
         run.labels,
-        confusion(scored.predicted, run.labels) if labelled else None,
-        calibration(scored) if labelled else None,
+        confusion(scored.predicted, run.labels) if single else None,
+        calibration(scored, run.kind) if labelled else None,
         list(scored.notices),
     )
 
 
-def calibration(scored: Scored) -> Calibration:
-    """Return the calibration of the predicted labels, of every word where words are tagged."""
+def calibration(scored: Scored, kind: LabelKind) -> Calibration:
+    """Return the calibration of the predicted labels, of every word where words are tagged.
+
+    Where a row has several labels, it is that of each label's probability: right is a label that
+    the row has.
+    """
+    if kind is LabelKind.SETS:
+        pairs = [
+            (share, label in line["label"])
+            for line in scored.predicted
+            for label, share in line["probabilities"].items()
+        ]
+        return calibrate([share for share, _ in pairs], [right for _, right in pairs])
     columns = {
         name: list(chain.from_iterable(_listed(line[name]) for line in scored.predicted))
         for name in ("label", "predicted", "probability")
@@ -176,13 +188,13 @@ def write(found: Evaluation, scored: Scored, kind: LabelKind, directory: Path) -
 
 def plots(found: Evaluation, scored: Scored) -> list[Plot]:
     """Return the reliability plot and the confusion; of numbers, predicted over given values."""
-    if found.calibration and found.confusion:
+    if found.calibration:
         bins = found.calibration.bins
         curve = Curve(tuple(b.confidence for b in bins), tuple(b.accuracy for b in bins))
         sizes = [b.count / sum(each.count for each in bins) for b in bins]
         told = "; ".join(f"{b.accuracy:.3f} right at {b.confidence:.3f}" for b in bins)
         shown = [Plot("reliability", "Reliability", reliability(curve, sizes), told)]
-        if len(found.labels) <= SHOWN:
+        if found.confusion and len(found.labels) <= SHOWN:
             drawn = matrix(found.confusion.counts, found.labels, "predicted", "given")
             shown.append(Plot("confusion", "Confusion", drawn, "the table shows the same"))
         return shown

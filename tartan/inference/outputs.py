@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from tartan.batch import LabelKind
 from tartan.errors import DataError, StorageError, suggest
 from tartan.files import create, writing
 
@@ -83,24 +84,21 @@ def _cell(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
 
 
-def own_columns(
-    suffix: str, labels: Sequence[str] | None, tagged: bool, several: bool = False
-) -> list[str]:
+def own_columns(suffix: str, labels: Sequence[str], kind: LabelKind) -> list[str]:
     """Return the columns that predictions add to those of a file.
 
     Args:
         suffix: of the file that is written.
-        labels: the labels; None where a number is predicted.
-        tagged: whether words are tagged.
-        several: whether a row may have several labels.
+        labels: the name of each output.
+        kind: the kind of labels.
 
-    >>> own_columns(".csv", ["cold", "warm"], False)
+    >>> own_columns(".csv", ["cold", "warm"], LabelKind.CLASS)
     ['predicted', 'probability', 'probability_cold', 'probability_warm']
     """
-    if labels is None:
+    if kind is LabelKind.NUMBER:
         return ["predicted"]
-    first = ["predicted"] if several else ["predicted", "probability"]
-    if suffix == ".jsonl" or tagged:
+    first = ["predicted"] if kind is LabelKind.SETS else ["predicted", "probability"]
+    if suffix == ".jsonl" or kind is LabelKind.TAGS:
         return [*first, "probabilities"]
     return [*first, *(f"probability_{label}" for label in labels)]
 

@@ -85,12 +85,7 @@ def predict_file(run: Path, source: Path, target: Path, options: PredictOptions)
     kind = predictor.kind
     tagged = kind is LabelKind.TAGS
     texts = Texts.open(source, vars(options.data), kind)
-    own = own_columns(
-        target.suffix.lower(),
-        None if kind is LabelKind.NUMBER else predictor.labels,
-        tagged,
-        predictor.threshold is not None,
-    )
+    own = own_columns(target.suffix.lower(), predictor.labels, kind)
     _check_free(texts.table.columns, own, source.name)
     written = 0
     ahead, read = tee(texts.rows(tagged))

@@ -118,15 +118,13 @@ class Predictor:
         if is_tagger(self.model.config):
             return LabelKind.TAGS
         problem = self.model.config.problem_type
-        return LabelKind.NUMBER if problem == "regression" else LabelKind.CLASS
+        known = {"regression": LabelKind.NUMBER, "multi_label_classification": LabelKind.SETS}
+        return known.get(str(problem), LabelKind.CLASS)
 
     @property
-    def threshold(self) -> float | None:
-        """Return the probability from which on a label is predicted; None for one label a row."""
-        config = self.model.config
-        if config.problem_type != "multi_label_classification":
-            return None
-        return float(getattr(config, "threshold", 0.5))
+    def threshold(self) -> float:
+        """Return the probability from which on a label is predicted, where a row has several."""
+        return float(getattr(self.model.config, "threshold", 0.5))
 
     def predict(self, rows: Iterator[Input], batch_size: int = 64) -> Iterator[Prediction]:
         """Yield the prediction for each row, in the order of the rows.
@@ -140,10 +138,10 @@ class Predictor:
         """
         labels, kind, threshold = self.labels, self.kind, self.threshold
         for row, outputs, kept in self.outputs(rows, batch_size):
-            if threshold is None:
-                yield describe(row, outputs, kept, labels, kind)
-            else:
+            if kind is LabelKind.SETS:
                 yield describe_set(outputs, labels, threshold)
+            else:
+                yield describe(row, outputs, kept, labels, kind)
 
     def outputs(
         self, rows: Iterator[Input], batch_size: int = 64

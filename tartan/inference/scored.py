@@ -13,11 +13,9 @@ from tartan.batch import LabelKind, Row
 from tartan.body import AutoOptions, ModelSource
 from tartan.config.parse import options
 from tartan.data import tokenize
-from tartan.data.formats import open_table
-from tartan.data.hub_rows import Selected, read_examples
+from tartan.data.files import FilesOptions, find_files, find_labelled
 from tartan.data.notices import lost_notices
 from tartan.data.splits import SplitReader
-from tartan.data.usual import find_columns
 from tartan.errors import CheckpointError, DataError
 from tartan.experiment.blame import blamed
 from tartan.experiment.summary import read_summary
@@ -109,7 +107,7 @@ class Scored:
 def score_file(
     run: FinishedRun,
     path: Path,
-    given: Mapping[str, str | None],
+    given: Mapping[str, Any],
     plugins: Plugins,
     batch_size: int,
     device: str,
@@ -138,33 +136,25 @@ def score_file(
         joint, notices = _joint(run, training, source, plugins)
         joint.to(runtime.device)
         _, outputs = evaluate_rows(joint, tokenized.rows, batch_size, runtime)
-    predicted = predictions(texts, tokenized.rows, outputs, run.kind, run.labels)
+    threshold = getattr(source.config, "threshold", 0.5)
+    predicted = predictions(texts, tokenized.rows, outputs, run.kind, run.labels, threshold)
     lost = lost_notices(path.name, tokenized.counts, source.max_length, "not scored")
     return Scored(
         joint.end_task, list(tokenized.rows), outputs, predicted, columns, [*notices, *lost]
     )
 
 
-def _read(
-    run: FinishedRun, path: Path, given: Mapping[str, str | None]
-) -> tuple[Dataset, dict[str, str]]:
+def _read(run: FinishedRun, path: Path, given: Mapping[str, Any]) -> tuple[Dataset, dict[str, str]]:
     """Return the rows of a file, whose labels are among the run's, and the columns read."""
     if not path.is_file():
         what = "a directory" if path.is_dir() else "no such file"
         raise DataError(f"{path}: {what}: give one file of labelled texts")
-    table = open_table([path])
-    columns = find_columns(table, given, run.kind, path.name)
-    selected = Selected(
-        lambda: table.rows(list(columns.values())),
-        columns,
-        path.name,
-        table.features,
-        table.typed,
-        train=False,
-    )
+    wanted = FilesOptions(path=str(path), **given)
+    found = find_labelled(find_files(wanted), wanted, run.kind)
     reader = SplitReader(path.name, run.kind, None)
     reader.labels = run.labels
-    return reader.held_out_split("the file", read_examples(selected, run.kind)).rows, columns
+    rows = found.examples("train", run.kind)
+    return reader.held_out_split("the file", rows).rows, dict(found.columns)
 
 
 def _joint(

@@ -13,6 +13,7 @@ from tartan.report.run_page import split_uses
 TASKS: Mapping[str, tuple[str, str]] = {
     "classes": ("text-classification", "AutoModelForSequenceClassification"),
     "numbers": ("text-classification", "AutoModelForSequenceClassification"),
+    "sets": ("text-classification", "AutoModelForSequenceClassification"),
     "tags": ("token-classification", "AutoModelForTokenClassification"),
 }
 """The hub's name of a task, and what loads its models, by the kind of labels."""
