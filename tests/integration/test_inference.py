@@ -186,7 +186,10 @@ def test_several_labels_a_text_are_predicted_by_the_models_threshold(
     threshold = found.model.config.threshold
     for row in read_csv(tmp_path / "out.csv"):
         shares = {label: float(row[f"probability_{label}"]) for label in ("cold", "warm")}
-        assert json.loads(row["predicted"]) == [n for n, p in shares.items() if p >= threshold]
+        predicted = json.loads(row["predicted"])
+        for label, share in shares.items():
+            if abs(share - threshold) > 1e-5:  # the threshold is a probability of dev, unrounded
+                assert (label in predicted) is (share >= threshold)
         batch = found.tokenizer(row["text"], return_tensors="pt")
         with torch.no_grad():
             expected = found.model(**batch).logits[0].sigmoid().tolist()
