@@ -137,9 +137,19 @@ class LiftedHead(nn.Module):
         with torch.autocast(hidden.device.type, enabled=False):
             return logits_of(self.model, inputs_embeds=hidden, attention_mask=attention_mask)
 
+    @property
+    def device(self) -> torch.device:
+        """The device of its weights, which may all be the body's."""
+        own = next(self.parameters(), None)
+        if own is not None:
+            return own.device
+        path, _, attribute = next(iter(self.borrowed)).rpartition(".")
+        weight: Tensor = getattr(self.model.get_submodule(path), attribute)
+        return weight.device
+
     def last_layer(self) -> nn.Linear | None:
         """Return the linear layer that gives the logits; None where the family has none."""
-        device = next(self.parameters()).device
+        device = self.device
         hidden = torch.arange(2 * 3 * self.width, device=device).sin().view(2, 3, self.width)
         mask = torch.ones(2, 3, dtype=torch.bool, device=device)
         with evaluating(self):

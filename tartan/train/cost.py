@@ -69,8 +69,7 @@ def _logits(reading: Reading) -> int:
     head = getattr(reading.objective, "head", None)
     if not isinstance(head, LiftedHead) or not head.predicts_tokens:
         return 0
-    parameter = next(head.parameters())
-    tokens = min(sum(reading.lengths), logits_chunk(parameter.device))
+    tokens = min(sum(reading.lengths), logits_chunk(head.device))
     return LOGITS * tokens * int(head.model.config.vocab_size)
 
 
