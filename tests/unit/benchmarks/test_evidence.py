@@ -1,0 +1,100 @@
+"""The data of the measurement on real text: subsets, passages, and the arms of each regime."""
+
+import json
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.evidence.chain import CONFIGURATIONS, study_command
+from benchmarks.evidence.explain import summary
+from benchmarks.evidence.passages import MOST, passages
+from benchmarks.evidence.regimes import ARMS, regime
+from benchmarks.evidence.subsets import ranked, write_subsets
+from support.command import write_task
+from tartan.config.store import register
+from tartan.plugins import discover
+from tartan.study import options as study_options
+from tartan.study.plan import Typed, arms, read_options
+
+REGIMES = ["b128", "c"]
+
+
+@pytest.fixture
+def registered() -> None:
+    register(discover())
+    study_options.register()
+
+
+@given(st.lists(st.sampled_from("aaaabbc"), min_size=1, max_size=60), st.integers(0, 5))
+def test_every_beginning_has_each_class_in_proportion(labels: list[str], seed: int):
+    order = ranked(labels, random.Random(seed))
+    assert sorted(order) == list(range(len(labels)))
+    counts = Counter(labels)
+    assert {labels[row] for row in order[: len(counts)]} == set(counts)
+    for size in range(len(counts), len(labels) + 1):
+        found = Counter(labels[row] for row in order[:size])
+        for name, count in counts.items():
+            assert abs(found[name] - size * count / len(labels)) <= len(counts)
+
+
+def test_subsets_are_nested_and_the_rest_is_text_without_labels(tmp_path: Path):
+    task = write_task(tmp_path / "task")
+    write_subsets(task, tmp_path / "out", seeds=2, sizes=[4, 8])
+    whole = (task / "train.jsonl").read_text().splitlines()
+    chosen = {}
+    for seed in (0, 1):
+        for size in (4, 8):
+            place = tmp_path / "out" / f"task-{size}" / f"seed{seed}"
+            chosen[seed, size] = set((place / "train.jsonl").read_text().splitlines())
+            assert len(chosen[seed, size]) == size
+            rest = (place / "unlabelled.txt").read_text().splitlines()
+            texts = {json.loads(line)["text"] for line in set(whole) - chosen[seed, size]}
+            assert set(rest) == texts
+            assert (place / "dev.jsonl").read_text() == (task / "dev.jsonl").read_text()
+        assert chosen[seed, 4] < chosen[seed, 8]
+    assert chosen[0, 8] != chosen[1, 8]
+
+
+def test_passages_are_whole_sentences_of_at_most_so_many_words():
+    sentences = ["One " + "word " * 19 + "here."] * 5 + ["Long " + "word " * 60 + "here."]
+    found = list(passages(" ".join(sentences)))
+    assert [len(one.split()) for one in found] == [42, 42, 21, 62]
+    assert " ".join(found) == " ".join(sentences)
+    assert len(found[0].split()) <= MOST
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize("name", REGIMES)
+def test_a_regimes_study_is_one_that_tartan_accepts(name: str, tmp_path: Path):
+    """Every arm gets its own values, and each seed of (b) its own data."""
+    what = regime(name, tmp_path)
+    rate = "optimizer.body_lr=1e-4"
+    chosen = {arm: [rate, "weighting.lr=0.5"] if arm == "meta" else [rate] for arm in ARMS}
+    _, flag, directory, *overrides = study_command(name, what, chosen)
+    assert (flag, directory) == ("--config-dir", str(CONFIGURATIONS))
+    typed = Typed.split(overrides, str(CONFIGURATIONS))
+    options = read_options(typed)
+    assert options.against == "finetune"
+    found = arms(options, typed)
+    assert [arm.name for arm in found] == list(ARMS)
+    assert all(rate in arm.overrides for arm in found)
+    assert any("${seed}" in text for text in found[0].overrides) == name.startswith("b")
+
+
+def test_agreement_is_of_alignments_and_look_aheads():
+    def batch(end_task: float, mlm: float, factor: float) -> dict[str, dict[str, float]]:
+        return {
+            name: {"alignment": value, "ahead_sgd": value * factor, "ahead_adam": -value}
+            for name, value in (("classification", end_task), ("mlm", mlm))
+        }
+
+    found = summary([{"batches": [batch(0.3, 0.1, 2), batch(0.2, -0.1, 2)]}])
+    assert found["means"]["classification"]["alignment"] == pytest.approx(0.25)
+    assert found["agreement"]["ahead_sgd"]["correlation"] == pytest.approx(1)
+    assert found["agreement"]["ahead_sgd"]["same_sign"] == 1
+    assert found["agreement"]["ahead_adam"]["correlation"] == pytest.approx(-1)
+    assert found["agreement"]["ahead_adam"]["same_sign"] == 0
