@@ -1,10 +1,11 @@
-"""`python3 benchmarks/gpu/host.py --out DIR`: measure on a GPU host without a package index.
+"""`python3 -m benchmarks.gpu.host --out DIR`: measure on a GPU host without a package index.
 
-Needs nothing but a Python that has torch and transformers, and the wheels of
-`python -m benchmarks.gpu.wheels`. It sets up a virtual environment beside that Python, runs the
-tests that need the device, and measures only if they pass. Results are written to DIR.
+Needs a Python that has torch and transformers, and what `python -m benchmarks.gpu.pack` wrote. It
+sets up a virtual environment beside that Python and runs the steps of `MEASURE`. DIR/status.json
+has what became of each; one that fails is recorded and the next one runs. All of it ends before
+`--seconds`.
 
-`--dry` does everything except the setup, on a CPU, with a tiny body: only to test this program.
+`--small` takes tiny bodies: a rehearsal, whose times mean nothing.
 """
 
 import argparse
@@ -13,12 +14,16 @@ import shlex
 import subprocess
 import sys
 import sysconfig
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.gpu.steps import Outcome, Record, Step, run_all
+
 ROOT = Path(__file__).resolve().parents[2]
-WHEELS = Path(__file__).resolve().parent / "wheels"
+CARRIED = Path(__file__).resolve().parent / "carried"
+SECONDS = 540.0
 
 TESTS = (
     "tests/unit/body/test_accelerator.py",
@@ -26,75 +31,97 @@ TESTS = (
     "tests/contract/test_first_party.py",
 )
 CHOSEN = "test_accelerator or on_a_gpu or it_computes_where_the_body_is"
-STEP = {
-    False: ["--model=base", "--words=62", "--length=128", "--rounds=10"],
-    True: ["--model=tiny", "--words=6", "--length=16", "--batch=4", "--rounds=1", "--device=cpu",
-           "--precision=fp32", "--in-process"],
-}  # fmt: skip
-SCALE = {
-    False: ["--base", "model=base", "batch=32", "length=128", "--model", "small", "base"],
-    True: ["--base", "model=tiny", "batch=2", "length=8", "objectives=1", "--objectives", "1", "2",
-           "--batch", "--length", "--model", "--rounds=1", "--device=cpu", "--precision=fp32",
-           "--in-process"],
-}  # fmt: skip
+MEASURE = {"tests": 90.0, "agreement": 60.0, "sides": 270.0, "memory": 60.0, "profile": 60.0}
+"""The most seconds of each step; together with the installation they may exceed the deadline, which
+then shortens the last ones."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Set up, test and measure; return the exit status of the first failure."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="where results go")
-    parser.add_argument("--dry", action="store_true", help="on a CPU, with this Python as it is")
-    options = parser.parse_args(arguments)
+    """Set up and run the steps; return 1 if one did not pass, 2 if nothing could be set up."""
+    began = time.monotonic()
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = parser().parse_args(given)
     out: Path = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
+    commit = CARRIED / "commit.txt"
+    facts = {
+        "command": shlex.join(
+            ["python3", "-m", "benchmarks.gpu.host", *(arguments or sys.argv[1:])]
+        ),
+        "commit": commit.read_text("utf-8").strip() if commit.exists() else None,
+        "seconds": options.seconds,
+    }
+    record = Record(out / "status.json", facts)
     with TemporaryDirectory(prefix="tartan-host-") as scratch:
         try:
-            python = sys.executable if options.dry else set_up(Path(scratch))
+            python = sys.executable if options.installed else set_up(Path(scratch))
         except subprocess.CalledProcessError as error:
-            print(f"not set up, for the reason above: {shlex.join(error.cmd)}", file=sys.stderr)
+            record.add(
+                Outcome("set-up", "failed", error.returncode, said=(error.stderr or "")[-400:])
+            )
+            print(f"not set up: {shlex.join(error.cmd)}\n{error.stderr}", file=sys.stderr)
             return 2
-        measured = out / "step.json", out / "scale.json"
-        steps: list[list[str]] = [
-            ["-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS, "-k", CHOSEN],
-            ["-m", "benchmarks.step", *STEP[options.dry], f"--json={measured[0]}"],
-            ["-m", "benchmarks.scale", *SCALE[options.dry], f"--json={measured[1]}"],
-        ]
-        for name, step in zip(("tests", "step", "scale"), steps, strict=True):
-            if status := logged([python, *step], out / f"{name}.log"):
-                print(f"{name} failed with status {status}: {out / f'{name}.log'}", file=sys.stderr)
-                return status
-    return 0
+        record.add(Outcome("set-up", "passed", 0, round(time.monotonic() - began, 2)))
+        run_all(plan(python, options, out), record, out, began + options.seconds, cwd=ROOT)
+    return 0 if all(each.status == "passed" for each in record.outcomes) else 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(prog="python3 -m benchmarks.gpu.host", description=__doc__)
+    made.add_argument("--out", type=Path, required=True, help="where results go")
+    made.add_argument("--seconds", type=float, default=SECONDS, help="of all of it")
+    made.add_argument("--only", nargs="+", choices=tuple(MEASURE), default=tuple(MEASURE))
+    made.add_argument("--small", action="store_true", help="tiny bodies, for a rehearsal")
+    made.add_argument("--installed", action="store_true", help="with this Python as it is")
+    made.add_argument("--fake", metavar="LIBRARY", help="on the fake device of this library")
+    return made
+
+
+def plan(python: str, options: argparse.Namespace, out: Path) -> list[Step]:
+    """Return the steps of a command line."""
+    program = [python]
+    if options.fake:
+        program += [str(ROOT / "benchmarks" / "gpu" / "on_fake.py"), options.fake]
+    small = ["--small"] if options.small else []
+    tests = ["-q", "-p", "no:cacheprovider", *TESTS, "-k", CHOSEN]
+    modules = {
+        "tests": ["-m", "pytest", *tests],
+        "agreement": ["-m", "benchmarks.gpu.agree", *small],
+        "sides": ["-m", "benchmarks.gpu.sides", *small],
+        "memory": ["-m", "benchmarks.gpu.sides", "--cases=memory", *small],
+        "profile": ["-m", "benchmarks.gpu.profiled", *small],
+    }
+    written = {name: [f"--json={out / name}.json"] for name in modules if name != "tests"}
+    return [
+        Step(name, [*program, *modules[name], *written.get(name, [])], seconds)
+        for name, seconds in MEASURE.items()
+        if name in options.only
+    ]
 
 
 def set_up(directory: Path) -> str:
     """Make a virtual environment on top of this Python's packages; return its interpreter."""
-    run(sys.executable, "-m", "venv", "--without-pip", str(directory / "venv"))
+    _run(sys.executable, "-m", "venv", "--without-pip", str(directory / "venv"))
     python = directory / "venv" / "bin" / "python"
     # This Python may be of a virtual environment itself, whose packages a new one would not see.
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     packages = directory / "venv" / "lib" / version / "site-packages"
     (packages / "host.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    # Without dependencies: pip would refuse the versions that the host has of them.
     install = [
         sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-index",
-        f"--find-links={WHEELS}", "--no-build-isolation",
+        "--no-deps", "--no-build-isolation",
     ]  # fmt: skip
-    run(*install, "setuptools>=77")
-    run(*install, "--editable", str(ROOT), "pytest", "hypothesis", "accelerate", "torchjd")
+    _run(*install, *map(str, sorted((CARRIED / "wheels").glob("*.whl"))))
+    _run(*install, "--editable", str(ROOT))
     return str(python)
 
 
-def run(*command: str) -> None:
+def _run(*command: str) -> None:
     """Run a command that must succeed."""
-    subprocess.run(command, check=True)
-
-
-def logged(command: Sequence[str], log: Path) -> int:
-    """Run a command in the checkout, its output to a file; return its exit status."""
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
-    with log.open("w", encoding="utf-8") as file:
-        return subprocess.run(
-            command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT, check=False
-        ).returncode
+    environment = {**os.environ, "PIP_CONSTRAINT": ""}
+    subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
 
 
 if __name__ == "__main__":

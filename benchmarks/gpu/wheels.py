@@ -16,20 +16,23 @@ from tartan.errors import ConfigError, TartanError, suggest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-WHEELS = HERE / "wheels"
+WHEELS = HERE / "carried" / "wheels"
 
 LACKING = (
-    "accelerate",
     "antlr4-python3-runtime",
     "datasets",
     "dill",
     "hydra-core",
+    "hydra-joblib-launcher",
     "multiprocess",
     "omegaconf",
-    "pluggy",
+    "setuptools",
     "torchjd",
 )
-"""What a host with torch, transformers and the usual scientific packages mostly lacks."""
+"""What a host with torch, transformers and the usual scientific packages lacks."""
+
+OTHER_PINS = {"setuptools": "81.0.0"}
+"""Instead of constraints.txt: torch 2.11 needs setuptools before 82."""
 
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 
@@ -43,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     options.to.mkdir(parents=True, exist_ok=True)
     try:
-        for requirement in pinned(options.names, pins(ROOT / "constraints.txt")):
+        for requirement in pinned(options.names, {**pins(ROOT / "constraints.txt"), **OTHER_PINS}):
             fetch(requirement, options.python, options.to)
     except TartanError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
