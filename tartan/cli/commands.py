@@ -56,6 +56,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             "test plugins against their contracts: check mlm static; all without a name",
             ("plugins",),
         ),
+        "doctor": Command("show versions, device, what is missing, and how fast a step is here"),
         "completion": Command(
             'print the completion of a shell: eval "$(tartan completion bash)"',
             ("bash", "zsh", "fish"),

@@ -6,6 +6,7 @@ import pkgutil
 import re
 import shlex
 import tomllib
+from dataclasses import fields
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import tartan
 import tartan.testing
 import tartan_objectives
 import tartan_weightings
+from tartan import Signals
 from tartan.config.overrides import accept
 from tartan.config.store import register
 from tartan.plugins import discover
@@ -143,6 +145,12 @@ def test_the_reference_has_every_public_name(module):
     shown = [address.rpartition(".") for address in ADDRESSES]
     shown = [name for package, _, name in shown if package == module.__name__]
     assert sorted(shown) == sorted(module.__all__)
+
+
+def test_the_page_of_plugins_has_every_signal():
+    section = TEXTS["docs/plugins.md"].partition("| field of `Signals`")[2].partition("\n\n")[0]
+    shown = re.findall(r"^\| `(\w+)`", section, re.MULTILINE)
+    assert shown == [each.name for each in fields(Signals)]
 
 
 def test_the_architecture_names_every_folder_and_module():
