@@ -22,7 +22,8 @@ from tartan_objectives.rtd import RTD, RTDOptions
 DECODERS = ("gpt2", "llama", "qwen2", "qwen3", "smollm3", "gemma", "mistral")
 RELATIVE = tuple(family for family in DECODERS if family != "gpt2")
 LABELS = ("no", "perhaps", "yes")
-TEXTS = ["the model", "we train the network and show that our results are better", "good word"]
+TEXTS = ["a model", "we train a network and show that our results are better", "a good word"]
+"""Each has an a, the only one of these letters that the tiny tokenizer of Qwen2 knows."""
 
 
 @pytest.mark.parametrize("family", DECODERS)
