@@ -24,10 +24,10 @@ def row(text: str, label: object = "warm") -> dict[str, object]:
 
 
 def said(answer: Answer) -> list[str]:
-    """The lines after the first one, which describes the body."""
-    first, *lines = answer.out.splitlines()
-    assert first.startswith("body: "), first
-    return lines
+    """The lines after the one that describes the body, the last of what is set up."""
+    lines = answer.out.splitlines()
+    body = next(place for place, line in enumerate(lines) if line.startswith("body: "))
+    return lines[body + 1 :]
 
 
 def refusal(answer: Answer) -> str:
