@@ -169,7 +169,7 @@ def test_a_process_that_may_not_have_more_memory_says_so(
 ):
     """By the system's own limit, from a moment on."""
     monkeypatch.chdir(tmp_path)
-    wide = ["model.layers=2", "model.intermediate_size=40000"]
+    wide = ["model.layers=2", "model.intermediate_size=300000"]
     large = ["data.dev=400", "eval.batch_size=400"]
     command = ["run", "run_dir=out", "schedule=finetune", *SMALL, *wide, *large]
     prepare = partial(at_call, f"tartan.{when}", 1, partial(_limit, 1 << 20))

@@ -72,7 +72,7 @@ def test_each_shell_has_a_script_that_it_can_read(shell: str, capsys: pytest.Cap
     ("line", "function", "replies"),
     [
         ("tartan run weighting=sta", "_tartan", ["static"]),
-        ("python -m tartan comp", "_tartan_python", ["completion"]),
+        ("python -m tartan compl", "_tartan_python", ["completion"]),
         ("python -m tartan run data=hyp", "_tartan_python", ["hyperpartisan"]),
     ],
 )
