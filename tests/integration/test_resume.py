@@ -207,4 +207,4 @@ def test_no_state_is_a_pickle_that_could_run_code(tartan: Tartan, tmp_path: Path
     for path in tmp_path.rglob("*.pt"):
         torch.load(path, weights_only=True)
     suffixes = {path.suffix for path in (tmp_path / "out").rglob("*") if path.is_file()}
-    assert suffixes <= {".pt", ".json", ".jsonl", ".yaml", ".safetensors"}
+    assert suffixes <= {".pt", ".json", ".jsonl", ".yaml", ".safetensors", ".md"}

@@ -109,7 +109,7 @@ def test_names_in_a_model_are_not_followed(tartan: Tartan, tmp_path: Path):
     assert tartan("run", *MODEL).status == 0
     exported = list((tmp_path / "out/model").iterdir())
     assert {path.name for path in exported} == {
-        "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+        "README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
     }  # fmt: skip
     assert not any(path.is_symlink() for path in exported)
     assert (tmp_path / "weights").read_bytes() == before
