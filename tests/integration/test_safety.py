@@ -173,6 +173,7 @@ def test_nothing_is_written_but_the_run_and_the_caches(tmp_path: Path):
     allowed = (
         "work/out/", "work/data/", "model/",
         "home/.cache/huggingface/datasets/tartan/",
+        "home/.cache/tartan/",  # what can be configured
         "home/.cache/matplotlib/", "home/.config/matplotlib/",  # the fonts that it found
     )  # fmt: skip
     assert [name for name in files if not name.startswith(allowed)] == []
