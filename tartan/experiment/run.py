@@ -129,7 +129,7 @@ def run(composed: DictConfig, directory: Path, hydra: Files, plugins: Plugins) -
             summary = _complete(plan, interrupts)
         ranks.by_first(lambda: _report(plan))
         published = ranks.by_first(lambda: publish(config, directory))
-    print("\n".join([outcome(summary, directory), *published]))
+        print("\n".join([outcome(summary, directory), *published]))  # rank 0's output alone
     return summary
 
 
