@@ -82,6 +82,8 @@ class Interrupts:
 def _is_free(number: int) -> bool:
     """Return whether a signal may be caught."""
     handler = signal.getsignal(number)
+    if handler is None:  # set by other code than Python's, which cannot restore it
+        return False
     if number in ALWAYS:
         return handler is not signal.SIG_IGN
     nested = isinstance(getattr(handler, "__self__", None), Interrupts)
