@@ -26,13 +26,15 @@ LABELS = ["warm", "cold"] * 12
 
 
 def small(**more: Any) -> TartanClassifier:
-    given: dict[str, Any] = {"steps": 40, "batch_size": 8, "device": "cpu", "objectives": ()}
+    given: dict[str, Any] = {"steps": 80, "batch_size": 8, "device": "cpu", "objectives": ()}
     return TartanClassifier(**{**given, "options": TINY, **more})
 
 
 @pytest.fixture(scope="module")
 def fitted() -> TartanClassifier:
+    """Trained jointly. MLM's gradient is much larger than the end task's, hence its scale."""
     options = {key: value for key, value in TINY.items() if key != "schedule"}
+    options["objectives.mlm.scale"] = 0.03
     return small(objectives=("mlm",), options=options, random_state=1).fit(
         TEXTS, LABELS, unlabeled=["red or blue", "a red sky"]
     )
@@ -44,10 +46,8 @@ def test_a_fitted_estimator_has_classes_scores_and_history(fitted: TartanClassif
     shares = fitted.predict_proba(["red red number 50", "blue blue number 51"])
     assert shares.shape == (2, 2)
     np.testing.assert_allclose(shares.sum(1), 1)
-    assert (
-        fitted.classes_[shares.argmax(1)]
-        == fitted.predict(["red red number 50", "blue blue number 51"])
-    ).all()
+    assert shares.argmax(1).tolist() == [1, 0]
+    assert fitted.predict(["red red number 50", "blue blue number 51"]).tolist() == ["warm", "cold"]
     assert fitted.n_iter_ == fitted.history_[-1]["step"]
     assert set(fitted.scores_) == {"macro_f1", "accuracy"}
 
@@ -70,12 +70,13 @@ def test_classes_may_be_of_any_type_and_are_returned_as_they_are(labels: list[An
 
 
 def test_scikit_learns_tools_accept_it():
-    searched = GridSearchCV(small(), {"steps": [1, 40]}, cv=2).fit(TEXTS, LABELS)
-    assert len(searched.cv_results_["mean_test_score"]) == 2
+    searched = GridSearchCV(small(), {"steps": [1, 80]}, cv=2).fit(TEXTS, LABELS)
+    assert searched.best_params_ == {"steps": 80}
+    assert searched.best_score_ == 1
     lower = FunctionTransformer(lambda texts: [text.lower() for text in texts])
     pipe = make_pipeline(lower, small())
     scores = cross_val_score(pipe, [text.upper() for text in TEXTS], LABELS, cv=2)
-    assert scores.shape == (2,)
+    assert scores.tolist() == [1, 1]
 
 
 def test_check_estimator_passes():
