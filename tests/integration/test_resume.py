@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -27,27 +27,22 @@ def same(one: Path, other: Path) -> None:
     assert all(weights[0][name].equal(weights[1][name]) for name in weights[0])
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        COMMON,
+        pytest.param(
+            ["objectives=[mlm,clm,sop]", "weighting=bandit", *COMMON[2:]], marks=pytest.mark.slow
+        ),
+    ],
+    ids=["all objectives", "sampled objectives"],
+)
 def test_a_killed_run_ends_as_an_undisturbed_one(
-    spawn: Callable[..., "subprocess.Popen[str]"], tartan: Tartan, tmp_path: Path
+    spawn: Callable[..., "subprocess.Popen[str]"],
+    tartan: Tartan,
+    tmp_path: Path,
+    command: Sequence[str],
 ):
-    assert tartan("run", "run_dir=whole", *COMMON).status == 0
-    process = spawn("run", "run_dir=killed", *COMMON)
-    checkpoints = tmp_path / "killed/checkpoints"
-    while not list(checkpoints.glob("checkpoint-[1-3]*")):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert not (tmp_path / "killed/summary.json").exists()
-    assert tartan("run", "run_dir=killed", *COMMON).status == 0
-    same(tmp_path / "whole", tmp_path / "killed")
-
-
-@pytest.mark.slow
-def test_a_killed_run_that_samples_its_objectives_ends_as_an_undisturbed_one(
-    spawn: Callable[..., "subprocess.Popen[str]"], tartan: Tartan, tmp_path: Path
-):
-    command = ["objectives=[mlm,clm,sop]", "weighting=bandit", *COMMON[2:]]
     assert tartan("run", "run_dir=whole", *command).status == 0
     process = spawn("run", "run_dir=killed", *command)
     checkpoints = tmp_path / "killed/checkpoints"
