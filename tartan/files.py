@@ -157,7 +157,7 @@ def open_regular(path: Path) -> BufferedReader:
     Opening a FIFO would wait until somebody writes to it.
 
     Raises:
-        OSError: there is no file, it cannot be opened, or it is a FIFO, a device or a directory.
+        OSError: the file does not exist or cannot be opened, or is a FIFO, device or directory.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -108,7 +108,7 @@ def set_up(directory: Path) -> str:
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     packages = directory / "venv" / "lib" / version / "site-packages"
     (packages / "host.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
-    # Without dependencies: pip would refuse the versions that the host has of them.
+    # Without dependencies: pip would refuse the versions of them that the host has.
     install = [
         sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-index",
         "--no-deps", "--no-build-isolation",

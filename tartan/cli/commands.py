@@ -9,7 +9,7 @@ from types import MappingProxyType
 class Command:
     """A command; its file, `tartan/cli/<name>.py`, has the function `main(arguments) -> int`.
 
-    The file is imported when the command is called, or asked for its help.
+    The file is imported only when the command runs or prints its help.
 
     Attributes:
         summary: what it does, for `--help`.

@@ -56,7 +56,7 @@ def read(arguments: Sequence[str]) -> tuple[str, str, dict[str, Any]]:
     """Return the path, the end task and the options of data=files.
 
     Raises:
-        ConfigError: there is no path, or more than one.
+        ConfigError: the number of paths is not one.
     """
     paths: list[str] = []
     primary, given = "classification", dict[str, Any]()

@@ -42,7 +42,7 @@ def own_hydra() -> Iterator[None]:
 
 
 def _hydras(store: Any) -> dict[str, Any]:
-    """Return the configurations that a store has of Hydra itself, in maps of their own."""
+    """Return a copy of Hydra's own configurations in a store; changes to it do not reach the store."""
     own = ("hydra", "_dummy_empty_config_.yaml")
     return {name: _copied(entry) for name, entry in store.repo.items() if name in own}
 

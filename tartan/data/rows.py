@@ -35,7 +35,7 @@ class Row(NamedTuple):
 
     Attributes:
         values: by column.
-        line: `file:line`, or the file where it has no lines; empty where there is no file.
+        line: `file:line`; the file alone for formats without lines; empty for generated rows.
     """
 
     values: Mapping[str, object]

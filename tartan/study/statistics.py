@@ -35,7 +35,7 @@ def estimate(values: Sequence[float], confidence: float = 0.95) -> Estimate | No
 
 
 def effect(found: Estimate | None) -> float | None:
-    """Return a mean in standard deviations; None where there is no spread."""
+    """Return a mean divided by the standard deviation; None if the deviation is 0."""
     if found is None or found.std is None or found.std <= 1e-12 * max(1.0, abs(found.mean)):
         return None
     return found.mean / found.std

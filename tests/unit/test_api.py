@@ -35,7 +35,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tartan.Run:
 
 
 def state() -> dict[str, Any]:
-    """What a process has of settings that a run could change."""
+    """Settings of a process that a run could change."""
     store = Singleton._instances.get(ConfigStore)
     return {
         "torch": torch.get_rng_state().tolist(),
