@@ -42,7 +42,7 @@ def own_hydra() -> Iterator[None]:
 
 
 def _hydras(store: Any) -> dict[str, Any]:
-    """Return a copy of Hydra's own configurations in a store; changes to it do not reach the store."""
+    """Return copies of the configurations of Hydra itself in a store."""
     own = ("hydra", "_dummy_empty_config_.yaml")
     return {name: _copied(entry) for name, entry in store.repo.items() if name in own}
 
