@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from support.breakers import Faithful, Learning, Options, TakesTheMean, Waits
+from support.breakers import Faithful, Options, TakesTheMean
+from support.weighting_breakers import Learning, Waits
 from tartan import ModelError, Objective, Weighting
 from tartan.cli import main
 from tartan.plugins import Plugin, Plugins, Problem

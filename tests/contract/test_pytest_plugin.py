@@ -12,7 +12,7 @@ from tartan.testing import ObjectiveContract, WeightingContract
 discover()  # a run in this process forgets what it imports first: nothing, now
 
 SUBCLASS = """
-from support.breakers import Waits
+from support.weighting_breakers import Waits
 from tartan.testing import WeightingContract
 
 class TestWaits(WeightingContract):

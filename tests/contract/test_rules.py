@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from support.breakers import OBJECTIVES, WEIGHTINGS, Faithful, Learning, Sampling
+from support.breakers import OBJECTIVES, Faithful
+from support.weighting_breakers import WEIGHTINGS, Learning, Sampling
 from tartan import Objective, Weighting
 from tartan.testing import Contract, ObjectiveContract, WeightingContract
 from tartan.testing.examine import Outcome, examine

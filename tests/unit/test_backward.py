@@ -1,7 +1,6 @@
 """The backward primitive: the same gradient by every way, exact under accumulation."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 import torch
@@ -9,63 +8,10 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 import tartan
-from tartan import Needs, Shared, Signals, Term, Weighting, backward
+from support.problems import WEIGHTS, Fixed, Problem
+from tartan import Needs, Shared, Signals, Term, backward
 from tartan_weightings.meta import Meta, MetaOptions
 from tartan_weightings.static import Static, StaticOptions
-
-WEIGHTS = torch.tensor([0.5, 0.2, 0.3])
-
-
-class Fixed(Weighting):
-    """Given weights, and any needs: so that the three ways can be compared."""
-
-    Options = StaticOptions
-    needs = Needs.LOSSES
-
-    def __init__(self, weights: Tensor, needs: Needs) -> None:
-        super().__init__(None, ())
-        self._weights, self.needs = weights, needs  # type: ignore[misc]
-
-    def weights(self) -> Tensor:
-        return self._weights
-
-
-class Problem:
-    """A body, three heads, and rows for each: losses are sums of squares."""
-
-    def __init__(self, seed: int = 0) -> None:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            self.body = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 5))
-            self.heads = [nn.Linear(5, 2) for _ in range(3)]
-            self.rows = [torch.randn(12, 4) for _ in range(3)]
-            self.dev = torch.randn(6, 4)
-
-    def loss(self, index: int, rows: Tensor) -> Tensor:
-        return self.heads[index](self.body(rows)).pow(2).sum()
-
-    def terms(self, micro: int = 1) -> list[Term]:
-        return [
-            Term(
-                [lambda i=i, part=part: self.loss(i, part) for part in rows.chunk(micro)],
-                len(rows),
-                list(self.heads[i].parameters()),
-            )
-            for i, rows in enumerate(self.rows)
-        ]
-
-    def dev_term(self) -> Term:
-        return Term([lambda: self.body(self.dev).pow(2).sum()], len(self.dev))
-
-    def shared(self) -> Shared:
-        return Shared(self.body.parameters())
-
-    def gradients(self) -> list[Tensor]:
-        modules = [self.body, *self.heads]
-        return [p.grad.clone() for m in modules for p in m.parameters() if p.grad is not None]
-
-    def gradient_of(self, loss: Tensor) -> Tensor:
-        return torch.cat([g.flatten() for g in torch.autograd.grad(loss, self.body.parameters())])
 
 
 def plain(problem: Problem, weights: Tensor) -> list[Tensor]:
@@ -312,117 +258,3 @@ def test_signals_keep_the_weights_that_a_step_was_taken_with():
     signals = backward(problem.terms(), Fixed(weights, Needs.LOSSES), problem.shared())
     weights.zero_()
     assert_close(signals.weights, WEIGHTS)
-
-
-class Loop:
-    """A loop of one's own: a body, two heads, and losses that are already computed."""
-
-    def __init__(self) -> None:
-        problem = Problem()
-        self.body, (self.first, self.second, _) = problem.body, problem.heads
-        hidden = self.body(problem.rows[0])
-        self.losses = [self.first(hidden).pow(2).mean(), self.second(hidden).pow(2).mean()]
-        self.dev = self.first(self.body(problem.dev)).pow(2).mean()
-        self.shared = Shared(self.body.parameters())
-
-    def terms(self) -> list[Term]:
-        heads = self.first, self.second
-        return [
-            Term.of(loss, head.parameters()) for loss, head in zip(self.losses, heads, strict=True)
-        ]
-
-
-PAIR = Fixed(torch.tensor([0.5, 0.5]), Needs.LOSSES)
-META = Fixed(torch.tensor([0.5, 0.5]), Needs.DEV)
-REACHES = "its loss reaches a trainable parameter of shape"
-
-
-@pytest.mark.parametrize("weighting", [PAIR, META])
-def test_a_head_that_is_not_private_is_refused(weighting: Weighting):
-    """It would keep what each backward pass adds to it: the dev gradient too."""
-    loop = Loop()
-    terms = [loop.terms()[0], Term.of(loop.losses[1])]
-    with pytest.raises(ValueError, match=rf"^terms\[1\]: {REACHES}") as refused:
-        backward(terms, weighting, loop.shared, dev=Term.of(loop.dev))
-    assert "pass it in private of the term that trains it, or freeze it" in str(refused.value)
-
-
-def test_a_dev_loss_through_a_head_that_no_term_trains_is_refused():
-    loop = Loop()
-    other = nn.Linear(5, 2)
-    dev = Term.of(other(loop.body(torch.ones(1, 4))).sum())
-    with pytest.raises(ValueError, match=rf"^dev: {REACHES} \[2"):
-        backward(loop.terms(), META, loop.shared, dev=dev)
-    for parameter in other.parameters():
-        parameter.requires_grad_(False)
-    loop = Loop()
-    dev = Term.of(other(loop.body(torch.ones(1, 4))).sum())
-    backward(loop.terms(), META, loop.shared, dev=dev)
-
-
-def test_a_dev_loss_through_a_head_that_trains_leaves_the_heads_gradient():
-    loop = Loop()
-    backward(loop.terms(), META, loop.shared, dev=Term.of(loop.dev))
-    again = Loop()
-    (expected,) = torch.autograd.grad(again.losses[0] * 0.5, [again.first.weight])
-    assert_close(loop.first.weight.grad, expected)
-
-
-def test_the_graph_is_looked_through_once(monkeypatch: pytest.MonkeyPatch):
-    looked = []
-    monkeypatch.setattr("tartan.term.reached", lambda loss: looked.append(loss) or [])
-    problem = Problem()
-    shared = problem.shared()
-    for _ in range(3):
-        backward(problem.terms(), Fixed(WEIGHTS, Needs.LOSSES), shared)
-    assert len(looked) == 3
-
-
-@pytest.mark.parametrize(
-    ("change", "error", "message"),
-    [
-        (lambda t: t[:1], ValueError, "terms has 1 entries, but 2 objectives are weighed"),
-        (lambda t: t[0], TypeError, "terms must be a list of tartan.Term, got Term"),
-        (lambda t: [t[0], torch.ones(())], TypeError, "terms[1] must be a tartan.Term, got Tensor"),
-        (
-            lambda t: [t[0], Term([lambda: 3.0])],
-            TypeError,
-            "terms[1]: a piece must return a tensor",
-        ),
-        (
-            lambda t: [t[0], Term([lambda: torch.ones(3)])],
-            ValueError,
-            "terms[1]: a loss must be one floating-point number, got torch.float32 of shape [3]",
-        ),
-        (
-            lambda t: [t[0], Term([], private=(p for p in ()))],  # type: ignore[arg-type]
-            TypeError,
-            "terms[1].private must be a list, got generator",
-        ),
-    ],
-)
-def test_an_argument_that_cannot_be_used_is_named(change, error, message: str):
-    loop = Loop()
-    with pytest.raises(error) as refused:
-        backward(change(loop.terms()), PAIR, loop.shared)
-    assert message in str(refused.value)
-
-
-def test_what_is_shared_is_named():
-    loop = Loop()
-    with pytest.raises(TypeError, match=r"shared must be a tartan\.Shared, got list"):
-        backward(loop.terms(), PAIR, list(loop.body.parameters()))  # type: ignore[arg-type]
-    terms = [loop.terms()[0], Term.of(loop.losses[1], loop.body.parameters())]
-    with pytest.raises(ValueError, match=r"terms\[1\].private has a shared parameter"):
-        backward(terms, PAIR, loop.shared)
-    loop.body.requires_grad_(False)
-    with pytest.raises(ValueError, match="none is trained"):
-        Shared(loop.body.parameters())
-
-
-def test_a_loss_without_a_gradient_is_refused():
-    loop = Loop()
-    terms = [replace(term, pieces=[lambda: torch.ones(())]) for term in loop.terms()]
-    for weighting in (PAIR, META):
-        with pytest.raises(ValueError, match="does not require a gradient"):
-            backward(terms, weighting, loop.shared, dev=Term.of(loop.dev))

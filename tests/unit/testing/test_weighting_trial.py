@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from support.breakers import Learning, Options
+from support.breakers import Options
+from support.weighting_breakers import Learning
 from tartan import Needs, Shared, Signals, Term, backward
 from tartan.testing import Broken
 from tartan.testing.weighting_trial import SIZE, Measured, Undeclared, extremes, spent
