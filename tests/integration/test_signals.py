@@ -127,9 +127,9 @@ def test_a_job_of_a_sweep_ends_the_sweep(tmp_path: Path, monkeypatch: pytest.Mon
     prepare = partial(at_call, "tartan.train.stage:Stage.take", 8, send(signal.SIGTERM))
     answer = answered(sweep, tmp_path / "said", prepare)
     assert answer.status == 143
-    assert "seed=0 resume=sweep/0\n" in answer.err
+    assert "seed=0 resume=sweep/seed=0\n" in answer.err
     assert " -m " not in answer.err.split("tartan run")[1]
-    assert not (tmp_path / "sweep/1").exists()
+    assert not (tmp_path / "sweep/seed=1").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
