@@ -222,9 +222,9 @@ def test_jobs_of_sweeps_do_not_share_a_directory(tartan: Tartan, tmp_path: Path)
         "eval.patience=0",
     ]
     first = Forked(*sweep)
-    while not (tmp_path / "sweep/0/metrics.jsonl").exists():
+    while not (tmp_path / "sweep/seed=0/metrics.jsonl").exists():
         assert first.poll() is None
         time.sleep(0.01)
-    assert "sweep/0 is in use by process" in tartan(*sweep).err
+    assert "sweep/seed=0 is in use by process" in tartan(*sweep).err
     first.send_signal(signal.SIGKILL)
     first.wait()
