@@ -34,5 +34,7 @@ def matrix_peak(device: torch.device, precision: str, seconds: float = 0.3) -> f
 
 def synchronise(device: torch.device) -> None:
     """Wait until the device is idle; a CPU always is."""
-    if device.type != "cpu":
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type != "cpu":
         torch.accelerator.synchronize(device)

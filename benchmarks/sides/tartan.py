@@ -125,12 +125,13 @@ class Notes:
         """Return how the dev gradient was computed, if it was. ValueError if that is unclear."""
         if alignment is None:
             return None
-        if (len(self.probes), len(self.batches)) != (1, 2):
+        # On a GPU the batches of the next step are collated ahead: they follow this step's.
+        if len(self.probes) != 1 or len(self.batches) not in (2, 4):
             raise ValueError(
                 f"a dev gradient drew {len(self.probes)} probes and {len(self.batches)} batches "
                 "of dev rows, not 1 and 2"
             )
-        fitted, graded = self.batches
+        fitted, graded = self.batches[:2]
         return Probed(self.probes[0], fitted, graded, alignment.detach().float().cpu())
 
 
