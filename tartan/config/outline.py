@@ -4,6 +4,7 @@ torch takes seconds to import, and plugins import it. What Hydra needs of a plug
 names, types, defaults and meanings.
 """
 
+import copyreg
 import types
 from collections.abc import Mapping
 from dataclasses import (
@@ -25,6 +26,10 @@ PLAIN = (str, int, float, bool)
 """Types of values that JSON has."""
 NAMED: Mapping[Any, str] = {Any: "any", type(None): "none", **{cls: cls.__name__ for cls in PLAIN}}
 """Types without parts, and their names in JSON."""
+
+# Launchers such as joblib send these dataclasses to other processes. There a field without a
+# default has to hold the very object MISSING, and not a copy of it: it is pickled by its name.
+copyreg.pickle(type(MISSING), lambda _: "MISSING")
 
 
 class NotPlainError(Exception):
