@@ -20,8 +20,10 @@ from typing import Any
 SETTINGS: dict[str, dict[str, str]] = {
     "default": {},
     "passive": {"OMP_WAIT_POLICY": "passive"},
-    "spin 200": {"GOMP_SPINCOUNT": "200"},
     "spin 1000": {"GOMP_SPINCOUNT": "1000"},
+    "spin 10000": {"GOMP_SPINCOUNT": "10000"},
+    "spin 30000": {"GOMP_SPINCOUNT": "30000"},
+    "spin 100000": {"GOMP_SPINCOUNT": "100000"},
 }
 ROUNDS, STEPS = 5, 10
 NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")

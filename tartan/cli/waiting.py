@@ -2,8 +2,8 @@
 
 torch computes on a CPU with OpenMP. A thread that has finished its share waits for the others in a
 loop, which takes a core from whatever else runs on the machine, from the other threads of the same
-step too. With a short loop a step beside a busy program is several times as fast, and alone about
-as fast as before: docs/performance.md has the figures.
+step too. With a shorter loop a step beside busy programs is faster, and alone about as fast as
+before: docs/performance.md has the figures (`python -m benchmarks.waiting`).
 """
 
 import os
@@ -13,8 +13,8 @@ from types import MappingProxyType
 
 DECIDED = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
 """Environment variables by which a user decides how threads wait."""
-BRIEF: Mapping[str, str] = MappingProxyType({"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"})
-"""Rounds of GNU's loop, and milliseconds of Intel's and LLVM's, before a thread sleeps."""
+BRIEF: Mapping[str, str] = MappingProxyType({"GOMP_SPINCOUNT": "30000"})
+"""Rounds of GNU's loop before a thread sleeps. Intel's and LLVM's runtimes were not measured."""
 
 
 def wait_briefly(environment: MutableMapping[str, str] = os.environ) -> None:
