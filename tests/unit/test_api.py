@@ -24,6 +24,8 @@ import tartan
 from support.command import records, small_options, summary
 from tartan.config.values import overrides_of
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tartan.Run:

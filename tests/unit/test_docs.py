@@ -29,6 +29,8 @@ from tartan.study.plan import Typed, arms, read_options
 from tartan.testing import WeightingContract
 from tools import prose
 
+pytestmark = pytest.mark.heavy
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TEXTS = {str(page.relative_to(ROOT)): page.read_text(encoding="utf-8") for page in PAGES}

@@ -6,6 +6,8 @@ import pytest
 
 from tools.models import FAMILIES, Facts, examine, page
 
+pytestmark = pytest.mark.heavy
+
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
 
 

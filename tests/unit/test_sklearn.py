@@ -16,6 +16,8 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from tartan.sklearn import TartanClassifier
 
+pytestmark = pytest.mark.heavy
+
 TINY = {
     "model.hidden_size": 16, "model.intermediate_size": 32, "model.layers": 1,
     "optimizer.body_lr": 0.01, "optimizer.head_lr": 0.01, "precision": "fp32", "eval.every": 40,

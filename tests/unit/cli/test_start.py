@@ -10,6 +10,8 @@ import pytest
 from tartan.cli.commands import COMMANDS
 from tartan.cli.waiting import BRIEF, DECIDED, wait_briefly
 
+pytestmark = pytest.mark.heavy
+
 HEAVY = {"torch", "transformers", "datasets", "pyarrow", "accelerate", "matplotlib", "sklearn"}
 PROGRAM = """
 import json, os, sys

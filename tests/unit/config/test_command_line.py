@@ -15,6 +15,8 @@ from tartan.errors import ConfigError
 from tartan.plugins import discover
 from tartan.study import options as study_options
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _registered() -> None:

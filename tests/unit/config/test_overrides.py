@@ -12,6 +12,8 @@ from tartan.errors import ConfigError, TartanError
 from tartan.plugins import discover
 from tartan.train.optimiser import OptimiserOptions
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _registered() -> None:

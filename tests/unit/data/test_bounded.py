@@ -9,6 +9,8 @@ from random import Random
 
 import pytest
 
+pytestmark = pytest.mark.heavy
+
 MEGABYTE = 2**20
 WORDS = [f"{word}withmanyletters" for word in ("one", "two", "three", "four", "five", "six")]
 

@@ -18,6 +18,8 @@ from tartan.data import tokenize, train_tokenizer
 from tartan.data.arrow import batches_of, cache_directory, in_batches, spool
 from tartan.data.cache import caching, remove_abandoned
 
+pytestmark = pytest.mark.heavy
+
 TEXTS = ["one two three", "four five", "three"]
 
 

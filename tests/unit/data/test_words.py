@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from tartan.data import train_tokenizer
 from tartan.data.words import LONGEST, PIECE, WordCounts, count_words, repeated, words_of
 
+pytestmark = pytest.mark.heavy
+
 TEXTS = st.lists(st.text("ab é日", max_size=30), max_size=20)
 
 

@@ -8,6 +8,8 @@ from tartan.plugins import discover
 from tartan.study import options
 from tartan.study.plan import Typed, arms, jobs, read_options, with_common
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(autouse=True, scope="module")
 def _registered():

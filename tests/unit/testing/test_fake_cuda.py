@@ -8,6 +8,8 @@ from torch.nn import functional
 from tartan.testing.fake_cuda import CannotBeSentError, DeviceProcessError, FakeDevice, recorded
 from tartan.testing.fake_cuda.library import BuildError, library, why_not
 
+pytestmark = pytest.mark.heavy
+
 NEEDS_ONE = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
 

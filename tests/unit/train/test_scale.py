@@ -17,6 +17,8 @@ from tartan.plugins import discover
 from tartan.train.scale import SCHEDULES, LossScale
 from tartan.train.stage import Stage
 
+pytestmark = pytest.mark.heavy
+
 
 def built(*overrides: str) -> Experiment:
     register(discover())

@@ -19,6 +19,8 @@ from tartan.plugins import discover
 from tartan.train.stage import Stage
 from tartan.train.turns import Turns
 
+pytestmark = pytest.mark.heavy
+
 
 @dataclass
 class Options:
