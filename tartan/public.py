@@ -30,6 +30,7 @@ from tartan.mixture import Mixture, read_corpora
 from tartan.objective import Objective, Passes, PrimaryObjective
 from tartan.packed import Packed
 from tartan.plugins import hookimpl
+from tartan.probe import dev_term
 from tartan.quadratic import minimise
 from tartan.sequence import SequenceObjective
 from tartan.shared import Shared
@@ -83,6 +84,7 @@ __all__ = [
     "choose_words",
     "cosines",
     "cost",
+    "dev_term",
     "divergence",
     "hookimpl",
     "lm_head",

@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers import get_linear_schedule_with_warmup
 
 from tartan.errors import ConfigError
-from tartan.train.hold import hold
+from tartan.hold import hold
 from tartan.weighting import Weighting
 
 

@@ -6,19 +6,18 @@ gradient is taken on others. A frozen body's features do not change: they are co
 The body runs without dropout here, so that one dev batch has one gradient.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import torch
-from torch import Tensor, nn
-from torch.optim import AdamW
+from torch import Tensor
 
 from tartan.batch import Batch, Row
 from tartan.errors import ConfigError
 from tartan.packed import send
+from tartan.probe import dev_term
 from tartan.seeding import generator, seeded
 from tartan.term import Term
-from tartan.train.hold import hold
 from tartan.train.model import JointModel
 from tartan.train.runtime import Runtime
 from tartan.weighting import ProbeOptions
@@ -57,18 +56,21 @@ class DevGradient:
         """
         device = self._runtime.device
         fit_batch, grad_batch = (batch.to(device) for batch in batches or self.batches(step))
+        task = self._model.end_task
         with seeded(self._seed, "probe", step):
-            features = self._features(fit_batch).detach()
-            probe = self._model.end_task.probe(self._options.dropout)
+            probe = task.probe(self._options.dropout)
             # `Module.to` would wait for each parameter.
             probe._apply(partial(send, device=device))
-            fit(probe, lambda head: self._loss(head, features, fit_batch), self._options)
-
-        def piece() -> Tensor:
-            features = self._features(grad_batch, gradient=True)
-            return self._model.end_task.criterion(probe(features), grad_batch)
-
-        return Term([piece], grad_batch.items)
+            return dev_term(
+                self._model.body,
+                probe,
+                self._features,
+                task.criterion,
+                fit_batch,
+                grad_batch,
+                items=(fit_batch.items, grad_batch.items),
+                options=self._options,
+            )
 
     def batches(self, step: int) -> tuple[Batch, Batch]:
         """Sample rows to fit on and others for the gradient; few rows are divided among both.
@@ -86,41 +88,9 @@ class DevGradient:
         )
         return fit_batch, grad_batch
 
-    def _features(self, batch: Batch, gradient: bool = False) -> Tensor:
-        """Compute the probe's input, [items, hidden] float32, from the body without dropout."""
-        task, body = self._model.end_task, self._model.body
-        training = body.training
-        body.eval()
-        try:
-            with torch.set_grad_enabled(gradient), self._runtime.autocast():
-                batch = task.prepare(batch)
-                return task.features(body(batch.inputs), batch).float()
-        finally:
-            body.train(training)
-
-    def _loss(self, probe: nn.Module, features: Tensor, batch: Batch) -> Tensor:
-        """Compute the probe's mean loss, []."""
-        return self._model.end_task.criterion(probe(features), batch) / max(batch.items, 1)
-
-
-def fit(probe: nn.Module, loss: Callable[[nn.Module], Tensor], options: ProbeOptions) -> nn.Module:
-    """Fit a probe by AdamW until its loss changes by less than the tolerance; then freeze it.
-
-    The host does not read the loss, which would make it wait for the device: all `steps` iterations
-    run, and those after the loss stopped changing change nothing.
-    """
-    parameters = list(probe.parameters())
-    optimiser = AdamW(parameters, lr=options.lr, weight_decay=options.weight_decay, fused=True)
-    previous = torch.full((), float("inf"), device=parameters[0].device)
-    done = torch.zeros_like(previous)
-    hold(optimiser, done)
-    probe.train()
-    for _ in range(options.steps):
-        value = loss(probe)
-        optimiser.zero_grad()
-        value.backward()
-        optimiser.step()
-        still = (previous - value.detach()).abs() < options.tolerance
-        done.copy_(done.maximum(still.float()))
-        previous = value.detach()
-    return probe.eval().requires_grad_(False)
+    def _features(self, batch: Batch) -> Tensor:
+        """Compute the probe's input, [items, hidden] float32."""
+        task = self._model.end_task
+        with self._runtime.autocast():
+            batch = task.prepare(batch)
+            return task.features(self._model.body(batch.inputs), batch).float()

@@ -10,8 +10,9 @@ from torch.testing import assert_close
 
 from support.context import ROWS, TinyContext
 from tartan import ConfigError, ProbeOptions, Row
+from tartan.probe import fit
 from tartan.train.model import JointModel
-from tartan.train.probe import DevGradient, fit
+from tartan.train.probe import DevGradient
 from tartan.train.runtime import Runtime
 from tartan_objectives.classification import Classification, ClassificationOptions
 
