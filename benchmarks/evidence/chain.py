@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ def chosen_values(name: str, what: Regime) -> dict[str, list[str]]:
     place = what.directory / f"select-{name}"
     chosen: dict[str, list[str]] = {}
     for arm in ARMS:
-        tried = what.trials(arm, chosen)
-        if len(list((place / arm).glob("*/summary.json"))) < 2:
+        tried = what.trials(arm)
+        if len(list((place / arm).glob("*/summary.json"))) < combinations(tried):
             sweep = [*what.common(), *what.overrides(arm), *tried, f"seed={TRIAL_SEED}"]
             _tartan("run", "-m", *sweep, f"hydra.sweep.dir={place / arm}", log=place)
         names = {text.split("=")[0] for text in tried}
@@ -37,6 +38,11 @@ def chosen_values(name: str, what: Regime) -> dict[str, list[str]]:
         before = _read(place / "chosen.json")
         _write(place / "chosen.json", before | content)
     return chosen
+
+
+def combinations(tried: Sequence[str]) -> int:
+    """Return the number of combinations of the values that a sweep tries."""
+    return prod(text.count(",") + 1 for text in tried)
 
 
 def study_command(name: str, what: Regime, chosen: dict[str, list[str]]) -> list[str]:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.evidence.chain import CONFIGURATIONS, study_command
+from benchmarks.evidence import results
+from benchmarks.evidence.chain import CONFIGURATIONS, combinations, study_command
 from benchmarks.evidence.explain import summary
 from benchmarks.evidence.passages import MOST, passages
 from benchmarks.evidence.regimes import ARMS, regime
@@ -83,6 +84,34 @@ def test_a_regimes_study_is_one_that_tartan_accepts(name: str, tmp_path: Path):
     assert [arm.name for arm in found] == list(ARMS)
     assert all(rate in arm.overrides for arm in found)
     assert any("${seed}" in text for text in found[0].overrides) == name.startswith("b")
+
+
+@pytest.mark.parametrize("name", REGIMES)
+def test_every_arm_has_the_same_number_of_trials(name: str, tmp_path: Path):
+    what = regime(name, tmp_path)
+    assert {combinations(what.trials(arm)) for arm in ARMS} == {4 if name == "c" else 2}
+
+
+def test_metas_logits_can_part_in_every_budget(tmp_path: Path):
+    """Their learning rate times the number of measurements is the same in each regime."""
+    for name in REGIMES:
+        what = regime(name, tmp_path)
+        (text,) = (one for one in what.overrides("meta") if one.startswith("weighting.lr="))
+        measurements = what.steps / 4
+        assert float(text.split("=")[1]) * measurements == pytest.approx(22, rel=0.01)
+
+
+def test_the_page_says_what_the_results_files_say():
+    text = results.PAGE.read_text("utf-8")
+    assert results.fill(text, results.studies()) == text
+
+
+def test_scores_over_labels_need_two_regimes():
+    study = results.studies()["b128"]
+    assert results.over_labels({"b128": study}) is None
+    plot = results.over_labels({"b64": study, "b128": study})
+    assert plot is not None
+    assert "End task alone: (0.29" in plot.told
 
 
 def test_agreement_is_of_alignments_and_look_aheads():

@@ -1,0 +1,158 @@
+"""Publish the complete studies of docs/evidence.md: results files, tables and figures.
+
+    python -m benchmarks.evidence.results [DIRECTORY]
+
+Studies in `DIRECTORY/study-REGIME` whose runs have all finished are copied to
+benchmarks/results/evidence, and their learning curves to docs/evidence. Then, from the results
+files alone, text between `<!-- study REGIME -->` and `<!-- end -->` in docs/evidence.md is written
+again, and the figure of scores over labels is drawn.
+"""
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.origin import commit, machine, versions
+from tartan.files import write_text
+from tartan.report.curves import Curve
+from tartan.report.figures import Band, lines
+from tartan.report.plot import Plot, drawing
+from tartan.study.conclusions import conclusions
+from tartan.study.results import Estimate, Pair
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "evidence.md"
+RESULTS = ROOT / "benchmarks" / "results" / "evidence"
+FIGURES = ROOT / "docs" / "evidence"
+LABELS: Mapping[str, int] = {"b64": 64, "b128": 128, "b256": 256, "b512": 512, "a": 1688}
+"""Labelled rows of each regime that starts from the same pre-trained model."""
+CURVES = "dev-over-rows.svg"
+_PART = re.compile(r"(<!-- study (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def publish(directory: Path) -> list[str]:
+    """Copy every complete study of a directory; return the names of its regimes."""
+    found = []
+    for study in sorted(directory.glob("study-*/study.json")):
+        content = json.loads(study.read_text("utf-8"))
+        if any(run["status"] != "finished" for run in content["runs"]):
+            continue
+        name = study.parent.name.removeprefix("study-")
+        if not (RESULTS / f"study-{name}.json").exists():
+            origin = {"commit": commit(), "machine": machine("cpu"), "versions": versions()}
+            text = json.dumps({"origin": origin, **content}, indent=1) + "\n"
+            write_text(RESULTS / f"study-{name}.json", text.replace(str(directory), "DIRECTORY"))
+            shutil.copyfile(study.parent / "figures" / CURVES, FIGURES / f"{name}-{CURVES}")
+        found.append(name)
+    return found
+
+
+def studies() -> dict[str, dict[str, Any]]:
+    """Return the published studies, by regime."""
+    files = sorted(RESULTS.glob("study-*.json"))
+    return {file.stem.removeprefix("study-"): json.loads(file.read_text("utf-8")) for file in files}
+
+
+def fill(text: str, found: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a page with the part of each study written again."""
+
+    def part(match: re.Match[str]) -> str:
+        opening, name, end = match.groups()
+        written = section(name, found[name]) if name in found else "Not complete.\n"
+        return f"{opening}\n{written}\n{end}"
+
+    return _PART.sub(part, text)
+
+
+def section(name: str, study: Mapping[str, Any]) -> str:
+    """Return the tables of a study, and a sentence for each pair."""
+    label = {arm["name"]: arm["label"] for arm in study["arms"]}
+    made = [_pair(pair) for pair in study["pairs"]]
+    sentences = conclusions(made, label, study["level"])
+    rows = [
+        "| arm | test | 95% interval | dev | seconds |",
+        "|---|---:|---:|---:|---:|",
+        *map(_arm_row, study["arms"]),
+        "",
+        "| pair | difference | 95% interval | effect | p | corrected p |",
+        "|---|---:|---:|---:|---:|---:|",
+        *(_pair_row(pair, label) for pair in made),
+        "",
+        *(f"* {sentence}" for sentence in sentences),
+        "",
+        f"![Learning curves on dev](evidence/{name}-{CURVES})",
+        "",
+        f"Source: `benchmarks/results/evidence/study-{name}.json`. Command: "
+        f"`python -m benchmarks.evidence.chain DIRECTORY {name}`.",
+        "",
+    ]
+    return "\n".join(rows)
+
+
+def over_labels(found: Mapping[str, Mapping[str, Any]]) -> Plot | None:
+    """Return the plot of each arm's test score over labelled rows; None of fewer than two."""
+    regimes = [name for name in LABELS if name in found]
+    if len(regimes) < 2:
+        return None
+    points: dict[str, list[tuple[int, Mapping[str, float]]]] = {}
+    for name in regimes:
+        for arm in found[name]["arms"]:
+            points.setdefault(arm["label"], []).append((LABELS[name], arm["test"]))
+    curves = {
+        label: Curve(tuple(rows for rows, _ in own), tuple(test["mean"] for _, test in own))
+        for label, own in points.items()
+    }
+    bands: dict[str, Band] = {
+        label: ([test["low"] for _, test in own], [test["high"] for _, test in own])
+        for label, own in points.items()
+    }
+    drawn = lines(curves, "labelled rows", "macro_f1 on test", bands=bands)
+    told = "; ".join(f"{label}: {curve.y}" for label, curve in curves.items())
+    return Plot("over-labels", "Test score over labelled rows", drawn, told)
+
+
+def _arm_row(arm: Mapping[str, Any]) -> str:
+    """Return the row of an arm."""
+    test, dev, seconds = arm["test"], arm["dev"], arm["seconds"]
+    return (
+        f"| {arm['label']} | {test['mean']:.4f} ± {test['std']:.4f} | "
+        f"[{test['low']:.4f}, {test['high']:.4f}] | "
+        f"{dev['mean']:.4f} ± {dev['std']:.4f} | {seconds['mean']:.0f} |"
+    )
+
+
+def _pair(pair: Mapping[str, Any]) -> Pair:
+    """Return a pair as a study has it, from its file."""
+    difference = Estimate(**pair["difference"])
+    effect = difference.mean / difference.std if difference.std else None
+    return Pair(**{**pair, "difference": difference, "effect": effect})
+
+
+def _pair_row(pair: Pair, label: Mapping[str, str]) -> str:
+    """Return the row of a pair."""
+    found = pair.difference
+    assert found, "every run of a published study has finished"
+    effect = "" if pair.effect is None else f"{pair.effect:+.2f}"
+    return (
+        f"| {label[pair.first]} - {label[pair.second]} | {found.mean:+.4f} | "
+        f"[{found.low:+.4f}, {found.high:+.4f}] | {effect} | {pair.p:.4f} | {pair.corrected:.4f} |"
+    )
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Publish what is complete, and write the page and the figure."""
+    if arguments:
+        print("published: " + ", ".join(publish(Path(arguments[0]).absolute())))
+    found = studies()
+    write_text(PAGE, fill(PAGE.read_text("utf-8"), found))
+    if plot := over_labels(found):
+        with drawing():
+            write_text(FIGURES / "over-labels.svg", plot.svg)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
