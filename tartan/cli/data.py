@@ -98,6 +98,7 @@ def report(task: "Task") -> list[str]:
 
     found = overview(task)
     corpora = [f"{name} corpus: {len(texts)} texts" for name, texts in task.corpora.items()]
+    corpora += [f"{name} corpus: streamed, not read here" for name in task.streams]
     doubtful = corpus_notices(task) + leak_notices(task) + label_notices(task)
     return [
         *task.notes,

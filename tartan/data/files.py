@@ -15,14 +15,20 @@ from tartan.data.lines import expand
 from tartan.data.rows import ROLES, Example
 from tartan.data.tables import Table, declared_names
 from tartan.data.task import SPLITS, Task, build_task
-from tartan.data.text_source import read_texts, text_source
+from tartan.data.text_source import (
+    StreamOptions,
+    TextSource,
+    domain_corpus,
+    read_texts,
+    text_sources,
+)
 from tartan.data.usual import find_columns
 from tartan.errors import ConfigError, DataError, suggest
 from tartan.quiet import quiet
 
 
 @dataclass
-class FilesOptions:
+class FilesOptions(StreamOptions):
     """Options of `source: files`.
 
     Attributes:
@@ -41,7 +47,7 @@ class FilesOptions:
         tags: where words are tagged, the column of its list of tags.
         split: the sizes of dev and test, where there are no files of them.
         unlabelled: more text of the task: a file or directory; or {path: ..., text: ...}, or
-            {hub: ..., config_name: ..., split: ..., text: ...}.
+            {hub: ..., config_name: ..., split: ..., text: ...}; or a list of these.
         domain: other text of the task's domain, likewise.
     """
 
@@ -114,12 +120,14 @@ def load_files(
             rows = found.examples("train", labels)
             division = divide(found.files["train"], rows, labels, missing, options.split)
         examples = {split: _examples(found, division, split, labels) for split in splits}
-        texts = {name: _texts(layout, options, name) for name in TEXTS}
+        sources = {name: _sources(layout, options, name) for name in TEXTS}
+        domain, streaming = domain_corpus(sources["domain"], options)
         task = build_task(
             task_name(options),
             examples,
-            unlabelled=texts["unlabelled"] or (),
-            domain=texts["domain"],
+            unlabelled=read_texts(sources["unlabelled"], "data.unlabelled"),
+            domain=domain,
+            streaming=streaming,
             order=options.labels
             or declared_names(found.tables["train"].features, found.columns[ROLES[labels][-1]]),
             kind=labels,
@@ -220,13 +228,12 @@ def _examples(
     return division.of(split, found.examples("train", labels))
 
 
-def _texts(layout: Layout, options: FilesOptions, name: str) -> Iterator[str] | None:
-    """Return texts without labels; None if there are none."""
+def _sources(layout: Layout, options: FilesOptions, name: str) -> list[TextSource]:
+    """Return the sources of texts without labels; none if there are no such texts."""
     given = getattr(options, name)
     if given is not None:
-        return read_texts(text_source(given, f"data.{name}"), f"data.{name}")
-    files = layout.parts.get(name)
-    return read_texts(text_source(list(map(str, files)), ""), f"data.{name}") if files else None
+        return text_sources(given, f"data.{name}")
+    return [TextSource(path=str(file)) for file in layout.parts.get(name, [])]
 
 
 def _made(division: Division | None) -> list[str]:

@@ -4,17 +4,23 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import datasets
 
 from tartan.batch import LabelKind
 from tartan.data.hub_files import load_splits
 from tartan.data.hub_rows import Selected, read_examples
-from tartan.data.lines import expand, read_passages
 from tartan.data.rows import PAIR, ROLES, Row
 from tartan.data.tables import Table, declared_names
 from tartan.data.task import SPLITS, Task, build_task
+from tartan.data.text_source import (
+    StreamOptions,
+    TextSource,
+    domain_corpus,
+    read_texts,
+    text_sources,
+)
 from tartan.errors import ConfigError, suggest
 from tartan.quiet import quiet
 
@@ -35,7 +41,7 @@ class HubSplits:
 
 
 @dataclass
-class HubOptions:
+class HubOptions(StreamOptions):
     """Options of `source: hub`.
 
     Attributes:
@@ -49,7 +55,9 @@ class HubOptions:
         tokens_column: where words are tagged, the column that holds each row's list of words.
         tags_column: where words are tagged, the column that holds its list of tags: ids or strings.
         splits: which splits serve as train, dev and test.
-        domain: a text file of other text of the task's domain, one passage a line.
+        unlabelled: more text of the task: a file or directory; or {hub: ..., config_name: ...,
+            split: ..., text: ...}, or {path: ..., text: ...}; or a list of these.
+        domain: other text of the task's domain, likewise.
     """
 
     name: str | None = None
@@ -60,7 +68,8 @@ class HubOptions:
     tokens_column: str = "tokens"
     tags_column: str = "tags"
     splits: HubSplits = field(default_factory=HubSplits)
-    domain: str | None = None
+    unlabelled: Any = None
+    domain: Any = None
 
 
 class Span(NamedTuple):
@@ -101,13 +110,22 @@ def load_hub(
             )
             for split, part in parts.items()
         }
+        domain, streaming = domain_corpus(_sources(options, "domain"), options)
         return build_task(
             options.name.rstrip("/").rpartition("/")[2],
             examples,
-            domain=read_passages(expand(options.domain)) if options.domain else None,
+            unlabelled=read_texts(_sources(options, "unlabelled"), "data.unlabelled"),
+            domain=domain,
+            streaming=streaming,
             order=names,
             kind=labels,
         )
+
+
+def _sources(options: HubOptions, name: str) -> list[TextSource]:
+    """Return the sources of texts without labels; none if there are no such texts."""
+    given = getattr(options, name)
+    return [] if given is None else text_sources(given, f"data.{name}")
 
 
 def select(found: Mapping[str, Table], spec: str, option: str) -> Sequence[Span]:

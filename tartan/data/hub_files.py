@@ -33,14 +33,22 @@ NEUTRAL = {"name", "version", "data_dir", "data_files", "description", "features
 """What is not about the format."""
 
 
-def load_splits(name: str, config_name: str | None) -> Mapping[str, Table]:
-    """Return every split of a dataset, by name. DataError if it cannot be read."""
+def load_splits(
+    name: str, config_name: str | None, option: str = "data.name"
+) -> Mapping[str, Table]:
+    """Return every split of a dataset, by name. DataError if it cannot be read.
+
+    Args:
+        name: its id on the hub, or a local directory.
+        config_name: which of its configurations; None for its only one.
+        option: the option that names it, for error lines.
+    """
     path = expand(name)
     local = is_directory(path)
     if is_file(path):
-        raise DataError(f"data.name={name} is a file: read it with data=files data.path={name}")
+        raise DataError(f"{option}={name} is a file: {_as_file(name, option)}")
     if not local and name.startswith(("/", ".", "~")):
-        raise DataError(f"{name}: no such directory: set data.name to a directory or a hub id")
+        raise DataError(f"{name}: no such directory: set {option} to a directory or a hub id")
     try:
         if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
             return as_tables(datasets.load_from_disk(str(path)))
@@ -52,9 +60,17 @@ def load_splits(name: str, config_name: str | None) -> Mapping[str, Table]:
     except Exception as error:
         # The library lets anything through: the network's errors, and those of every file format.
         raise DataError(
-            f"data.name={name} cannot be loaded ({_reason(error)}): check the id or directory, and "
-            "data.config_name"
+            f"{option}={name} cannot be loaded ({_reason(error)}): check the id or directory, and "
+            f"{option.rpartition('.')[0]}.config_name"
         ) from error
+
+
+def _as_file(name: str, option: str) -> str:
+    """Return how a single file is read."""
+    if option == "data.name":
+        return f"read it with data=files data.path={name}"
+    section = option.rpartition(".")[0]
+    return f"read it with {section}={name}"
 
 
 def is_directory(path: Path) -> bool:

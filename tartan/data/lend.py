@@ -33,6 +33,14 @@ def training_part(task: Task, end_task: Task) -> tuple[Task, int]:
     train, none = task.train.select(kept), task.train.select([])
     hashes = {"train": task.hashes["train"]}
     part = replace(
-        task, train=train, dev=none, test=none, corpora={}, hashes=hashes, dropped={}, leaks={}
+        task,
+        train=train,
+        dev=none,
+        test=none,
+        corpora={},
+        streams={},
+        hashes=hashes,
+        dropped={},
+        leaks={},
     )
     return part, len(task.train) - len(kept)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from tartan.batch import Row
+from tartan.data.endless import EndlessRows
 from tartan.errors import ConfigError, DataError
 from tartan.mixture import Mixture
 from tartan.seeding import generator
@@ -18,6 +19,8 @@ class Stream:
     Rows are laid out as an endless sequence of epochs, each a permutation of all rows of its own.
     Batch `k` of size `b` covers positions `k * b` up to `(k + 1) * b` of that sequence, so a batch
     may span epochs, and any batch can be read at any time, in any order.
+
+    Rows of a streamed corpus have an order already, which never ends: batches follow it.
 
     An epoch of a `Mixture` is a permutation of as many rows of each part as its `counts` say. These
     continue through the part's own sequence of epochs, so that all its rows are read equally often.
@@ -36,7 +39,8 @@ class Stream:
             DataError: there are no examples.
             ConfigError: the batch size is less than 1.
         """
-        if len(examples) == 0:
+        self._endless = isinstance(examples, EndlessRows)
+        if not self._endless and len(examples) == 0:
             raise DataError(f"objective '{name}' has no examples: give it a corpus with text")
         if batch_size < 1:
             raise ConfigError(f"objective '{name}' has batch size {batch_size}: make it at least 1")
@@ -67,6 +71,8 @@ class Stream:
         if index < 0:
             raise IndexError(f"batch {index} of '{self._name}': batches are counted from 0")
         position, stop = index * self._batch_size, (index + 1) * self._batch_size
+        if self._endless:
+            return list(range(position, stop))
         chosen: list[int] = []
         used: dict[int, Tensor] = {}
         while position < stop:
@@ -77,6 +83,15 @@ class Stream:
         last = max(used)
         self._orders = {last: used[last]}
         return chosen
+
+    def state_dict(self) -> Tensor | None:
+        """Return the places of a streamed corpus that were reached; None of any other rows."""
+        return self._examples.state_dict() if isinstance(self._examples, EndlessRows) else None
+
+    def load_state_dict(self, state: Tensor) -> None:
+        """Load a `state_dict`, if the rows are streamed. ValueError if it is something else."""
+        if isinstance(self._examples, EndlessRows):
+            self._examples.load_state_dict(state)
 
     def _order(self, epoch: int) -> Tensor:
         """Return [examples] int64, the permutation of one epoch."""

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Protocol
 
@@ -12,7 +12,9 @@ from datasets import Dataset, Features, Value
 from tartan.batch import LabelKind
 from tartan.data.arrow import batches_of, in_batches, spool
 from tartan.data.digests import digest, row_digest
+from tartan.data.endless import Streamed, Streaming
 from tartan.data.rows import Example
+from tartan.data.shards import shards_hash
 from tartan.data.splits import SplitReader, line
 from tartan.errors import DataError
 
@@ -68,7 +70,9 @@ class Task:
         corpora: unlabelled text by corpus name, column `text` (str). `task`, the training texts
             and any unlabelled text of the task, is always there; `domain` where the source has it.
             Each text of a pair is a text of its own.
-        hashes: SHA-256, in hexadecimal, of the content of each split and corpus.
+        streams: corpora that are read while a run trains, by name.
+        hashes: SHA-256, in hexadecimal, of the content of each split and corpus; of a stream, of
+            the names and sizes of its files.
         dropped: number of texts that were left out of each corpus because they appear in dev or
             test.
         leaks: number of rows of train whose texts are those of a row of dev or test, and of test
@@ -93,6 +97,7 @@ class Task:
     subset: Subset | None = None
     division: Division | None = None
     notes: Sequence[str] = ()
+    streams: Mapping[str, Streamed] = field(default_factory=dict)
 
 
 def build_task(
@@ -102,6 +107,7 @@ def build_task(
     domain: Iterable[str] | None = None,
     order: Sequence[str] | None = None,
     kind: LabelKind = LabelKind.CLASS,
+    streaming: Streaming | None = None,
 ) -> Task:
     """Return a task from what a source reads. Rows and texts are processed one at a time.
 
@@ -115,6 +121,7 @@ def build_task(
         domain: other texts of the task's domain, if there are any.
         order: class or tag names in the order of their ids, where the source declares one.
         kind: what the labels are.
+        streaming: the domain's texts, if they are read while a run trains.
 
     Raises:
         DataError: a split is empty, some rows alone are pairs, labels mix types, train has fewer
@@ -140,11 +147,15 @@ def build_task(
         **parts,
         corpora={corpus: part.texts for corpus, part in corpora.items()},
         hashes={split: part.sha256 for split, part in found.items()}
-        | {corpus: part.sha256 for corpus, part in corpora.items()},
+        | {corpus: part.sha256 for corpus, part in corpora.items()}
+        | ({"domain": shards_hash(streaming.shards)} if streaming else {}),
         dropped={corpus: part.dropped for corpus, part in corpora.items()},
         leaks={"train": leaked(train, reader.held_out_rows)}
         | {split: found[split].doubtful for split in held_out if split == "test"},
         conflicts=found["train"].doubtful,
+        streams={"domain": Streamed(**vars(streaming), held_out=reader.held_out)}
+        if streaming
+        else {},
     )
 
 

@@ -1,19 +1,20 @@
 """Texts without labels: from files, or from a data set of the Hugging Face hub."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from tartan.data.formats import open_table
+from tartan.data.endless import Streaming
+from tartan.data.formats import format_of, open_table
 from tartan.data.hub_files import load_splits
 from tartan.data.layout import readable_files
 from tartan.data.lines import expand
-from tartan.data.rows import check_characters, kind
+from tartan.data.shards import FileShard, Shard, hub_shards, row_texts
 from tartan.data.tables import Table
-from tartan.data.usual import find_text
 from tartan.errors import ConfigError, DataError, suggest
 
 
@@ -35,19 +36,32 @@ class TextSource:
     config_name: str | None = None
     split: str = "train"
     text: str | None = None
-    files: list[str] = field(default_factory=list)
 
 
-def text_source(given: Any, option: str) -> TextSource:
-    """Return a source from what an option holds: a path, a list of paths, or a map.
+@dataclass
+class StreamOptions:
+    """Options of sources whose domain corpus may be larger than the disk.
+
+    Attributes:
+        stream: read the domain corpus while the run trains, and store none of it. The whole corpus
+            is then neither counted nor hashed.
+        buffer: texts of a streamed corpus that are shuffled together, and in memory at once.
+    """
+
+    stream: bool = False
+    buffer: int = 10_000
+
+
+def text_sources(given: Any, option: str) -> list[TextSource]:
+    """Return sources from what an option holds: a path or a map, or a list of these.
 
     Raises:
         ConfigError: it is none of these, or an option of it cannot be used.
     """
-    if isinstance(given, str):
-        return TextSource(path=given)
     if isinstance(given, list):
-        return TextSource(files=[str(file) for file in given])
+        return [each for one in given for each in text_sources(one, option)]
+    if isinstance(given, str):
+        return [TextSource(path=given)]
     if not isinstance(given, Mapping):
         raise ConfigError(f"{option}={given}: give a path, or a map such as {{hub: ID}}")
     schema = OmegaConf.structured(TextSource)
@@ -59,13 +73,13 @@ def text_source(given: Any, option: str) -> TextSource:
     except OmegaConfBaseException as error:
         raise ConfigError(f"{option}: {str(error).splitlines()[0]}") from error
     assert isinstance(found, TextSource)
-    if (found.path is None) == (found.hub is None) and not found.files:
+    if (found.path is None) == (found.hub is None):
         raise ConfigError(f"{option}: give one of path and hub")
-    return found
+    return [found]
 
 
-def read_texts(source: TextSource, option: str) -> Iterator[str]:
-    """Yield the texts of a source, one at a time; blank ones are left out.
+def read_texts(sources: Sequence[TextSource], option: str) -> Iterator[str]:
+    """Yield the texts of sources, one at a time; blank ones are left out.
 
     Of rows with two texts under usual names, both are yielded.
 
@@ -73,24 +87,59 @@ def read_texts(source: TextSource, option: str) -> Iterator[str]:
         ConfigError: the column or split that is named is missing.
         DataError: a file or row cannot be used.
     """
-    for place, table in _tables(source, option):
-        columns = list(find_text(table, {"text": source.text}, place).values())
-        for row in table.rows(columns):
-            for column in columns:
-                value = row.values.get(column)
-                if isinstance(value, str) and not value.strip():
-                    continue
-                here = row.line or place
-                if not isinstance(value, str):
-                    raise DataError(f"{here}: text is {kind(value)}: make it a string")
-                check_characters(value, "text", here)
-                yield value
+    for source in sources:
+        for place, table in _tables(source, option):
+            yield from chain.from_iterable(row_texts(table, source.text, place))
+
+
+def open_stream(sources: Sequence[TextSource], option: str) -> list[Shard]:
+    """Return the shards of sources, of which no row is read yet.
+
+    Raises:
+        ConfigError: a split that is named is missing.
+        DataError: a file or data set is missing, or of no known format.
+    """
+    shards: list[Shard] = []
+    for source in sources:
+        if source.hub is not None:
+            shards += hub_shards(source.hub, source.config_name, source.split, source.text, option)
+        else:
+            found = [FileShard(expand(file), source.text) for file in _files(source, option)]
+            for shard in found:
+                format_of(shard.path)
+            shards += found
+    return shards
+
+
+def domain_corpus(
+    sources: Sequence[TextSource], options: StreamOptions
+) -> tuple[Iterator[str] | None, Streaming | None]:
+    """Return the texts of the domain corpus or, where options say so, its stream.
+
+    Args:
+        sources: of the corpus; none if there is no such corpus.
+        options: whether and how it is streamed.
+
+    Raises:
+        ConfigError: an option cannot be used.
+        DataError: a file or data set is missing, or of no known format.
+    """
+    if options.buffer < 1:
+        raise ConfigError(f"data.buffer must be at least 1, got {options.buffer}.")
+    if not options.stream:
+        return read_texts(sources, "data.domain") if sources else None, None
+    if not sources:
+        raise ConfigError(
+            "data.stream=true reads the domain corpus as a stream, and there is none: set "
+            "data.domain to files or a data set of the hub"
+        )
+    return None, Streaming(open_stream(sources, "data.domain"), options.buffer)
 
 
 def _tables(source: TextSource, option: str) -> Iterator[tuple[str, Table]]:
     """Yield the tables of a source, each with its place for error lines."""
     if source.hub is not None:
-        found = load_splits(source.hub, source.config_name)
+        found = load_splits(source.hub, source.config_name, f"{option}.hub")
         if source.split not in found:
             raise ConfigError(
                 f"{option}.split={source.split}: {source.hub} has no such split: "
@@ -105,8 +154,6 @@ def _tables(source: TextSource, option: str) -> Iterator[tuple[str, Table]]:
 
 def _files(source: TextSource, option: str) -> Sequence[str]:
     """Return the files of a source. DataError if there are none."""
-    if source.files:
-        return source.files
     path = expand(source.path or "")
     if path.is_dir():
         found = [str(file) for file in readable_files(path)]

@@ -7,6 +7,7 @@ import torch
 from tartan.batch import LabelKind
 from tartan.config.schema import Config
 from tartan.experiment.build import Experiment
+from tartan.sizes import counted
 from tartan.train.progress import Progress
 from tartan.train.runtime import Runtime
 
@@ -23,7 +24,11 @@ def overview(config: Config, experiment: Experiment) -> list[tuple[str, str]]:
     model = config.model.get("name") or config.model["kind"]
     number = sum(parameter.numel() for parameter in body.parameters())
     rows = ", ".join(f"{split} {len(getattr(task, split))}" for split in ("train", "dev", "test"))
-    corpora = ", ".join(f"{name} {len(texts)}" for name, texts in task.corpora.items())
+    sizes = {name: f"{len(texts)}" for name, texts in task.corpora.items()}
+    sizes |= {
+        name: f"{counted(len(s.shards), 'streamed shard')}" for name, s in task.streams.items()
+    }
+    corpora = ", ".join(f"{name} {size}" for name, size in sizes.items())
     return [
         ("device", device(setup.runtime)),
         ("model", f"{model}: {body.model.config.model_type}, {millions(number)}, {reading}"),

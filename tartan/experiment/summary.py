@@ -118,10 +118,14 @@ def _is_number(value: object) -> bool:
 
 
 def _data(task: Task) -> dict[str, dict[str, Any]]:
-    """Return the size and hash of each split and corpus of a task, and which labels are used."""
+    """Return the size and hash of each split and corpus of a task, and which labels are used.
+
+    The size of a streamed corpus is None.
+    """
     splits = {"train": task.train, "dev": task.dev, "test": task.test, **task.corpora}
     found: dict[str, dict[str, Any]] = {
-        name: {"rows": len(splits[name]), "sha256": sha256} for name, sha256 in task.hashes.items()
+        name: {"rows": len(splits[name]) if name in splits else None, "sha256": sha256}
+        for name, sha256 in task.hashes.items()
     }
     if task.subset is not None:
         found["train"]["labelled"] = asdict(task.subset)

@@ -64,12 +64,12 @@ def world(kind: LabelKind = LabelKind.CLASS) -> World:
         split: [_example(random, words, kind, f"{split}:{row}") for row in range(ROWS[split])]
         for split in ("train", "dev", "test")
     }
-    corpora = {
-        corpus: [" ".join(_words(random, words)) for _ in range(ROWS[corpus])]
+    unlabelled, domain = (
+        [" ".join(_words(random, words)) for _ in range(ROWS[corpus])]
         for corpus in ("unlabelled", "domain")
-    }
+    )
     with caching(False):
-        task = build_task("the tiny world", splits, **corpora, kind=kind)
+        task = build_task("the tiny world", splits, unlabelled, domain, kind=kind)
         texts = Texts(task, source)
         for split in SPLITS:
             texts.split(split)

@@ -1,7 +1,7 @@
 """What an objective is built from: the end task's training data and heads on the body."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from datasets import Dataset
@@ -12,6 +12,8 @@ from tartan.batch import LabelKind, Row
 from tartan.body import Body, ModelSource, load_teacher, masked_lm
 from tartan.context import EndTask
 from tartan.data import Task, Tokenized, tokenize
+from tartan.data.endless import EndlessRows, Streamed
+from tartan.data.reader import Reader
 from tartan.data.task import SPLITS
 from tartan.errors import ConfigError, MissingCorpusError
 from tartan.objective import PrimaryObjective
@@ -70,6 +72,7 @@ class Training:
         labels: its labels, as `Task.labels`.
         labelled: its training rows, tokenised.
         corpora: the unlabelled texts.
+        streams: the unlabelled texts that are read during training, by name.
     """
 
     task: str
@@ -77,6 +80,7 @@ class Training:
     labels: tuple[str, ...]
     labelled: Dataset
     corpora: Tokenizer
+    streams: Mapping[str, Streamed] = field(default_factory=dict)
 
 
 class Texts:
@@ -100,7 +104,7 @@ class Texts:
     def training(self, labelled: Dataset) -> Training:
         """Return the data of objectives; `labelled` are the training rows left to them."""
         task = self.task
-        return Training(task.name, task.kind, task.labels, labelled, self._corpora)
+        return Training(task.name, task.kind, task.labels, labelled, self._corpora, task.streams)
 
 
 class TaskContext:
@@ -171,6 +175,8 @@ class TaskContext:
 
     def corpus(self, name: str) -> Sequence[Row]:
         """A corpus's rows. MissingCorpusError if the task has none of that name."""
+        if name in self._training.streams:
+            return self._stream(self._training.streams[name])
         if name not in self._training.corpora:
             raise MissingCorpusError(
                 f"objective {self._name} reads the {name} corpus, which "
@@ -178,6 +184,12 @@ class TaskContext:
             )
         rows: Sequence[Row] = self._training.corpora.rows(name)
         return rows
+
+    def _stream(self, streamed: Streamed) -> Sequence[Row]:
+        """Return the rows of a streamed corpus, in an order of the objective's own."""
+        source = self._source
+        reader = Reader(source.tokenizer, source.max_length, False, source.long, source.max_chunks)
+        return EndlessRows(streamed, reader, self._seed, self._name)
 
     def head(self, kind: str, *, unit: Unit | None = None) -> nn.Module:
         """Build a head of the body's family; new parameters depend on the objective's name alone.

@@ -49,9 +49,13 @@ class Trainer:
     def resume(self, checkpoint: Path) -> Progress:
         """Load a checkpoint and return how far the run was. CheckpointError if it is another's."""
         self._progress = self._checkpoints.progress(checkpoint)
-        self._state = self._checkpoints.load(checkpoint, self._setup.model)
+        state = self._checkpoints.load(checkpoint, self._setup.model)
+        places = state.pop("streams", {})
+        self._state = state
         if not self._progress.finished:
             try:
+                for name, place in places.items():
+                    self._setup.streams[name].load_state_dict(place)
                 self._stage()
             except (IndexError, KeyError, ValueError, RuntimeError) as error:
                 raise misfit(checkpoint, error) from error
@@ -201,12 +205,19 @@ class Trainer:
             weights=weights if len(stage.names) > 1 or not progress.weights else progress.weights,
             finished=progress.stage + 1 == len(self._stages),
         )
-        self._checkpoints.save(self._setup.model, {}, self._progress)
+        self._checkpoints.save(self._setup.model, self._places(), self._progress)
 
     def _save(self, stage: Stage) -> None:
         """Write a checkpoint of the last step taken."""
         self._check(stage)
-        self._checkpoints.save(self._setup.model, stage.state_dict(), self._progress)
+        state = {**stage.state_dict(), **self._places()}
+        self._checkpoints.save(self._setup.model, state, self._progress)
+
+    def _places(self) -> dict[str, Any]:
+        """Return the places that streamed corpora have reached, by objective, if there are any."""
+        found = {name: stream.state_dict() for name, stream in self._setup.streams.items()}
+        places = {name: place for name, place in found.items() if place is not None}
+        return {"streams": places} if places else {}
 
     def _stop_if_asked(self, stage: Stage) -> None:
         """Save and stop if a signal has arrived, in any process."""

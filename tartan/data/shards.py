@@ -1,0 +1,201 @@
+"""The parts of a corpus that is read as a stream: files, or the shards of an `IterableDataset`."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from textwrap import shorten
+from typing import Protocol
+
+import datasets
+from datasets import DatasetDict, Features, IterableDataset
+
+from tartan.data.formats import open_table
+from tartan.data.hub_files import is_directory
+from tartan.data.lines import expand
+from tartan.data.rows import Row, check_characters, kind
+from tartan.data.scratch import scratch
+from tartan.data.tables import Table
+from tartan.data.usual import find_text
+from tartan.errors import ConfigError, DataError, suggest
+
+
+class Shard(Protocol):
+    """A part of a corpus that can be read from any of its rows on."""
+
+    def texts(self, skip: int) -> Iterator[Sequence[str]]:
+        """Yield the texts of each row, none of a blank one, from the row at number `skip` on.
+
+        Raises:
+            DataError: a row cannot be read or used.
+        """
+
+    def described(self) -> Sequence[str | int]:
+        """Return what identifies the shard, without reading it."""
+
+
+@dataclass(frozen=True)
+class FileShard:
+    """A file of texts.
+
+    Attributes:
+        path: the file.
+        column: the column of the text; None for the one with a usual name.
+    """
+
+    path: Path
+    column: str | None
+
+    def texts(self, skip: int) -> Iterator[Sequence[str]]:
+        """Yield the texts of each row, as `Shard` says."""
+        return row_texts(open_table([self.path]), self.column, str(self.path), skip)
+
+    def described(self) -> Sequence[str | int]:
+        """Return name, size in bytes and column."""
+        return [self.path.name, self.path.stat().st_size, self.column or ""]
+
+
+@dataclass(frozen=True)
+class HubShard:
+    """One shard of a data set of the hub, of which no file is stored.
+
+    Attributes:
+        rows: the data set.
+        number: the number of the shard.
+        name: of the data set and its split, for error lines.
+        column: the column of the text; None for the one with a usual name.
+        version: what identifies the data set's files.
+    """
+
+    rows: IterableDataset
+    number: int
+    name: str
+    column: str | None
+    version: str
+
+    def texts(self, skip: int) -> Iterator[Sequence[str]]:
+        """Yield the texts of each row, as `Shard` says."""
+        table = StreamTable(self.rows.shard(self.rows.num_shards, self.number).skip(skip))
+        try:
+            yield from row_texts(table, self.column, self.name, 0)
+        except (DataError, ConfigError):
+            raise
+        except Exception as error:  # the network's errors, and those of every format
+            raise DataError(
+                f"{self.name}: the stream failed after row {skip} of shard {self.number} "
+                f"({shorten(str(error), 200) or type(error).__name__}): start the command again to "
+                "resume"
+            ) from error
+
+    def described(self) -> Sequence[str | int]:
+        """Return data set, version, number of the shard and column."""
+        return [self.name, self.version, self.number, self.column or ""]
+
+
+class StreamTable:
+    """Rows of an `IterableDataset`: a `Table` whose size is not known."""
+
+    typed = True
+
+    def __init__(self, rows: IterableDataset) -> None:
+        """Find the columns: those that are declared, or those of the first row."""
+        self._rows = rows
+        self.features: Features | None = rows.features
+        first: dict[str, object] = next(iter(rows), {}) if rows.column_names is None else {}
+        self.columns: Sequence[str] = rows.column_names or list(first)
+
+    def size(self) -> int:
+        """Raise TypeError: it would have to be read."""
+        raise TypeError("the size of a stream is not known")
+
+    def rows(self, columns: Sequence[str]) -> Iterator[Row]:
+        """Yield the rows."""
+        for values in self._rows.select_columns(list(columns)):
+            yield Row(values, "")
+
+
+def row_texts(
+    table: Table, column: str | None, place: str, skip: int = 0
+) -> Iterator[Sequence[str]]:
+    """Yield the texts of each row: none of a blank one, two of a pair.
+
+    Args:
+        table: the rows.
+        column: the column of the text; None for the one, or the pair, with usual names.
+        place: of the table, for error lines.
+        skip: rows that are left out at the beginning.
+
+    Raises:
+        ConfigError: the column is missing.
+        DataError: a row cannot be used.
+    """
+    columns = list(find_text(table, {"text": column}, place).values())
+    for row in islice(table.rows(columns), skip, None):
+        here = row.line or place
+        yield [
+            text for name in columns if (text := checked(row.values.get(name), here)) is not None
+        ]
+
+
+def checked(value: object, place: str) -> str | None:
+    """Return a text; None if it is blank. DataError if it cannot be used."""
+    if isinstance(value, str) and not value.strip():
+        return None
+    if not isinstance(value, str):
+        raise DataError(f"{place}: text is {kind(value)}: make it a string")
+    check_characters(value, "text", place)
+    return value
+
+
+def hub_shards(
+    name: str, config_name: str | None, split: str, column: str | None, option: str
+) -> list[HubShard]:
+    """Return the shards of a data set of the hub, or of a local directory in its formats.
+
+    Raises:
+        ConfigError: it has no such split.
+        DataError: it cannot be found or read.
+    """
+    try:
+        found, version = _streaming(name, config_name, split)
+    except Exception as error:
+        raise DataError(
+            f"{option}: {name} cannot be streamed ({shorten(str(error), 300)}): check the id or "
+            "directory"
+        ) from error
+    if split not in found:
+        raise ConfigError(
+            f"{option}.split={split}: {name} has no such split: {suggest(split, list(found))}"
+        )
+    rows = found[split]
+    first = HubShard(rows, 0, f"{name} {split}", column, version)
+    return [replace(first, number=number) for number in range(rows.num_shards)]
+
+
+def _streaming(
+    name: str, config_name: str | None, split: str
+) -> tuple[Mapping[str, IterableDataset], str]:
+    """Return the splits of a data set as streams, and what identifies the files of one."""
+    path = expand(name)
+    if not is_directory(path):
+        with scratch(Path(tempfile.gettempdir())) as cache:
+            builder = datasets.load_dataset_builder(name, config_name, cache_dir=str(cache))
+            return builder.as_streaming_dataset(), str(builder.hash or builder.config_id)
+    if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
+        saved = datasets.load_from_disk(str(path))
+        parts = saved if isinstance(saved, DatasetDict) else {"train": saved}
+        sizes = {part: len(rows) for part, rows in parts.items()}
+        return {p: rows.to_iterable_dataset() for p, rows in parts.items()}, json.dumps(sizes)
+    with scratch(Path(tempfile.gettempdir())) as cache:
+        builder = datasets.load_dataset_builder(str(path), config_name, cache_dir=str(cache))
+        files = [Path(file) for file in (builder.config.data_files or {}).get(split, [])]
+        sizes = {file.name: file.stat().st_size for file in files}
+        return builder.as_streaming_dataset(), json.dumps(sizes)
+
+
+def shards_hash(shards: Sequence[Shard]) -> str:
+    """Return a hash, in hexadecimal, of what identifies shards; their content is not read."""
+    return hashlib.sha256(json.dumps([shard.described() for shard in shards]).encode()).hexdigest()
