@@ -75,6 +75,16 @@ class Shared:
         self.size = sum(p.numel() for p in self.parameters)
 
     @property
+    def owned(self) -> list[nn.Parameter]:
+        """The parameters that the optimiser of this process steps: all."""
+        return self.parameters
+
+    @property
+    def parts(self) -> list[nn.Parameter]:
+        """Those of `owned` that are parts of parameters: none."""
+        return []
+
+    @property
     def none(self) -> Gradient:
         """The gradient that is 0."""
         return [None for _ in self.parameters]
@@ -123,6 +133,10 @@ class Shared:
             return _sum_at_once(total, gradient, weight)
         pairs = zip(total, gradient, strict=True)
         return [one if more is None else _sum(one, more, weight) for one, more in pairs]
+
+    def grad_norm(self) -> Tensor:
+        """Return the norm of the `.grad` that the optimiser reads, [] float."""
+        return get_total_norm([p.grad for p in self.parameters if p.grad is not None])
 
     def totals(
         self, losses: Tensor, products: Tensor | None = None, norms: Tensor | None = None

@@ -113,6 +113,8 @@ class Config:
         accumulate: micro-batches of each objective in a step.
         precision: `auto`, `fp32`, `bf16`, or `fp16`, where losses are multiplied by a factor that
             follows overflows; `auto` never chooses it.
+        sharded: whether the processes of a run divide the body's parameters among them, instead of
+            each holding a copy.
         tf32: whether float32 matrix products on a GPU round their factors to TF32, which is several
             times as fast; matters with precision=fp32.
         device: `auto`, or a torch device.
@@ -155,6 +157,7 @@ class Config:
     batch_size: int = 32
     accumulate: int = 1
     precision: str = "auto"
+    sharded: bool = False
     tf32: bool = False
     device: str = "auto"
     compile: str = "auto"

@@ -1,6 +1,5 @@
 """The collectives of torch.distributed that a step uses, by the names of every torch version."""
 
-import torch
 from torch import Tensor, distributed
 from torch.distributed import ProcessGroup
 
@@ -20,12 +19,9 @@ def sum_parts(tensor: Tensor, group: ProcessGroup | None = None) -> Tensor:
         tensor: [processes * size].
         group: the processes; None for all.
     """
-    part = torch.empty(
-        tensor.numel() // distributed.get_world_size(group),
-        dtype=tensor.dtype,
-        device=tensor.device,
-    )
-    _scatter(part, tensor, group=group)
+    part = tensor.new_empty(tensor.numel() // distributed.get_world_size(group))
+    if tensor.numel():
+        _scatter(part, tensor, group=group)
     return part
 
 
@@ -37,4 +33,5 @@ def join_parts(part: Tensor, out: Tensor, group: ProcessGroup | None = None) -> 
         out: [processes * size].
         group: the processes; None for all.
     """
-    _gather(out, part, group=group)
+    if out.numel():
+        _gather(out, part, group=group)

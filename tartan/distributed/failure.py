@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import threading
+import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -13,7 +14,9 @@ from torch import distributed
 from torch._C._distributed_c10d import Store  # torch.distributed does not export it for types
 from torch.distributed import DistNetworkError, ProcessGroup
 
-KEY = "failure"
+KEY, ACKNOWLEDGED = "failure", "acknowledged"
+HEARD = 5.0
+"""Seconds that rank 0 waits after a failure, so that the others can read from its store."""
 FOREVER = timedelta(days=365)
 GRACE = 15.0
 """Seconds in which a process ends by itself after a failure elsewhere: the first one saves the last
@@ -79,6 +82,13 @@ class Watch:
             return self._announce(self._store, failure)
         return self._failure or failure
 
+    def linger(self) -> None:
+        """Wait until the others know of the failure, as long as this process holds the store."""
+        until = time.monotonic() + HEARD
+        with suppress(DistNetworkError, RuntimeError):
+            while self._store.add(ACKNOWLEDGED, 0) < self._size - 1 and time.monotonic() < until:
+                time.sleep(0.05)
+
     def close(self) -> None:
         """End the watch: all processes are done."""
         self._closing = True
@@ -115,6 +125,7 @@ class Watch:
             if not text:  # all is done
                 return
             self._failure = Failure(**json.loads(text))
+            store.add(ACKNOWLEDGED, 1)
         except (DistNetworkError, RuntimeError):
             if self._closing:
                 return

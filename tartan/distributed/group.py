@@ -13,7 +13,8 @@ from tartan.distributed.collectives import join_parts, sum_all
 from tartan.distributed.place import Place
 from tartan.distributed.ranks import Ranks
 from tartan.distributed.replicated import ReplicatedShared
-from tartan.errors import PeerError, TartanError, message_of
+from tartan.distributed.sharded import ShardedShared, make_mesh, shard_body
+from tartan.errors import ConfigError, PeerError, TartanError, message_of
 from tartan.shared import Shared
 
 T = TypeVar("T")
@@ -38,8 +39,19 @@ class Group(Ranks):
             names: what each is called in messages.
         """
         self.rank, self.size, self.names = place.rank, place.size, names
-        self._local, self._host = place.local, host
+        self._local, self._local_size, self._host = place.local, place.local_size, host
+        self._copies = 0  # of a sharded body
         self.common: BaseException | None = None
+
+    @property
+    def part(self) -> tuple[int, int] | None:
+        """Place among the processes that share a sharded body, and their number; None if none."""
+        return (self.rank % self._local_size, self._local_size) if self._copies else None
+
+    @property
+    def writes(self) -> bool:
+        """Whether this process writes a part of checkpoints: on the first machine with a copy."""
+        return self.first or (self.part is not None and self.rank < self._local_size)
 
     def share(self, numbers: range) -> range:
         """Return a part of the numbers: those of rank 0 come first."""
@@ -52,8 +64,27 @@ class Group(Ranks):
         return [min(first + self.rank, batches - 1) for first in rounds]
 
     def shared(self, parameters: Iterable[nn.Parameter]) -> Shared:
-        """Return the parameters that objectives share, each process with a copy of all."""
+        """Return the parameters that objectives share: each process has a copy, or a part."""
+        if self._copies:
+            return ShardedShared(parameters, self.rank, self.size, self._copies)
         return ReplicatedShared(parameters, self.rank, self.size)
+
+    def divide(
+        self,
+        body: nn.Module,
+        layers: Sequence[nn.Module],
+        kept: Sequence[nn.Parameter],
+    ) -> bool:
+        """Divide the parameters of a body among the processes of each machine."""
+        device = next(body.parameters()).device
+        self._copies, rest = divmod(self.size, self._local_size)
+        if rest:
+            raise ConfigError(
+                f"sharded=true: {self.size} processes on machines of {self._local_size}: start as "
+                "many on each machine"
+            )
+        shard_body(body, layers, kept, make_mesh(device, self._copies, self._local_size))
+        return True
 
     def counts(self, values: Sequence[int]) -> list[int]:
         """Return sums of counts over all processes."""

@@ -89,6 +89,9 @@ def _end(status: int) -> None:
     """End this process. Threads that wait for messages would abort an interpreter that ends."""
     if status == 0:
         _leave()
+    for group, watch in _JOINED:
+        if status and group.first:
+            watch.linger()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

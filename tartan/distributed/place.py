@@ -21,6 +21,7 @@ class Place:
         rank: its number, from 0.
         size: how many processes there are.
         local: its number on its machine.
+        local_size: how many processes are on its machine.
         address: host name or address of the machine of rank 0.
         port: the port at which all meet.
         served: whether the launcher itself answers at that port, instead of rank 0.
@@ -29,6 +30,7 @@ class Place:
     rank: int
     size: int
     local: int
+    local_size: int
     address: str
     port: int
     served: bool
@@ -66,6 +68,7 @@ def _of_torch(environment: Mapping[str, str]) -> Place | None:
         rank,
         int(environment["WORLD_SIZE"]),
         int(environment.get("LOCAL_RANK", rank)),
+        int(environment.get("LOCAL_WORLD_SIZE", environment["WORLD_SIZE"])),
         environment["MASTER_ADDR"],
         int(environment["MASTER_PORT"]),
         environment.get("TORCHELASTIC_USE_AGENT_STORE") == "True",
@@ -82,6 +85,7 @@ def _of_slurm(environment: Mapping[str, str]) -> Place | None:
         int(environment["SLURM_PROCID"]),
         int(size),
         int(environment.get("SLURM_LOCALID", 0)),
+        int(environment.get("SLURM_NTASKS_PER_NODE", size)),
         environment.get("MASTER_ADDR") or first_node(nodes),
         int(environment.get("MASTER_PORT") or FIRST_PORT + int(step) % PORTS),
         served=False,

@@ -23,6 +23,16 @@ class Ranks:
     size = 1
 
     @property
+    def part(self) -> tuple[int, int] | None:
+        """Place among the processes that share a sharded body, and their number; None if none."""
+        return None
+
+    @property
+    def writes(self) -> bool:
+        """Whether this process writes a part of checkpoints: on the first machine with a copy."""
+        return self.first
+
+    @property
     def first(self) -> bool:
         """Whether this is rank 0."""
         return self.rank == 0
@@ -45,6 +55,15 @@ class Ranks:
     def shared(self, parameters: Iterable[nn.Parameter]) -> Shared:
         """Return the parameters that objectives share."""
         return Shared(parameters)
+
+    def divide(
+        self,
+        body: nn.Module,
+        layers: Sequence[nn.Module],
+        kept: Sequence[nn.Parameter],
+    ) -> bool:
+        """Divide the parameters of a body among processes; return False for one process."""
+        return False
 
     def counts(self, values: Sequence[int]) -> list[int]:
         """Return sums of counts over all processes. It is called once a step."""

@@ -33,7 +33,7 @@ class ReplicatedShared(Shared):
         super().__init__(parameters)
         self._numbers = self.size
         self._rank, self._ranks = rank, ranks
-        self.size = -(-self._numbers // ranks)
+        self.size = self._part = -(-self._numbers // ranks)
         self._whole: Tensor | None = None
         self._views: list[Tensor] = []
 
@@ -59,7 +59,8 @@ class ReplicatedShared(Shared):
     def give(self, gradient: Gradient) -> None:
         """Set each parameter's `.grad` from the parts of all processes."""
         (part,) = gradient
-        join_parts(self.flat().zero_() if part is None else part, self._buffer())
+        whole = self._buffer()
+        join_parts(whole.new_zeros(self._part) if part is None else part, whole)
         self._set_views()
 
     def give_flat(self, flat: Tensor) -> None:
@@ -123,7 +124,9 @@ class ReplicatedShared(Shared):
     def _buffer(self) -> Tensor:
         """Return the tensor that holds the complete gradient, [processes * size]."""
         if self._whole is None:
-            self._whole = torch.zeros(self._ranks * self.size, dtype=self.dtype, device=self.device)
+            self._whole = torch.zeros(
+                self._ranks * self._part, dtype=self.dtype, device=self.device
+            )
             pieces = self._whole[: self._numbers].split([p.numel() for p in self.parameters])
             self._views = [
                 piece.view(p.shape) for piece, p in zip(pieces, self.parameters, strict=True)

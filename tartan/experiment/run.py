@@ -14,6 +14,7 @@ from tartan.config.parse import parse, resolved
 from tartan.config.schema import Config
 from tartan.distributed.join import joined
 from tartan.distributed.ranks import Ranks
+from tartan.distributed.sharded import whole
 from tartan.errors import CheckpointError
 from tartan.experiment.blame import blamed
 from tartan.experiment.build import Experiment, build
@@ -284,7 +285,8 @@ def _finish(
         write_json(plan.directory / SUMMARY, summary)
         return summary
 
-    return ranks.by_first(write)
+    with whole(model):
+        return ranks.by_first(write)
 
 
 def _export(

@@ -21,10 +21,12 @@ from safetensors import SafetensorError
 from torch import nn
 
 from tartan.distributed.ranks import Ranks
+from tartan.distributed.sharded import whole
 from tartan.errors import CheckpointError
-from tartan.files import read_text, recover, write_whole
+from tartan.files import read_text, recover, write_whole, writing
 from tartan.train.history import HISTORY, History, Mark
 from tartan.train.manifest import damage, seal
+from tartan.train.parts import load_complete, load_parts, required, save_part
 from tartan.train.progress import Progress
 from tartan.train.trained import load_trained, save_trained
 
@@ -53,13 +55,17 @@ class Checkpoints:
             CheckpointError: `best/` is damaged.
         """
         if not self._ranks.first:
+            self._save_part(model, training)
             return
         mark = progress.history.save(self._directory / HISTORY)
 
         def write(directory: Path) -> None:
-            save_trained(model, directory / MODEL)
-            with (directory / TRAINING).open("wb") as file:
-                torch.save(dict(training), file)
+            if self._ranks.part is None:
+                save_trained(model, directory / MODEL)
+                with (directory / TRAINING).open("wb") as file:
+                    torch.save(dict(training), file)
+            else:
+                self._save_part(model, training, directory)
             _write_json(directory / PROGRESS, progress.plain() | {"history": vars(mark)})
             _write_json(directory / IDENTITY, self.identity)
             if progress.best is not None:
@@ -70,10 +76,33 @@ class Checkpoints:
         write_whole(self._directory / f"checkpoint-{progress.step}", write)
         self._remove_old()
 
+    def _save_part(
+        self, model: nn.Module, training: Mapping[str, Any], directory: Path | None = None
+    ) -> None:
+        """Write this process's part of a checkpoint, and wait for the others, if it is divided.
+
+        Args:
+            model: body and heads.
+            training: the stage's state.
+            directory: where to; rank 0 tells the others.
+        """
+        if self._ranks.part is None:
+            return
+        place = self._ranks.by_first(lambda: directory)
+        assert place is not None
+        if self._ranks.writes:
+            with writing(place):
+                save_part(place, *self._ranks.part, model, training)
+        self._ranks.wait()
+
     def save_best(self, model: nn.Module) -> None:
         """Write `best/`."""
-        if not self._ranks.first:
-            return
+        with whole(model):
+            if self._ranks.first:
+                self._save_best(model)
+
+    def _save_best(self, model: nn.Module) -> None:
+        """Write `best/` in rank 0."""
 
         def write(directory: Path) -> None:
             save_trained(model, directory / MODEL)
@@ -85,7 +114,10 @@ class Checkpoints:
         """Load the parameters of `best/` into a model. CheckpointError if `best/` is damaged."""
         self._ranks.wait()  # until it has been written
         self._check_best()
-        _load_model(model, self._best / MODEL)
+        if self._ranks.part is None:
+            _load_model(model, self._best / MODEL)
+        else:
+            load_complete(model, self._best / MODEL)
 
     def newest(self) -> tuple[Path | None, dict[Path, str]]:
         """Return the newest usable checkpoint, and what is wrong with those after it.
@@ -137,6 +169,12 @@ class Checkpoints:
         Raises:
             CheckpointError: it is a checkpoint of another model, or cannot be read.
         """
+        if required(checkpoint):
+            place, places = self._ranks.part or (0, 1)
+            try:
+                return load_parts(checkpoint, place, places, model)
+            except (OSError, RuntimeError, ValueError, LookupError, TypeError) as error:
+                raise misfit(checkpoint, error) from error
         try:
             training = torch.load(checkpoint / TRAINING, weights_only=True, map_location="cpu")
         except UnpicklingError as error:
@@ -156,7 +194,8 @@ class Checkpoints:
 
     def _damage(self, checkpoint: Path) -> str | None:
         """Return in a few words what is wrong with a checkpoint; None if it is usable."""
-        if wrong := damage(checkpoint, (MODEL, TRAINING, PROGRESS)):
+        files = required(checkpoint) or (MODEL, TRAINING)
+        if wrong := damage(checkpoint, (*files, PROGRESS)):
             return wrong
         try:
             content = json.loads(read_text(checkpoint / PROGRESS))

@@ -22,7 +22,11 @@ class JointModel(nn.Module):
         self.body = body
         self.primary = primary
         self.objectives = nn.ModuleDict(objectives)
-        self._shared = {id(parameter) for parameter in body.parameters()}
+        self.recount()
+
+    def recount(self) -> None:
+        """Find the body's parameters again, after they were replaced by others."""
+        self._shared = {id(parameter) for parameter in self.body.parameters()}
 
     @property
     def names(self) -> tuple[str, ...]:

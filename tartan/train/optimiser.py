@@ -1,6 +1,6 @@
 """AdamW over body, heads and weighting, linear warm-up and decay, clipping."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -64,8 +64,19 @@ class Optimiser:
         options: OptimiserOptions,
         steps: int,
         weighting: Weighting | None = None,
+        norm: Callable[[], Tensor] | None = None,
     ) -> None:
-        """Prepare a stage of `steps` steps; `weighting` has parameters of its own, or none."""
+        """Prepare a stage of `steps` steps.
+
+        Args:
+            body: its parameters, or the parts of them that this process steps.
+            heads: the parameters of the heads.
+            options: learning rates and so on.
+            steps: of the stage.
+            weighting: its parameters, if it has any, are stepped too.
+            norm: computes the norm of the body's gradient; by default that of its `.grad`.
+        """
+        self._norm = norm
         learned = [] if weighting is None else [*weighting.parameters()]
         self._parts = [part for part in (body, heads, learned) if part or part is not learned]
         self._device, self._clip = body[0].device, options.clip
@@ -87,8 +98,10 @@ class Optimiser:
         Returns:
             [2] float; [3] where the weighting has parameters.
         """
-        parts = (_gradients(part) for part in self._parts)
-        return torch.stack([nn.utils.get_total_norm(part).to(self._device) for part in parts])
+        body, *others = self._parts
+        whole = nn.utils.get_total_norm(_gradients(body)) if self._norm is None else self._norm()
+        rest = [nn.utils.get_total_norm(_gradients(part)) for part in others]
+        return torch.stack([norm.to(self._device) for norm in (whole, *rest)])
 
     def step(self, norms: Tensor | None = None, held: Tensor | None = None) -> None:
         """Clip, move, and continue to the next learning rate.
@@ -105,6 +118,12 @@ class Optimiser:
             hold(self._adamw, held)
         self._adamw.step()
         self._schedule.step()
+
+    def places(self, parameters: Iterable[nn.Parameter]) -> list[int]:
+        """Return the places in `state_dict` of some of the parameters."""
+        every = [p for group in self._adamw.param_groups for p in group["params"]]
+        wanted = {id(parameter) for parameter in parameters}
+        return [place for place, parameter in enumerate(every) if id(parameter) in wanted]
 
     def state_dict(self) -> dict[str, object]:
         """Return moments and schedule, loadable by torch.load with weights_only."""

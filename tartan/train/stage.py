@@ -10,6 +10,7 @@ from typing import Any
 from tartan.batch import Row
 from tartan.data.stream import Stream
 from tartan.distributed.ranks import Ranks
+from tartan.distributed.sharded import local
 from tartan.train import out_of_memory
 from tartan.train.activations import measure
 from tartan.train.advice import advice
@@ -17,6 +18,7 @@ from tartan.train.cost import Reading, expected_cost, step_activations, step_cos
 from tartan.train.memory import TIDIED, give_back_memory
 from tartan.train.model import JointModel
 from tartan.train.optimiser import Optimiser
+from tartan.train.parts import DIVIDED
 from tartan.train.probe import DevGradient
 from tartan.train.runtime import Runtime
 from tartan.train.scale import LossScale
@@ -100,14 +102,17 @@ class Stage:
         self.window = Window(self.names)
         self._span = range(first, first + options.steps)
         self._setup, self._first = setup, first
-        self._body, self._heads = model.shared(), model.heads(self.names)
-        self._parameters = sum(p.nbytes for p in model.parameters())
+        shared = setup.ranks.shared(model.shared())
+        self._shared = shared
+        self._body, self._heads = shared.owned, model.heads(self.names)
+        self._parameters = sum(local(p).nbytes for p in model.parameters())
         self._optimiser = Optimiser(
             self._body,
             self._heads,
             options.optimizer_options,
             options.steps,
             self.weighting,
+            shared.grad_norm,
         )
         self.step = Step(
             model,
@@ -125,6 +130,7 @@ class Stage:
             },
             late=setup.late,
             ranks=setup.ranks,
+            shared=shared,
         )
 
     @property
@@ -148,6 +154,8 @@ class Stage:
     def _activations(self) -> int:
         """Estimate the most bytes of activations that a step of the stage holds."""
         setup = self._setup
+        if setup.ranks.part is not None:  # what a pass gathers would be counted as activations
+            return 0
         model, steps = setup.model, range(self._first, self._first + LOOKED_AT)
         micro = range(self._first * setup.accumulate, steps.stop * setup.accumulate)
         read = {
@@ -197,12 +205,13 @@ class Stage:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of optimiser, weighting and window: tensors and plain values."""
-        scale = self.step.scale
+        scale, divided = self.step.scale, self._optimiser.places(self._shared.parts)
         return {
             "optimiser": self._optimiser.state_dict(),
             "weighting": dict(self.weighting.state_dict()),
             "window": self.window.state_dict(),
             **({} if scale is None else {"scale": scale.state_dict()}),
+            **({DIVIDED: divided} if divided else {}),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from tartan.body.kernels.embedding import sparse_embedding_gradient
 from tartan.data.stream import Stream
 from tartan.distributed.ranks import Ranks
 from tartan.seeding import generator
+from tartan.shared import Shared
 from tartan.term import Term
 from tartan.train.ahead import Ahead
 from tartan.train.finite import Guard
@@ -25,8 +26,6 @@ from tartan.train.scaling import Fp16Scale
 from tartan.train.turns import Turns
 from tartan.weighting import Needs, Signals, Weighting
 
-ALONE = Ranks()
-"""One process, which takes all micro-batches."""
 Micro = Mapping[int, Mapping[str, Batch]]
 """A step's micro-batches, by their number from the start of the run and by the objective's name."""
 
@@ -71,7 +70,8 @@ class Step:
         seed: int,
         scales: Mapping[str, Callable[[int], float]] = MappingProxyType({}),
         late: bool = False,
-        ranks: Ranks = ALONE,
+        ranks: Ranks,
+        shared: Shared,
     ) -> None:
         self._model, self._streams = model, streams
         self._weighting, self._optimiser, self._dev = weighting, optimiser, dev
@@ -83,7 +83,7 @@ class Step:
         # What a step computes may depend on what the weighting learns in the step before.
         ahead = self._device.type != "cpu" and not turns.chosen
         self._batches = Ahead(self._collated) if ahead else self._collated
-        self._ranks, self._shared = ranks, ranks.shared(model.shared())
+        self._ranks, self._shared = ranks, shared
         self.guard, self.complete = Guard(late and not turns.chosen), True
         self.scale = Fp16Scale() if runtime.precision == "fp16" else None
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from tartan.backward import differentiate
+from tartan.distributed.sharded import local
 from tartan.train.finite import NonFiniteError
 from tartan.train.stage import Setup, Stage
 from tartan.weighting import Signals, Weighting
@@ -73,9 +73,11 @@ def _wrong(setup: Setup, loss: Tensor) -> str:
     if not loss.requires_grad:
         return ""
     moved = [parameter for parameter in setup.model.parameters() if parameter.requires_grad]
-    gradients = torch.autograd.grad(loss, moved, allow_unused=True)
-    finite = (bool(g.isfinite().all()) for g in gradients if g is not None)
-    return "" if all(finite) else "gradient is not finite"
+    loss.backward()
+    found = [local(p.grad) for p in moved if p.grad is not None]
+    setup.model.zero_grad()
+    bad = not all(bool(g.isfinite().all()) for g in found)
+    return "gradient is not finite" if setup.ranks.largest(int(bad)) else ""
 
 
 def _where(setup: Setup, stage: Stage, name: str, number: int) -> str:

@@ -1,6 +1,7 @@
 """The number of processes does not change the method: gradients, alignments, weights, scores."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +9,18 @@ import pytest
 import torch
 from hydra import compose, initialize_config_module
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from support.closeness import assert_same
 from support.ranks import in_ranks
 from tartan.config.parse import parse
 from tartan.config.store import register
 from tartan.distributed.ranks import Ranks
+from tartan.distributed.sharded import ShardedShared
 from tartan.experiment.build import build
 from tartan.plugins import discover
 from tartan.train.evaluate import evaluate_rows
+from tartan.train.model import JointModel
 from tartan.train.stage import Stage
 
 TINY = [
@@ -32,7 +36,30 @@ WEIGHTINGS = {
     "learned": ["weighting=uncertainty"],
     "sampled": ["weighting=meta_factored", "weighting.sampled=1"],
 }
+WEIGHTINGS |= {
+    f"{name} sharded": [*WEIGHTINGS[name], "sharded=true"] for name in ("static", "meta", "gramian")
+}
 STEPS = 3
+
+
+def complete(tensor: Tensor) -> Tensor:
+    """All of a tensor, if it is divided."""
+    return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).clone()
+
+
+def gradients(stage: Stage, model: JointModel) -> dict[str, Tensor]:
+    """The complete gradients that the optimiser reads."""
+    shared = stage.step._shared
+    found = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+    if isinstance(shared, ShardedShared):
+        names = {p: name for name, p in model.named_parameters()}
+        for p, part in zip(shared._divided, shared._locals, strict=True):
+            assert isinstance(p, DTensor)
+            divided = DTensor.from_local(
+                part.grad, p.device_mesh, p.placements, shape=p.shape, stride=p.stride()
+            )
+            found[names[p]] = divided.full_tensor()
+    return found
 
 
 def taken(ranks: Ranks, overrides: list[str]) -> dict[str, Any]:
@@ -45,11 +72,7 @@ def taken(ranks: Ranks, overrides: list[str]) -> dict[str, Any]:
     setup = experiment.setup
     stage = Stage(setup, experiment.stages["joint"])
     signals, metrics = stage.step.measure(0)
-    grads = {
-        name: parameter.grad.clone()
-        for name, parameter in setup.model.named_parameters()
-        if parameter.grad is not None
-    }
+    grads = gradients(stage, setup.model)
     measured = {name: value for name, value in vars(signals).items() if name != "generator"}
     for step in range(STEPS):
         stage.take(step)
@@ -59,21 +82,21 @@ def taken(ranks: Ranks, overrides: list[str]) -> dict[str, Any]:
         "signals": {name: value.float() for name, value in measured.items() if value is not None},
         "metrics": metrics,
         "weights": stage.weights(),
-        "parameters": {n: p.detach().clone() for n, p in setup.model.named_parameters()},
+        "parameters": {n: complete(p.detach()) for n, p in setup.model.named_parameters()},
         "outputs": torch.stack([output.flatten() for output in outputs]),
         "scores": scores,
     }
 
 
-def every(ranks: Ranks) -> dict[str, dict[str, Any]]:
-    """`taken` for every weighting."""
-    return {name: taken(ranks, overrides) for name, overrides in WEIGHTINGS.items()}
+def of(names: Iterable[str], ranks: Ranks) -> dict[str, dict[str, Any]]:
+    """`taken` for some weightings."""
+    return {name: taken(ranks, WEIGHTINGS[name]) for name in names}
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What one process computes."""
-    (found,) = in_ranks(1, every, tmp_path_factory.mktemp("alone"))
+    (found,) = in_ranks(1, partial(of, WEIGHTINGS), tmp_path_factory.mktemp("alone"))
     assert isinstance(found, dict)
     return found
 
@@ -93,11 +116,21 @@ def assert_equal(found: Any, expected: Any, where: str) -> None:
         assert found == pytest.approx(expected, abs=1e-5), where
 
 
-@pytest.mark.parametrize("size", [2, 4])
+FOUR = ("static", "meta", "gramian", "static sharded", "meta sharded", "gramian sharded")
+
+
+@pytest.mark.parametrize(
+    ("size", "machines", "names"),
+    [(2, 1, tuple(WEIGHTINGS)), (4, 1, FOUR), (4, 2, ("meta sharded", "gramian sharded"))],
+)
 def test_processes_compute_what_one_does(
-    alone: dict[str, dict[str, Any]], tmp_path: Path, size: int
+    alone: dict[str, dict[str, Any]],
+    tmp_path: Path,
+    size: int,
+    machines: int,
+    names: tuple[str, ...],
 ):
-    first, *others = in_ranks(size, every, tmp_path)
-    assert_equal(first, alone, f"{size} processes")
+    first, *others = in_ranks(size, partial(of, names), tmp_path, machines)
+    assert_equal(first, {name: alone[name] for name in names}, f"{size} processes")
     for other in others:  # to the bit: nothing keeps them together but this
         torch.testing.assert_close(other, first, rtol=0, atol=0)

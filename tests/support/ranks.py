@@ -103,13 +103,16 @@ def errors(answers: Sequence[Answer]) -> str:
     return "".join(answer.err for answer in answers)
 
 
-def in_ranks(size: int, work: Callable[[Ranks], object], directory: Path) -> list[object]:
+def in_ranks(
+    size: int, work: Callable[[Ranks], object], directory: Path, machines: int = 1
+) -> list[object]:
     """Do work in several processes that have met; the result of each, as torch saves it.
 
     Args:
         size: how many processes.
         work: gets the process's `Ranks`, and returns tensors and plain values.
         directory: for results.
+        machines: how many they say that they are on.
     """
     directory.mkdir(parents=True, exist_ok=True)
     if size == 1:
@@ -118,6 +121,7 @@ def in_ranks(size: int, work: Callable[[Ranks], object], directory: Path) -> lis
     for rank in range(size):
         process = os.fork()
         if process == 0:
+            os.environ["LOCAL_WORLD_SIZE"] = str(size // machines)
             _work(rank, size, port, work, directory)
         processes.append(process)
     ended = [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in processes]

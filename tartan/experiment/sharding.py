@@ -1,0 +1,36 @@
+"""A run's body, divided among its processes."""
+
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from tartan.body import LiftedHead
+from tartan.distributed.ranks import Ranks
+from tartan.errors import ConfigError
+from tartan.train.model import JointModel
+
+
+def shard(model: JointModel, ranks: Ranks) -> list[str]:
+    """Divide the parameters of a model's body among processes; return notices.
+
+    Heads stay complete in every process, and so do the weights of the body that are read outside
+    of its forward pass: token embeddings, and what heads are tied to.
+
+    Raises:
+        ConfigError: the number of its passes may differ between processes.
+    """
+    body = model.body.model
+    if model.body.max_tokens is not None:
+        raise ConfigError(
+            "sharded=true and model.max_tokens: processes would take different numbers of passes; "
+            "remove one of them"
+        )
+    heads = [module for module in model.modules() if isinstance(module, LiftedHead)]
+    tied = {name for head in heads for name in head.borrowed.values()}
+    kept = [
+        *body.get_input_embeddings().parameters(),
+        *(body.get_parameter(name) for name in sorted(tied)),
+    ]
+    layers = [m for m in body.modules() if isinstance(m, GradientCheckpointingLayer)]
+    if not ranks.divide(body, layers, kept):
+        return ["sharded=true divides a body among processes, and this run has one"]
+    model.recount()
+    return []

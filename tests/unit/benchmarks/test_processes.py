@@ -1,0 +1,24 @@
+"""What a step of many processes sends is what docs/scale.md says, and large bodies fit."""
+
+import pytest
+
+from benchmarks.processes import KINDS, bodies, counted, held
+
+
+@pytest.mark.parametrize("ranks", [2, 64])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("sharded", [False, True])
+def test_a_rank_sends_the_bytes_of_the_formula(kind: str, ranks: int, sharded: bool):
+    found, expected = counted(kind, ranks, sharded=sharded, micro=2)
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_sharded_body_is_divided_evenly_but_for_its_token_embeddings():
+    make = bodies()["125 M"]
+    alone, eight, many = (held(make, ranks, sharded=ranks > 1) for ranks in (1, 8, 64))
+    assert alone.kept == 124_055_040
+    assert eight.kept == many.kept == 50265 * 768
+    divided = alone.kept - eight.kept
+    assert eight.divided == pytest.approx(divided / 8, rel=0.01)
+    assert many.divided == pytest.approx(divided / 64, rel=0.02)
+    assert many.memory(3, 64) < eight.memory(3, 8) < alone.memory(3, 1)
