@@ -20,10 +20,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import LlamaConfig, LlamaModel, PreTrainedModel, RobertaConfig, RobertaModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from tartan.backward import Term, backward
+from tartan.backward import backward
 from tartan.distributed.replicated import ReplicatedShared
 from tartan.distributed.sharded import ShardedShared, local, make_mesh, shard_body
 from tartan.plugins import discover
+from tartan.term import Term
 from tartan.weighting import Needs, Weighting
 
 KINDS = {"static": "static", "META": "meta", "Gramian": "pcgrad"}
