@@ -84,6 +84,10 @@ class Shared:
         """Those of `owned` that are parts of parameters: none."""
         return []
 
+    def covers(self, parameter: nn.Parameter) -> bool:  # noqa: ARG002 - of divided bodies
+        """Return whether a parameter that a loss reaches stands for one of a divided body."""
+        return False
+
     @property
     def none(self) -> Gradient:
         """The gradient that is 0."""

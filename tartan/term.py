@@ -106,7 +106,7 @@ def _value(
                          f"shape {list(loss.shape)}: return the sum over its items")  # fmt: skip
     if known not in shared.watched:
         for parameter in reached(loss):
-            if id(parameter) not in allowed:
+            if id(parameter) not in allowed and not shared.covers(parameter):
                 raise ValueError(
                     f"{name}: its loss reaches a trainable parameter of shape "
                     f"{list(parameter.shape)} that is neither shared nor private, and whose .grad "

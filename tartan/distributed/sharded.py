@@ -140,6 +140,10 @@ class ShardedShared(ReplicatedShared):
         """The parts of parameters that this process alone steps."""
         return self._locals
 
+    def covers(self, parameter: nn.Parameter) -> bool:
+        """Return whether a parameter may be what FSDP2 gathers of a divided one, by its shape."""
+        return parameter.shape in {divided.shape for divided in self._divided}
+
     def clear(self) -> None:
         """Drop every parameter's `.grad`."""
         super().clear()
