@@ -124,11 +124,13 @@ class ShardedShared(ReplicatedShared):
         self._factor = copies**-0.5
         self._locals = [nn.Parameter(local(p).detach()) for p in self._divided]
         self.size = self._part + sum(p.numel() for p in self._locals)
+        parts = dict(zip(self._divided, self._locals, strict=True))
+        self._owned = [parts.get(p, p) for p in given]
 
     @property
     def owned(self) -> list[nn.Parameter]:
-        """The parts of parameters that this process steps, and those of which all keep a copy."""
-        return [*self._locals, *self.parameters]
+        """What this process steps, in the order of the body's parameters: parts, or all of one."""
+        return self._owned
 
     @property
     def none(self) -> Gradient:
