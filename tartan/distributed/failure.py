@@ -15,7 +15,7 @@ from torch._C._distributed_c10d import Store  # torch.distributed does not expor
 from torch.distributed import DistNetworkError, ProcessGroup
 
 KEY, ACKNOWLEDGED = "failure", "acknowledged"
-HEARD = 5.0
+HEARD = 10.0
 """Seconds that rank 0 waits after a failure, so that the others can read from its store."""
 FOREVER = timedelta(days=365)
 GRACE = 15.0
@@ -47,7 +47,13 @@ class Watch:
     """
 
     def __init__(
-        self, store: Store, group: ProcessGroup, rank: int, size: int, names: list[str]
+        self,
+        store: Store,
+        group: ProcessGroup,
+        rank: int,
+        size: int,
+        names: list[str],
+        keeper: str,
     ) -> None:
         """Start to watch.
 
@@ -57,9 +63,11 @@ class Watch:
             rank: of this process.
             size: how many there are.
             names: what each process is called in messages.
+            keeper: what the process is called that holds the store.
         """
         self._store, self._group = store, group
         self._rank, self._size, self._names = rank, size, names
+        self._keeper, self._said = keeper, False
         self._closing = False
         self._known = threading.Event()
         self._failure: Failure | None = None
@@ -113,9 +121,12 @@ class Watch:
             if self._closing:
                 return
             lost = Failure(following, 1, f"{self._names[following]} was killed or crashed")
-            with suppress(DistNetworkError, RuntimeError):
-                if self._announce(store, lost) == lost:
-                    say(lost)
+            try:
+                first = self._announce(store, lost)
+            except (DistNetworkError, RuntimeError):  # who held the store has ended: see `_hear`
+                return
+            if first == lost:
+                self._say(lost)
 
     def _hear(self, store: Store) -> None:
         """Wait for a failure; some time after it, end this process."""
@@ -129,26 +140,29 @@ class Watch:
         except (DistNetworkError, RuntimeError):
             if self._closing:
                 return
-            # Whoever held the store has ended: rank 0, or the launcher, which ends all anyway.
-            self._failure = Failure(0, 1, f"{self._names[0]} or the launcher was killed or crashed")
-            if self._rank == 1:
-                say(self._failure)
+            if self._failure is None:
+                self._failure = Failure(0, 1, f"{self._keeper} was killed or crashed")
+            if self._rank == self._size - 1:  # it listens to rank 0: one process says either
+                self._say(self._failure)
         self._known.set()
         threading.Event().wait(GRACE)
         os._exit(self._failure.status)
+
+    def _say(self, failure: Failure) -> None:
+        """Print the line about a process that cannot do so itself, once."""
+        with self._lock:
+            said, self._said = self._said, True
+        if said or not failure.text:
+            return
+        print(
+            f"tartan: {failure.text}; the others ended. What was saved before is kept: give the "
+            "same command to resume",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _connected(store: Store) -> Store:
     """Return a store with a connection of its own: a thread that waits holds up no other."""
     clone: Store = store.clone()  # type: ignore[attr-defined]  # torch's stubs leave it out
     return clone
-
-
-def say(failure: Failure) -> None:
-    """Print the line about a process that cannot do so itself."""
-    print(
-        f"tartan: {failure.text}; the others ended. What was saved before is kept: give the same "
-        "command to resume",
-        file=sys.stderr,
-        flush=True,
-    )

@@ -39,9 +39,14 @@ class Group(Ranks):
             names: what each is called in messages.
         """
         self.rank, self.size, self.names = place.rank, place.size, names
-        self._local, self._local_size, self._host = place.local, place.local_size, host
+        self._place, self._host = place, host
+        self._local, self._local_size = place.local, place.local_size
         self._copies = 0  # of a sharded body
         self.common: BaseException | None = None
+
+    def fresh(self) -> "Group":
+        """Return the same group for another run, whose body is not divided yet."""
+        return Group(self._place, self._host, self.names)
 
     @property
     def part(self) -> tuple[int, int] | None:

@@ -21,6 +21,10 @@ from tartan.errors import Interrupted, PeerError, TartanError
 
 MEETING = timedelta(minutes=10)
 """How long processes wait for the others to start."""
+CAUSE = 5.0
+"""Seconds in which an exception may turn out to be the consequence of another process's failure."""
+ANNOUNCED = 10.0
+"""Seconds that a process waits for the failure that it knows another one to have."""
 STEP = timedelta(minutes=30)
 """How long a process waits for the others in a step: a process that ends is noticed at once."""
 
@@ -42,7 +46,8 @@ def joined(device: str = "auto") -> Iterator[Ranks]:
     if place is None:
         yield Ranks()
         return
-    group, watch = _join(place, device)
+    met, watch = _join(place, device)
+    group = met.fresh()
     with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 - not a file
         try:
             if group.first:
@@ -103,19 +108,27 @@ _JOINED: list[tuple[Group, Watch]] = []
 
 def _fail(error: BaseException, group: Group, watch: Watch) -> None:
     """Announce a failure of this process. PeerError if it was another that failed first."""
-    if isinstance(error, PeerError):
-        return
-    told = isinstance(error, TartanError)
-    known = None if told else watch.failure(1.0 if isinstance(error, Interrupted) else 5.0)
+    if isinstance(error, PeerError):  # to end now would look like a failure of this process
+        known = watch.failure(ANNOUNCED)
+        raise error if known is None else PeerError(known.status) from error
+    common = error is group.common
+    wait = 0.0 if common or isinstance(error, TartanError) else CAUSE
+    known = watch.failure(1.0 if isinstance(error, Interrupted) else wait)
     if known is None:
-        status = error.status if isinstance(error, Interrupted) else 2 if told else 1
-        mine = Failure(group.rank, status)
+        mine = Failure(group.rank, _status(error))
         known = watch.announce(mine)
         if known == mine:
-            if error is not group.common and not isinstance(error, Interrupted):
+            if not common and not isinstance(error, Interrupted):
                 error.add_note(f"this was {group.names[group.rank]}")
             return
     raise PeerError(known.status) from error
+
+
+def _status(error: BaseException) -> int:
+    """Return the exit status of all processes after an error."""
+    if isinstance(error, Interrupted):
+        return error.status
+    return 2 if isinstance(error, TartanError) else 1
 
 
 @cache
@@ -140,7 +153,8 @@ def _join(place: Place, device: str) -> tuple[Group, Watch]:
     names: list[str] = [""] * place.size
     name = f"rank {place.rank} of {place.size} (process {os.getpid()} on {socket.gethostname()})"
     distributed.all_gather_object(names, name, host)
-    watch = Watch(store, watched, place.rank, place.size, names)
+    keeper = "the launcher" if place.served else names[0]
+    watch = Watch(store, watched, place.rank, place.size, names, keeper)
     group = Group(place, host, names)
     _JOINED.append((group, watch))
     return group, watch

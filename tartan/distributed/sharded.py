@@ -51,11 +51,14 @@ def shard_body(
 
 
 @contextmanager
-def whole(model: nn.Module) -> Iterator[None]:
-    """Through a block, give a model complete parameters in every process; changes are kept.
+def whole(model: nn.Module, *, here: bool) -> Iterator[None]:
+    """Through a block, give a model complete parameters on the CPU in one process, to be read.
 
-    They are for reading and writing, not for a forward pass. A model that is not divided stays as
-    it is.
+    They are not for a forward pass. A model that is not divided stays as it is.
+
+    Args:
+        model: body and heads; every process calls this.
+        here: whether this is the process; the others gather with it, and keep nothing.
     """
     divided = [
         (module, name, parameter)
@@ -64,16 +67,20 @@ def whole(model: nn.Module) -> Iterator[None]:
         if isinstance(parameter, DTensor)
     ]
     complete: dict[int, nn.Parameter] = {}
-    for module, name, parameter in divided:
+    for _, _, parameter in divided:
         if id(parameter) not in complete:
             full = parameter.full_tensor().detach()
-            complete[id(parameter)] = nn.Parameter(full, parameter.requires_grad)
+            kept = full.cpu() if here else full[:0]
+            complete[id(parameter)] = nn.Parameter(kept, parameter.requires_grad)
+    if not here:
+        yield
+        return
+    for module, name, parameter in divided:
         module._parameters[name] = complete[id(parameter)]
     try:
         yield
     finally:
         for module, name, parameter in divided:
-            write_part(complete[id(parameter)], parameter)
             module._parameters[name] = parameter
 
 

@@ -46,10 +46,10 @@ from tartan.plugins import Plugins
 FREE = (
     "run_dir", "resume", "resume_changed", "cache", "tracker", "report", "report_examples",
     "checkpoint.every", "checkpoint.keep", "export", "push_to_hub", "hub_model_id",
-    "hub_private_repo",
+    "hub_private_repo", "sharded",
 )  # fmt: skip
-"""Keys that say where a run is, how often it is saved, how it is shown and where its model goes:
-results do not depend on them, and a run that resumes may have others."""
+"""Keys that say where a run is, how often it is saved, how it is shown, where its model goes and
+what its processes divide: results do not depend on them, and a run that resumes may have others."""
 CONTENT = ("data", "tokenizer", "model", "plugins")
 """Parts that are hashes of what a run reads and executes; a study's runs share them."""
 REFUSED = ("configuration", *CONTENT, "device")
@@ -98,7 +98,7 @@ def identify(
         plugins: the installed plugins.
         run: the run's identifier; None for a new run.
     """
-    runtime = experiment.setup.runtime
+    runtime, ranks = experiment.setup.runtime, experiment.setup.ranks
     found: dict[str, Part] = {
         "configuration": dependent(values),
         **contents(config, experiment, plugins),
@@ -106,7 +106,7 @@ def identify(
         "environment": {
             **environment(runtime.device),
             **revisions(experiment.setup.model),
-            "processes": str(experiment.setup.ranks.size),
+            "processes": str(ranks.size) + (" sharded" if ranks.part else ""),
         },
     }
     return Identity(run or uuid4().hex, found)

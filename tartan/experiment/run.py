@@ -285,7 +285,7 @@ def _finish(
         write_json(plan.directory / SUMMARY, summary)
         return summary
 
-    with whole(model):
+    with whole(model, here=ranks.first):
         return ranks.by_first(write)
 
 

@@ -97,7 +97,7 @@ class Checkpoints:
 
     def save_best(self, model: nn.Module) -> None:
         """Write `best/`."""
-        with whole(model):
+        with whole(model, here=self._ranks.first):
             if self._ranks.first:
                 self._save_best(model)
 
@@ -114,10 +114,7 @@ class Checkpoints:
         """Load the parameters of `best/` into a model. CheckpointError if `best/` is damaged."""
         self._ranks.wait()  # until it has been written
         self._check_best()
-        if self._ranks.part is None:
-            _load_model(model, self._best / MODEL)
-        else:
-            load_complete(model, self._best / MODEL)
+        self._load_model(model, self._best / MODEL)
 
     def newest(self) -> tuple[Path | None, dict[Path, str]]:
         """Return the newest usable checkpoint, and what is wrong with those after it.
@@ -184,8 +181,16 @@ class Checkpoints:
             ) from error
         except (OSError, RuntimeError, EOFError, ValueError) as error:
             raise misfit(checkpoint, error) from error
-        _load_model(model, checkpoint / MODEL)
+        self._load_model(model, checkpoint / MODEL)
         return dict(training)
+
+    def _load_model(self, model: nn.Module, path: Path) -> None:
+        """Load complete parameters. CheckpointError if they are another model's."""
+        load = load_trained if self._ranks.part is None else load_complete
+        try:
+            load(model, path)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise misfit(path.parent, error) from error
 
     def _remove_old(self) -> None:
         """Remove all checkpoints but the newest few."""
@@ -247,14 +252,6 @@ def _copy_best(checkpoint: Path, best: Path) -> None:
     """Fill `best/` from a checkpoint."""
     shutil.copyfile(checkpoint / BEST, best / MODEL)
     seal(best)
-
-
-def _load_model(model: nn.Module, path: Path) -> None:
-    """Load parameters. CheckpointError if they are another model's."""
-    try:
-        load_trained(model, path)
-    except (OSError, RuntimeError, SafetensorError) as error:
-        raise misfit(path.parent, error) from error
 
 
 def misfit(checkpoint: Path, error: Exception) -> CheckpointError:

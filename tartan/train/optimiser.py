@@ -130,8 +130,14 @@ class Optimiser:
         return {"adamw": self._adamw.state_dict(), "schedule": self._schedule.state_dict()}
 
     def load_state_dict(self, state: dict[str, dict[str, object]]) -> None:
-        """Load a `state_dict`."""
+        """Load a `state_dict`. ValueError if its moments are not those of these parameters."""
         self._adamw.load_state_dict(state["adamw"])
+        for parameter, moments in self._adamw.state.items():
+            if moments["exp_avg"].shape != parameter.shape:  # fused AdamW reads past their ends
+                raise ValueError(
+                    f"moments of shape {list(moments['exp_avg'].shape)} for a parameter of shape "
+                    f"{list(parameter.shape)}"
+                )
         self._schedule.load_state_dict(state["schedule"])
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
@@ -103,20 +103,51 @@ def load_complete(model: nn.Module, path: Path) -> None:
     Raises:
         RuntimeError: it is the file of another model.
     """
-    found = load_file(path)
-    for name, parameter in _parameters(model).items():
-        if name not in found or found[name].shape != parameter.shape:
-            raise RuntimeError(f"without {name} of shape {tuple(parameter.shape)}")
-        if isinstance(parameter, DTensor):
-            write_part(found[name], parameter)
-        else:
-            parameter.copy_(found[name])
+    names: dict[int, list[str]] = {}
+    parameter: Tensor
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    with safe_open(path, framework="pt") as file:
+        found = set(file.keys())
+        for name, parameter in _parameters(model).items():  # one at a time, as all may be large
+            known = [n for n in names.get(id(parameter), [name]) if n in found]
+            if not known or file.get_slice(known[0]).get_shape() != list(parameter.shape):
+                raise RuntimeError(f"without {name} of shape {list(parameter.shape)}")
+            tensor = file.get_tensor(known[0])
+            if isinstance(parameter, DTensor):
+                write_part(tensor, parameter)
+            else:
+                parameter.copy_(tensor)
 
 
 def divide(tensor: Tensor, place: int, places: int) -> Tensor:
     """Return one of the parts of a tensor along its first dimension, as FSDP2 makes them."""
     parts = torch.chunk(tensor, places)
     return parts[place].clone() if place < len(parts) else tensor[:0].clone()
+
+
+def divide_moments(
+    optimiser: Mapping[str, Any], parameters: Collection[int], place: int, places: int
+) -> dict[str, Any]:
+    """Return an optimiser's state with this process's parts of some parameters' moments.
+
+    Args:
+        optimiser: of `Optimiser.state_dict`, with complete moments.
+        parameters: the places of the parameters in it that are divided now.
+        place: of the process among those that share a body.
+        places: how many these are.
+    """
+    adamw = dict(optimiser["adamw"])
+    adamw["state"] = {
+        number: {
+            name: divide(value, place, places)
+            if number in parameters and name.startswith("exp_avg")
+            else value
+            for name, value in moments.items()
+        }
+        for number, moments in adamw["state"].items()
+    }
+    return {**optimiser, "adamw": adamw}
 
 
 def required(checkpoint: Path) -> Collection[str]:

@@ -18,7 +18,7 @@ from tartan.train.cost import Reading, expected_cost, step_activations, step_cos
 from tartan.train.memory import TIDIED, give_back_memory
 from tartan.train.model import JointModel
 from tartan.train.optimiser import Optimiser
-from tartan.train.parts import DIVIDED
+from tartan.train.parts import DIVIDED, divide_moments
 from tartan.train.probe import DevGradient
 from tartan.train.runtime import Runtime
 from tartan.train.scale import LossScale
@@ -216,8 +216,11 @@ class Stage:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Load a `state_dict`. ValueError if it is another stage's."""
+        optimiser, part = state["optimiser"], self._setup.ranks.part
+        if part is not None and DIVIDED not in state:  # of processes that had all of the body
+            optimiser = divide_moments(optimiser, self._optimiser.places(self._shared.parts), *part)
         try:
-            self._optimiser.load_state_dict(state["optimiser"])
+            self._optimiser.load_state_dict(optimiser)
             self.weighting.load_state_dict(state["weighting"])
         except RuntimeError as error:  # torch's reasons have several lines
             raise ValueError(" ".join(str(error).split())) from error

@@ -1,7 +1,8 @@
 """The number of processes does not change the method: gradients, alignments, weights, scores."""
 
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import chdir
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,34 +13,61 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from support.closeness import assert_same
-from support.ranks import in_ranks
+from support.ranks import in_machines, in_ranks
 from tartan.config.parse import parse
+from tartan.config.schema import Config
 from tartan.config.store import register
+from tartan.distributed.group import Group
 from tartan.distributed.ranks import Ranks
 from tartan.distributed.sharded import ShardedShared
 from tartan.experiment.build import build
 from tartan.plugins import discover
+from tartan.testing import save_tiny
 from tartan.train.evaluate import evaluate_rows
 from tartan.train.model import JointModel
 from tartan.train.stage import Stage
 
-TINY = [
-    "objectives=[mlm,rtd]", "accumulate=4", "batch_size=4", "precision=fp32", "device=cpu",
-    "model.hidden_size=16", "model.intermediate_size=32", "model.layers=2", "data.train=24",
-    "data.dev=19", "data.test=16", "data.unlabelled=40", "primary=classification",
+COMMON = [
+    "accumulate=4", "batch_size=4", "precision=fp32", "device=cpu", "data.train=24", "data.dev=19",
+    "data.test=16", "data.unlabelled=40", "primary=classification",
 ]  # fmt: skip
+TINY = [
+    "objectives=[mlm,rtd]", "model.hidden_size=16", "model.intermediate_size=32", "model.layers=2",
+]  # fmt: skip
+ADAPTERS = [
+    "objectives=[mlm]", "weighting=meta", "model=auto", "model.name=saved", "model.max_length=32",
+    "model.lora.r=2",
+]  # fmt: skip
+SHARDED = "sharded=true"
 WEIGHTINGS = {
-    "static": ["weighting=static"],
-    "meta": ["weighting=meta"],
-    "gramian": ["weighting=pcgrad"],
-    "both": ["weighting=ol_aux"],
-    "learned": ["weighting=uncertainty"],
-    "sampled": ["weighting=meta_factored", "weighting.sampled=1"],
+    name: [*TINY, *weighting]
+    for name, weighting in {
+        "static": ["weighting=static"],
+        "meta": ["weighting=meta"],
+        "gramian": ["weighting=pcgrad"],
+        "both": ["weighting=ol_aux"],
+        "learned": ["weighting=uncertainty"],
+        "sampled": ["weighting=meta_factored", "weighting.sampled=1"],
+    }.items()
 }
-WEIGHTINGS |= {
-    f"{name} sharded": [*WEIGHTINGS[name], "sharded=true"] for name in ("static", "meta", "gramian")
+ALONE = {**WEIGHTINGS, "adapters": ADAPTERS}
+CASES = {
+    **ALONE,
+    **{
+        f"{name} sharded": [*ALONE[name], SHARDED]
+        for name in ("static", "meta", "gramian", "adapters")
+    },
 }
+MACHINES = " on two machines"
 STEPS = 3
+
+
+@cache
+def configs() -> dict[str, Config]:
+    """The configuration of each case: composed before processes are forked."""
+    register(discover())
+    with initialize_config_module("tartan.configs", version_base="1.3"):
+        return {name: parse(compose("config", [*COMMON, *CASES[name]])) for name in CASES}
 
 
 def complete(tensor: Tensor) -> Tensor:
@@ -62,12 +90,9 @@ def gradients(stage: Stage, model: JointModel) -> dict[str, Tensor]:
     return found
 
 
-def taken(ranks: Ranks, overrides: list[str]) -> dict[str, Any]:
+def taken(ranks: Ranks, config: Config) -> dict[str, Any]:
     """What a few steps measure and lead to, in every process."""
     plugins = discover()
-    register(plugins)
-    with initialize_config_module("tartan.configs", version_base="1.3"):
-        config = parse(compose("config", [*TINY, *overrides]))
     experiment = build(config, plugins, ranks)
     setup = experiment.setup
     stage = Stage(setup, experiment.stages["joint"])
@@ -89,16 +114,27 @@ def taken(ranks: Ranks, overrides: list[str]) -> dict[str, Any]:
 
 
 def of(names: Iterable[str], ranks: Ranks) -> dict[str, dict[str, Any]]:
-    """`taken` for some weightings."""
-    return {name: taken(ranks, WEIGHTINGS[name]) for name in names}
+    """`taken` for some cases, in one group of processes."""
+    found = {}
+    for name in names:
+        group = ranks
+        if isinstance(ranks, Group):
+            machines = 2 if name.endswith(MACHINES) else 1
+            group = in_machines(ranks, machines)
+        found[name] = taken(group, configs()[name.removesuffix(MACHINES)])
+    return found
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, Any]]]:
     """What one process computes."""
-    (found,) = in_ranks(1, partial(of, WEIGHTINGS), tmp_path_factory.mktemp("alone"))
-    assert isinstance(found, dict)
-    return found
+    directory = tmp_path_factory.mktemp("alone")
+    with chdir(directory):
+        save_tiny(directory / "saved", "bert", "MaskedLM")
+        configs()
+        (found,) = in_ranks(1, partial(of, ALONE), directory)
+        assert isinstance(found, dict)
+        yield found
 
 
 def assert_equal(found: Any, expected: Any, where: str) -> None:
@@ -116,21 +152,23 @@ def assert_equal(found: Any, expected: Any, where: str) -> None:
         assert found == pytest.approx(expected, abs=1e-5), where
 
 
-FOUR = ("static", "meta", "gramian", "static sharded", "meta sharded", "gramian sharded")
-
-
 @pytest.mark.parametrize(
-    ("size", "machines", "names"),
-    [(2, 1, tuple(WEIGHTINGS)), (4, 1, FOUR), (4, 2, ("meta sharded", "gramian sharded"))],
+    ("size", "names"),
+    [
+        (2, tuple(CASES)),
+        (4, ("meta", "gramian sharded", f"meta sharded{MACHINES}")),
+        pytest.param(
+            4,
+            (*CASES, *(f"{name}{MACHINES}" for name in CASES if name.endswith("sharded"))),
+            marks=pytest.mark.slow,
+        ),
+    ],
 )
 def test_processes_compute_what_one_does(
-    alone: dict[str, dict[str, Any]],
-    tmp_path: Path,
-    size: int,
-    machines: int,
-    names: tuple[str, ...],
+    alone: dict[str, dict[str, Any]], tmp_path: Path, size: int, names: tuple[str, ...]
 ):
-    first, *others = in_ranks(size, partial(of, names), tmp_path, machines)
-    assert_equal(first, {name: alone[name] for name in names}, f"{size} processes")
+    first, *others = in_ranks(size, partial(of, names), tmp_path)
+    expected = {name: alone[name.removesuffix(MACHINES).removesuffix(" sharded")] for name in names}
+    assert_equal(first, expected, f"{size} processes")
     for other in others:  # to the bit: nothing keeps them together but this
         torch.testing.assert_close(other, first, rtol=0, atol=0)

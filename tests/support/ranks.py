@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,6 +15,7 @@ import torch
 
 from support.command import Answer
 from support.process import Forked
+from tartan.distributed.group import Group
 from tartan.distributed.join import joined, leaving
 from tartan.distributed.ranks import Ranks
 
@@ -103,16 +105,20 @@ def errors(answers: Sequence[Answer]) -> str:
     return "".join(answer.err for answer in answers)
 
 
-def in_ranks(
-    size: int, work: Callable[[Ranks], object], directory: Path, machines: int = 1
-) -> list[object]:
+def in_machines(group: Group, machines: int) -> Group:
+    """The same processes for another run, as if they were on some machines."""
+    here = group.size // machines
+    place = replace(group._place, local=group.rank % here, local_size=here)
+    return Group(place, group._host, group.names)
+
+
+def in_ranks(size: int, work: Callable[[Ranks], object], directory: Path) -> list[object]:
     """Do work in several processes that have met; the result of each, as torch saves it.
 
     Args:
         size: how many processes.
         work: gets the process's `Ranks`, and returns tensors and plain values.
         directory: for results.
-        machines: how many they say that they are on.
     """
     directory.mkdir(parents=True, exist_ok=True)
     if size == 1:
@@ -121,7 +127,6 @@ def in_ranks(
     for rank in range(size):
         process = os.fork()
         if process == 0:
-            os.environ["LOCAL_WORLD_SIZE"] = str(size // machines)
             _work(rank, size, port, work, directory)
         processes.append(process)
     ended = [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in processes]
