@@ -1,6 +1,7 @@
 """Whatever happens to one process ends all, in one line that names it; the command resumes."""
 
 import json
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +17,10 @@ from support.runs import differences
 from tartan.experiment.lock import locked
 
 RUN = [
-    "run", *SMALL, "steps=12", "objectives=[mlm]", "weighting=meta", "accumulate=2",
-    "batch_size=4", "eval.every=4", "checkpoint.every=2", "schedule.stages.finetune.steps=2",
+    "run", *SMALL, "steps=8", "objectives=[mlm]", "weighting=meta", "accumulate=2",
+    "batch_size=4", "eval.every=4", "checkpoint.every=2", "schedule.stages.finetune.steps=1",
 ]  # fmt: skip
+SHARDED = "sharded=true"
 STEP = "tartan.train.step:Step.__call__"
 Prepare = Callable[[int], None]
 
@@ -28,9 +30,10 @@ def empty_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def run(name: str, size: int = 2, prepare: Prepare = lambda rank: None) -> list[Answer]:
+def run(name: str, *more: str, size: int = 2, prepare: Prepare = lambda rank: None) -> list[Answer]:
     """Start the run in a directory, or resume it."""
-    return launch(*RUN, f"run_dir={name}", size=size, said=Path("said"), prepare=prepare)
+    said = Path("said")
+    return launch(*RUN, f"run_dir={name}", *more, size=size, said=said, prepare=prepare)
 
 
 def on(rank: int, target: str, call: int, act: Callable[[], object]) -> Prepare:
@@ -56,15 +59,21 @@ def lines(answers: list[Answer]) -> list[str]:
     return [line for line in errors(answers).splitlines() if line.startswith("tartan: ")]
 
 
+def assert_killed(answers: list[Answer], rank: int) -> None:
+    """One process was killed, the others ended, and one line names it."""
+    size = len(answers)
+    assert sorted(statuses(answers)) == [-signal.SIGKILL, *[1] * (size - 1)]
+    (line,) = lines(answers)
+    assert f"rank {rank} of {size} (process " in line
+    assert "killed or crashed" in line
+    assert line.endswith("give the same command to resume")
+    assert "Traceback" not in errors(answers)
+
+
 def test_a_process_that_is_killed_fails_or_is_stopped_ends_all_and_the_run_resumes():
     assert statuses(run("whole")) == [0, 0]
     for rank in (1, 0):
-        killed = run("out", prepare=on(rank, STEP, 4, KILL))
-        assert sorted(statuses(killed)) == [-signal.SIGKILL, 1]
-        (line,) = lines(killed)
-        assert f"rank {rank} of 2 (process " in line
-        assert "killed or crashed" in line
-        assert line.endswith("give the same command to resume")
+        assert_killed(run("out", prepare=on(rank, STEP, 2 + rank, KILL)), rank)
 
     memory = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9")
     refused = run("out", prepare=on(1, "tartan.train.step:Step.measure", 2, fails(memory)))
@@ -74,11 +83,6 @@ def test_a_process_that_is_killed_fails_or_is_stopped_ends_all_and_the_run_resum
     assert "; this was rank 1 of 2 (process " in line
     assert "Traceback" not in errors(refused)
 
-    broken = run("out", prepare=on(1, STEP, 2, fails(LookupError("no such thing"))))
-    assert statuses(broken) == [1, 1]
-    assert errors(broken).count("Traceback") == 1
-    assert "LookupError: no such thing\nthis was rank 1 of 2 (process " in errors(broken)
-
     stopped = run("out", prepare=on(1, STEP, 1, send(signal.SIGTERM)))
     assert statuses(stopped) == [128 + signal.SIGTERM] * 2
     (line,) = lines(stopped)
@@ -86,34 +90,41 @@ def test_a_process_that_is_killed_fails_or_is_stopped_ends_all_and_the_run_resum
     assert "is saved; SIGTERM came to rank 1 of 2 (process " in line
     assert "to resume: python -m tartan run " in line
 
+    broken = run("out", prepare=on(1, STEP, 2, fails(LookupError("no such thing"))))
+    assert statuses(broken) == [1, 1]
+    assert errors(broken).count("Traceback") == 1
+    assert "LookupError: no such thing\nthis was rank 1 of 2 (process " in errors(broken)
+
     assert statuses(run("out")) == [0, 0]
     assert differences(Path("whole"), Path("out")) == []
 
 
-def test_another_number_of_processes_resumes_with_a_notice_and_a_directory_in_use_is_refused():
+def test_what_fails_in_rank_0_alone_is_reported_by_it_and_a_directory_in_use_is_refused():
     with locked(Path("out")):
         refused = run("out")
     assert statuses(refused) == [2, 2]
     (line,) = lines(refused)
     assert "out is in use by process " in line
-    assert "rank" not in line
+    assert "this was rank" not in line
 
-    run("out", prepare=on(1, STEP, 6, KILL))
-    first, second = run("out")
-    assert (first.status, second.status) == (0, 0)
-    assert second.out == ""
-    assert summary(Path("out"))["changes"] == []
+    summarise = "tartan.experiment.run:summarise"
+    broken = run("out", prepare=on(0, summarise, 1, fails(LookupError("no such thing"))))
+    assert statuses(broken) == [1, 1]
+    assert errors(broken).count("Traceback") == 1
+    assert lines(broken) == []
+    assert "LookupError: no such thing" in errors(broken)
 
-    run("fewer", prepare=on(0, STEP, 6, KILL))
-    (alone,) = launch(*RUN, "run_dir=fewer", size=1, said=Path("said"))
+
+def test_another_number_of_processes_resumes_with_a_notice():
+    assert_killed(run("out", prepare=on(0, STEP, 4, KILL)), 0)
+    (alone,) = run("out", size=1)
     assert alone.status == 0
     assert "processes (2, now 1): the last bits of the results may differ" in alone.out
-    assert summary(Path("fewer"))["changes"][0]["values"] == {"processes": ["2", "1"]}
-    assert summary(Path("fewer"))["dev"] == summary(Path("out"))["dev"]
+    assert summary(Path("out"))["changes"][0]["values"] == {"processes": ["2", "1"]}
 
 
 def test_an_accumulate_that_cannot_be_shared_is_refused_with_values_that_can():
-    refused = launch(*RUN, "run_dir=out", "accumulate=3", size=2, said=Path("said"))
+    refused = run("out", "accumulate=3")
     assert statuses(refused) == [2, 2]
     assert errors(refused) == (
         "tartan: accumulate=3 cannot be divided among 2 processes: set accumulate=2 batch_size=6 "
@@ -124,22 +135,48 @@ def test_an_accumulate_that_cannot_be_shared_is_refused_with_values_that_can():
 
 
 def test_a_sharded_run_writes_a_file_of_each_process_and_resumes_with_any_number():
-    sharded = "sharded=true"
-    run_ = [*RUN, sharded]
-    assert statuses(launch(*run_, "run_dir=whole", size=2, said=Path("said"))) == [0, 0]
-    for name in ("out", "alone"):
-        kill = on(1, STEP, 8, KILL)
-        killed = launch(*run_, f"run_dir={name}", size=2, said=Path("said"), prepare=kill)
-        assert sorted(statuses(killed)) == [-signal.SIGKILL, 1]
-        files = {path.name for path in Path(name, "checkpoints/checkpoint-6").iterdir()}
-        assert {f"rank-0000{rank}-of-00002.safetensors" for rank in range(2)} < files
-        assert not [file for file in files if not file.endswith((".safetensors", ".json"))]
-        sealed = json.loads(Path(name, "checkpoints/checkpoint-6/manifest.json").read_text())
-        assert sealed.keys() == files - {"manifest.json"}
-    assert statuses(launch(*run_, "run_dir=out", size=2, said=Path("said"))) == [0, 0]
+    assert statuses(run("whole", SHARDED)) == [0, 0]
+    assert_killed(run("out", SHARDED, prepare=on(1, STEP, 6, KILL)), 1)
+    checkpoint = Path("out/checkpoints/checkpoint-4")
+    files = {path.name for path in checkpoint.iterdir()}
+    assert {f"rank-0000{rank}-of-00002.safetensors" for rank in range(2)} < files
+    assert not [file for file in files if not file.endswith((".safetensors", ".json"))]
+    sealed = json.loads((checkpoint / "manifest.json").read_text())
+    assert sealed.keys() == files - {"manifest.json"}
+    shutil.copytree("out", "alone")
+
+    assert statuses(run("out", SHARDED)) == [0, 0]
     assert differences(Path("whole"), Path("out")) == []
-    (alone,) = launch(*run_, "run_dir=alone", size=1, said=Path("said"))
+    (alone,) = run("alone", SHARDED, size=1)
     assert alone.status == 0, alone.err
-    assert "processes (2, now 1)" in alone.out
-    for name, value in load_file("whole/model/model.safetensors").items():
-        assert_same(load_file("alone/model/model.safetensors")[name], value)
+    assert "processes (2 sharded, now 1)" in alone.out
+    assert_same_models("alone", "whole")
+
+
+@pytest.mark.slow
+def test_a_run_may_change_between_sharded_and_not():
+    assert statuses(run("whole")) == [0, 0]
+    for name, first, then in (("divided", [], [SHARDED]), ("joined", [SHARDED], [])):
+        assert_killed(run(name, *first, prepare=on(1, STEP, 6, KILL)), 1)
+        assert statuses(run(name, *then)) == [0, 0]
+        assert_same_models(name, "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [[], [SHARDED]], ids=["replicated", "sharded"])
+def test_each_of_four_processes_may_be_killed(more: list[str]):
+    four = ["accumulate=4", "batch_size=2", *more]
+    assert statuses(run("whole", *four, size=4)) == [0] * 4
+    for rank in range(4):
+        assert_killed(run("out", *four, size=4, prepare=on(rank, STEP, 2, KILL)), rank)
+    assert statuses(run("out", *four, size=4)) == [0] * 4
+    assert differences(Path("whole"), Path("out")) == []
+
+
+def assert_same_models(one: str, other: str) -> None:
+    """The models of two runs are the same, up to the order of additions."""
+    expected = load_file(f"{other}/model/model.safetensors")
+    found = load_file(f"{one}/model/model.safetensors")
+    assert found.keys() == expected.keys()
+    for name, value in found.items():
+        assert_same(value, expected[name])
