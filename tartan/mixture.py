@@ -6,11 +6,26 @@ all corpora have the same share.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, overload
 
 from tartan.batch import Row
 from tartan.context import Context
 from tartan.errors import ConfigError
+
+
+@dataclass
+class CorpusOptions:
+    """Options of an objective on unlabelled text.
+
+    Attributes:
+        corpus: the corpus to read: `task`, the end task's texts, `domain`, or a list of these.
+        mix_temperature: T of the mix of several corpora, at least 1: each is read in proportion to
+            its number of rows to the power of 1/T.
+    """
+
+    corpus: Any = "task"
+    mix_temperature: float = 1.0
 
 
 class Mixture(Sequence[Row]):
@@ -82,19 +97,19 @@ def shares(sizes: Sequence[int], temperature: float) -> list[int]:
     return counts
 
 
-def read_corpora(context: Context, corpus: Any, temperature: float) -> Sequence[Row]:
+def read_corpora(context: Context, options: CorpusOptions) -> Sequence[Row]:
     """Return the rows of one corpus, or a mixture of several.
 
     Args:
         context: the objective's.
-        corpus: the option `corpus`: a name, or a list of names.
-        temperature: the option `mix_temperature`.
+        options: the objective's.
 
     Raises:
         ConfigError: the options have no meaning.
         DataError: there is no such corpus.
     """
     where = f"objectives.{context.name}"
+    corpus, temperature = options.corpus, options.mix_temperature
     if not 1 <= temperature < float("inf"):
         raise ConfigError(
             f"{where}.mix_temperature must be at least 1 and finite, got {temperature}."

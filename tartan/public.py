@@ -26,7 +26,7 @@ from tartan.masking import (
     special_tokens,
     token_loss,
 )
-from tartan.mixture import Mixture, read_corpora
+from tartan.mixture import CorpusOptions, Mixture, read_corpora
 from tartan.objective import Objective, Passes, PrimaryObjective
 from tartan.packed import Packed
 from tartan.plugins import hookimpl
@@ -48,6 +48,7 @@ __all__ = [
     "Classifier",
     "ConfigError",
     "Context",
+    "CorpusOptions",
     "Cost",
     "DataError",
     "Encoder",

@@ -8,7 +8,8 @@ under `.matrix/`, into which tartan is installed with that set:
 
 On Linux, PyPI's torch brings several gigabytes of CUDA libraries. A cell therefore uses a CPU build
 (`torch==X+cpu`), which `--index https://download.pytorch.org/whl/cpu` or pip's own settings can
-offer. If there is none, the cell is skipped, and the reason is printed. `--cuda` uses PyPI's build.
+offer. If there is none, the cell is skipped, and the reason is printed. `--cuda` uses PyPI's
+build, and `--torch VERSION` one release in every cell.
 """
 
 import argparse
@@ -87,6 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("cells", nargs="*", help=f"which cells, of {', '.join(names)} (all)")
     parser.add_argument("--index", help="a further package index, such as one of CPU builds")
     parser.add_argument("--cuda", action="store_true", help="use PyPI's torch, CUDA included")
+    parser.add_argument("--torch", help="the torch of every cell, such as 2.13.0+cpu")
     parser.add_argument("--no-skips", action="store_true", help="treat a skipped cell as failed")
     options = parser.parse_args(arguments)
     unknown = set(options.cells) - set(names)
@@ -98,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             continue
         print(f"=== {cell.name}", flush=True)
         try:
-            results[cell.name] = f"passed with {run(cell, options.index, options.cuda)}"
+            results[cell.name] = f"passed with {run(cell, options)}"
         except SkippedError as reason:
             results[cell.name] = f"skipped: {reason}"
         except FailedError as reason:
@@ -109,21 +111,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(any(result.startswith(bad) for result in results.values()))
 
 
-def run(cell: Cell, index: str | None, cuda: bool) -> str:
+def run(cell: Cell, options: argparse.Namespace) -> str:
     """Build the environment of a cell, run the fast tests in it, and return its releases."""
     python = interpreter(cell.python)
     place = ENVIRONMENTS / cell.name
     shutil.rmtree(place, ignore_errors=True)
     command([python, "-m", "venv", str(place)], "venv")
     own = place / "bin" / "python"
-    extra = ["--extra-index-url", index] if index else []
+    command([str(own), "-m", "pip", "install", "--quiet", "--upgrade", "pip"], "pip install pip")
+    extra = ["--extra-index-url", options.index] if options.index else []
     constraints = lowest(project_dependencies()) if cell.releases == "lowest" else []
-    if sys.platform == "linux" and not cuda:
+    if options.torch or (sys.platform == "linux" and not options.cuda):
         constraints = [line for line in constraints if not line.startswith("torch==")]
-        constraints.append(f"torch=={cpu_build(own, cell, extra)}")
+        constraints.append(f"torch=={options.torch or cpu_build(own, cell, extra)}")
     file = place / "constraints.txt"
     file.write_text("\n".join(constraints) + "\n", encoding="utf-8")
-    command([str(own), "-m", "pip", "install", "--quiet", "--upgrade", "pip"], "pip install pip")
     command(
         [str(own), "-m", "pip", "install", "--quiet", "-e", ".[dev,docs]", "-c", str(file), *extra],
         "pip install",

@@ -5,29 +5,24 @@ token, which classifiers read, hold the text's content.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tartan import Batch, Context, Loss, Objective, Packed, Row, hookimpl, lm_head, read_corpora
+from tartan import (
+    Batch,
+    Context,
+    CorpusOptions,
+    Loss,
+    Objective,
+    Packed,
+    Row,
+    hookimpl,
+    lm_head,
+    read_corpora,
+)
 from tartan import special_tokens as specials_of
-
-
-@dataclass
-class BowOptions:
-    """Options of `bow`.
-
-    Attributes:
-        corpus: the corpus to read: `task`, the end task's texts, `domain`, or a list of these.
-        mix_temperature: T of the mix of several corpora, at least 1: each is read in proportion to
-            its number of rows to the power of 1/T.
-    """
-
-    corpus: Any = "task"
-    mix_temperature: float = 1.0
 
 
 class Bow(Objective):
@@ -38,12 +33,12 @@ class Bow(Objective):
     the last one. A text without such tokens has loss 0.
     """
 
-    Options = BowOptions
+    Options = CorpusOptions
 
-    def __init__(self, options: BowOptions, context: Context) -> None:
+    def __init__(self, options: CorpusOptions, context: Context) -> None:
         super().__init__(options, context)
         self._special = set(specials_of(context).tolist())
-        self._examples = read_corpora(context, options.corpus, options.mix_temperature)
+        self._examples = read_corpora(context, options)
         self.head, self._last = lm_head(context), context.causal
 
     def examples(self) -> Sequence[Row]:

@@ -1,8 +1,6 @@
 """Causal language modelling (Radford et al., 2018): predict each token from those before it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +8,7 @@ from torch import Tensor
 from tartan import (
     Batch,
     Context,
+    CorpusOptions,
     Loss,
     Objective,
     Packed,
@@ -22,20 +21,6 @@ from tartan import (
 )
 
 
-@dataclass
-class CLMOptions:
-    """Options of `clm`.
-
-    Attributes:
-        corpus: the corpus to read: `task`, the end task's texts, `domain`, or a list of these.
-        mix_temperature: T of the mix of several corpora, at least 1: each is read in proportion to
-            its number of rows to the power of 1/T.
-    """
-
-    corpus: Any = "task"
-    mix_temperature: float = 1.0
-
-
 class CLM(Objective):
     """Predict each token of a sequence except the first, left to right. Items: these tokens.
 
@@ -45,13 +30,13 @@ class CLM(Objective):
     token is predicted, which takes more time and memory than with other objectives.
     """
 
-    Options = CLMOptions
+    Options = CorpusOptions
     passes = Passes(shared=False)
 
-    def __init__(self, options: CLMOptions, context: Context) -> None:
+    def __init__(self, options: CorpusOptions, context: Context) -> None:
         super().__init__(options, context)
         context.check_causal()
-        self._examples = read_corpora(context, options.corpus, options.mix_temperature)
+        self._examples = read_corpora(context, options)
         self.head = lm_head(context)
 
     def examples(self) -> Sequence[Row]:

@@ -6,7 +6,6 @@ result in an order, and predicts something from it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +15,7 @@ from tartan import (
     Batch,
     ConfigError,
     Context,
+    CorpusOptions,
     Loss,
     Objective,
     Packed,
@@ -38,13 +38,10 @@ OUTPUTS = ("original", "all", "next", "changed")
 
 
 @dataclass
-class ComposedOptions:
+class ComposedOptions(CorpusOptions):
     """Options of `composed`; the defaults are BERT's masked language modelling.
 
     Attributes:
-        corpus: the data: `task`, the end task's texts, `domain`, or a list of these.
-        mix_temperature: T of the mix of several corpora, at least 1: each is read in proportion to
-            its number of rows to the power of 1/T.
         transform: what is done to the chosen tokens: `none`; `mask`, replaced by the mask token;
             `replace`, by random tokens; `bert`, 80 % masked, 10 % replaced, 10 % unchanged; or
             `shuffle`, permuted among themselves within each text.
@@ -57,8 +54,6 @@ class ComposedOptions:
             `changed`, which tokens differ from the original.
     """
 
-    corpus: Any = "task"
-    mix_temperature: float = 1.0
     transform: str = "bert"
     share: float = 0.15
     attention: str = "both"
@@ -93,7 +88,7 @@ class Composed(Objective):
         self._mask_id = mask_token(context) if masks else 0
         self._vocabulary = len(context.tokenizer)
         self._special = special_tokens(context)
-        self._examples = read_corpora(context, options.corpus, options.mix_temperature)
+        self._examples = read_corpora(context, options)
         size = context.hidden_size
         if options.output == "changed":
             self.head: nn.Module = nn.Sequential(
@@ -242,18 +237,13 @@ def check(options: ComposedOptions, name: str) -> None:
 
 
 @dataclass
-class ShuffledOptions:
+class ShuffledOptions(CorpusOptions):
     """Options of `shuffled`.
 
     Attributes:
-        corpus: the corpus to read: `task`, the end task's texts, `domain`, or a list of these.
-        mix_temperature: T of the mix of several corpora, at least 1: each is read in proportion to
-            its number of rows to the power of 1/T.
         share: share of tokens that are shuffled, in (0, 1]; special tokens never are.
     """
 
-    corpus: Any = "task"
-    mix_temperature: float = 1.0
     share: float = 0.15
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from tartan import (
     Batch,
     ConfigError,
     Context,
+    CorpusOptions,
     Loss,
     Objective,
     Packed,
@@ -23,18 +24,13 @@ from tartan import (
 
 
 @dataclass
-class DeCLUTROptions:
+class DeCLUTROptions(CorpusOptions):
     """Options of `declutr`.
 
     Attributes:
-        corpus: the corpus to read: `task`, the end task's texts, `domain`, or a list of these.
-        mix_temperature: T of the mix of several corpora, at least 1: each is read in proportion to
-            its number of rows to the power of 1/T.
         temperature: divisor of cosine similarities, more than 0.
     """
 
-    corpus: Any = "task"
-    mix_temperature: float = 1.0
     temperature: float = 0.05
 
 
@@ -63,7 +59,7 @@ class DeCLUTR(Objective):
             )
         self._temperature = options.temperature
         self._special = set(special_tokens(context).tolist())
-        self._examples = read_corpora(context, options.corpus, options.mix_temperature)
+        self._examples = read_corpora(context, options)
 
     def examples(self) -> Sequence[Row]:
         """Return the corpus's rows."""

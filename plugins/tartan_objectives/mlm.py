@@ -6,7 +6,6 @@ without its span boundary objective).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +14,7 @@ from tartan import (
     Batch,
     ConfigError,
     Context,
+    CorpusOptions,
     Loss,
     Objective,
     Packed,
@@ -37,13 +37,10 @@ MASKINGS = ("token", "word", "span")
 
 
 @dataclass
-class MLMOptions:
+class MLMOptions(CorpusOptions):
     """Options of `mlm`.
 
     Attributes:
-        corpus: the corpus to read: `task`, the end task's texts, `domain`, or a list of these.
-        mix_temperature: T of the mix of several corpora, at least 1: each is read in proportion to
-            its number of rows to the power of 1/T.
         masking: the units that are masked: `token`, `word` (all tokens of a word, or none) or
             `span` (of words). The tokenizer has to mark where words begin.
         mask_prob: expected share of tokens to predict, in (0, 1]; special tokens are never
@@ -55,8 +52,6 @@ class MLMOptions:
             With `span`, a span's tokens are replaced alike.
     """
 
-    corpus: Any = "task"
-    mix_temperature: float = 1.0
     masking: str = "token"
     mask_prob: float = 0.15
     span_p: float = 0.2
@@ -79,7 +74,7 @@ class MLM(Objective):
         self._vocabulary = len(context.tokenizer)
         self._special = special_tokens(context)
         self._word_starts = None if options.masking == "token" else WordStarts(context)
-        self._examples = read_corpora(context, options.corpus, options.mix_temperature)
+        self._examples = read_corpora(context, options)
         self.head = context.head("MaskedLM")
 
     def examples(self) -> Sequence[Row]:

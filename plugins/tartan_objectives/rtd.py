@@ -6,7 +6,7 @@ classifies every token as original or replaced.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from tartan import (
     Batch,
     ConfigError,
     Context,
+    CorpusOptions,
     Loss,
     ModelError,
     Objective,
@@ -32,13 +33,10 @@ from tartan import (
 
 
 @dataclass
-class RTDOptions:
+class RTDOptions(CorpusOptions):
     """Options of `rtd`.
 
     Attributes:
-        corpus: the corpus to read: `task`, the end task's texts, `domain`, or a list of these.
-        mix_temperature: T of the mix of several corpora, at least 1: each is read in proportion to
-            its number of rows to the power of 1/T.
         mask_prob: share of tokens that are masked, in (0, 1]; special tokens are never masked.
         generator_size: the generator's width as a share of the body's, in (0, 1]; ELECTRA uses 1/4
             to 1/2.
@@ -53,8 +51,6 @@ class RTDOptions:
         generator_weight: weight of the generator's loss, relative to the discriminator's.
     """
 
-    corpus: Any = "task"
-    mix_temperature: float = 1.0
     mask_prob: float = 0.15
     generator_size: float = 0.25
     generator: str | None = None
@@ -91,7 +87,7 @@ class RTD(Objective):
         self._mask_id = mask_token(context)
         self._vocabulary = len(context.tokenizer)
         self._special = special_tokens(context)
-        self._examples = read_corpora(context, options.corpus, options.mix_temperature)
+        self._examples = read_corpora(context, options)
         self.generator = _generator(options, context)
         size = context.hidden_size
         self.head = nn.Sequential(nn.Linear(size, size), nn.GELU(), nn.Linear(size, 1))

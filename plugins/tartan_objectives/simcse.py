@@ -2,28 +2,34 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tartan import Batch, ConfigError, Context, Loss, Objective, Packed, Row, hookimpl, read_corpora
+from tartan import (
+    Batch,
+    ConfigError,
+    Context,
+    CorpusOptions,
+    Loss,
+    Objective,
+    Packed,
+    Row,
+    hookimpl,
+    read_corpora,
+)
 
 
 @dataclass
-class SimCSEOptions:
+class SimCSEOptions(CorpusOptions):
     """Options of `simcse`.
 
     Attributes:
-        corpus: the corpus to read: `task`, the end task's texts, `domain`, or a list of these.
-        mix_temperature: T of the mix of several corpora, at least 1: each is read in proportion to
-            its number of rows to the power of 1/T.
         temperature: divisor of cosine similarities, more than 0.
     """
 
-    corpus: Any = "task"
-    mix_temperature: float = 1.0
     temperature: float = 0.05
 
 
@@ -49,7 +55,7 @@ class SimCSE(Objective):
                 f"got {options.temperature}."
             )
         self._temperature = options.temperature
-        self._examples = read_corpora(context, options.corpus, options.mix_temperature)
+        self._examples = read_corpora(context, options)
         size, self._last = context.hidden_size, context.causal
         self.head = nn.Sequential(nn.Linear(size, size), nn.Tanh())
 

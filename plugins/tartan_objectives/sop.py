@@ -1,8 +1,6 @@
 """Sentence order prediction (ALBERT: Lan et al., ICLR 2020, section 3.1)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +9,7 @@ from torch.nn import functional
 from tartan import (
     Batch,
     Context,
+    CorpusOptions,
     Loss,
     Objective,
     Packed,
@@ -20,20 +19,6 @@ from tartan import (
     read_corpora,
     special_tokens,
 )
-
-
-@dataclass
-class SOPOptions:
-    """Options of `sop`.
-
-    Attributes:
-        corpus: the corpus to read: `task`, the end task's texts, `domain`, or a list of these.
-        mix_temperature: T of the mix of several corpora, at least 1: each is read in proportion to
-            its number of rows to the power of 1/T.
-    """
-
-    corpus: Any = "task"
-    mix_temperature: float = 1.0
 
 
 class SOP(Objective):
@@ -46,13 +31,13 @@ class SOP(Objective):
     dense layer and tanh.
     """
 
-    Options = SOPOptions
+    Options = CorpusOptions
 
-    def __init__(self, options: SOPOptions, context: Context) -> None:
+    def __init__(self, options: CorpusOptions, context: Context) -> None:
         super().__init__(options, context)
         self._word_starts = WordStarts(context, "leave the objective out")
         self._special = set(special_tokens(context).tolist())
-        self._examples = read_corpora(context, options.corpus, options.mix_temperature)
+        self._examples = read_corpora(context, options)
         size, self._last = context.hidden_size, context.causal
         self.head = nn.Sequential(nn.Linear(size, size), nn.Tanh(), nn.Linear(size, 1))
 

@@ -1,6 +1,7 @@
 """Composes configurations with Hydra; what cannot be composed is one line."""
 
 from collections.abc import Sequence
+from functools import cached_property
 
 from hydra import compose
 from hydra.core.config_loader import ConfigLoader
@@ -56,17 +57,21 @@ class Composer:
             ConfigError: a choice that cannot be made.
         """
         found = {}
-        selected = {"objectives", *self.compose([], hydra=True).hydra.runtime.choices}
         for text in overrides:
             group = text.lstrip("+~").partition("=")[0].partition("@")[0]
             if group not in self._groups:
                 continue
             override = parse_override(text, self._loader)
-            if group == "study" and group not in selected:
+            if group == "study" and group not in self._selected:
                 raise ConfigError(f"'{text}' belongs to a study: use `python -m tartan study`")
             known = self._loader.get_group_options(group)
-            found[text] = choose(override, known, selected, any_name=self._search is not None)
+            found[text] = choose(override, known, self._selected, any_name=self._search is not None)
         return found
+
+    @cached_property
+    def _selected(self) -> set[str]:
+        """Return the groups of which the configuration has an option."""
+        return {"objectives", *self.compose([], hydra=True).hydra.runtime.choices}
 
     def check(self, overrides: Sequence[Override], tree: DictConfig) -> None:
         """ConfigError where a run cannot be composed of overrides; with a sweep, any of its runs.

@@ -52,3 +52,12 @@ def registered(group: str) -> dict[str, type]:
         for name, entry in found.items()
         if isinstance(entry, ConfigNode)
     }
+
+
+def _itself(store: ConfigStore, _: dict[int, Any]) -> ConfigStore:
+    """Return the store in place of a copy: there is one, and it copies what it gives away."""
+    return store
+
+
+# Hydra copies the store several times for each configuration, a third of the time it takes.
+ConfigStore.__deepcopy__ = _itself  # type: ignore[attr-defined]

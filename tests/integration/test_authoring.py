@@ -1,20 +1,20 @@
 """Plugins of other people: as `new` writes them, as the docs say, as the example is; installed."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from support.command import Answer
 from tartan.cli import main
 
 ROOT = Path(__file__).parents[2]
 OURS = ("swapped", "inverse_loss", "length", "transposed")
-Python = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def documented(directory: Path) -> Path:
@@ -43,56 +43,79 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return here
 
 
-@pytest.fixture
-def python(elsewhere: Path) -> Python:
+COMMANDS = {
+    "list": ["list"],
+    "check": ["check", *OURS],
+    "run": [
+        "run", "objectives=[swapped,length,transposed]", "weighting=inverse_loss_slow",
+        "objectives.length.batch_size=3", "steps=3", "batch_size=4", "model.hidden_size=16",
+        "model.intermediate_size=32", "data.unlabelled=40", "data.dev=8", "data.test=8",
+        "run_dir=out",
+    ],
+    "help": ["run", "--help"],
+    "job": ["run", "--cfg", "job", "objectives=[swapped_domain]"],
+}  # fmt: skip
+PROGRAM = """
+import contextlib, io, json, sys
+from tartan.cli import main
+answers = {}
+for name, command in json.loads(sys.argv[1]).items():
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        answers[name] = [main(command)]
+    answers[name] += [out.getvalue(), err.getvalue()]
+print(json.dumps(answers))
+"""
+
+
+def python(place: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run Python there."""
-
-    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        environment = {**os.environ, "PYTHONPATH": "site", "COLUMNS": "200"}
-        return subprocess.run(
-            [sys.executable, *arguments], cwd=elsewhere, env=environment, capture_output=True,
-            text=True, check=False,
-        )  # fmt: skip
-
-    return run
+    environment = {**os.environ, "PYTHONPATH": "site", "COLUMNS": "200"}
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=place, env=environment, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
 
 
-def test_they_are_listed_with_their_distribution(python: Python):
-    done = python("-m", "tartan", "list")
-    assert (done.returncode, done.stderr) == (0, "")
-    rows = {line.split("│")[1].strip(): line for line in done.stdout.splitlines() if "│" in line}
+@pytest.fixture(scope="module")
+def answers(elsewhere: Path) -> dict[str, Answer]:
+    """What the commands answer there, one after the other in one process."""
+    done = python(elsewhere, "-c", PROGRAM, json.dumps(COMMANDS))
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout.splitlines()[-1])
+    return {name: Answer(*answer) for name, answer in said.items()}
+
+
+def test_they_are_listed_with_their_distribution(answers: dict[str, Answer]):
+    answer = answers["list"]
+    assert (answer.status, answer.err) == (0, "")
+    rows = {line.split("│")[1].strip(): line for line in answer.out.splitlines() if "│" in line}
     for name in OURS:
         assert f"tartan-{name.replace('_', '-')} 0.1.0" in rows[name]
 
 
-def test_they_keep_what_every_plugin_promises(python: Python):
-    done = python("-m", "tartan", "check", *OURS)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "broken" not in done.stdout.split("kept,")[0]
+def test_they_keep_what_every_plugin_promises(answers: dict[str, Answer]):
+    answer = answers["check"]
+    assert answer.status == 0, answer.out + answer.err
+    assert "broken" not in answer.out.split("kept,")[0]
 
 
-def test_the_tests_that_come_with_them_pass(python: Python):
-    done = python("-m", "pytest", "-q", "--import-mode=importlib", "-p", "no:cacheprovider",
-                  "tartan-swapped/tests", "tartan-inverse-loss/tests",
+def test_the_tests_that_come_with_them_pass(elsewhere: Path):
+    done = python(elsewhere, "-m", "pytest", "-q", "--import-mode=importlib",
+                  "-p", "no:cacheprovider", "tartan-swapped/tests", "tartan-inverse-loss/tests",
                   "tartan-transposed/tests")  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_they_run_by_configuration_their_variants_too(python: Python):
-    done = python(
-        "-m", "tartan", "run", "objectives=[swapped,length,transposed]",
-        "weighting=inverse_loss_slow", "objectives.length.batch_size=3", "steps=3", "batch_size=4",
-        "model.hidden_size=16", "model.intermediate_size=32", "data.unlabelled=40", "data.dev=8",
-        "data.test=8", "run_dir=out",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert all(f"{name} 0." in done.stdout for name in ("swapped", "length", "transposed"))
-    helped = " ".join(python("-m", "tartan", "run", "--help").stdout.split())
+def test_they_run_by_configuration_their_variants_too(answers: dict[str, Answer]):
+    ran = answers["run"]
+    assert ran.status == 0, ran.err
+    assert all(f"{name} 0." in ran.out for name in ("swapped", "length", "transposed"))
+    helped = " ".join(answers["help"].out.split())
     assert "swapped, swapped_domain" in helped
     assert "inverse_loss, inverse_loss_slow" in helped
-    asked = python("-m", "tartan", "run", "--cfg", "job", "objectives=[swapped_domain]")
-    assert "swapped_domain:" in asked.stdout
-    assert "corpus: domain" in asked.stdout
+    assert "swapped_domain:" in answers["job"].out
+    assert "corpus: domain" in answers["job"].out
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,13 @@
 """The benchmark does what it says, on the smallest of bodies; no test asserts a time."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from filelock import FileLock
 
-from benchmarks import page, parts, step
+from benchmarks import page, parts, scale, step
 from benchmarks.experiment import with_model
 from benchmarks.rounds import measure
 from benchmarks.setting import Setting
@@ -43,19 +40,14 @@ def dry(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 
 def run_dry(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    # Tiny tensors gain nothing by threads, and lose much where processes share the cores.
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     short = ["--rounds=1", "--device=cpu", "--precision=fp32", "--in-process"]
-    step = ["--model=tiny", "--words=6", "--length=16", "--batch=4"]
-    scale = ["--base", "model=tiny", "batch=2", "length=8", "objectives=1"]
-    scale += ["--objectives", "1", "2", "--batch", "--length", "--model"]
-    for name, arguments in (("step", step), ("scale", scale)):
-        command = [sys.executable, "-m", f"benchmarks.{name}", *arguments, *short]
-        done = subprocess.run(
-            [*command, f"--json={out / name}.json"],
-            cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+    sizes = ["--model=tiny", "--words=6", "--length=16", "--batch=4"]
+    points = ["--base", "model=tiny", "batch=2", "length=8", "objectives=1"]
+    points += ["--objectives", "1", "2", "--batch", "--length", "--model"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        assert step.main([*sizes, *short, f"--json={out / 'step.json'}"]) == 0
+        assert scale.main([*points, *short, f"--json={out / 'scale.json'}"]) == 0
 
 
 def read(file: Path):
@@ -118,6 +110,7 @@ def test_scale_has_every_point(dry: Path):
     assert {point["axis"] for point in points} == {"objectives"}
 
 
+@pytest.mark.slow
 def test_sides_in_processes_of_their_own_say_their_memory(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):

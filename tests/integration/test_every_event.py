@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -124,10 +124,9 @@ class Ordeal:
     def __init__(self, command: Sequence[str], here: Path) -> None:
         write_gradual(here / "data")
         self.command, self.here, self.said = command, here, here / "said"
-        self._import_all()
-        self.clean()
-        status = started(command, self.said, log=here / "log")
+        status = started(command, self.said, log=here / "log", modules=here / "modules")
         assert status == 0, (self.said / "err").read_text()
+        self._import(sorted(set((here / "modules").read_text().split())))
         self.kinds = kinds(here / "log", kind)
         self.whole = outcome(here / "work/out")
         self.clean()
@@ -135,12 +134,9 @@ class Ordeal:
     def clean(self) -> None:
         shutil.rmtree(self.here / "work")
 
-    def _import_all(self) -> None:
-        """Import what the command imports, once for all that are forked from here on."""
-        loaded = self.here / "modules"
-        status = started(self.command, self.said, modules=loaded)
-        assert status == 0, (self.said / "err").read_text()
-        for name in sorted(set(loaded.read_text().split())):
+    def _import(self, names: Iterable[str]) -> None:
+        """Import what the command imported, once for all that are forked from here on."""
+        for name in names:
             if name.split(".")[0] in ("tartan", "transformers", "matplotlib", "scipy", "sklearn"):
                 import_module(name)
 

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -205,16 +204,14 @@ def test_labels_that_look_alike_and_texts_without_a_token_are_reported(
 
 
 @pytest.mark.parametrize("command", ["run", "study"])
-def test_a_file_in_another_encoding_is_one_line(
-    spawn: Callable[..., "subprocess.Popen[str]"], tmp_path: Path, command: str
-):
+def test_a_file_in_another_encoding_is_one_line(tartan: Tartan, tmp_path: Path, command: str):
     (tmp_path / "data").mkdir()
     for split in ("train", "validation", "test"):
         (tmp_path / f"data/{split}.csv").write_bytes("text,label\né,a\nb,b\n".encode("cp1252"))
-    out, err = spawn(command, "data=hub", "data.name=data").communicate()
+    answer = tartan(command, "data=hub", "data.name=data")
     assert re.fullmatch(
         r"tartan: [^\n]*data/train\.csv:2: byte 1 of the line \(0xe9, 'é' in Windows-1252\) is not "
         r"UTF-8: save the file as UTF-8 text[^\n]*\n",
-        err,
-    ), err
-    assert "byte" not in out
+        answer.err,
+    ), answer.err
+    assert "byte" not in answer.out

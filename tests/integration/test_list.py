@@ -1,22 +1,22 @@
 """What is installed is listed, and completed by a shell."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
+from support.command import Answer
+
+Tartan = Callable[..., Answer]
+
 
 def test_list_shows_every_plugin_its_distribution_and_its_cost(
-    spawn: Callable[..., "subprocess.Popen[str]"],
+    tartan: Tartan, monkeypatch: pytest.MonkeyPatch
 ):
-    process = spawn("list")
-    out, err = process.communicate(timeout=120)
-    assert (process.returncode, err) == (0, "")
-    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines()]
+    monkeypatch.setenv("COLUMNS", "200")
+    answer = tartan("list")
+    assert (answer.status, answer.err) == (0, "")
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in answer.out.splitlines()]
     shown = {row[0]: row[1:] for row in rows if row and row[0]}  # not a cell's second line
     assert shown["mlm"][0] == "auxiliary"
     assert shown["classification"][0] == "primary; auxiliary as classification_aux"
@@ -31,10 +31,10 @@ def test_list_shows_every_plugin_its_distribution_and_its_cost(
     assert all("tartan 0." in " ".join(row) for row in shown.values())
 
 
-def test_a_program_reads_the_same_as_json(spawn: Callable[..., "subprocess.Popen[str]"]):
-    out, err = (process := spawn("list", "--json")).communicate(timeout=120)
-    assert (process.returncode, err) == (0, "")
-    read = json.loads(out)
+def test_a_program_reads_the_same_as_json(tartan: Tartan):
+    answer = tartan("list", "--json")
+    assert (answer.status, answer.err) == (0, "")
+    read = json.loads(answer.out)
     weightings = {each["name"]: each for each in read["weightings"]}
     objectives = {each["name"]: each for each in read["objectives"]}
     assert len(weightings) >= 30
@@ -47,10 +47,10 @@ def test_a_program_reads_the_same_as_json(spawn: Callable[..., "subprocess.Popen
     assert all(each["paper"] and each["use"] for each in weightings.values())
 
 
-def test_an_unknown_format_is_one_line(spawn: Callable[..., "subprocess.Popen[str]"]):
-    out, err = (process := spawn("list", "--jsn")).communicate(timeout=120)
-    assert (process.returncode, out) == (2, "")
-    assert err == (
+def test_an_unknown_format_is_one_line(tartan: Tartan):
+    answer = tartan("list", "--jsn")
+    assert (answer.status, answer.out) == (2, "")
+    assert answer.err == (
         "tartan: list takes one of --json or --markdown, found '--jsn': did you mean '--json'?\n"
     )
 
@@ -64,11 +64,12 @@ def test_an_unknown_format_is_one_line(spawn: Callable[..., "subprocess.Popen[st
         ("tartan run optimizer.body", "optimizer.body_lr="),
     ],
 )
-def test_a_shell_completes_what_can_follow(typed: str, completed: str, tmp_path: Path):
+def test_a_shell_completes_what_can_follow(
+    typed: str, completed: str, tartan: Tartan, monkeypatch: pytest.MonkeyPatch
+):
     """As bash asks after `eval "$(tartan -sc install=bash)"`."""
-    asked = {**os.environ, "COMP_LINE": typed, "COMP_POINT": str(len(typed))}
-    done = subprocess.run(
-        [sys.executable, "-m", "tartan", "-sc", "query=bash"],
-        cwd=tmp_path, env=asked, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert completed in done.stdout.split()
+    monkeypatch.setenv("COMP_LINE", typed)
+    monkeypatch.setenv("COMP_POINT", str(len(typed)))
+    answer = tartan("-sc", "query=bash")
+    assert answer.status == 0
+    assert completed in answer.out.split()

@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -13,6 +11,7 @@ from typing import Any
 import pytest
 
 from support.command import SMALL, Answer, records, summary
+from support.plain import elsewhere
 
 Tartan = Callable[..., Answer]
 RUN = ["data=jsonl", "data.dir=data", "weighting=meta", "run_dir=out", *SMALL[:9]]
@@ -51,25 +50,6 @@ def predictions(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def elsewhere(kind: str, model: Path, script: str, given: object) -> Any:
-    """What a script makes of an exported model in a process without tartan."""
-    whole = f"""
-import json, sys
-sys.modules["tartan"] = None
-import torch
-from transformers import AutoModelFor{kind}, AutoTokenizer
-model = AutoModelFor{kind}.from_pretrained(sys.argv[1]).eval()
-tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
-given = json.loads(sys.stdin.read())
-{script}
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", whole, str(model)],
-        input=json.dumps(given), capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 HALF = pytest.mark.parametrize("precision", ["bf16", "fp16"])
 """A run trains in it; the exported model is float32."""
 
@@ -98,7 +78,7 @@ for row in range(len(given)):
     first = [words.index(word) for word in range(len(given[row]))]
     found.append([[model.config.id2label[i] for i in ids[row, first].tolist()],
                   probabilities[row, first].tolist()])
-print(json.dumps([found, list(model.config.id2label.values())]))
+answer = [found, list(model.config.id2label.values())]
 """
     lines = predictions(tmp_path / "out")
     words = [line["words"] for line in lines]
@@ -117,7 +97,7 @@ if len(logits[0]) == 1:
 else:
     probabilities, ids = logits.softmax(1).max(1)
     found = [[model.config.id2label[i] for i in ids.tolist()], probabilities.tolist()]
-print(json.dumps([found, model.config.problem_type]))
+answer = [found, model.config.problem_type]
 """
 
 
@@ -344,7 +324,7 @@ config = model.config
 inputs = tokenizer(given, padding=True, return_tensors="pt")
 with torch.no_grad():
     found = model(**inputs).logits.sigmoid()
-print(json.dumps([config.problem_type, config.threshold, config.id2label, found.tolist()]))
+answer = [config.problem_type, config.threshold, config.id2label, found.tolist()]
 """
     texts = [line["text"] for line in reported]
     model = tmp_path / "out" / "model"

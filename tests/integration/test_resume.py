@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from safetensors.torch import load_file
 
 from support.command import SMALL, Answer, summary, write_task
+from support.process import Forked
 
 Tartan = Callable[..., Answer]
 COMMON = ["objectives=[mlm]", "weighting=meta", *SMALL, "steps=40", "checkpoint.every=5"]
@@ -38,19 +38,16 @@ def same(one: Path, other: Path) -> None:
     ids=["all objectives", "sampled objectives"],
 )
 def test_a_killed_run_ends_as_an_undisturbed_one(
-    spawn: Callable[..., "subprocess.Popen[str]"],
-    tartan: Tartan,
-    tmp_path: Path,
-    command: Sequence[str],
+    tartan: Tartan, tmp_path: Path, command: Sequence[str]
 ):
     assert tartan("run", "run_dir=whole", *command).status == 0
-    process = spawn("run", "run_dir=killed", *command)
+    process = Forked("run", "run_dir=killed", *command)
     checkpoints = tmp_path / "killed/checkpoints"
     while not list(checkpoints.glob("checkpoint-[1-3]*")):
-        assert process.poll() is None, process.communicate()
+        assert process.poll() is None
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.wait()
     assert not (tmp_path / "killed/summary.json").exists()
     assert tartan("run", "run_dir=killed", *command).status == 0
     same(tmp_path / "whole", tmp_path / "killed")

@@ -1,8 +1,5 @@
 """A run: what it does, what it leaves, and that its parts are the same however it is cut."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,16 +8,14 @@ import torch
 from hydra import compose, initialize_config_module
 
 from support.command import SMALL, Answer, records, summary, write_task
+from support.plain import elsewhere
 from tartan import Needs
 from tartan.config.parse import parse
 from tartan.config.store import register
 from tartan.experiment.build import Experiment, build
 from tartan.plugins import discover
 from tartan.train.checkpoint import Checkpoints
-from tartan.train.evaluate import (
-    evaluate,  # noqa: F401
-    predict,
-)
+from tartan.train.evaluate import predict
 
 Tartan = Callable[..., Answer]
 
@@ -120,21 +115,12 @@ def test_the_model_is_a_hugging_face_model_with_the_same_logits(tartan: Tartan, 
     ours = predict(model, rows, 4, experiment.setup.runtime)
 
     script = """
-import json, sys
-sys.modules["tartan"] = None
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-model = AutoModelForSequenceClassification.from_pretrained(sys.argv[1]).eval()
-tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
-texts = json.loads(sys.stdin.read())
-inputs = tokenizer(texts, return_tensors="pt", padding=True)
-print(json.dumps([model(**inputs).logits.tolist(), model.config.id2label]))
+inputs = tokenizer(given, return_tensors="pt", padding=True)
+answer = [model(**inputs).logits.tolist(), model.config.id2label]
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "out/model")],
-        input=json.dumps(list(experiment.task.test["text"])),
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    theirs, labels = json.loads(done.stdout.splitlines()[-1])
+    theirs, labels = elsewhere(
+        "SequenceClassification", tmp_path / "out/model", script, list(experiment.task.test["text"])
+    )
     torch.testing.assert_close(torch.tensor(theirs), ours, rtol=0, atol=1e-5)
     assert tuple(labels.values()) == experiment.task.labels
 

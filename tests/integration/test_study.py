@@ -29,6 +29,18 @@ def wait_for(file: Path, process: "subprocess.Popen[str] | None" = None) -> None
         time.sleep(0.01)
 
 
+def interrupting(file: Path, number: signal.Signals) -> threading.Thread:
+    """Send this process a signal when a file has something in it."""
+
+    def interrupt() -> None:
+        wait_for(file)
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    return thread
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An undisturbed study."""
@@ -182,7 +194,10 @@ def test_a_study_says_before_it_starts_how_long_it_takes_and_what_it_can_show(
         "2 seeds and 1 comparison: no difference can be shown, however large; at least 6 seeds "
         "are needed."
     )
+    thread = interrupting(tmp_path / "study/finetune/seed2/metrics.jsonl", signal.SIGINT)
     more = tartan("study", *typed, "study.seeds=6")
+    thread.join()
+    assert more.status == 128 + signal.SIGINT
     between = more.out[: more.out.index("[1/8]")].splitlines()
     assert between[-2].endswith(": measured over the first steps or finished runs.")
     assert between[-1].startswith(
@@ -244,13 +259,7 @@ def test_a_signal_saves_the_run_under_way(
     tartan: Callable[..., Answer], tmp_path: Path, number: signal.Signals
 ):
     first = tmp_path / "study/finetune/seed0"
-
-    def interrupt() -> None:
-        wait_for(first / "metrics.jsonl")
-        os.kill(os.getpid(), number)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
+    thread = interrupting(first / "metrics.jsonl", number)
     answer = tartan("study", *TINY, "steps=2000", "eval.patience=0")
     thread.join()
     assert answer.status == 128 + number

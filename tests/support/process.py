@@ -35,12 +35,31 @@ def forked(
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
+def apart(act: Callable[[], Any], said: Path) -> Answer:
+    """Call a function in a process of its own that is forked; what the process answers."""
+    process = os.fork()
+    if process == 0:
+        _act(act, said)
+    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    return Answer(status, (said / "out").read_text(), (said / "err").read_text())
+
+
 def _run(
     arguments: Sequence[str],
     prepare: Callable[[], None] = lambda: None,
     said: Path | None = None,
 ) -> NoReturn:
     """Run a command in a process that has just been forked, and end the process."""
+
+    def act() -> int:
+        prepare()
+        return main(arguments)
+
+    _act(act, said)
+
+
+def _act(act: Callable[[], int | None], said: Path | None) -> NoReturn:
+    """Call a function in a process that has just been forked, and end the process."""
     status = 99
     # Whoever runs the tests in the background has them ignore Ctrl-C, which would be inherited.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -49,8 +68,7 @@ def _run(
             said.mkdir(exist_ok=True)
             sys.stdout, sys.stderr = (said / "out").open("w", 1), (said / "err").open("w", 1)
             os.dup2(sys.stderr.fileno(), 2)
-        prepare()
-        status = main(arguments)
+        status = act() or 0
     except SystemExit as stopped:
         status = int(stopped.code or 0)
     except BaseException:

@@ -71,7 +71,7 @@ OPTIONS_OF_STUDIES = [shown for row in OF_STUDIES for shown in re.findall("`(.*?
 STUDIES = [*typed("study"), " ".join(OPTIONS_OF_STUDIES)]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def plugins() -> None:
     register(discover())
     options.register()

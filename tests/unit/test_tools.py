@@ -30,7 +30,7 @@ def test_the_newest_cpu_build_is_found_among_others():
 
 
 def test_a_skipped_cell_is_reported_and_fails_if_asked(monkeypatch, capsys):
-    def run(cell: matrix.Cell, index: str | None, cuda: bool) -> str:
+    def run(cell: matrix.Cell, options: object) -> str:
         if cell.python == "3.11":
             return "torch 2.11"
         raise matrix.SkippedError("it is not installed")
@@ -45,7 +45,7 @@ def test_a_skipped_cell_is_reported_and_fails_if_asked(monkeypatch, capsys):
 
 
 def test_a_failed_cell_does_not_stop_the_others(monkeypatch, capsys):
-    def run(cell: matrix.Cell, index: str | None, cuda: bool) -> str:
+    def run(cell: matrix.Cell, options: object) -> str:
         if cell.releases == "lowest":
             raise matrix.FailedError("make test-fast (exit status 2)")
         return "torch 2.15"

@@ -7,6 +7,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from support.checkpoints import load
 from support.context import TinyContext
+from tartan import CorpusOptions
 from tartan.body import export
 from tartan.data import tokenize
 from tartan.errors import ModelError
@@ -15,7 +16,7 @@ from tartan.plugins import discover as plugins
 from tartan.quiet import quiet
 from tartan.sequence import token_read
 from tartan.testing import save_tiny, tiny_source
-from tartan_objectives.clm import CLM, CLMOptions
+from tartan_objectives.clm import CLM
 from tartan_objectives.mlm import MLM, MLMOptions
 from tartan_objectives.rtd import RTD, RTDOptions
 
@@ -99,7 +100,7 @@ def test_the_language_model_head_is_the_familys_own(family, tied, tmp_path, pack
 
 def test_clm_uses_it_and_objectives_that_look_ahead_say_so():
     context = TinyContext(tiny_source("qwen3"))
-    assert CLM(CLMOptions(), context).head.model.__class__.__name__ == "Qwen3ForCausalLM"
+    assert CLM(CorpusOptions(), context).head.model.__class__.__name__ == "Qwen3ForCausalLM"
     for objective, options in ((MLM, MLMOptions()), (RTD, RTDOptions())):
         with pytest.raises(ModelError) as caught:
             objective(options, context)

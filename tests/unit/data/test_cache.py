@@ -3,24 +3,26 @@
 import errno
 import fcntl
 import os
+import resource
 import shutil
 import signal
-import subprocess
-import sys
-import textwrap
+import tempfile
 from pathlib import Path
 
 import datasets
 import pytest
 from transformers import PreTrainedTokenizerFast
 
+from support.process import apart
 from tartan.data import tokenize, train_tokenizer
 from tartan.data.arrow import batches_of, cache_directory, in_batches, spool
 from tartan.data.cache import caching, remove_abandoned
+from tartan.errors import DataError
 
 pytestmark = pytest.mark.heavy
 
 TEXTS = ["one two three", "four five", "three"]
+FEATURES = datasets.Features({"text": datasets.Value("string")})
 
 
 @pytest.fixture
@@ -134,45 +136,26 @@ def test_a_cache_that_cannot_be_used_is_passed_by(tokenizer, tmp_path, monkeypat
     assert remove_abandoned() == []
 
 
-FULL = """
-import resource, sys
-from datasets import Features, Value
-from tartan.data.arrow import spool
-resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
-batches = ({"text": ["x" * 1000]} for n in range(100))
-try:
-    spool(batches, Features({"text": Value("string")}))
-except Exception as error:
-    print(type(error).__name__, error)
-"""
-
-
 def test_rows_that_cannot_be_written_anywhere_are_one_line(tmp_path):
-    env = {**os.environ, "HF_DATASETS_CACHE": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", FULL], env=env, capture_output=True, text=True, check=True
-    )
-    assert done.stdout == (
-        f"DataError {tmp_path}/tartan: rows cannot be written there (File too large): make room, "
+    def spool_rows() -> None:
+        datasets.config.HF_DATASETS_CACHE = tmp_path / "cache"
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+        batches = ({"text": ["x" * 1000]} for n in range(100))
+        try:
+            spool(batches, FEATURES)
+        except DataError as error:
+            print(error)
+
+    assert apart(spool_rows, tmp_path / "said").out == (
+        f"{tmp_path}/cache/tartan: rows cannot be written there (File too large): make room, "
         "or set HF_DATASETS_CACHE, or with cache=false TMPDIR, to another directory\n"
     )
-    assert list((tmp_path / "tartan").iterdir()) == []
-
-
-OTHER = textwrap.dedent("""
-    import os, sys, datasets
-    from tartan.data import tokenize, train_tokenizer  # before another user may not read them
-    tokenizer = train_tokenizer(["one two three four five"], 200)
-    os.setgid(54321), os.setuid(54321)
-    texts = ["one two three", "four five", "three"]
-    found = tokenize(datasets.Dataset.from_dict({"text": texts}), tokenizer, 4)
-    print(len(found.rows), found.notice)
-""")
+    assert list((tmp_path / "cache/tartan").iterdir()) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize("case", ["shared", "private", "new", "damaged"])
-def test_a_cache_of_another_user_is_shared_or_passed_by(tokenizer, case):
+def test_a_cache_of_another_user_is_shared_or_passed_by(tokenizer, case, tmp_path):
     """Its entries are read where its modes allow that; it is never in the way."""
     root = Path("/var/tmp") / f"tartan-test-{os.getpid()}-{case}"
     cache = root / "tartan"
@@ -189,18 +172,23 @@ def test_a_cache_of_another_user_is_shared_or_passed_by(tokenizer, case):
             entry.chmod(0o700)
         if case == "damaged":
             (entry / "rows.arrow").write_bytes(b"damaged")
-        env = {**os.environ, "HF_DATASETS_CACHE": str(root), "TMPDIR": "/tmp"}
-        done = subprocess.run(
-            [sys.executable, "-c", OTHER], env=env, cwd="/", capture_output=True, text=True,
-            check=False,
-        )  # fmt: skip
+
+        def tokenize_as_another() -> None:
+            tempfile.tempdir = "/tmp"
+            datasets.config.HF_DATASETS_CACHE = root
+            os.setgid(54321)
+            os.setuid(54321)
+            found = tokenize(dataset(), tokenizer, 4)
+            print(len(found.rows), found.notice)
+
+        done = apart(tokenize_as_another, tmp_path / "said")
         notice = (
             "None"
             if case == "shared"
             else f"The cache {cache} cannot be used (Permission denied). Rows are tokenised "
             "without it; set HF_DATASETS_CACHE to a directory of your own, or cache=false."
         )
-        assert (done.stdout, done.stderr) == (f"3 {notice}\n", "")
+        assert (done.out, done.err) == (f"3 {notice}\n", "")
     finally:
         shutil.rmtree(root)
 
@@ -221,50 +209,35 @@ def test_a_file_system_without_locks_serves_as_cache(tokenizer, monkeypatch, num
     assert len(remove_abandoned()) == 1
 
 
-CHILD = textwrap.dedent("""
-    import sys, datasets
-    from tartan.data import tokenize, train_tokenizer
-    texts = [f"one two {n}" for n in range(int(sys.argv[1]))]
-    print("ready", flush=True)
-    sys.stdin.readline()
-    rows = tokenize(datasets.Dataset.from_dict({"text": texts}), train_tokenizer(texts[:9], 99), 8)
-    print(rows.rows.num_rows, flush=True)
-""")
-
-
-def child(rows: int, cache: Path) -> "subprocess.Popen[str]":
-    started = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(rows)], text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env={**os.environ, "HF_DATASETS_CACHE": str(cache)},
-    )  # fmt: skip
-    assert started.stdout
-    assert started.stdout.readline() == "ready\n"
-    return started
+def writer(rows: int, cache: Path) -> int:
+    """Start a process that tokenises rows; return its number."""
+    process = os.fork()
+    if process == 0:
+        try:
+            datasets.config.HF_DATASETS_CACHE = cache
+            texts = [f"one two {n}" for n in range(rows)]
+            found = tokenize(dataset(texts), train_tokenizer(texts[:9], 99), 8)
+            os._exit(0 if found.rows.num_rows == rows and found.notice is None else 1)
+        finally:
+            os._exit(2)
+    return process
 
 
 def test_processes_that_write_an_entry_at_once_leave_one_that_is_whole(tmp_path):
-    racing = [child(2000, tmp_path) for _ in range(2)]
-    for process in racing:
-        process.stdin.write("\n")
-        process.stdin.flush()
-    for process in racing:
-        out, err = process.communicate(timeout=120)
-        assert (out, err) == ("2000\n", "")
+    racing = [writer(2000, tmp_path) for _ in range(2)]
+    assert [os.waitpid(process, 0)[1] for process in racing] == [0, 0]
     assert [path.name[0] for path in (tmp_path / "tartan").iterdir()] != ["."]
     assert len(list((tmp_path / "tartan").iterdir())) == 1
 
 
 def test_what_a_killed_process_left_unfinished_is_removed_by_the_next(tmp_path, monkeypatch):
-    process = child(10**6, tmp_path)
-    process.stdin.write("\n")
-    process.stdin.flush()
+    process = writer(10**6, tmp_path)
     while not list((tmp_path / "tartan").glob(".tartan-*/new/rows.arrow")):
-        assert process.poll() is None
+        assert os.waitpid(process, os.WNOHANG) == (0, 0)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
     assert remove_abandoned() == [], "its process lives"
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
     assert remove_abandoned() == [
         f"Removed 1 unfinished file of runs that were killed, in {tmp_path}/tartan."
     ]
@@ -287,38 +260,33 @@ def test_files_of_the_former_version_are_removed_after_a_day():
 
 @pytest.mark.parametrize("cache", [True, False])
 def test_a_process_that_is_killed_while_it_reads_leaves_no_text(tmp_path, cache):
-    script = """
-import os, signal, sys
-import datasets
-from datasets import Features, Value
-from tartan.data.arrow import spool
-if sys.argv[1] == "False":
-    datasets.disable_caching()
-def batches():
-    for n in range(100):
-        yield {"text": ["secret" * 10_000]}
-    os.kill(os.getpid(), signal.SIGKILL)
-spool(batches(), Features({"text": Value("string")}))
-"""
-    env = {**os.environ, "HF_DATASETS_CACHE": str(tmp_path / "cache"), "TMPDIR": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", script, str(cache)], env=env, check=False)
-    assert done.returncode == -signal.SIGKILL
+    def batches():
+        for _ in range(100):
+            yield {"text": ["secret" * 10_000]}
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def spool_and_die() -> None:
+        tempfile.tempdir = str(tmp_path)
+        datasets.config.HF_DATASETS_CACHE = tmp_path / "cache"
+        if not cache:
+            datasets.disable_caching()
+        spool(batches(), FEATURES)
+
+    said = tmp_path / "said"
+    assert apart(spool_and_die, said).status == -signal.SIGKILL
+    shutil.rmtree(said)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_rows_are_gone_with_the_process_even_if_it_is_killed(tmp_path):
-    script = """
-import os, signal
-from datasets import Features, Value
-from tartan.data.arrow import spool
-rows = spool([{"text": ["one", "two"]}], Features({"text": Value("string")}))
-assert rows["text"][:] == ["one", "two"]
-os.kill(os.getpid(), signal.SIGKILL)
-"""
-    env = {**os.environ, "HF_DATASETS_CACHE": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", script], env=env, check=False)
-    assert done.returncode == -signal.SIGKILL
-    assert list((tmp_path / "tartan").iterdir()) == []
+    def spool_and_die() -> None:
+        datasets.config.HF_DATASETS_CACHE = tmp_path / "cache"
+        rows = spool([{"text": ["one", "two"]}], FEATURES)
+        assert rows["text"][:] == ["one", "two"]
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    assert apart(spool_and_die, tmp_path / "said").status == -signal.SIGKILL
+    assert list((tmp_path / "cache/tartan").iterdir()) == []
 
 
 def test_batches_are_small_where_rows_are_long():

@@ -98,7 +98,8 @@ def test_lines_of_text_are_rows(tmp_path: Path):
         ("a.csv", "text;label\nä;b\n".encode("utf-16"), "{path}:1: the file is UTF-16, not UTF-8: "
             "save the file as UTF-8 text"),
         ("a.arrow", b"text,label\n", "{path}: cannot be read as an Arrow file ("),
-        ("a.parquet.gz", gzip.compress(b"text", mtime=0), "{path}: cannot be read as a Parquet file ("),
+        ("a.parquet.gz", gzip.compress(b"text", mtime=0),
+         "{path}: cannot be read as a Parquet file ("),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_one_line(name: str, content: bytes, message: str, tmp_path: Path):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.context import TinyContext
-from tartan import ConfigError, Mixture, read_corpora
+from tartan import ConfigError, CorpusOptions, Mixture, read_corpora
 from tartan.data import Stream
 from tartan.mixture import shares
 from tartan.plugins import discover
@@ -93,9 +93,9 @@ class TwoCorpora(TinyContext):
 
 def test_one_name_is_a_corpus_and_several_are_a_mixture():
     context = TwoCorpora()
-    assert read_corpora(context, "task", 1.0) == context.corpus("task")
-    assert read_corpora(context, ["task"], 1.0) == context.corpus("task")
-    mixture = read_corpora(context, ["task", "domain"], 2.0)
+    assert read_corpora(context, CorpusOptions()) == context.corpus("task")
+    assert read_corpora(context, CorpusOptions(["task"])) == context.corpus("task")
+    mixture = read_corpora(context, CorpusOptions(["task", "domain"], 2.0))
     assert isinstance(mixture, Mixture)
     assert mixture.counts == shares([4, 12], 2.0)
 
@@ -126,5 +126,5 @@ def test_every_objective_on_a_corpus_mixes_several(name):
 )
 def test_mixtures_without_meaning_are_refused(corpus, temperature, line):
     with pytest.raises(ConfigError) as caught:
-        read_corpora(TwoCorpora(), corpus, temperature)
+        read_corpora(TwoCorpora(), CorpusOptions(corpus, temperature))
     assert str(caught.value) == f"objectives.mine.{line}"

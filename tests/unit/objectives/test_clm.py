@@ -8,15 +8,15 @@ from torch.testing import assert_close
 from transformers import AutoModelForCausalLM
 
 from support.context import ROWS, TinyContext
-from tartan import Batch, ModelError, Packed
+from tartan import Batch, CorpusOptions, ModelError, Packed
 from tartan.body.export import reassembled
 from tartan.quiet import quiet
 from tartan.testing import tiny_source
-from tartan_objectives.clm import CLM, CLMOptions
+from tartan_objectives.clm import CLM
 
 
 def make(given: TinyContext) -> CLM:
-    return CLM(CLMOptions(), given).eval()
+    return CLM(CorpusOptions(), given).eval()
 
 
 def collate(objective: CLM, rows=ROWS) -> Batch:

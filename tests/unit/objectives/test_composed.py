@@ -7,9 +7,9 @@ import torch
 from torch.testing import assert_close
 
 from support.context import ROWS, TinyContext
-from tartan import Batch, ConfigError, ModelError, Packed
+from tartan import Batch, ConfigError, CorpusOptions, ModelError, Packed
 from tartan.testing import tiny_source
-from tartan_objectives.clm import CLM, CLMOptions
+from tartan_objectives.clm import CLM
 from tartan_objectives.composed import (
     ATTENTIONS,
     OUTPUTS,
@@ -54,7 +54,7 @@ def test_its_defaults_are_masked_language_modelling(given: TinyContext):
 
 def test_nothing_changed_left_to_right_and_next_is_causal_language_modelling(given: TinyContext):
     ours = make(given, "none", "left_to_right", "next")
-    clm = CLM(CLMOptions(), given).eval()
+    clm = CLM(CorpusOptions(), given).eval()
     ours.head.load_state_dict(clm.head.state_dict())
     one, other = ours.collate(ROWS, rng()), clm.collate(ROWS, rng())
     same(one, other)

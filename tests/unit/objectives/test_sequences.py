@@ -5,9 +5,10 @@ import torch
 from torch.testing import assert_close
 
 from support.context import ROWS, TinyContext
-from tartan_objectives.bow import Bow, BowOptions
+from tartan import CorpusOptions
+from tartan_objectives.bow import Bow
 from tartan_objectives.declutr import DeCLUTR, DeCLUTROptions, means
-from tartan_objectives.sop import SOP, SOPOptions
+from tartan_objectives.sop import SOP
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -15,7 +16,7 @@ def rng(seed: int = 0) -> torch.Generator:
 
 
 def test_bow_scores_the_distinct_tokens_of_each_text(given: TinyContext):
-    objective, body = Bow(BowOptions(), given).eval(), given.body.eval()
+    objective, body = Bow(CorpusOptions(), given).eval(), given.body.eval()
     rows = [{"input_ids": [0, 7, 7, 9, 2]}, {"input_ids": [0, 2]}, {"input_ids": [0, 11, 2]}]
     batch = objective.collate(rows, rng())
     hidden = body(batch.inputs)
@@ -26,7 +27,7 @@ def test_bow_scores_the_distinct_tokens_of_each_text(given: TinyContext):
 
 
 def test_sop_swaps_half_of_the_texts_at_a_word_near_the_middle(given: TinyContext):
-    objective = SOP(SOPOptions(), given)
+    objective = SOP(CorpusOptions(), given)
     rows = [{"input_ids": [0, 10, 11, 12, 13, 14, 2]}] * 200 + [{"input_ids": [0, 9, 2]}]
     batch = objective.collate(rows, rng())
     assert batch.items == 200  # a text of one word cannot be divided
@@ -38,7 +39,7 @@ def test_sop_swaps_half_of_the_texts_at_a_word_near_the_middle(given: TinyContex
 
 
 def test_sop_never_makes_a_sequence_longer(given: TinyContext):
-    batch = SOP(SOPOptions(), given).collate(ROWS, rng())
+    batch = SOP(CorpusOptions(), given).collate(ROWS, rng())
     assert all(
         now <= len(row["input_ids"]) for now, row in zip(batch.inputs.lengths, ROWS, strict=True)
     )

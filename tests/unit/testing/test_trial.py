@@ -5,12 +5,12 @@ import torch
 from torch.nn import functional
 
 from support.breakers import Faithful, Options
-from tartan import Batch, Loss, Packed
+from tartan import Batch, CorpusOptions, Loss, Packed
 from tartan.testing import Broken, ObjectiveContract
 from tartan.testing.compare import same
 from tartan.testing.trial import Trial, join
 from tartan_objectives.classification import Classification, ClassificationOptions
-from tartan_objectives.clm import CLM, CLMOptions
+from tartan_objectives.clm import CLM
 
 
 def batch(tokens: list[int], *indices: str, **targets: torch.Tensor) -> Batch:
@@ -18,7 +18,7 @@ def batch(tokens: list[int], *indices: str, **targets: torch.Tensor) -> Batch:
 
 
 @pytest.mark.parametrize(
-    ("cls", "options"), [(Classification, ClassificationOptions()), (CLM, CLMOptions())]
+    ("cls", "options"), [(Classification, ClassificationOptions()), (CLM, CorpusOptions())]
 )
 def test_joined_micro_batches_are_the_whole_batch(cls: type, options: object):
     trial = Trial.of(cls, options)

@@ -6,14 +6,14 @@ from torch import nn
 
 from support.context import ROWS, TinyContext
 from support.fixed import Fixed
-from tartan import Needs, Objective, Shared, Term, backward
+from tartan import CorpusOptions, Needs, Objective, Shared, Term, backward
 from tartan.testing import tiny_source
 from tartan.train.cost import step_cost
 from tartan.train.losses import Losses
 from tartan.train.model import JointModel
 from tartan.train.runtime import Runtime
 from tartan_objectives.classification import Classification, ClassificationOptions
-from tartan_objectives.clm import CLM, CLMOptions
+from tartan_objectives.clm import CLM
 from tartan_objectives.mlm import MLM, MLMOptions
 from tartan_objectives.rdrop import RDrop, RDropOptions
 from tartan_objectives.vat import VAT, VATOptions
@@ -29,7 +29,7 @@ class Counting:
             given.primary = task
             others: dict[str, Objective] = {
                 "mlm": MLM(MLMOptions(), given),
-                "clm": CLM(CLMOptions(), given) if "clm" in auxiliaries else task,
+                "clm": CLM(CorpusOptions(), given) if "clm" in auxiliaries else task,
                 "rdrop": RDrop(RDropOptions(), given),
                 "vat": VAT(VATOptions(iterations=2), given),
             }
