@@ -21,8 +21,10 @@ from tartan.experiment.process_state import restored_settings
 from tartan.experiment.resume import run_directory
 from tartan.experiment.run import run as run_composed
 from tartan.experiment.summary import read_summary
+from tartan.inference.inputs import as_input
 from tartan.inference.model import long_texts, trusted
-from tartan.inference.predictor import Prediction, Predictor, as_input
+from tartan.inference.predictions import Prediction
+from tartan.inference.predictor import Predictor
 from tartan.plugins import discover
 from tartan.report.record import METRICS, MODEL, SUMMARY, read_lines
 

@@ -21,8 +21,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from tartan.api import run
 from tartan.errors import ConfigError, DataError, ModelError
+from tartan.inference.inputs import Input
 from tartan.inference.model import long_texts
-from tartan.inference.predictor import Input, Predictor
+from tartan.inference.predictor import Predictor
 
 TEXTS = "unlabelled.jsonl"
 ROWS = "train.jsonl"

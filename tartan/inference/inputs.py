@@ -1,81 +1,34 @@
-"""Files of texts to predict: which columns are read, and each row checked."""
+"""What is predicted: a text, a pair of texts, or words to tag."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
-from tartan.batch import LabelKind
-from tartan.data.formats import open_table
-from tartan.data.rows import Row, check_text, check_words
-from tartan.data.tables import Table
-from tartan.data.usual import NAMES, find_text, usual
-from tartan.errors import DataError, suggest
-from tartan.inference.predictor import Input
+from tartan.data.rows import check_text, check_words
 
 
-@dataclass(frozen=True)
-class Texts:
-    """The rows of a file.
+class Input(NamedTuple):
+    """A row to predict.
 
     Attributes:
-        path: the file.
-        table: its rows.
-        columns: the column of each role: `text`, and `pair` where there are pairs; or `tokens`.
+        text: the text; where words are tagged, the words with a space between.
+        pair: the second text of a pair, or None.
+        words: the words to tag; empty where the text as a whole is predicted.
     """
 
-    path: Path
-    table: Table
-    columns: Mapping[str, str]
+    text: str
+    pair: str | None = None
+    words: tuple[str, ...] = ()
 
-    @classmethod
-    def open(cls, path: Path, given: Mapping[str, str | None], kind: LabelKind) -> "Texts":
-        """Open a file of any format that `data=files` reads.
 
-        Args:
-            path: the file.
-            given: the columns of `text` and `pair` where they are given.
-            kind: what is predicted. Where words are tagged, the words are those of a column
-                `tokens`, or of the text, divided at white space.
+def as_input(text: object, number: int | None = None) -> Input:
+    """Return a row to predict from a text, a pair of texts (a tuple) or words (a list).
 
-        Raises:
-            DataError: the file cannot be read, or no column has a usual name.
-            ConfigError: a given column is not in it.
-        """
-        if not path.is_file():
-            what = "a directory" if path.is_dir() else "no such file"
-            raise DataError(f"{path}: {what}: give one file of texts")
-        table = open_table([path])
-        if kind is LabelKind.TAGS and given.get("text") is None:
-            tokens = usual(table.columns, NAMES[LabelKind.TAGS]["tokens"])
-            if tokens is not None and table.typed:
-                return cls(path, table, {"tokens": tokens})
-        return cls(path, table, find_text(table, given, path.name))
-
-    def rows(self, tagged: bool) -> Iterator[tuple[Row, Input]]:
-        """Yield each row with what is read of it. DataError at the first that cannot be used.
-
-        `tagged`: whether words are tagged.
-        """
-        for number, row in enumerate(self.table.rows(self.table.columns)):
-            place = row.line or f"{self.path.name}, row {number}"
-            values = {
-                role: self._value(row, column, place) for role, column in self.columns.items()
-            }
-            if "tokens" in values:
-                words = check_words(values["tokens"], "tokens", place)
-                yield row, Input(" ".join(words), words=words)
-                continue
-            text = check_text(values["text"], place)
-            pair = (
-                check_text(values["pair"], place, "the second text") if "pair" in values else None
-            )
-            words = tuple(text.split()) if tagged else ()
-            yield row, Input(" ".join(words) if tagged else text, pair, words)
-
-    def _value(self, row: Row, column: str, place: str) -> object:
-        """Return the value in a column. DataError if the row has none."""
-        if column not in row.values:
-            raise DataError(
-                f"{place}: the row has no field '{column}' ({suggest(column, row.values)}): add it"
-            )
-        return row.values[column]
+    Raises:
+        DataError: it is something else, or empty.
+    """
+    place = "texts" if number is None else f"texts[{number}]"
+    if isinstance(text, tuple) and len(text) == 2:
+        return Input(check_text(text[0], place), check_text(text[1], place, "the second text"))
+    if isinstance(text, list):
+        words = check_words(text, "words", place)
+        return Input(" ".join(words), words=words)
+    return Input(check_text(text, place))

@@ -9,10 +9,15 @@ from tartan.batch import LabelKind
 from tartan.config.schema import at_least
 from tartan.data.notices import lost_notices
 from tartan.errors import DataError
-from tartan.inference.inputs import Texts
 from tartan.inference.model import model_directory
-from tartan.inference.outputs import check_target, flat, own_columns, predictions_file
+from tartan.inference.prediction_files import (
+    check_target,
+    flat,
+    own_columns,
+    predictions_file,
+)
 from tartan.inference.predictor import Predictor
+from tartan.inference.text_files import Texts
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, repeat
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -12,51 +12,17 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from tartan.batch import LabelKind
 from tartan.body.exported import is_tagger, load_model, load_tokenizer
 from tartan.data.reader import Counts, Reader
-from tartan.data.rows import check_text, check_words
 from tartan.errors import ModelError
+from tartan.inference.inputs import Input
 from tartan.inference.model import LongTexts, Place
+from tartan.inference.predictions import Prediction, describe, describe_set
 from tartan.quiet import quiet
 from tartan.train import out_of_memory
 from tartan.train.runtime import Runtime
 
-Prediction = Mapping[str, Any]
-"""What is predicted for a row: `predicted`, a label, a number, labels, or one tag for each word;
-`probability` of the predicted label; `probabilities` by label, of each word where words are tagged.
-A word that was cut off has None."""
 BATCHES = 16
 """Batches whose rows are sorted by length, so that a batch has little padding."""
-
-
 CUT = LongTexts()
-
-
-class Input(NamedTuple):
-    """A row to predict.
-
-    Attributes:
-        text: the text; where words are tagged, the words with a space between.
-        pair: the second text of a pair, or None.
-        words: the words to tag; empty where the text as a whole is predicted.
-    """
-
-    text: str
-    pair: str | None = None
-    words: tuple[str, ...] = ()
-
-
-def as_input(text: object, number: int | None = None) -> Input:
-    """Return a row to predict from a text, a pair of texts (a tuple) or words (a list).
-
-    Raises:
-        DataError: it is something else, or empty.
-    """
-    place = "texts" if number is None else f"texts[{number}]"
-    if isinstance(text, tuple) and len(text) == 2:
-        return Input(check_text(text[0], place), check_text(text[1], place, "the second text"))
-    if isinstance(text, list):
-        words = check_words(text, "words", place)
-        return Input(" ".join(words), words=words)
-    return Input(check_text(text, place))
 
 
 @dataclass(frozen=True)
@@ -238,43 +204,3 @@ def _pieces(
     for size in encoded["chunks"][row]:
         end += size
         yield row, {name: encoded[name][row][end - size : end] for name in names}
-
-
-def describe(
-    row: Input, outputs: Tensor, kept: Sequence[int], labels: Sequence[str], kind: LabelKind
-) -> Prediction:
-    """Return what outputs [items, outputs] say of a row.
-
-    Args:
-        row: the row.
-        outputs: of the row, or of those of its words that have a token.
-        kept: the words that have a token, counted from 0.
-        labels: the name of each output.
-        kind: the kind of labels.
-    """
-    if kind is LabelKind.NUMBER:
-        return {"predicted": outputs.item()}
-    found = [
-        {"predicted": max(p, key=p.__getitem__), "probability": max(p.values()), "probabilities": p}
-        for p in (dict(zip(labels, values, strict=True)) for values in probabilities(outputs))
-    ]
-    if kind is LabelKind.CLASS:
-        return found[0]
-    by_word = dict(zip(kept, found, strict=True))
-    none: dict[str, Any] = dict.fromkeys(("predicted", "probability", "probabilities"))
-    words = [by_word.get(word, none) for word in range(len(row.words))]
-    return {name: [word[name] for word in words] for name in none}
-
-
-def describe_set(outputs: Tensor, labels: Sequence[str], threshold: float) -> Prediction:
-    """Return the labels whose probability reaches a threshold, of outputs [1, labels]."""
-    found = outputs[0].nan_to_num().sigmoid().tolist()
-    shares = {label: round(value, 6) for label, value in zip(labels, found, strict=True)}
-    predicted = [label for label, value in zip(labels, found, strict=True) if value >= threshold]
-    return {"predicted": predicted, "probabilities": shares}
-
-
-def probabilities(outputs: Tensor) -> list[list[float]]:
-    """Return the softmax of outputs [items, labels]; what is not finite counts as 0 before it."""
-    found = outputs.double().nan_to_num().softmax(1).tolist()
-    return [[round(value, 6) for value in row] for row in found]

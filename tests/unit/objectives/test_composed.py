@@ -10,16 +10,15 @@ from support.context import ROWS, TinyContext
 from tartan import Batch, ConfigError, CorpusOptions, ModelError, Packed
 from tartan.testing import tiny_source
 from tartan_objectives.clm import CLM
-from tartan_objectives.composed import (
+from tartan_objectives.composed.objective import Composed
+from tartan_objectives.composed.options import (
     ATTENTIONS,
     OUTPUTS,
     TRANSFORMS,
-    Composed,
     ComposedOptions,
-    Shuffled,
-    ShuffledOptions,
     illegal,
 )
+from tartan_objectives.composed.shuffled import Shuffled, ShuffledOptions
 from tartan_objectives.mlm import MLM, MLMOptions
 
 LEGAL = [

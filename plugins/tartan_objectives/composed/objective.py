@@ -1,11 +1,6 @@
-"""Objectives composed of data, transform, attention and output (AANG: Dery et al., ICLR 2023).
-
-arXiv:2205.14082, section 3. An objective reads a corpus, changes some of its tokens, reads the
-result in an order, and predicts something from it.
-"""
+"""Predict something from a corpus whose tokens are changed and read in an order."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +8,7 @@ from torch.nn import functional
 
 from tartan import (
     Batch,
-    ConfigError,
     Context,
-    CorpusOptions,
     Loss,
     Objective,
     Packed,
@@ -23,41 +16,14 @@ from tartan import (
     Row,
     check_both_directions,
     choose_tokens,
-    hookimpl,
     lm_head,
     mask_token,
     read_corpora,
     special_tokens,
-    suggest,
     token_loss,
 )
-
-TRANSFORMS = ("none", "mask", "replace", "bert", "shuffle")
-ATTENTIONS = ("both", "left_to_right", "right_to_left", "random")
-OUTPUTS = ("original", "all", "next", "changed")
-
-
-@dataclass
-class ComposedOptions(CorpusOptions):
-    """Options of `composed`; the defaults are BERT's masked language modelling.
-
-    Attributes:
-        transform: what is done to the chosen tokens: `none`; `mask`, replaced by the mask token;
-            `replace`, by random tokens; `bert`, 80 % masked, 10 % replaced, 10 % unchanged; or
-            `shuffle`, permuted among themselves within each text.
-        share: share of tokens that are chosen, in (0, 1]; special tokens never are.
-        attention: the tokens that a token attends to: `both`, all of its text; `left_to_right`,
-            earlier ones; `right_to_left`, later ones; or `random`, those before it in an order of
-            the text that each batch samples again.
-        output: what is predicted: `original`, the original tokens at the chosen places; `all`, the
-            original tokens at all places; `next`, each next token in the order of attention; or
-            `changed`, which tokens differ from the original.
-    """
-
-    transform: str = "bert"
-    share: float = 0.15
-    attention: str = "both"
-    output: str = "original"
+from tartan_objectives.composed.options import ComposedOptions, check
+from tartan_objectives.composed.order import rows_of, shuffled, sinusoids
 
 
 class Composed(Objective):
@@ -183,97 +149,3 @@ class Composed(Objective):
         all_ = torch.ones_like(chosen) if self._options.output == "all" else chosen
         indices = all_.nonzero().squeeze(1)
         return indices, indices
-
-
-def rows_of(packed: Packed) -> Tensor:
-    """Return the number of each token's sequence, [tokens] int64."""
-    lengths = torch.tensor(packed.lengths)
-    return torch.arange(len(lengths)).repeat_interleave(lengths)
-
-
-def shuffled(packed: Packed, chosen: Tensor, rng: torch.Generator) -> Tensor:
-    """Return the tokens, [tokens], the chosen ones permuted within each sequence."""
-    places = chosen.nonzero().squeeze(1)
-    noise = torch.rand(len(places), generator=rng, dtype=torch.float64)
-    order = torch.argsort(rows_of(packed)[places] + noise)
-    return packed.input_ids.index_copy(0, places, packed.input_ids[places[order]])
-
-
-def sinusoids(places: Tensor, size: int) -> Tensor:
-    """Return the features [n, size] float of places, [n] int64 (Vaswani et al., 2017, 3.5)."""
-    exponents = torch.arange(0, size, 2, device=places.device) / size
-    angles = places[:, None] / 10_000**exponents
-    return torch.cat([angles.sin(), angles.cos()], 1)[:, :size]
-
-
-def illegal(transform: str, attention: str, output: str) -> str | None:
-    """Return why a combination has no meaning; None if it has one."""
-    if transform == "none" and output != "next":
-        return f"nothing is changed, so output={output} has nothing to predict: set output=next"
-    if output == "next" and attention == "both":
-        return "each token sees the next one: set attention=left_to_right, right_to_left or random"
-    if output == "next" and transform == "shuffle":
-        return "the next token may have been shuffled before this one: set another transform"
-    if output == "changed" and transform in ("mask", "bert"):
-        return "a mask token tells that it was changed: set transform=replace or shuffle"
-    return None
-
-
-def check(options: ComposedOptions, name: str) -> None:
-    """Raise ConfigError unless the options' values are valid together."""
-    where = f"objectives.{name}"
-    choices = {"transform": TRANSFORMS, "attention": ATTENTIONS, "output": OUTPUTS}
-    for key, valid in choices.items():
-        if (value := getattr(options, key)) not in valid:
-            raise ConfigError(f"{where}.{key}={value}: {suggest(value, valid)}")
-    if not 0 < options.share <= 1:
-        raise ConfigError(f"{where}.share must be in (0, 1], got {options.share}.")
-    reason = illegal(options.transform, options.attention, options.output)
-    if reason is not None:
-        raise ConfigError(
-            f"{where}: transform={options.transform}, attention={options.attention} and "
-            f"output={options.output} cannot be combined: {reason}."
-        )
-
-
-@dataclass
-class ShuffledOptions(CorpusOptions):
-    """Options of `shuffled`.
-
-    Attributes:
-        share: share of tokens that are shuffled, in (0, 1]; special tokens never are.
-    """
-
-    share: float = 0.15
-
-
-class Shuffled(Composed):
-    """Detect shuffled tokens (Panda et al., EMNLP 2021). Items: all tokens.
-
-    15 % of a text's tokens are permuted among themselves, and each token is classified as moved or
-    not. It is `composed` with transform=shuffle, attention=both and output=changed; unlike `rtd` it
-    needs no generator.
-    """
-
-    Options = ShuffledOptions  # type: ignore[assignment]  # fewer options than its base
-
-    def __init__(self, options: ShuffledOptions, context: Context) -> None:
-        super().__init__(composed(options), context)
-
-    @classmethod
-    def factors(cls, options: ShuffledOptions) -> Mapping[str, str]:  # type: ignore[override]
-        """Return the four choices."""
-        return Composed.factors(composed(options))
-
-
-def composed(options: ShuffledOptions) -> ComposedOptions:
-    """Return the options of `composed` that `shuffled` stands for."""
-    return ComposedOptions(
-        options.corpus, options.mix_temperature, "shuffle", options.share, "both", "changed"
-    )
-
-
-@hookimpl
-def tartan_objectives() -> dict[str, type[Objective]]:
-    """Offer `composed` and `shuffled`."""
-    return {"composed": Composed, "shuffled": Shuffled}
