@@ -49,9 +49,9 @@ def main(arguments: Sequence[str]) -> int:
             raise ConfigError(reason)
     own = [text for text in typed.overrides if text.lstrip("+~").startswith("study")]
     accept(own, "study", typed.config_dir)
-    plan, work = map(import_module, ("tartan.study.plan", "tartan.study.study"))  # import torch
+    line, work = map(import_module, ("tartan.study.typed", "tartan.study.study"))  # import torch
     try:
-        results = work.study(plan.Typed.split(typed.overrides, typed.config_dir))
+        results = work.study(line.Typed.split(typed.overrides, typed.config_dir))
     except Interrupted as stopped:
         name = Signals(stopped.number).name
         print(f"tartan: stopped by {name}; to resume, give the same command", file=sys.stderr)

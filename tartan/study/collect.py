@@ -9,8 +9,8 @@ from tartan.report.record import SUMMARY, reading
 from tartan.study import notes
 from tartan.study.child import Trial
 from tartan.study.conclusions import conclusions
+from tartan.study.job import Arm, Job
 from tartan.study.options import StudyOptions
-from tartan.study.plan import Arm, Job
 from tartan.study.results import (
     FORMAT,
     ArmResult,

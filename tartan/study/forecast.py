@@ -10,7 +10,7 @@ from tartan.experiment.summary import read_summary
 from tartan.report.pages import duration
 from tartan.sizes import counted
 from tartan.study import child
-from tartan.study.plan import Job, composing
+from tartan.study.job import Job, composing
 from tartan.study.power import POWER, detectable
 from tartan.study.process import WorkError, apart
 from tartan.study.statistics import estimate, seeds_needed

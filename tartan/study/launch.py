@@ -22,8 +22,9 @@ from tartan.experiment.hydra_files import hydra_files
 from tartan.report.record import SUMMARY, read_json
 from tartan.streams import lossy
 from tartan.study import child
-from tartan.study.plan import Job, Typed, composing, quoted
+from tartan.study.job import Job, composing
 from tartan.study.process import WorkError, apart
+from tartan.study.typed import Typed, quoted
 from tartan.train.interrupt import Interrupts
 
 LOCAL = ("basic", "joblib", "submitit_local")

@@ -14,12 +14,14 @@ from tartan.report.record import write_json
 from tartan.study import child, tables
 from tartan.study.collect import collect, compared
 from tartan.study.forecast import difference_line, finished_differences, time_line
+from tartan.study.job import Arm, Job, composing
 from tartan.study.launch import check_launcher, launch
 from tartan.study.options import StudyOptions
 from tartan.study.page import write_study_report, write_tables
-from tartan.study.plan import Arm, Job, Typed, arms, composing, jobs, read_options, with_common
+from tartan.study.plan import arms, jobs, read_options, with_common
 from tartan.study.process import WorkError, apart
 from tartan.study.results import FILE, StudyResults
+from tartan.study.typed import Typed
 
 
 def study(typed: Typed) -> StudyResults:

@@ -19,7 +19,8 @@ from support.command import write_task
 from tartan.config.store import register
 from tartan.plugins import discover
 from tartan.study import options as study_options
-from tartan.study.plan import Typed, arms, read_options
+from tartan.study.plan import arms, read_options
+from tartan.study.typed import Typed
 
 REGIMES = ["b128", "c"]
 
