@@ -24,7 +24,7 @@ from torch import Tensor
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tartan.cli import main as tartan
-from tartan.experiment import run as experiment
+from tartan.experiment import finish
 from tartan.quiet import quiet
 from tartan.testing.models import save_tiny, words
 from tartan.train.evaluate import evaluate_rows
@@ -105,7 +105,7 @@ def examine(family: str, directory: Path) -> Facts:
 
     out, err = io.StringIO(), io.StringIO()
     with (
-        patch.object(experiment, "evaluate_rows", noted),
+        patch.object(finish, "evaluate_rows", noted),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):

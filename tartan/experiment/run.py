@@ -2,31 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
-from torch import Tensor
 
-from tartan.body import LiftedHead, export, export_adapter
 from tartan.config.parse import parse, resolved
-from tartan.config.schema import Config
 from tartan.distributed.join import joined
 from tartan.distributed.ranks import Ranks
-from tartan.distributed.sharded import whole
 from tartan.errors import CheckpointError
 from tartan.experiment.blame import blamed
-from tartan.experiment.build import Experiment, build
+from tartan.experiment.build import build
+from tartan.experiment.finish import finish, write_page
 from tartan.experiment.identity import Identity, describe, differing_parts, identify
 from tartan.experiment.lock import locked
 from tartan.experiment.model import check_precision
-from tartan.experiment.notices import prediction_notices
-from tartan.experiment.origin import origin_of
 from tartan.experiment.overview import overview, remaining
+from tartan.experiment.plan import Files, Plan
 from tartan.experiment.publish import check_publishing, publish
 from tartan.experiment.resume import (
-    Change,
     Saved,
     check_configuration,
     compare,
@@ -35,17 +30,13 @@ from tartan.experiment.resume import (
     run_directory,
     unfinished_run,
 )
-from tartan.experiment.summary import division_record, read_summary, summarise
+from tartan.experiment.summary import division_record, read_summary
 from tartan.plugins import Plugins
-from tartan.report.card import model_card
 from tartan.report.console import RunConsole, outcome
-from tartan.report.pages import spared
 from tartan.report.record import (
     METRICS,
     MODEL,
     ORIGIN,
-    PREDICTIONS,
-    REPORT,
     SPLITS,
     SUMMARY,
     MetricsFile,
@@ -53,45 +44,12 @@ from tartan.report.record import (
     make_checkpoints,
     write_config,
     write_json,
-    write_lines,
 )
-from tartan.report.run_page import write_run_report
 from tartan.report.tracker import check_tracker, start_tracker
 from tartan.train.checkpoint import Checkpoints
-from tartan.train.evaluate import evaluate, evaluate_rows
 from tartan.train.interrupt import Interrupts
-from tartan.train.predictions import predictions, without_texts
 from tartan.train.progress import Progress
 from tartan.train.trainer import Trainer
-
-Files = Mapping[str, DictConfig | list[str]]
-"""Files of .hydra/, by name."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A run that was parsed: what to build, and where.
-
-    Attributes:
-        config: its configuration.
-        values: the same as plain values, interpolations resolved.
-        files: what .hydra/ holds.
-        directory: where it writes its files.
-        plugins: the installed plugins.
-        ranks: the processes of the run.
-    """
-
-    config: Config
-    values: Mapping[str, Any]
-    files: Files
-    directory: Path
-    plugins: Plugins
-    ranks: Ranks
-
-    @property
-    def command(self) -> list[str]:
-        """Return the overrides that it was composed of."""
-        return [str(text) for text in self.files.get("overrides.yaml", [])]
 
 
 def run(composed: DictConfig, directory: Path, hydra: Files, plugins: Plugins) -> dict[str, Any]:
@@ -128,7 +86,7 @@ def run(composed: DictConfig, directory: Path, hydra: Files, plugins: Plugins) -
         summary = ranks.by_first(lambda: _finished(plan))
         if summary is None:
             summary = _complete(plan, interrupts)
-        ranks.by_first(lambda: _report(plan))
+        ranks.by_first(lambda: write_page(plan))
         published = ranks.by_first(lambda: publish(config, directory))
         print("\n".join([outcome(summary, directory), *published]))  # rank 0's output alone
     return summary
@@ -146,13 +104,6 @@ def _finished(plan: Plan) -> dict[str, Any] | None:
     if summary is not None:
         _check_finished(plan, summary)
     return summary
-
-
-def _report(plan: Plan) -> None:
-    """Write the page of a complete run, if it is missing."""
-    if plan.config.report and not (plan.directory / REPORT).exists():
-        with spared(REPORT):
-            write_run_report(plan.directory, plan.config.report_examples)
 
 
 def _check_finished(plan: Plan, summary: Mapping[str, Any]) -> None:
@@ -223,7 +174,7 @@ def _complete(plan: Plan, interrupts: Interrupts) -> dict[str, Any]:
         progress = trainer.train()
     finally:
         console.close()
-    return _finish(plan, experiment, progress, identity, changes)
+    return finish(plan, experiment, progress, identity, changes)
 
 
 def _saved(
@@ -263,51 +214,3 @@ def _resuming(step: int, damaged: Mapping[Path, str], changed: Sequence[str]) ->
     if changed:
         lines.append(f"the run resumes from step {step} with changes: {', '.join(changed)}")
     return lines
-
-
-def _finish(
-    plan: Plan,
-    experiment: Experiment,
-    progress: Progress,
-    identity: Identity,
-    changes: Sequence[Change],
-) -> dict[str, Any]:
-    """Evaluate on test once, export the model, write its predictions on dev, and sum the run up."""
-    config, ranks, setup, texts = plan.config, plan.ranks, experiment.setup, experiment.texts
-    model, rows = setup.model, config.eval.batch_size
-    dev, outputs = evaluate_rows(model, setup.dev, rows, setup.runtime, ranks=ranks, choosing=True)
-    test = evaluate(model, texts.split("test"), rows, setup.runtime, ranks=ranks)
-    scores, peak = {"dev": dev, "test": test}, ranks.largest(setup.runtime.peak_memory())
-
-    def write() -> dict[str, Any]:
-        summary = summarise(config, experiment, progress, scores, identity, changes, peak)
-        _export(plan, experiment, outputs, summary)
-        write_json(plan.directory / SUMMARY, summary)
-        return summary
-
-    with whole(model, here=ranks.first):
-        return ranks.by_first(write)
-
-
-def _export(
-    plan: Plan, experiment: Experiment, outputs: Sequence[Tensor], summary: Mapping[str, Any]
-) -> None:
-    """Write the model with its card, and its predictions on dev."""
-    task, model, texts = experiment.task, experiment.setup.model, experiment.texts
-    head = model.end_task.head
-    assert isinstance(head, LiftedHead)  # `build` refuses others
-    head.model.config.update(model.end_task.exported_settings())
-    source, directory = texts.source, plan.directory
-    card = model_card(summary, origin_of(plan.config, summary, plan.command, source.max_length))
-    if source.lora.r and source.lora.export == "adapter":
-        export_adapter(model.body, head, source, directory / MODEL, card)
-    else:
-        export(model.body, head, source.tokenizer, directory / MODEL, card)
-    threshold = getattr(head.model.config, "threshold", 0.5)
-    dev = experiment.setup.dev
-    predicted = predictions(task.dev, dev, outputs, task.kind, task.labels, threshold)
-    for notice in prediction_notices(predicted, task):
-        print(notice)
-    if not plan.config.report_examples:
-        predicted = [without_texts(line) for line in predicted]
-    write_lines(plan.directory / PREDICTIONS, predicted)

@@ -107,7 +107,7 @@ def test_what_fails_in_rank_0_alone_is_reported_by_it_and_a_directory_in_use_is_
     assert "out is in use by process " in line
     assert "this was rank" not in line
 
-    summarise = "tartan.experiment.run:summarise"
+    summarise = "tartan.experiment.finish:summarise"
     broken = run("out", prepare=on(0, summarise, 1, fails(LookupError("no such thing"))))
     assert statuses(broken) == [1, 1]
     assert errors(broken).count("Traceback") == 1

@@ -33,9 +33,9 @@ MOMENTS = {
     "between stages": ("train.checkpoint:Checkpoints.load_best", 1, True),
     "after a stage": ("train.trainer:Trainer._end", 1, True),
     "after training": ("train.trainer:Trainer._end", 2, True),
-    "after test was read": ("experiment.run:export", 1, False),
+    "after test was read": ("experiment.finish:export", 1, False),
     "while exporting": ("body.export:write_whole", 1, False),
-    "before the summary": ("experiment.run:write_json", 2, False),
+    "before the summary": ("experiment.finish:write_json", 1, False),
 }
 """A function of tartan's, at which call of it a run is killed, and whether after the call."""
 

@@ -37,7 +37,7 @@ def rename(run: Path) -> None:
         ("report.record:MetricsFile.write", 2, rename),
         ("train.trainer:Checkpoints.save_best", 1, shutil.rmtree),
         ("body.export:write_whole", 1, shutil.rmtree),
-        ("experiment.run:summarise", 1, rename),
+        ("experiment.finish:summarise", 1, rename),
     ],
 )
 def test_a_run_whose_directory_is_removed_or_renamed_is_one_line(

@@ -55,7 +55,7 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., An
         (signal.SIGTERM, 143, "train.trainer:Trainer._end", 1, "step 20 is saved"),
         (signal.SIGTERM, 143, "train.trainer:Trainer._end", 2, "training is complete and saved"),
         (signal.SIGTERM, 143, "body.export:write_whole", 1, "what was saved before is kept"),
-        (signal.SIGINT, 130, "experiment.run:evaluate", 1, "what was saved before is kept"),
+        (signal.SIGINT, 130, "experiment.finish:evaluate", 1, "what was saved before is kept"),
     ],
 )
 def test_a_signal_saves_the_step_and_the_command_it_names_goes_on(

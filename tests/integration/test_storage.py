@@ -146,7 +146,7 @@ MOMENTS = [
     ("train.checkpoint:torch.save", 2, "checkpoints/checkpoint-10"),
     ("report.record:MetricsFile.write", 20, "metrics.jsonl"),
     ("body.export:write_whole", 1, "model"),
-    ("experiment.run:write_json", 2, "summary.json"),
+    ("experiment.finish:write_json", 1, "summary.json"),
 ]
 
 
