@@ -1,6 +1,11 @@
 """Studies small enough for tests."""
 
 import json
+import os
+import signal
+import subprocess
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +29,26 @@ ONE_STEP = [
 ]  # fmt: skip
 """What makes a study of other data short."""
 TIMED = ("seconds", "seconds_per_step", "peak_memory_bytes")
+
+
+def wait_for(file: Path, process: "subprocess.Popen[str] | None" = None) -> None:
+    """Wait until a file has something in it, or a process has ended."""
+    while not (file.exists() and file.stat().st_size):
+        if process is not None and process.poll() is not None:
+            return
+        time.sleep(0.01)
+
+
+def interrupting(file: Path, number: signal.Signals) -> threading.Thread:
+    """Send this process a signal when a file has something in it."""
+
+    def interrupt() -> None:
+        wait_for(file)
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    return thread
 
 
 def results(study: Path) -> dict[str, Any]:
