@@ -147,7 +147,8 @@ class Context(Protocol):
                 for classes, tags or a number has one output for each of `labels`. Its outputs are
                 float32, whatever the precision of the body.
             unit: standardises the labels, where they are numbers: outputs are standardised too,
-                and those of the exported model are in the labels' own unit.
+                and those of the exported model are in the labels' own unit. The
+                head's `unit` is the one in use: `unit.uncentred` where it has no bias.
 
         Returns:
             A module with the signature of `Head`.

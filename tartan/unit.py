@@ -5,6 +5,7 @@ for training, and outputs converted back to the labels' own unit where they are 
 that is exported has mean and scale folded into its last layer.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
@@ -55,6 +56,14 @@ class Unit:
         deviations = (values - mean) / scale
         first = deviations[np.abs(deviations) > 0.5][0]  # some deviate by 1 or more
         return cls(mean, float(np.copysign(scale, first)))
+
+    @property
+    def uncentred(self) -> "Unit":
+        """The unit for outputs that cannot be shifted: its scale is the labels' root mean square.
+
+        Standardised labels then vary around another number than 0, and are near 1.
+        """
+        return Unit(0.0, math.copysign(math.hypot(self.mean, self.scale), self.scale))
 
     def standardise(self, label: float) -> float:
         """Convert a label to its standardised number."""

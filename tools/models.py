@@ -21,7 +21,11 @@ from unittest.mock import patch
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+)
 
 from tartan.cli import main as tartan
 from tartan.experiment import finish
@@ -32,18 +36,24 @@ from tartan.train.evaluate import evaluate_rows
 ENCODERS = (
     "bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra", "albert", "deberta",
     "deberta-v2", "mpnet", "modernbert", "eurobert", "nomic_bert", "gte", "jina_embeddings_v3",
-    "big_bird", "convbert", "fnet", "funnel", "longformer", "neomme", "xlnet", "t5",
+    "big_bird", "convbert", "fnet", "xlnet", "funnel", "longformer", "neomme", "t5", "mt5", "umt5",
+    "t5gemma",
 )  # fmt: skip
 DECODERS = ("gpt2", "llama", "qwen2", "qwen3", "smollm3", "gemma", "mistral")
 FAMILIES = (*ENCODERS, *DECODERS)
 
 HEADS: Mapping[str, str] = {
     **dict.fromkeys((*DECODERS, "xlnet"), "CausalLM"),
-    "t5": "Seq2SeqLM",
+    **dict.fromkeys(("t5", "mt5", "umt5", "t5gemma"), "Seq2SeqLM"),
 }
 """The head that a family's checkpoint has; MaskedLM in all others."""
-OBJECTIVES: Mapping[str, str] = {**dict.fromkeys(DECODERS, "clm"), "xlnet": "simcse"}
+OBJECTIVES: Mapping[str, str] = {
+    **dict.fromkeys(DECODERS, "clm"),
+    **dict.fromkeys(("xlnet", "t5", "mt5", "umt5", "t5gemma"), "simcse"),
+}
 """The objective on unlabelled text; mlm in all others."""
+TAGGED = ("funnel", "longformer", "t5", "mt5", "umt5")
+"""Families whose model for sequences reads more than the body: their end task is `tokens`."""
 
 AGREEMENT = 1e-5
 """The largest difference of logits, relative to the largest logit where that is above 1."""
@@ -58,6 +68,7 @@ class Facts:
         family: transformers' model type.
         reads: `packed`, `padded`, or `by length`; empty if it was refused.
         direction: `both ways` or `left to right`.
+        end_task: `classification` or `tokens`.
         objective: what was trained beside the end task.
         difference: the largest difference of logits, in units of `AGREEMENT`'s.
         refused: why it cannot be used; empty if it can.
@@ -66,6 +77,7 @@ class Facts:
     family: str
     reads: str = ""
     direction: str = ""
+    end_task: str = ""
     objective: str = ""
     difference: float = 0.0
     refused: str = ""
@@ -73,9 +85,10 @@ class Facts:
     def row(self) -> str:
         """Return the row of the page's table."""
         if self.refused:
-            return f"| {self.family} | refused | | | {self.refused} |"
+            return f"| {self.family} | refused | | | | {self.refused} |"
         agrees = "yes" if self.difference <= AGREEMENT else f"no: {self.difference:.0e}"
-        return f"| {self.family} | {self.reads} | {self.direction} | {self.objective} | {agrees} |"
+        facts = self.reads, self.direction, self.end_task, self.objective, agrees
+        return f"| {self.family} | {' | '.join(facts)} |"
 
 
 def examine(family: str, directory: Path) -> Facts:
@@ -88,10 +101,12 @@ def examine(family: str, directory: Path) -> Facts:
     kind = HEADS.get(family, "MaskedLM")
     torch.manual_seed(0)
     model = save_tiny(directory / "model", family, kind, bare=family in DECODERS)
-    data, run = write_data(directory / "data"), directory / "run"
+    end_task = "tokens" if family in TAGGED else "classification"
+    data, run = write_data(directory / "data", end_task), directory / "run"
     objective = OBJECTIVES.get(family, "mlm")
     arguments = [
-        "run", "data=jsonl", f"data.dir={data}", "model=auto", f"model.name={model}",
+        "run", "data=jsonl", f"data.dir={data}", f"primary={end_task}", "model=auto",
+        f"model.name={model}",
         "model.max_length=32", f"objectives=[{objective}]", "weighting=meta", "steps=2",
         "batch_size=4", "eval.every=2", "device=cpu", "precision=fp32", "report=false",
         f"run_dir={run}", "cache=false",
@@ -114,34 +129,46 @@ def examine(family: str, directory: Path) -> Facts:
         (line,) = err.getvalue().strip().splitlines()
         return Facts(family, refused=_reason(line, model))
     (reads, direction) = _printed(out.getvalue())
-    return Facts(family, reads, direction, objective, difference(run / "model", data, scored))
+    wrong = difference(run / "model", data, scored)
+    return Facts(family, reads, direction, end_task, objective, wrong)
 
 
 def difference(model: Path, data: Path, scored: Iterable[Tensor]) -> float:
     """Return how far an exported model's logits of dev are from those that a run scored."""
     lines = (data / "dev.jsonl").read_text(encoding="utf-8").splitlines()
-    texts = [json.loads(line)["text"] for line in lines]
+    rows = [json.loads(line) for line in lines]
+    tagged = "tags" in rows[0]
+    auto = AutoModelForTokenClassification if tagged else AutoModelForSequenceClassification
+    found = []
     with quiet(), torch.no_grad():
         tokenizer = AutoTokenizer.from_pretrained(model)
-        loaded = AutoModelForSequenceClassification.from_pretrained(model).eval()
-        found = [
-            loaded(**tokenizer(text, truncation=True, return_tensors="pt")).logits[0]
-            for text in texts
-        ]
-    expected = torch.stack(list(scored)).flatten(1)
-    wrong = (torch.stack(found) - expected).abs().max()
+        loaded = auto.from_pretrained(model).eval()
+        for row in rows:
+            text = " ".join(row["tokens"]) if tagged else row["text"]
+            logits = loaded(**tokenizer(text, truncation=True, return_tensors="pt")).logits[0]
+            # Each word is a token, between the two that the tokenizer adds.
+            found.append(logits[1:-1] if tagged else logits[None])
+    expected = torch.cat(list(scored))
+    wrong = (torch.cat(found) - expected).abs().max()
     return float(wrong / expected.abs().max().clamp(min=1))
 
 
-def write_data(directory: Path) -> Path:
+def write_data(directory: Path, end_task: str) -> Path:
     """Write a task of random words of `tiny_tokenizer`; return the directory."""
     rng = random.Random(0)
     directory.mkdir()
     for split, rows in ROWS.items():
-        texts = [" ".join(rng.choices(words(), k=rng.randint(2, 24))) for _ in range(rows)]
-        lines = [json.dumps({"text": t, "label": str(n % 2)}) for n, t in enumerate(texts)]
+        texts = [rng.choices(words(), k=rng.randint(2, 24)) for _ in range(rows)]
+        lines = [json.dumps(_row(text, number, end_task)) for number, text in enumerate(texts)]
         (directory / f"{split}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return directory
+
+
+def _row(text: list[str], number: int, end_task: str) -> Mapping[str, Any]:
+    """Return a row of a task, with a class of the text or a tag of each word."""
+    if end_task == "tokens":
+        return {"tokens": text, "tags": ["AB"[len(word) % 2] for word in text]}
+    return {"text": " ".join(text), "label": str(number % 2)}
 
 
 def page(facts: Iterable[Facts]) -> str:

@@ -42,6 +42,7 @@ class Regression(SequenceObjective):
     def __init__(self, options: RegressionOptions, context: Context) -> None:
         self._unit = Unit.of(row["label"] for row in context.labelled())
         super().__init__(options, context, self._unit)
+        self._unit = self.head.unit  # without the mean, where the head cannot hold one
 
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:  # noqa: ARG002
         """Collate rows unchanged. Targets: `labels` [rows] float32, standardised."""

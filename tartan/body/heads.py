@@ -28,9 +28,11 @@ class Output(BaseModelOutputWithPoolingAndCrossAttentions):
 
     Attributes:
         mems: XLNet's memory, always None.
+        global_attentions: Longformer's, always None.
     """
 
     mems: None = None
+    global_attentions: None = None
 
 
 class StandIn(nn.Module):
@@ -158,17 +160,22 @@ class LiftedHead(nn.Module):
     def set_unit(self, unit: Unit) -> None:
         """Standardise the outputs from now on; `export` folds the unit into the last layer.
 
-        A head from a checkpoint keeps its predictions in the labels' own unit.
+        A head from a checkpoint keeps its predictions in the labels' own unit. A last layer without
+        a bias cannot hold a mean: its unit is `unit.uncentred`, and the head has a notice.
 
         Raises:
-            ModelError: the family has no last linear layer with a bias to fold the unit into.
+            ModelError: the family has no last linear layer to fold the unit into.
         """
         layer = self.last_layer()
-        if layer is None or layer.bias is None:
+        if layer is None:
             raise ModelError(
                 f"{type(self.model).__name__} cannot predict a number: it has no last linear layer "
-                "with a bias, to hold the labels' mean and scale; choose another model family"
+                "to hold the labels' scale; choose another model family"
             )
+        if layer.bias is None:
+            lines = [self.notice] if self.notice else []
+            self.notice = "; ".join([*lines, uncentred(unit)])
+            unit = unit.uncentred
         if not self.is_new(layer):
             scale_and_shift(layer, 1 / unit.scale, -unit.mean / unit.scale)
         self.unit = unit
@@ -207,6 +214,15 @@ class LiftedHead(nn.Module):
             with torch.no_grad():
                 for parameter, value in zip(layer.parameters(), before, strict=True):
                     parameter.copy_(value)
+
+
+def uncentred(unit: Unit) -> str:
+    """Return the notice for a head without a bias, on labels with a unit."""
+    return (
+        "the family's head has no bias to hold the labels' mean, so the body has to learn it: "
+        f"their mean is {unit.mean:.3g}, their standard deviation {abs(unit.scale):.3g}; if it is "
+        "many of these, subtract a number from all labels"
+    )
 
 
 def borrow(model: nn.Module, name: str, parameter: nn.Parameter) -> None:

@@ -70,6 +70,7 @@ def initialise(model: PreTrainedModel, layer: nn.Linear) -> None:
 
 @torch.no_grad()
 def scale_and_shift(layer: nn.Linear, scale: float, shift: float) -> None:
-    """Have a layer with a bias give `scale` times its outputs plus `shift`."""
+    """Have a layer give `scale` times its outputs plus `shift`, which is 0 without a bias."""
     layer.weight.mul_(scale)
-    layer.bias.mul_(scale).add_(shift)
+    if layer.bias is not None:
+        layer.bias.mul_(scale).add_(shift)

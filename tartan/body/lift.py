@@ -40,8 +40,9 @@ def lift(
     if base is model or not isinstance(base, PreTrainedModel):
         raise ModelError(f"{_name(model)} has no body to lift out: it names no base model")
     if type(base).__name__ != _name(body.model):
-        raise _unliftable(
-            model, f"its own body is a {_name(base)}, the family's body a {_name(body.model)}"
+        raise ModelError(
+            f"{_name(model)} cannot be used as a head: it reads a {_name(base)}, and the body is a "
+            f"{_name(body.model)}; choose another kind of end task, or another model family"
         )
     new = [name for name, _ in model.named_parameters()] if new is None else new
     borrowed = _tied_to(base, model)
@@ -156,5 +157,5 @@ def _name(model: nn.Module) -> str:
 def _unliftable(model: PreTrainedModel, why: str) -> ModelError:
     return ModelError(
         f"{_name(model)} cannot be used as a head: it needs more than the body's hidden states "
-        f"({why}); choose another model family"
+        f"({why}); choose another kind of end task, or another model family"
     )

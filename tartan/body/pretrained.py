@@ -7,7 +7,6 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import (
     AutoConfig,
-    AutoModel,
     AutoTokenizer,
     PretrainedConfig,
     PreTrainedModel,
@@ -15,6 +14,7 @@ from transformers import (
 )
 from transformers.models.auto import modeling_auto
 
+from tartan.body.base import base_class
 from tartan.body.reading import position_limit
 from tartan.body.refusals import check_directory, check_kind, unreadable
 from tartan.body.verification import FAILURES
@@ -111,16 +111,15 @@ def read_tokenizer(
 
 def skeleton(name: str, config: PretrainedConfig, trust_remote_code: bool) -> PreTrainedModel:
     """Build a body without storage, to read its sizes from; ModelError if it cannot be built."""
-    if not _offers(config, AutoModel):
+    auto = base_class(config)
+    if not _offers(config, auto):
         raise ModelError(
             f"model.name={name} ({config.model_type}) has an architecture without a base model in "
             "transformers: choose another model family"
         )
     try:
         with quiet(), torch.random.fork_rng(devices=[]), torch.device("meta"):
-            model: PreTrainedModel = AutoModel.from_config(
-                config, trust_remote_code=trust_remote_code
-            )
+            model: PreTrainedModel = auto.from_config(config, trust_remote_code=trust_remote_code)
     except UNUSABLE as error:
         raise ModelError(
             f"model.name={name} ({config.model_type}) cannot be built from its configuration "

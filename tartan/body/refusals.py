@@ -16,6 +16,7 @@ from huggingface_hub.errors import (
 from transformers import PretrainedConfig
 from transformers.utils.peft_utils import find_adapter_config_file
 
+from tartan.body.base import has_encoder_alone
 from tartan.errors import ModelError
 from tartan.quiet import quiet
 
@@ -59,7 +60,7 @@ def check_kind(name: str, config: PretrainedConfig) -> None:
             "which cannot be trained: give the model that they were made from; "
             "model.lora.base=bf16 halves its memory"
         )
-    if config.is_encoder_decoder:
+    if config.is_encoder_decoder and not has_encoder_alone(config):
         raise ModelError(
             f"model.name={name} ({config.model_type}) is an encoder-decoder: choose an encoder or "
             "a decoder"

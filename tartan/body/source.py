@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from transformers import (
-    AutoModel,
     BertConfig,
     PretrainedConfig,
     PreTrainedTokenizerBase,
 )
 
 from tartan.body.adapters import LoraOptions, adapt
+from tartan.body.base import base_class
 from tartan.body.body import Body
 from tartan.body.classes import match_classes
 from tartan.body.decoders import agree_on_padding
@@ -150,6 +150,7 @@ class ModelSource:
         config = read_config(name, trust)
         tokenizer = read_tokenizer(name, config, trust)
         agree_on_padding(config, tokenizer, name)
+        config.is_encoder_decoder = False
         if getattr(config, "attention_type", None) == "block_sparse":
             # BigBird attends fully to short texts and changes for good when it reads one.
             config.attention_type = "original_full"
@@ -203,7 +204,7 @@ class ModelSource:
                 the body has no layers for adapters.
             ConfigError: when a part to freeze does not exist.
         """
-        loaded = self._load(AutoModel, self.config)
+        loaded = self._load(base_class(self.config), self.config)
         left_out = sorted(name for name in loaded.new or () if not name.startswith("pooler"))
         if left_out:
             raise ModelError(

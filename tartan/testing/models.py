@@ -33,6 +33,7 @@ _WORDS = (
     "better than good bad not more most very red green blue one two three"
 )
 _RELATIVE = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]}
+_T5 = {"d_kv": 8, "d_ff": 32}
 _GROUPED = {"num_key_value_heads": 1, "head_dim": 8}
 _FAMILY_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     # A width of its own for the embeddings, as the published models have.
@@ -48,9 +49,9 @@ _FAMILY_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "xlnet": {"d_inner": 32, "d_head": 8},
     "longformer": {"attention_window": 8},
     "convbert": {"embedding_size": 16, "conv_kernel_size": 3, "head_ratio": 2},
-    "t5": {"d_kv": 8, "d_ff": 32},
+    **dict.fromkeys(("t5", "mt5", "umt5"), _T5),
     # Keys and values of one head for two heads of queries.
-    **dict.fromkeys(("llama", "qwen3", "smollm3"), _GROUPED),
+    **dict.fromkeys(("llama", "qwen3", "smollm3", "t5gemma"), _GROUPED),
     "qwen2": {**_GROUPED, "vocab_size": 72},  # its tokenizer class adds a token
     "gemma": {**_GROUPED, "head_dim": 16},
     "mistral": {**_GROUPED, "sliding_window": 5},
@@ -98,7 +99,7 @@ def tiny_config(family: str = "bert", **options: Any) -> PretrainedConfig:
         options: fields of the configuration to set otherwise.
     """
     ids = {role: i for i, role in enumerate(_SPECIAL)}
-    settings = {
+    settings: dict[str, Any] = {
         "vocab_size": len(tiny_tokenizer()),
         "hidden_size": 16,
         "num_hidden_layers": 2,
@@ -115,9 +116,10 @@ def tiny_config(family: str = "bert", **options: Any) -> PretrainedConfig:
     }
     for name in _WITHOUT.get(family, ()):
         settings.pop(name)
-    return AutoConfig.for_model(
-        family, **{**settings, **_FAMILY_OPTIONS.get(family, {}), **options}
-    )
+    settings |= {**_FAMILY_OPTIONS.get(family, {}), **options}
+    if family == "t5gemma":  # an encoder and a decoder, each with a configuration of its own
+        settings = {name: dict(settings) for name in ("encoder", "decoder")} | settings
+    return AutoConfig.for_model(family, **settings)
 
 
 def tiny_source(family: str = "bert", **options: Any) -> ModelSource:

@@ -168,7 +168,7 @@ def test_a_head_that_needs_more_than_hidden_states_is_refused():
         "LongformerForSequenceClassification cannot be used as a head: it needs more than the "
         "body's hidden states ("
     )
-    assert text.endswith("choose another model family")
+    assert text.endswith("; choose another kind of end task, or another model family")
 
 
 def test_a_head_whose_logits_change_is_refused(source, body):

@@ -19,6 +19,8 @@ from tartan.train.probe import DevGradient
 from tartan.train.runtime import Runtime
 from tartan_objectives.regression import Regression, RegressionOptions
 
+DECODERS = ("gpt2", "qwen3")
+"""Their heads have no bias."""
 ROWS: Sequence[Row] = [
     {**row, "label": value}
     for row, value in zip(SEQUENCES, (0.5, 4.0, -2.0, 1.5, 0.0, 3.0, 2.5, -1.0), strict=True)
@@ -114,7 +116,7 @@ def test_labels_that_float32_cannot_tell_apart_are_refused(
         Regression(RegressionOptions(), given)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *DECODERS])
 def test_every_familys_exported_model_predicts_in_the_labels_unit(family: str, tmp_path: Path):
     with torch.random.fork_rng():
         given = NumberContext(source=tiny_source(family), labels=("score",))
@@ -129,6 +131,29 @@ def test_every_familys_exported_model_predicts_in_the_labels_unit(family: str, t
     expected = plain(input_ids=inputs, attention_mask=batch.inputs.mask.long()).logits
     assert_close(objective.in_label_units(outputs), expected, rtol=1e-5, atol=1e-3)
     assert all(torch.equal(before[name], value) for name, value in objective.state_dict().items())
+
+
+@pytest.mark.parametrize(("factor", "offset"), [(1.0, 3.0), (-40.0, -120.0)])
+def test_a_head_without_a_bias_learns_labels_that_are_only_scaled(factor: float, offset: float):
+    with torch.random.fork_rng():
+        given = NumberContext(source=tiny_source("qwen3"), labels=("score",))
+        given.factor, given.offset = factor, offset
+        objective = Regression(RegressionOptions(), given).eval()
+    numbers = torch.tensor([row["label"] for row in given.labelled()])
+    batch = objective.collate(given.labelled(), torch.Generator())
+    targets = batch.targets["labels"]
+    assert_close(targets.square().mean(), torch.tensor(1.0))
+    assert_close(targets * numbers[0] / targets[0], numbers)
+    plain, scaled = NumberContext(source=tiny_source("qwen3"), labels=("score",)), targets
+    plain.factor, plain.offset = factor / 40, offset / 40
+    other = Regression(RegressionOptions(), plain)
+    assert_close(other.collate(plain.labelled(), torch.Generator()).targets["labels"], scaled)
+    assert objective.head.notice == (
+        "the family's head has no bias to hold the labels' mean, so the body has to learn it: "
+        f"their mean is {numbers.mean():.3g}, their standard deviation "
+        f"{numbers.std(correction=0):.3g}; if it is many of these, subtract a number from all "
+        "labels"
+    )
 
 
 def test_a_checkpoints_head_keeps_its_predictions_whatever_the_unit(tmp_path: Path):
@@ -158,13 +183,20 @@ def test_a_family_without_a_last_layer_for_the_unit_is_refused(given: NumberCont
     with pytest.raises(ModelError) as caught:
         head.set_unit(Unit(1.0, 2.0))
     assert str(caught.value) == (
-        "BertForSequenceClassification cannot predict a number: it has no last linear layer with a "
-        "bias, to hold the labels' mean and scale; choose another model family"
+        "BertForSequenceClassification cannot predict a number: it has no last linear layer to "
+        "hold the labels' scale; choose another model family"
     )
 
 
-def test_a_few_steps_bring_the_outputs_to_the_labels(objective: Regression, given: NumberContext):
-    batch = objective.collate(ROWS, torch.Generator())
+@pytest.mark.parametrize(("family", "offset"), [("bert", 0.0), ("qwen3", 3.0)])
+def test_a_few_steps_bring_the_outputs_to_the_labels(family: str, offset: float):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        given = NumberContext(source=tiny_source(family), labels=("score",))
+        given.offset = offset
+        objective = Regression(RegressionOptions(), given).eval()
+    rows = given.labelled()
+    batch = objective.collate(rows, torch.Generator())
     parameters = [*objective.parameters(), *given.body.parameters()]
     optimiser = torch.optim.Adam(parameters, lr=5e-3)
     given.body.eval()
@@ -174,7 +206,7 @@ def test_a_few_steps_bring_the_outputs_to_the_labels(objective: Regression, give
         optimiser.step()
     outputs = objective.predict(given.body(batch.inputs), batch).detach()
     assert_close(outputs.squeeze(1), batch.targets["labels"], rtol=0, atol=0.3)
-    assert objective.score(objective.in_label_units(outputs), ROWS)["r2"] > 0.9
+    assert objective.score(objective.in_label_units(outputs), rows)["r2"] > 0.9
 
 
 def column(*values: float) -> torch.Tensor:
