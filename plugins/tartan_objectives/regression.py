@@ -40,9 +40,10 @@ class Regression(SequenceObjective):
     metrics: ClassVar[tuple[str, ...]] = ("r2", "pearson", "spearman")
 
     def __init__(self, options: RegressionOptions, context: Context) -> None:
-        self._unit = Unit.of(row["label"] for row in context.labelled())
-        super().__init__(options, context, self._unit)
-        self._unit = self.head.unit  # without the mean, where the head cannot hold one
+        unit = Unit.of(row["label"] for row in context.labelled())
+        super().__init__(options, context, unit)
+        # Without the mean, where the head cannot hold one.
+        self._unit: Unit = getattr(self.head, "unit", unit)
 
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:  # noqa: ARG002
         """Collate rows unchanged. Targets: `labels` [rows] float32, standardised."""
