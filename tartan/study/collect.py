@@ -7,7 +7,6 @@ from typing import Any
 from tartan.experiment.summary import read_summary
 from tartan.report.record import SUMMARY, reading
 from tartan.study import notes
-from tartan.study.child import Trial
 from tartan.study.conclusions import conclusions
 from tartan.study.job import Arm, Job
 from tartan.study.options import StudyOptions
@@ -21,6 +20,7 @@ from tartan.study.results import (
     StudyResults,
 )
 from tartan.study.statistics import EXACT_UP_TO, effect, estimate, holm, least_p, paired_test
+from tartan.study.trial import Trial
 
 
 def collect(

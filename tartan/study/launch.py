@@ -21,7 +21,7 @@ from tartan.errors import ConfigError, TartanError, suggest
 from tartan.experiment.hydra_files import hydra_files
 from tartan.report.record import SUMMARY, read_json
 from tartan.streams import lossy
-from tartan.study import child
+from tartan.study import child, trial
 from tartan.study.job import Job, composing
 from tartan.study.process import WorkError, apart
 from tartan.study.typed import Typed, quoted
@@ -125,7 +125,7 @@ class _Task:
         files = {key: OmegaConf.to_yaml(OmegaConf.create(v)) for key, v in hydra_files().items()}
         try:
             apart(
-                child.run_one,
+                trial.run_one,
                 OmegaConf.to_yaml(composed),
                 str(directory),
                 files,

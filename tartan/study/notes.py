@@ -5,9 +5,9 @@ from typing import Any
 
 from tartan.experiment.identity import CONTENT, NOTED, Part, describe
 from tartan.sizes import counted
-from tartan.study.child import Trial
 from tartan.study.results import Pair, RunResult, SplitUse
 from tartan.study.statistics import seeds_needed
+from tartan.study.trial import Trial
 
 SEEDED = ("data", "tokenizer")
 """What a configuration can make depend on the seed: `data.dir=task/${seed}`. A tokenizer may be

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tartan.errors import Interrupted
-from tartan.study import child
+from tartan.study import child, trial
 from tartan.train.interrupt import Interrupts
 
 
@@ -19,10 +19,10 @@ class WorkError(Exception):
 
 
 def apart(work: Callable[..., Any], *arguments: Any, log: Path | None = None) -> Any:
-    """Do work of `child` in a separate process, and wait for it.
+    """Do work of `trial` in a separate process, and wait for it.
 
     Args:
-        work: a function of `child`.
+        work: a function of `trial`.
         arguments: its arguments.
         log: the file that its output is appended to.
 
@@ -34,7 +34,7 @@ def apart(work: Callable[..., Any], *arguments: Any, log: Path | None = None) ->
         Interrupted: a signal came; it was passed on, and the work has stopped.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([child.__name__])
+    context.set_forkserver_preload([child.__name__, trial.__name__])
     answers, theirs = context.Pipe(duplex=False)
     process = context.Process(target=child.answer, args=(work, arguments, log and str(log), theirs))
     with Interrupts():

@@ -11,7 +11,7 @@ from tartan.errors import ConfigError, TartanError
 from tartan.experiment.lock import locked
 from tartan.report.pages import spared
 from tartan.report.record import write_json
-from tartan.study import child, tables
+from tartan.study import tables
 from tartan.study.collect import collect, compared
 from tartan.study.forecast import difference_line, finished_differences, time_line
 from tartan.study.job import Arm, Job, composing
@@ -21,6 +21,7 @@ from tartan.study.page import write_study_report, write_tables
 from tartan.study.plan import arms, jobs, read_options, with_common
 from tartan.study.process import WorkError, apart
 from tartan.study.results import FILE, StudyResults
+from tartan.study.trial import Trial, try_arms
 from tartan.study.typed import Typed
 
 
@@ -56,7 +57,7 @@ def study(typed: Typed) -> StudyResults:
 
 def _tried(
     options: StudyOptions, typed: Typed, anywhere: bool
-) -> tuple[list[Arm], Mapping[str, child.Trial], list[str]]:
+) -> tuple[list[Arm], Mapping[str, Trial], list[str]]:
     """Return the arms that the data allows, the results of building them, and notes on others."""
     chosen = arms(options, typed)
     with composing():
@@ -67,7 +68,7 @@ def _tried(
             for arm in chosen
         }
     try:
-        trials: Mapping[str, child.Trial] = apart(child.try_arms, texts, anywhere)
+        trials: Mapping[str, Trial] = apart(try_arms, texts, anywhere)
     except WorkError as error:
         raise TartanError(str(error)) from error
     absent = {name: trial.missing for name, trial in trials.items() if trial.missing}

@@ -1,0 +1,132 @@
+"""The work of a study's processes: build its arms, time them, and run its runs."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from tartan.config.parse import parse
+from tartan.config.schema import Config
+from tartan.errors import MissingCorpusError, TartanError
+from tartan.experiment.blame import blamed
+from tartan.experiment.build import Experiment, build
+from tartan.experiment.identity import Part, contents
+from tartan.experiment.run import run
+from tartan.plugins import Plugins, discover
+from tartan.study.results import Stage
+from tartan.study.timing import seconds_of
+from tartan.train.finite import NonFiniteError
+from tartan.weighting import Needs
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The result of building an arm.
+
+    Attributes:
+        stages: its schedule.
+        metric: what its best model is chosen by.
+        batch: rows of the end task in a step.
+        rows: how many rows each split and corpus has.
+        dev_gradient: the split that supplies the dev gradient, `dev` or `train`; None where the
+            weighting needs none.
+        contents: hashes of its data, tokenizer, model and plugins, as in a run's identity.
+        missing: a sentence on the corpus that it reads and the data lacks; all else is then unset.
+    """
+
+    stages: tuple[Stage, ...] = ()
+    metric: str = ""
+    batch: int = 0
+    rows: Mapping[str, int] | None = None
+    dev_gradient: str | None = None
+    contents: Mapping[str, Part] | None = None
+    missing: str | None = None
+
+
+def try_arms(configs: Mapping[str, str], anywhere: bool) -> dict[str, Trial]:
+    """Build each arm as a run would be built, and return the results by name.
+
+    Args:
+        configs: by name of an arm, the composed configuration in YAML.
+        anywhere: whether runs go to other machines, whose devices are not available here.
+
+    Raises:
+        TartanError: an arm cannot be built.
+    """
+    found: dict[str, Trial] = {}
+    for name, text in configs.items():
+        try:
+            found[name] = try_arm(parse(_composed(text)), anywhere)
+        except TartanError as error:
+            raise type(error)(f"arm {name}: {error}") from error
+    return found
+
+
+def try_arm(config: Config, anywhere: bool) -> Trial:
+    """Build one arm. TartanError where it cannot be built."""
+    plugins = discover()
+    if anywhere:
+        config = replace(config, device="cpu", precision="fp32")
+    try:
+        with blamed(plugins):
+            return _describe(config, build(config, plugins), plugins)
+    except MissingCorpusError as error:
+        return Trial(missing=str(error))
+
+
+def time_arms(configs: Mapping[str, str]) -> dict[str, float]:
+    """Return how many seconds a run of each arm takes, by name, measured over the first steps.
+
+    Arms of a few steps are left out, and those that cannot be measured.
+
+    Args:
+        configs: by name of an arm, the composed configuration in YAML.
+    """
+    found: dict[str, float] = {}
+    for name, text in configs.items():
+        plugins = discover()
+        with suppress(TartanError, NonFiniteError), blamed(plugins):  # its runs will report it
+            seconds = seconds_of(build(parse(_composed(text)), plugins))
+            if seconds is not None:
+                found[name] = seconds
+    return found
+
+
+def run_one(config: str, directory: str, files: Mapping[str, str]) -> None:
+    """Run a configuration in YAML; `files` are those of .hydra/, likewise. Raises as `run` does."""
+    extra: dict[str, Any] = {name: OmegaConf.create(text) for name, text in files.items()}
+    run(_composed(config), Path(directory), extra, discover())
+
+
+def _describe(config: Config, experiment: Experiment, plugins: Plugins) -> Trial:
+    """Return what a study needs to know of an arm that was built."""
+    setup, task = experiment.setup, experiment.task
+    batch = config.primary["batch_size"] * config.accumulate
+    stages, needs = [], Needs.LOSSES
+    for name, options in experiment.stages.items():
+        names = options.select(setup.model.names)
+        several = len(names) > 1
+        if several:
+            needs |= setup.weighting(options.weighting, names).needs
+        plugin = options.weighting["plugin"] if several else None
+        examples = options.steps * batch if options.trains_primary else 0
+        stages.append(Stage(name, names, plugin, options.steps, examples))
+    splits = {"train": task.train, "dev": task.dev, "test": task.test, **task.corpora}
+    return Trial(
+        tuple(stages),
+        experiment.milestones.metric,
+        batch,
+        {name: len(rows) for name, rows in splits.items()},
+        experiment.probe_split if Needs.DEV in needs else None,
+        contents(config, experiment, plugins),
+    )
+
+
+def _composed(text: str) -> DictConfig:
+    """Return a configuration from YAML."""
+    composed = OmegaConf.create(text)
+    assert isinstance(composed, DictConfig)
+    return composed
