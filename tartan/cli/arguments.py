@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar, get_type_hints
 
+from tartan.cli.typed import typed
 from tartan.config.parse import options
 from tartan.errors import ConfigError, suggest
 
@@ -36,7 +37,7 @@ def read(
             section = values
             for each in sections:
                 section = section.setdefault(each, {})
-            section[last] = value
+            section[last] = typed(value)
         else:
             positional.append(argument)
     if len(positional) < len(names):

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tartan.cli.typed import typed
 from tartan.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -78,17 +79,6 @@ def read(arguments: Sequence[str]) -> tuple[str, str, dict[str, Any]]:
         found = " ".join(paths) or "none"
         raise ConfigError(f"data takes one file or directory, found {found}")
     return paths[0], primary, given
-
-
-def typed(value: str) -> Any:
-    """Return an option's value: a list if it is in brackets, without a value for null.
-
-    >>> typed("[a, b]"), typed("null"), typed("007")
-    (['a', 'b'], None, '007')
-    """
-    if value.startswith("[") and value.endswith("]"):
-        return [each.strip() for each in value[1:-1].split(",") if each.strip()]
-    return None if value == "null" else value
 
 
 def report(task: "Task") -> list[str]:

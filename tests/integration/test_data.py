@@ -1,5 +1,6 @@
 """`python -m tartan data`: what a run would see, before any training."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,6 +46,22 @@ def test_what_a_run_would_see_is_shown(tartan: Tartan, tmp_path: Path):
         "python -m tartan run data=files data.path=mine.csv data.test=test.csv data.split.dev=10",
     ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.csv", "test.csv"]
+
+
+def test_the_options_that_a_refusal_shows_are_accepted(tartan: Tartan, tmp_path: Path):
+    rows = [f"{n},some text {n},{'ab'[n % 2]}" for n in range(40)]
+    (tmp_path / "mine.csv").write_text("\n".join(["No,Kunden text,Zuständig", *rows]))
+    refused = tartan("data", "mine.csv")
+    assert refused.status == 2
+    shown = shlex.split(refused.err.partition("for example ")[2])
+    assert shown == ['data.text="Kunden text"', 'data.label="Zuständig"']
+    answer = tartan("data", "mine.csv", *shown)
+    assert answer.status == 0, answer.err
+    assert "text from column 'Kunden text', label from column 'Zuständig'" in answer.out
+    command = shlex.split(answer.out.splitlines()[-1])[3:]
+    composed = tartan(*command, "--cfg", "job")
+    assert composed.status == 0, composed.err
+    assert "\n  text: Kunden text\n  label: Zuständig\n" in composed.out
 
 
 def test_numbers_and_sets_are_shown(tartan: Tartan, tmp_path: Path):
