@@ -93,11 +93,13 @@ class RuleItem(pytest.Item):
         getattr(self._contract(), self._rule.name)()
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """Return the rule and how the plugin breaks it, or a traceback of another exception."""
+        """Return the rule, how it is broken and the remedy, or a traceback of another exception."""
         from tartan.testing import Broken  # noqa: PLC0415
 
         if excinfo.errisinstance(Broken):
-            return f"rule: {self._rule.promise}\nbroken: {excinfo.value}"
+            lines = [f"rule: {self._rule.promise}", f"broken: {excinfo.value}"]
+            remedy = [f"to fix: {self._rule.remedy}"] if self._rule.remedy else []
+            return "\n".join([*lines, *remedy])
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, None, str]:

@@ -46,6 +46,9 @@ def table(contract: type[Contract], verdicts: Sequence[Verdict]) -> Table:
     rows.title_justify = "left"
     for verdict in verdicts:
         style = STYLES[verdict.outcome]
-        found = (f"\n  {verdict.found}", style) if verdict.found else ""
+        lines = [verdict.found] if verdict.found else []
+        if verdict.outcome is Outcome.BROKEN and verdict.rule.remedy:
+            lines.append(f"to fix: {verdict.rule.remedy}")
+        found = ("".join(f"\n  {line}" for line in lines), style)
         rows.add_row(Text.assemble(verdict.rule.promise, found), Text(verdict.outcome.value, style))
     return rows

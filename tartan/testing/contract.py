@@ -13,6 +13,7 @@ from unittest import SkipTest
 
 from tartan.config.parse import options
 from tartan.errors import ConfigError
+from tartan.testing.remedies import REMEDIES
 
 UNKNOWN = "no_plugin_has_an_option_of_this_name"
 
@@ -38,10 +39,12 @@ class Rule:
     Attributes:
         name: the name of its method.
         promise: the docstring of its method, in one line.
+        remedy: what to do where it is broken; empty for rules that a plugin's author adds.
     """
 
     name: str
     promise: str
+    remedy: str = ""
 
 
 class Contract:
@@ -61,7 +64,11 @@ class Contract:
         names = {name: None for base in reversed(cls.__mro__) for name in vars(base)}
         methods = {name: getattr(cls, name) for name in names if name.startswith("test_")}
         return [
-            Rule(name, " ".join((inspect.getdoc(method) or name).split()))
+            Rule(
+                name,
+                " ".join((inspect.getdoc(method) or name).split()),
+                REMEDIES.get(name, ""),
+            )
             for name, method in methods.items()
         ]
 

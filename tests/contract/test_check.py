@@ -57,6 +57,8 @@ def test_a_broken_promise_is_shown_with_what_the_plugin_did(check: Callable):
     status, out, _ = check("bad", bad=Waits)
     assert status == 1
     assert "it waits for the device: Tensor.tolist" in out
+    assert "  to fix: compute with tensors (torch.where, clamp) instead of item()" in out
+    assert out.count("to fix:") == 1
     assert out.endswith("9 kept, 1 broken, 3 not applicable\n")
 
 

@@ -70,6 +70,7 @@ def test_a_broken_promise_is_told_in_two_lines(
             "*static: It never waits for a tensor's values*",
             "rule: It never waits for a tensor's values*",
             "broken: it waits for the device: Tensor.__float__",
+            "to fix: compute with tensors *",
         ]
     )
 

@@ -9,6 +9,7 @@ from tartan import Objective, Weighting
 from tartan.testing import Contract, ObjectiveContract, WeightingContract
 from tartan.testing.examine import Outcome, examine
 from tartan.testing.objective_contract import accelerator
+from tartan.testing.remedies import REMEDIES
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +42,12 @@ def of_weighting(cls: type[Weighting]) -> type[Contract]:
 )
 def test_every_rule_has_a_plugin_that_breaks_it(contract: type[Contract], breakers: dict):
     assert [rule.name for rule in contract.rules()] == [f"test_{name}" for name in breakers]
+
+
+def test_every_rule_has_a_remedy_and_every_remedy_a_rule():
+    rules = [*ObjectiveContract.rules(), *WeightingContract.rules()]
+    assert {rule.name for rule in rules} == REMEDIES.keys()
+    assert all(rule.remedy for rule in rules)
 
 
 @pytest.mark.parametrize(
