@@ -53,13 +53,17 @@ def auxiliary_notices(dropped: Mapping[str, int], texts: Mapping[str, Texts]) ->
     return notices
 
 
-def body_notices(body: Body) -> list[str]:
+def reading(body: Body) -> str:
     """Return how a body reads sequences: packed or not, in which direction, and why."""
     reads = "packed" if body.packed else "padded" if body.unpadded_because is None else "by length"
     why = body.unpadded_because or body.padded_because
     direction = "left to right" if body.causal else "both ways"
-    reason = f" ({why})" if why else ""
-    notices = [f"body: {body.model.config.model_type}, {reads}, {direction}{reason}"]
+    return f"{reads}, {direction}{f' ({why})' if why else ''}"
+
+
+def body_notices(body: Body) -> list[str]:
+    """Return which of a body's parameters train, and what its exported model needs."""
+    notices = []
     numbers = [(p.numel(), p.requires_grad) for p in body.parameters()]
     if not all(trains for _, trains in numbers):
         total, trained = sum(n for n, _ in numbers), sum(n for n, trains in numbers if trains)

@@ -7,6 +7,7 @@ import torch
 from tartan.batch import LabelKind
 from tartan.config.schema import Config
 from tartan.experiment.build import Experiment
+from tartan.experiment.notices import reading
 from tartan.sizes import counted
 from tartan.train.progress import Progress
 from tartan.train.runtime import Runtime
@@ -20,7 +21,6 @@ def overview(config: Config, experiment: Experiment) -> list[tuple[str, str]]:
     """Return names and values: device, model, data, objectives, schedule."""
     setup, task = experiment.setup, experiment.task
     body = setup.model.body
-    reading = "packed" if body.packed else "padded"
     model = config.model.get("name") or config.model["kind"]
     number = sum(parameter.numel() for parameter in body.parameters())
     rows = ", ".join(f"{split} {len(getattr(task, split))}" for split in ("train", "dev", "test"))
@@ -31,7 +31,8 @@ def overview(config: Config, experiment: Experiment) -> list[tuple[str, str]]:
     corpora = ", ".join(f"{name} {size}" for name, size in sizes.items())
     return [
         ("device", device(setup.runtime)),
-        ("model", f"{model}: {body.model.config.model_type}, {millions(number)}, {reading}"),
+        ("model", f"{model}: {body.model.config.model_type}, {millions(number)}"),
+        ("reads", reading(body)),
         ("data", f"{config.data['source']}: {rows}; {labels(task.kind, task.labels)}"),
         *([("corpora", f"texts of {corpora}")] if corpora else []),
         ("batches", _batches(config, experiment)),

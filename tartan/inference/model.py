@@ -1,13 +1,16 @@
 """Where the exported model of a run is."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tartan.errors import CheckpointError
 from tartan.experiment.summary import read_summary
 from tartan.report.record import MODEL, SUMMARY
+
+ROLES = ("text", "pair", "label", "labels", "tokens", "tags")
+"""What a column may hold, as options of data sources name it."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,13 @@ class Place:
         directory: the model's.
         trusted: whether its run allowed Python code that comes with the model.
         long: how the run read long texts.
+        columns: by role, the columns that the run's options named.
     """
 
     directory: Path
     trusted: bool = False
     long: LongTexts = LongTexts()
+    columns: Mapping[str, Any] = field(default_factory=dict)
 
 
 def model_directory(run: Path) -> Place:
@@ -46,7 +51,7 @@ def model_directory(run: Path) -> Place:
     """
     if (run / SUMMARY).is_file():
         summary = read_summary(run) or {}
-        return Place(run / MODEL, trusted(summary), long_texts(summary))
+        return Place(run / MODEL, trusted(summary), long_texts(summary), named_columns(summary))
     if (run / "config.json").is_file():
         return Place(run)
     raise CheckpointError(
@@ -57,18 +62,52 @@ def model_directory(run: Path) -> Place:
 
 def trusted(summary: Mapping[str, Any]) -> bool:
     """Return whether a run, by its summary, allowed Python code that comes with its model."""
-    return bool(_model(summary).get("trust_remote_code", False))
+    return bool(_section(summary, "model").get("trust_remote_code", False))
 
 
 def long_texts(summary: Mapping[str, Any]) -> LongTexts:
     """Return how a run, by its summary, read long texts."""
-    model = _model(summary)
+    model = _section(summary, "model")
     names = ("long", "max_chunks")
     return LongTexts(**{name: model[name] for name in names if name in model})
 
 
-def _model(summary: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the section `model` of a run's configuration."""
+def named_columns(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns that a run's options named, by role, by its summary.
+
+    `labels` is a list: the columns of a run that reads one for each label.
+    """
+    data = _section(summary, "data")
+    found = {
+        role: data.get(role) or data.get(f"{role}_column") or data.get(f"{role}_field")
+        for role in ROLES
+    }
+    return {role: column for role, column in found.items() if column}
+
+
+def completed(
+    given: Mapping[str, Any], named: Mapping[str, Any], columns: Collection[str]
+) -> dict[str, Any]:
+    """Return the columns that are given, and those that a run's options named if a file has them.
+
+    Args:
+        given: by role, None where it is to be found.
+        named: what `named_columns` returned.
+        columns: those of the file.
+
+    >>> completed({"text": None, "label": "y"}, {"text": "body", "label": "class"}, ["body", "y"])
+    {'text': 'body', 'label': 'y'}
+    """
+
+    def there(column: Any) -> bool:
+        return all(name in columns for name in (column if isinstance(column, list) else [column]))
+
+    own = {role: column for role, column in named.items() if there(column)}
+    return {role: own.get(role) if column is None else column for role, column in given.items()}
+
+
+def _section(summary: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a section of a run's configuration."""
     configuration = summary.get("identity", {}).get("parts", {}).get("configuration", {})
-    model: Mapping[str, Any] = configuration.get("model", {})
-    return model
+    section: Mapping[str, Any] = configuration.get(name, {})
+    return section

@@ -14,13 +14,14 @@ from tartan.body import AutoOptions, ModelSource
 from tartan.config.parse import options
 from tartan.data import tokenize
 from tartan.data.files import FilesOptions, find_files, find_labelled
+from tartan.data.formats import open_table
 from tartan.data.notices import lost_notices
 from tartan.data.splits import SplitReader
 from tartan.errors import CheckpointError, DataError
 from tartan.experiment.blame import blamed
 from tartan.experiment.summary import read_summary
 from tartan.experiment.tasks import end_task_class
-from tartan.inference.model import long_texts, trusted
+from tartan.inference.model import completed, long_texts, named_columns, trusted
 from tartan.objective import PrimaryObjective
 from tartan.plugins import RESERVED, Plugins
 from tartan.report.record import MODEL, SUMMARY
@@ -149,6 +150,7 @@ def _read(run: FinishedRun, path: Path, given: Mapping[str, Any]) -> tuple[Datas
     if not path.is_file():
         what = "a directory" if path.is_dir() else "no such file"
         raise DataError(f"{path}: {what}: give one file of labelled texts")
+    given = completed(given, named_columns(run.summary), open_table([path]).columns)
     wanted = FilesOptions(path=str(path), **given)
     found = find_labelled(find_files(wanted), wanted, run.kind)
     reader = SplitReader(path.name, run.kind, None)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tartan.batch import LabelKind
 from tartan.data.formats import open_table
@@ -11,6 +12,7 @@ from tartan.data.tables import Table
 from tartan.data.usual import NAMES, find_text, usual
 from tartan.errors import DataError, suggest
 from tartan.inference.inputs import Input
+from tartan.inference.model import completed
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,13 @@ class Texts:
     columns: Mapping[str, str]
 
     @classmethod
-    def open(cls, path: Path, given: Mapping[str, str | None], kind: LabelKind) -> "Texts":
+    def open(
+        cls,
+        path: Path,
+        given: Mapping[str, str | None],
+        kind: LabelKind,
+        named: Mapping[str, Any],
+    ) -> "Texts":
         """Open a file of any format that `data=files` reads.
 
         Args:
@@ -36,6 +44,7 @@ class Texts:
             given: the columns of `text` and `pair` where they are given.
             kind: what is predicted. Where words are tagged, the words are those of a column
                 `tokens`, or of the text, divided at white space.
+            named: the columns that the run's options named, used where the file has them.
 
         Raises:
             DataError: the file cannot be read, or no column has a usual name.
@@ -45,8 +54,11 @@ class Texts:
             what = "a directory" if path.is_dir() else "no such file"
             raise DataError(f"{path}: {what}: give one file of texts")
         table = open_table([path])
+        given = completed(given, named, table.columns)
         if kind is LabelKind.TAGS and given.get("text") is None:
-            tokens = usual(table.columns, NAMES[LabelKind.TAGS]["tokens"])
+            own = named.get("tokens")
+            found = usual(table.columns, NAMES[LabelKind.TAGS]["tokens"])
+            tokens = own if own in table.columns else found
             if tokens is not None and table.typed:
                 return cls(path, table, {"tokens": tokens})
         return cls(path, table, find_text(table, given, path.name))

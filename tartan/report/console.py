@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from rich.console import Console
@@ -117,7 +118,7 @@ class RunConsole:
 
 
 def outcome(summary: Mapping[str, Any], directory: Path) -> str:
-    """Return a run's results in three lines."""
+    """Return a run's results in three lines, and the command that uses its model."""
     scores = [
         f"{split} {name} {value:.4f}"
         for split in ("dev", "test")
@@ -129,7 +130,8 @@ def outcome(summary: Mapping[str, Any], directory: Path) -> str:
     return (
         f"best model at step {summary['best_step']}: {', '.join(scores)}\n"
         f"weights: {', '.join(weights)}\n"
-        f"in {directory}: {', '.join(written)}"
+        f"in {directory}: {', '.join(written)}\n"
+        f"predict: python -m tartan predict {quote(str(directory))} texts.csv predictions.csv"
     )
 
 

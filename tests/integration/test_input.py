@@ -23,10 +23,10 @@ def row(text: str, label: object = "warm") -> dict[str, object]:
 
 
 def said(answer: Answer) -> list[str]:
-    """The lines after the one that describes the body, the last of what is set up."""
+    """The lines after the table at the start."""
     lines = answer.out.splitlines()
-    body = next(place for place, line in enumerate(lines) if line.startswith("body: "))
-    return lines[body + 1 :]
+    last = next(place for place, line in enumerate(lines) if line.startswith("best by "))
+    return lines[last + 1 :]
 
 
 def refusal(answer: Answer) -> str:

@@ -1,0 +1,115 @@
+"""How long commands take until they answer: CPU seconds of two installations, in turn.
+
+    python -m benchmarks.startup results/startup.json BEFORE/bin/python AFTER/bin/python
+
+Each installation is an environment of its own. In each round every command is run by one and then
+by the other, with one thread; ratios are medians over the rounds of ratios within a round. CPU
+seconds, user and system, are those of the process and what it starts: another program that uses
+the cores hardly changes them. A first run of each, which fills caches, is not counted.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+ROUNDS = 5
+FIRST_STEP = """
+import os, sys
+import tartan.train.step as step
+taken = step.Step.__call__
+def first(*given):
+    taken(*given)
+    print("stepped", flush=True)
+    os._exit(0)
+step.Step.__call__ = first
+from tartan.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+"""Ends a run after its first step."""
+TARTAN = ["-m", "tartan"]
+LINE = "tartan run weighting="
+CASES: Mapping[str, Sequence[str]] = {
+    "--help": [*TARTAN, "--help"],
+    "a command that does not exist": [*TARTAN, "rnu"],
+    "run --help": [*TARTAN, "run", "--help"],
+    "an option that does not exist": [*TARTAN, "run", "stpes=3"],
+    "completion of `run weighting=`": [*TARTAN, "completion", "--words", "run weighting="],
+    "run, to its first step": ["-c", FIRST_STEP, "run", "objectives=[mlm]", "run_dir=out"],
+}
+FORMER = [*TARTAN, "-sc", "query=bash"]
+"""How completion was called before there was a command for it: by Hydra, with COMP_LINE."""
+
+
+def spent(python: str, arguments: Sequence[str]) -> float:
+    """Return the CPU seconds of a command."""
+    with tempfile.TemporaryDirectory() as directory:
+        variables = {"COMP_LINE": LINE, "COMP_POINT": str(len(LINE)), "OMP_NUM_THREADS": "1"}
+        process = subprocess.Popen(
+            [python, *arguments],
+            cwd=directory,
+            env={**os.environ, **variables},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    return used.ru_utime + used.ru_stime
+
+
+def command(python: str, case: str) -> Sequence[str]:
+    """Return the arguments of a case, as an installation has it."""
+    arguments = CASES[case]
+    if "completion" in arguments:
+        known = subprocess.run([python, *arguments], capture_output=True, check=False)
+        return arguments if known.returncode == 0 else FORMER
+    return arguments
+
+
+def measure(
+    before: str, after: str, rounds: int, take: Callable[[str, Sequence[str]], float] = spent
+) -> dict[str, dict[str, list[float]]]:
+    """Return the seconds of each case, by installation, round by round."""
+    sides = {"before": before, "after": after}
+    commands = {case: {s: command(p, case) for s, p in sides.items()} for case in CASES}
+    found: dict[str, dict[str, list[float]]] = {
+        case: {side: [] for side in sides} for case in CASES
+    }
+    for number in range(rounds + 1):
+        for case, each in commands.items():
+            for side, python in sides.items():
+                seconds = take(python, each[side])
+                if number:
+                    found[case][side].append(round(seconds, 3))
+    return found
+
+
+def ratios(found: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, float]:
+    """Return, by case, the median over rounds of after / before."""
+    return {
+        case: round(
+            statistics.median(after / before for before, after in zip(*each.values(), strict=True)),
+            2,
+        )
+        for case, each in found.items()
+    }
+
+
+def main() -> None:
+    """Measure, print a table, and write the figures."""
+    target, before, after, *more = sys.argv[1:]
+    found = measure(before, after, int(more[0]) if more else ROUNDS)
+    shares = ratios(found)
+    for case, each in found.items():
+        seconds = ", ".join(f"{s} {statistics.median(v):.2f} s" for s, v in each.items())
+        print(f"{case:32} {seconds}, ratio {shares[case]:.2f}")
+    content = {"cpu_seconds": found, "ratios": shares, "load": os.getloadavg()}
+    Path(target).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
