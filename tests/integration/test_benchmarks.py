@@ -1,6 +1,7 @@
 """The benchmark does what it says, on the smallest of bodies; no test asserts a time."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from benchmarks.setting import Setting
 from benchmarks.sides import GROUPS, SIDES, needs_processes
 from benchmarks.sides.plain import Plain
 from benchmarks.sides.side import Measured
+from support.process import apart
 
 ROOT = Path(__file__).parents[2]
 SMALL = Setting(words=6, length=16, batch=4, device="cpu", precision="fp32")
@@ -39,15 +41,21 @@ def dry(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 
 
 def run_dry(out: Path) -> None:
+    """Measure in a process that is forked: what is set for the measurement ends with it."""
     out.mkdir(parents=True, exist_ok=True)
     short = ["--rounds=1", "--device=cpu", "--precision=fp32", "--in-process"]
     sizes = ["--model=tiny", "--words=6", "--length=16", "--batch=4"]
     points = ["--base", "model=tiny", "batch=2", "length=8", "objectives=1"]
     points += ["--objectives", "1", "2", "--batch", "--length", "--model"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(ROOT)
-        assert step.main([*sizes, *short, f"--json={out / 'step.json'}"]) == 0
-        assert scale.main([*points, *short, f"--json={out / 'scale.json'}"]) == 0
+
+    def measure() -> int:
+        os.chdir(ROOT)
+        return step.main([*sizes, *short, f"--json={out / 'step.json'}"]) or scale.main(
+            [*points, *short, f"--json={out / 'scale.json'}"]
+        )
+
+    answer = apart(measure, out / "said")
+    assert answer.status == 0, answer.err
 
 
 def read(file: Path):
