@@ -48,13 +48,13 @@ def run_dry(out: Path) -> None:
     points = ["--base", "model=tiny", "batch=2", "length=8", "objectives=1"]
     points += ["--objectives", "1", "2", "--batch", "--length", "--model"]
 
-    def measure() -> int:
+    def measure_both() -> int:
         os.chdir(ROOT)
         return step.main([*sizes, *short, f"--json={out / 'step.json'}"]) or scale.main(
             [*points, *short, f"--json={out / 'scale.json'}"]
         )
 
-    answer = apart(measure, out / "said")
+    answer = apart(measure_both, out / "said")
     assert answer.status == 0, answer.err
 
 
