@@ -11,7 +11,14 @@ pytestmark = pytest.mark.heavy
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+ALIKE = ("camembert", "xlm-roberta", "qwen2", "smollm3", "mistral")
+"""Families whose code in transformers is that of RoBERTa or Llama, up to details."""
+
+
+@pytest.mark.parametrize(
+    "family",
+    [pytest.param(each, marks=[pytest.mark.slow] * (each in ALIKE)) for each in FAMILIES],
+)
 def test_a_family_trains_and_exports_as_the_page_says(family, tmp_path):
     row = examine(family, tmp_path).row()
     assert row in PAGE.splitlines()
