@@ -30,4 +30,4 @@ class _Take(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         (indices,) = ctx.saved_tensors
-        return grads[0].new_zeros(ctx.shape).index_copy(0, indices, grads[0]), None
+        return grads[0].new_zeros(ctx.shape).index_copy_(0, indices, grads[0]), None

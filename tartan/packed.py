@@ -215,7 +215,7 @@ class Packed:
         """Return packed values [tokens, ...] in the padded layout [sequences, longest, ...]."""
         shape = len(self.lengths), max(self.lengths)
         flat = values.new_full((shape[0] * shape[1], *values.shape[1:]), fill)
-        padded: Tensor = flat.index_copy(0, self._places(), values).unflatten(0, shape)
+        padded: Tensor = flat.index_copy_(0, self._places(), values).unflatten(0, shape)
         return padded
 
     def unpad(self, padded: Tensor) -> Tensor:

@@ -64,7 +64,7 @@ def read_by_length(
         places.append(index)
         states.append(read_padded(model, group, given))
     hidden = torch.cat(states)
-    return torch.zeros_like(hidden).index_copy(0, torch.cat(places), hidden)
+    return torch.zeros_like(hidden).index_copy_(0, torch.cat(places), hidden)
 
 
 def read_packed(
@@ -118,7 +118,7 @@ def read_packed(
         return hidden.squeeze(0)[:tokens]
     with _selected(narrow, packed.wanted):
         rows: Tensor = model(**inputs, return_dict=True).last_hidden_state.squeeze(0)
-    return rows.new_zeros(tokens, rows.shape[-1]).index_copy(0, packed.wanted, rows)
+    return rows.new_zeros(tokens, rows.shape[-1]).index_copy_(0, packed.wanted, rows)
 
 
 def lay_out(lengths: Sequence[int], device: torch.device, causal: bool, varlen: bool) -> Layout:

@@ -20,5 +20,5 @@ def test_the_gradient_is_not_a_sum():
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiled:
         taken.sum().backward()
     names = {event.name for event in profiled.events()}
-    assert "aten::index_copy" in names
+    assert "aten::index_copy_" in names  # in place: what is copied twice takes 20 times as long
     assert not names & {"aten::index_add_", "aten::index_add", "aten::index_put_"}

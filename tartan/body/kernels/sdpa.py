@@ -75,7 +75,7 @@ class _Tokens(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (places,) = ctx.saved_tensors
         zeros = grads[0].new_zeros(ctx.shape)
-        return zeros.index_copy(0, places, grads[0][: len(places)]), None, None
+        return zeros.index_copy_(0, places, grads[0][: len(places)]), None, None
 
 
 def _rows(states: Tensor, index: Tensor, places: Tensor, spare: int) -> Tensor:
