@@ -179,8 +179,8 @@ def page(facts: Iterable[Facts]) -> str:
 
 def _printed(output: str) -> tuple[str, str]:
     """Return how a run says that the body reads."""
-    line = next(line for line in output.splitlines() if line.startswith("body: "))
-    reads, _, rest = line.partition(", ")[2].partition(", ")
+    line = next(line for line in output.splitlines() if line.startswith("reads "))
+    reads, _, rest = line.removeprefix("reads").strip().partition(", ")
     return reads, rest.partition(" (")[0]
 
 

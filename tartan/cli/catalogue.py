@@ -1,5 +1,6 @@
 """Facts about installed objectives and weightings, as `python -m tartan list` shows them."""
 
+import inspect
 from dataclasses import MISSING, Field, asdict, dataclass, fields, is_dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ class ObjectiveFacts:
     Attributes:
         name: what a configuration calls it.
         distribution: the installed distribution that it comes from, and its version.
+        about: the first line of its module's or, without one, its class's docstring.
         role: `primary` or `auxiliary`.
         auxiliary: its name as an auxiliary.
         forwards: passes of the body forward, for one micro-batch.
@@ -27,6 +29,7 @@ class ObjectiveFacts:
 
     name: str
     distribution: str
+    about: str
     role: str
     auxiliary: str
     forwards: int
@@ -88,6 +91,7 @@ def objective(plugin: Plugin[Objective]) -> ObjectiveFacts:
     return ObjectiveFacts(
         plugin.name,
         plugin.distribution,
+        about(cls),
         "primary" if primary else "auxiliary",
         AUXILIARY.format(plugin.name) if primary else plugin.name,
         cls.passes.forward,
@@ -95,6 +99,12 @@ def objective(plugin: Plugin[Objective]) -> ObjectiveFacts:
         cls.cost,
         defaults(cls.Options),
     )
+
+
+def about(cls: type) -> str:
+    """Return what a class is, in a line: of its module's docstring or, without one, its own."""
+    documented = inspect.getdoc(inspect.getmodule(cls)) or inspect.getdoc(cls) or ""
+    return documented.partition("\n")[0]
 
 
 def weighting(plugin: Plugin[Weighting]) -> WeightingFacts:
