@@ -15,7 +15,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 PAGE = """# Gallery
 
 Written by `python -m tools.gallery` from `python -m tartan list --json` and `configs/`. Options of
-an objective are below `objectives.NAME.`, of the end task below `primary.`, with the defaults shown.
+an objective are below `objectives.NAME.`, of the end task below `primary.`, with their defaults.
 [Weightings](weightings.md) has the weightings, [Plugins](plugins.md) how to write your own, and
 `python -m tartan list` what is installed, other distributions included.
 

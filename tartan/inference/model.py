@@ -86,7 +86,10 @@ def named_columns(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def completed(
-    given: Mapping[str, Any], named: Mapping[str, Any], columns: Collection[str]
+    given: Mapping[str, Any],
+    named: Mapping[str, Any],
+    columns: Collection[str],
+    roles: Collection[str] = ROLES,
 ) -> dict[str, Any]:
     """Return the columns that are given, and those that a run's options named if a file has them.
 
@@ -94,16 +97,17 @@ def completed(
         given: by role, None where it is to be found.
         named: what `named_columns` returned.
         columns: those of the file.
+        roles: what is to be found.
 
-    >>> completed({"text": None, "label": "y"}, {"text": "body", "label": "class"}, ["body", "y"])
+    >>> completed({"label": "y"}, {"text": "body", "label": "class"}, ["body", "y"])
     {'text': 'body', 'label': 'y'}
     """
 
     def there(column: Any) -> bool:
         return all(name in columns for name in (column if isinstance(column, list) else [column]))
 
-    own = {role: column for role, column in named.items() if there(column)}
-    return {role: own.get(role) if column is None else column for role, column in given.items()}
+    own = {role: column for role, column in named.items() if role in roles and there(column)}
+    return own | {role: column for role, column in given.items() if column is not None}
 
 
 def _section(summary: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -54,7 +54,7 @@ class Texts:
             what = "a directory" if path.is_dir() else "no such file"
             raise DataError(f"{path}: {what}: give one file of texts")
         table = open_table([path])
-        given = completed(given, named, table.columns)
+        given = completed(given, named, table.columns, ("text", "pair"))
         if kind is LabelKind.TAGS and given.get("text") is None:
             own = named.get("tokens")
             found = usual(table.columns, NAMES[LabelKind.TAGS]["tokens"])

@@ -131,8 +131,14 @@ def outcome(summary: Mapping[str, Any], directory: Path) -> str:
         f"best model at step {summary['best_step']}: {', '.join(scores)}\n"
         f"weights: {', '.join(weights)}\n"
         f"in {directory}: {', '.join(written)}\n"
-        f"predict: python -m tartan predict {quote(str(directory))} texts.csv predictions.csv"
+        f"predict: python -m tartan predict {_typed(directory)} texts.csv predictions.csv"
     )
+
+
+def _typed(directory: Path) -> str:
+    """Return a directory as it is typed in a shell, relative to the current one if it is below."""
+    here = Path.cwd()
+    return quote(str(directory.relative_to(here) if directory.is_relative_to(here) else directory))
 
 
 def short(record: Mapping[str, float | int | str], kinds: tuple[str, ...]) -> str:

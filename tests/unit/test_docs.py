@@ -67,7 +67,7 @@ def typed(command: str) -> list[str]:
     return list(dict.fromkeys(line.replace("\\\n", " ").split("  #")[0] for line in found))
 
 
-RUNS = [words for words in typed("run") if not re.search(r"mine\b|length|--help|<", words)]
+RUNS = [words for words in typed("run") if not re.search(r"mine\b|length|--help|<|\.\.\.", words)]
 OPTIONS_OF_STUDIES = [shown for row in OF_STUDIES for shown in re.findall("`(.*?)`", row)]
 STUDIES = [*typed("study"), " ".join(OPTIONS_OF_STUDIES)]
 
@@ -101,7 +101,8 @@ def test_the_loop_runs_before_and_after_the_change(sign: str, other: str):
 
 @pytest.mark.parametrize("words", RUNS)
 def test_a_command_is_accepted(words: str):
-    accept([word for word in shlex.split(words) if not word.startswith("-")])
+    split = shlex.split(words)
+    accept([word for word in split if not word.startswith("-")], multirun="-m" in split)
 
 
 @pytest.mark.parametrize("words", STUDIES)
