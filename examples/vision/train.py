@@ -1,6 +1,6 @@
 """Train a small wide residual network on few labelled digits with auxiliary objectives.
 
-The end task is five digits with 25 labels. Auxiliary objectives are the five other digits, and
+The end task is five digits with 10 labels. Auxiliary objectives are the five other digits, and
 random labels, which are harmful. `python train.py` prints one row for each weighting and seed.
 """
 
@@ -61,7 +61,7 @@ def train(method: str, seed: int, steps: int) -> tuple[float, float, list[float]
     for kind in own, ~own:  # each numbers its five digits from 0
         labels[kind] = torch.unique(digits[kind], return_inverse=True)[1]
     inside, others = mixed[own[mixed]], mixed[~own[mixed]]
-    task, dev, test = inside[:25], inside[25:125], inside[125:]
+    task, dev, test = inside[:10], inside[10:110], inside[110:]
     weighting, body = METHODS[method](), network()
     names = list(CLASSES)[: len(weighting.weights())]
     heads = {name: nn.Linear(64, CLASSES[name]) for name in names}
@@ -89,7 +89,7 @@ def train(method: str, seed: int, steps: int) -> tuple[float, float, list[float]
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=5)
     options = parser.parse_args()
     for method in METHODS:

@@ -4,9 +4,11 @@
 An export puts merged weights in their place for a moment, or writes peft's own format.
 """
 
+import json
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
 from tartan.errors import ConfigError, ModelError, suggest
 from tartan.quiet import quiet
@@ -26,6 +28,11 @@ PREFIX = "base_model.model."
 """What peft puts before the names of a model's parameters."""
 ADAPTER = "default"
 """The name of the adapter, which files do not contain."""
+ADAPTER_FILE = "adapter_config.json"
+"""What a directory of an adapter has, and one of a model does not."""
+CONFIG = "config"
+"""Where an adapter's directory has the configuration of the complete model, with its labels: peft's
+format has none, and transformers would take the directory for a model's if it was beside."""
 
 
 @dataclass
@@ -178,7 +185,7 @@ def save_adapter(
         lora_alpha=options.alpha,  # type: ignore[arg-type]
         lora_dropout=options.dropout,
         target_modules=sorted(layers),
-        modules_to_save=sorted({name.rpartition(".")[0] for name in head}),
+        modules_to_save=sorted({_module(model, name) for name in head}),
         task_type=task,
         base_model_name_or_path=base,
         inference_mode=True,
@@ -193,6 +200,53 @@ def save_adapter(
     found |= {PREFIX + name: weight for name, weight in head.items()}
     tensors = {name: weight.detach().cpu().contiguous() for name, weight in found.items()}
     save_file(tensors, path / "adapter_model.safetensors", {"format": "pt"})
+    complete = deepcopy(model.config)
+    complete.architectures = [type(model).__name__]
+    complete.dtype = DTYPES[options.base]
+    complete.save_pretrained(path / CONFIG)
+
+
+def load_adapter(directory: Path, auto: Any, config: PretrainedConfig, trusted: bool) -> Any:
+    """Return the model that a directory of an adapter stands for, merged, on the CPU in float32.
+
+    Args:
+        directory: as `save_adapter` writes it.
+        auto: transformers' auto class of the complete model.
+        config: of the complete model.
+        trusted: whether Python code that comes with the base model may run.
+
+    Raises:
+        ConfigError: peft is not installed.
+        OSError, ValueError: a file cannot be read, or the base model is not there.
+    """
+    if find_spec("peft") is None:
+        raise ConfigError(
+            f"{directory} holds an adapter, which needs the package peft: "
+            "pip install 'tartan[peft]'"
+        )
+    from peft import PeftModel  # noqa: PLC0415  (optional)
+
+    adapter = json.loads((directory / ADAPTER_FILE).read_text(encoding="utf-8"))
+    base = auto.from_pretrained(
+        adapter["base_model_name_or_path"],
+        config=config,
+        dtype=config.dtype,  # as the frozen weights were rounded in training
+        trust_remote_code=trusted,
+        local_files_only=True,
+    ).float()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it handles GPT-2's transposed layers
+        whole: Any = PeftModel.from_pretrained(base, str(directory))
+        return whole.merge_and_unload()
+
+
+def _module(model: PreTrainedModel, name: str) -> str:
+    """Return the part of a head that a weight belongs to: outside the body the outermost one.
+
+    peft adds the usual names of heads, such as `classifier`, and cannot save a part of a part.
+    """
+    first = name.partition(".")[0]
+    return name.rpartition(".")[0] if first == model.base_model_prefix else first
 
 
 def _put(model: nn.Module, name: str, module: nn.Module) -> None:

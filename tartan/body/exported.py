@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from transformers import (
@@ -15,6 +16,10 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from tartan.body.adapters import ADAPTER_FILE, CONFIG, load_adapter
+from tartan.body.base import base_class
+from tartan.body.source import AutoOptions, ModelSource
+from tartan.body.weights import Loaded
 from tartan.errors import CheckpointError
 from tartan.quiet import quiet
 
@@ -26,19 +31,27 @@ def load_model(directory: Path, trusted: bool = False) -> PreTrainedModel:
     """Return the model in a directory, on the CPU, in float32 and evaluation mode.
 
     Args:
-        directory: a Hugging Face directory of a model for sequences or tokens.
+        directory: a Hugging Face directory of a model for sequences or tokens, or of an adapter,
+            which is merged into its base model.
         trusted: whether Python code that comes with the model may run.
 
     Raises:
         CheckpointError: it cannot be read.
+        ConfigError: it holds an adapter, and peft is not installed.
     """
     with quiet(), _reading(directory):
-        config = AutoConfig.from_pretrained(directory, trust_remote_code=trusted)
+        adapter = (directory / ADAPTER_FILE).is_file()
+        place = directory / CONFIG if adapter else directory
+        config = AutoConfig.from_pretrained(place, trust_remote_code=trusted)
         tags = is_tagger(config)
         auto = AutoModelForTokenClassification if tags else AutoModelForSequenceClassification
-        model: PreTrainedModel = auto.from_pretrained(
-            directory, trust_remote_code=trusted, local_files_only=True
-        )
+        model: PreTrainedModel
+        if adapter:
+            model = load_adapter(directory, auto, config, trusted)
+        else:
+            model = auto.from_pretrained(
+                directory, trust_remote_code=trusted, local_files_only=True
+            )
         model.eval()
     return model
 
@@ -50,6 +63,35 @@ def load_tokenizer(directory: Path, trusted: bool = False) -> PreTrainedTokenize
             directory, trust_remote_code=trusted, local_files_only=True
         )
     return tokenizer
+
+
+class _Merged(ModelSource):
+    """Builds body and head from an adapter's directory, which holds both in one."""
+
+    def _load(self, auto: Any, config: PretrainedConfig) -> Loaded:  # noqa: ARG002
+        """Load the merged model, or the body in it."""
+        model = load_model(Path(str(self.name)), self.trust_remote_code)
+        if auto is base_class(self.config):
+            model = getattr(model, model.base_model_prefix)
+        return Loaded(model, frozenset())
+
+
+def exported_source(directory: Path, trusted: bool = False) -> ModelSource:
+    """Return a source of body and head in a directory that a run exported.
+
+    Args:
+        directory: of a model, or of an adapter.
+        trusted: whether Python code that comes with the model may run.
+
+    Raises:
+        CheckpointError, ModelError: it cannot be read.
+    """
+    if not (directory / ADAPTER_FILE).is_file():
+        return ModelSource.pretrained(AutoOptions(name=str(directory), trust_remote_code=trusted))
+    with quiet(), _reading(directory):
+        config = AutoConfig.from_pretrained(directory / CONFIG, trust_remote_code=trusted)
+    tokenizer = load_tokenizer(directory, trusted)
+    return _Merged(config, tokenizer, tokenizer.model_max_length, str(directory), trusted)
 
 
 def is_tagger(config: PretrainedConfig) -> bool:
@@ -64,10 +106,10 @@ def _reading(directory: Path) -> Iterator[None]:
         raise CheckpointError(
             f"{directory} is missing: give the same command as for the run to have it written again"
         )
-    if (directory / "adapter_config.json").is_file():
+    if (directory / ADAPTER_FILE).is_file() and not (directory / CONFIG).is_dir():
         raise CheckpointError(
-            f"{directory} holds an adapter without its base model: train with "
-            "model.lora.export=merged, or load it with peft"
+            f"{directory} holds an adapter without the configuration of its model, {CONFIG}/: "
+            "tartan reads those that it wrote; load this one with peft"
         )
     try:
         yield

@@ -5,7 +5,6 @@ from pathlib import Path
 from tartan.body.exported import load_model, load_tokenizer
 from tartan.body.onnx import DIRECTORY, check_export, export_onnx
 from tartan.config.schema import Config
-from tartan.errors import ConfigError
 from tartan.experiment.hub import check_hub, push
 from tartan.report.record import MODEL
 
@@ -13,10 +12,6 @@ from tartan.report.record import MODEL
 def check_publishing(config: Config) -> None:
     """ConfigError, before a run begins, where its model could not be exported or uploaded."""
     check_export(config.export)
-    if config.export and (config.model.get("lora") or {}).get("export") == "adapter":
-        raise ConfigError(
-            f"export={config.export} needs the whole model: set model.lora.export=merged"
-        )
     check_hub(config)
 
 

@@ -52,7 +52,7 @@ def model_directory(run: Path) -> Place:
     if (run / SUMMARY).is_file():
         summary = read_summary(run) or {}
         return Place(run / MODEL, trusted(summary), long_texts(summary), named_columns(summary))
-    if (run / "config.json").is_file():
+    if any((run / name).is_file() for name in ("config.json", "adapter_config.json")):
         return Place(run)
     raise CheckpointError(
         f"{run} is neither a finished run ({SUMMARY} is missing) nor a model (config.json is "

@@ -10,7 +10,8 @@ from datasets import Dataset
 from torch import Tensor
 
 from tartan.batch import LabelKind, Row
-from tartan.body import AutoOptions, ModelSource
+from tartan.body import ModelSource
+from tartan.body.exported import exported_source
 from tartan.config.parse import options
 from tartan.data import tokenize
 from tartan.data.files import FilesOptions, find_files, find_labelled
@@ -128,9 +129,8 @@ def score_file(
     """
     runtime = Runtime.choose(device, "fp32")
     texts, columns = _read(run, path, given)
-    model = AutoOptions(name=str(run.directory / MODEL), trust_remote_code=trusted(run.summary))
     long = vars(long_texts(run.summary))
-    source = replace(ModelSource.pretrained(model), **long)
+    source = replace(exported_source(run.directory / MODEL, trusted(run.summary)), **long)
     tokenized = tokenize(texts, source.tokenizer, source.max_length, reads_segments(source), **long)
     training = Training(path.stem, run.kind, run.labels, tokenized.rows, Tokenizer({}, source))
     with blamed(plugins):

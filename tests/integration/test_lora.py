@@ -10,6 +10,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from support.command import summary, write_task
 from support.runs import differences
+from tartan.body import adapters
 from tartan.quiet import quiet
 from tartan.testing import save_tiny
 
@@ -49,7 +50,7 @@ def test_adapters_train_resume_exactly_and_are_all_that_is_saved(prepared, tarta
 
 
 @pytest.mark.parametrize("prepared", ["qwen3"], indirect=True)
-def test_the_adapter_directory_gives_the_same_predictions(prepared, tartan, tmp_path):
+def test_the_adapter_directory_gives_the_same_predictions(prepared, tartan, tmp_path, monkeypatch):
     assert tartan("run", "run_dir=merged", *prepared).status == 0
     answer = tartan("run", "run_dir=adapter", *prepared, "model.lora.export=adapter")
     assert answer.status == 0, answer.err
@@ -65,6 +66,42 @@ def test_the_adapter_directory_gives_the_same_predictions(prepared, tartan, tmp_
             model = AutoModelForSequenceClassification.from_pretrained(directory, **options).eval()
             found.append(model(**tokenizer(texts, padding=True, return_tensors="pt")).logits)
     torch.testing.assert_close(*found, atol=1e-5, rtol=1e-5)
+    written = []
+    for name in ("merged", "adapter"):
+        assert tartan("predict", name, "task/dev.jsonl", f"{name}.jsonl").status == 0
+        rows = [json.loads(line) for line in (tmp_path / f"{name}.jsonl").open()]
+        written.append([(row["predicted"], pytest.approx(row["probability"])) for row in rows])
+    assert written[0] == written[1]
+    answer = tartan("evaluate", "adapter", "task/dev.jsonl", "resamples=20")
+    assert answer.status == 0, answer.err
+    evaluated = json.loads((tmp_path / "adapter/evaluations/dev/evaluation.json").read_text())
+    scores = {name: value["value"] for name, value in evaluated["metrics"].items()}
+    assert scores == pytest.approx(summary(tmp_path / "adapter")["dev"])
+
+    def refused() -> str:
+        answer = tartan("predict", "adapter", "task/dev.jsonl", "more.jsonl")
+        assert (answer.status, answer.err.count("\n")) == (2, 1)
+        return answer.err
+
+    (tmp_path / "saved").rename(tmp_path / "moved")
+    assert "adapter/model cannot be read as a model: " in refused()
+    monkeypatch.setattr(adapters, "find_spec", lambda _: None)
+    assert refused() == (
+        "tartan: adapter/model holds an adapter, which needs the package peft: "
+        "pip install 'tartan[peft]'\n"
+    )
+    shutil.rmtree(tmp_path / "adapter/model/config")
+    assert "holds an adapter without the configuration of its model, config/: " in refused()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("prepared", ["bert"], indirect=True)
+def test_an_adapter_exports_to_onnx(prepared, tartan, tmp_path):
+    options = ["steps=2", "model.lora.export=adapter", "export=onnx"]
+    answer = tartan("run", "run_dir=out", *prepared, *options)
+    assert answer.status == 0, answer.err
+    assert (tmp_path / "out/model/adapter_config.json").is_file()
+    assert (tmp_path / "out/model/onnx/model.onnx").is_file()
 
 
 @pytest.mark.parametrize("prepared", ["bert", "qwen3"], indirect=True)

@@ -5,10 +5,11 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from tartan.body import AutoOptions, ModelSource, export, export_adapter
 from tartan.body.adapters import LoraOptions, adapted, precise
+from tartan.body.exported import load_model, load_tokenizer
 from tartan.errors import ConfigError, ModelError
 from tartan.packed import Packed
 from tartan.quiet import quiet
@@ -81,9 +82,16 @@ def test_both_exports_give_the_same_logits(family, base, tmp_path):
     found = plain(tmp_path / "merged")
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     assert not (tmp_path / "merged" / "adapter_config.json").exists()
+    whole = load_model(tmp_path / "adapter")
+    assert type(whole) is type(head.model)
+    assert not adapted(whole)
+    assert whole.config.id2label == head.model.config.id2label
+    given = load_tokenizer(tmp_path / "adapter")(TEXTS, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        torch.testing.assert_close(whole(**given).logits, expected, atol=1e-5, rtol=1e-5)
     if base == "fp32":
-        pad = source.config.pad_token_id
-        found = plain(tmp_path / "adapter", num_labels=3, pad_token_id=pad)
+        config = AutoConfig.from_pretrained(tmp_path / "adapter", subfolder="config")
+        found = plain(tmp_path / "adapter", config=config)
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
         assert not (tmp_path / "adapter" / "model.safetensors").exists()
         config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
