@@ -1,17 +1,19 @@
 """Run a regime of docs/evidence.md: trials of each arm by sweeps, then the study.
 
-    python -m benchmarks.evidence.chain DIRECTORY REGIME
+    python -m benchmarks.evidence.chain DIRECTORY REGIME [--jobs N] [OVERRIDE ...]
 
 DIRECTORY holds `data/` and `models/`; results are written beside them. The same command resumes
 what was stopped. `select-REGIME/chosen.json` has the values that trials chose on dev, and
-`study-REGIME/` is the study.
+`study-REGIME/` is the study. Overrides apply to all trials and runs.
 """
 
+import argparse
 import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -19,30 +21,55 @@ from typing import Any
 from benchmarks.evidence.regimes import ARMS, TRIAL_SEED, Regime, regime
 
 CONFIGURATIONS = Path(__file__).parent / "conf"
+PAIR = 2
+"""Trials of an arm that run at a time, beside those of other arms."""
 
 
-def chosen_values(name: str, what: Regime) -> dict[str, list[str]]:
-    """Run the trials that are missing, and return by arm the values that are best on dev."""
+def chosen_values(
+    name: str, what: Regime, jobs: int = 1, more: Sequence[str] = ()
+) -> dict[str, list[str]]:
+    """Run the trials that are missing, and return by arm the values that are best on dev.
+
+    Args:
+        name: the regime's.
+        what: the regime.
+        jobs: how many trials run at a time.
+        more: overrides of all trials.
+    """
     place = what.directory / f"select-{name}"
     chosen: dict[str, list[str]] = {}
-    for arm in ARMS:
-        tried = what.trials(arm)
-        if len(list((place / arm).glob("*/summary.json"))) < combinations(tried):
-            sweep = [*what.common(), *what.overrides(arm), *tried, f"seed={TRIAL_SEED}"]
-            _tartan("run", "-m", *sweep, f"hydra.sweep.dir={place / arm}", log=place)
-        names = {text.split("=")[0] for text in tried}
-        found = [_trial(run, names) for run in sorted((place / arm).glob("*/summary.json"))]
-        chosen[arm] = max(found, key=lambda trial: float(trial["dev"]))["values"]
-        _remove_models(place / arm)
-        content = {"chosen": chosen, arm: found}
-        before = _read(place / "chosen.json")
-        _write(place / "chosen.json", before | content)
+    parallel = launcher(min(jobs, PAIR))
+
+    def tried(arm: str) -> list[dict[str, Any]]:
+        return _trials(place / arm, what, arm, (*more, *parallel))
+
+    with ThreadPoolExecutor(max(1, jobs // PAIR)) as pool:
+        for arm, found in zip(ARMS, pool.map(tried, ARMS), strict=True):
+            chosen[arm] = max(found, key=lambda trial: float(trial["dev"]))["values"]
+            content = {"chosen": chosen, arm: found}
+            _write(place / "chosen.json", _read(place / "chosen.json") | content)
     return chosen
 
 
 def combinations(tried: Sequence[str]) -> int:
     """Return the number of combinations of the values that a sweep tries."""
     return prod(text.count(",") + 1 for text in tried)
+
+
+def launcher(jobs: int) -> list[str]:
+    """Return the overrides that run a number of runs at a time."""
+    return [] if jobs == 1 else ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}"]
+
+
+def _trials(place: Path, what: Regime, arm: str, more: Sequence[str]) -> list[dict[str, Any]]:
+    """Run the trials of an arm that are missing, and return them all."""
+    tried = what.trials(arm)
+    if len(list(place.glob("*/summary.json"))) < combinations(tried):
+        sweep = [*what.common(), *what.overrides(arm), *tried, f"seed={TRIAL_SEED}", *more]
+        _tartan("run", "-m", *sweep, f"hydra.sweep.dir={place}", log=place.parent)
+    _remove_models(place)
+    names = {text.split("=")[0] for text in tried}
+    return [_trial(run, names) for run in sorted(place.glob("*/summary.json"))]
 
 
 def study_command(name: str, what: Regime, chosen: dict[str, list[str]]) -> list[str]:
@@ -95,14 +122,19 @@ def _write(path: Path, content: Any) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Run a regime or resume it."""
-    directory, name = Path(arguments[0]).absolute(), arguments[1]
-    what = regime(name, directory)
-    command = study_command(name, what, chosen_values(name, what))
-    _write(directory / f"study-{name}.command.json", command)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.evidence.chain")
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("regime")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, on one device")
+    options, more = parser.parse_known_args(arguments)
+    name, what = options.regime, regime(options.regime, options.directory.absolute())
+    command = study_command(name, what, chosen_values(name, what, options.jobs, more))
+    command += [*more, *launcher(options.jobs)]
+    _write(what.directory / f"study-{name}.command.json", command)
     try:
-        _tartan("study", *command[3:], log=directory / f"study-{name}")
+        _tartan("study", *command[3:], log=what.directory / f"study-{name}")
     finally:
-        _remove_models(directory / f"study-{name}")
+        _remove_models(what.directory / f"study-{name}")
 
 
 if __name__ == "__main__":

@@ -28,8 +28,14 @@ def passages(text: str) -> Iterator[str]:
     yield " ".join(words)
 
 
+def domain_of(texts: Path, domain: Path) -> tuple[int, int]:
+    """Write the passages of texts, one a line; return how many, and their words."""
+    lines = texts.read_text("utf-8").splitlines()
+    found = [one for text in lines for one in passages(text) if one.count(" ") + 1 >= FEWEST]
+    domain.write_text("".join(f"{one}\n" for one in found), encoding="utf-8")
+    return len(found), sum(one.count(" ") + 1 for one in found)
+
+
 if __name__ == "__main__":
-    texts = Path(sys.argv[1]).read_text("utf-8").splitlines()
-    found = [one for text in texts for one in passages(text) if one.count(" ") + 1 >= FEWEST]
-    Path(sys.argv[2]).write_text("".join(f"{one}\n" for one in found), encoding="utf-8")
-    print(f"{len(found)} passages, {sum(one.count(' ') + 1 for one in found)} words")
+    count, words = domain_of(Path(sys.argv[1]), Path(sys.argv[2]))
+    print(f"{count} passages, {words} words")

@@ -1,4 +1,5 @@
-// A CUDA device for builds of torch without CUDA: its memory is the host's, its kernels are the CPU's.
+// A CUDA device without a GPU, for builds of torch with CUDA and without: its memory is the host's, its
+// kernels are the CPU's. What a build with CUDA has registered for a GPU is replaced.
 // Every operator without a kernel of its own runs `fallback`: CUDA tensors are seen as CPU tensors on the
 // same memory, and results become CUDA tensors. Tensors of both devices in one operator are refused, as on
 // a GPU. One device, one stream; nothing is asynchronous.
@@ -61,7 +62,7 @@ struct DeviceAllocator : public c10::Allocator {
   void copy_data(void* to, const void* from, size_t bytes) const override { std::memcpy(to, from, bytes); }
 };
 DeviceAllocator device_memory;
-int registered_memory = (c10::SetAllocator(DeviceType::CUDA, &device_memory), 0);
+int registered_memory = (c10::SetAllocator(DeviceType::CUDA, &device_memory, 255), 0);
 
 struct PinnedAllocator : public c10::Allocator {
   static std::mutex lock;
@@ -108,7 +109,7 @@ struct Hooks : public at::CUDAHooksInterface {
 };
 using at::CUDAHooksRegistry;
 using at::RegistererCUDAHooksRegistry;
-C10_REGISTER_TYPED_CLASS(CUDAHooksRegistry, "CUDAHooks", Hooks);
+C10_REGISTER_TYPED_CLASS_WITH_PRIORITY(CUDAHooksRegistry, "CUDAHooks", c10::REGISTRY_PREFERRED, Hooks);
 
 // ---- the same memory, seen from both devices ----------------------------------------------------
 
@@ -241,6 +242,25 @@ Tensor& copy(Tensor& self, const Tensor& source, bool) {
   return self;
 }
 void record_stream(Tensor&, c10::Stream) {}
+
+struct Silent : public c10::WarningHandler {
+  void process(const c10::Warning&) override {}
+};
+
+// `fallback` in place of each operator's kernel for a GPU; torch warns of each replacement.
+struct TakeOver {
+  Silent silent;
+  std::vector<torch::Library> areas;
+  TakeOver() {
+    c10::WarningUtils::WarningHandlerGuard guard(&silent);
+    for (const auto& name : c10::Dispatcher::singleton().getAllOpNamesForDispatchKey(c10::DispatchKey::CUDA)) {
+      const std::string area(*name.getNamespace());
+      areas.emplace_back(torch::Library::IMPL, area, c10::DispatchKey::CUDA, __FILE__, __LINE__);
+      const std::string overload = name.overload_name.empty() ? "" : "." + name.overload_name;
+      areas.back().impl((name.name + overload).c_str(), torch::CppFunction::makeFromBoxedFunction<&fallback>());
+    }
+  }
+} taken_over;
 
 TORCH_LIBRARY_IMPL(_, CUDA, m) { m.fallback(torch::CppFunction::makeFromBoxedFunction<&fallback>()); }
 

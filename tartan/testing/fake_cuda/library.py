@@ -11,6 +11,8 @@ from tempfile import TemporaryDirectory
 import torch
 
 SOURCE = Path(__file__).with_name("device.cpp")
+CUDA = ("torch_cuda", "c10_cuda")
+"""Of a build of torch with CUDA. They are loaded before the device, which replaces what they have."""
 LIBRARIES = ("torch_cpu", "c10")
 
 
@@ -22,8 +24,8 @@ def why_not() -> str | None:
     """Return why there can be no fake device here; None if there can."""
     if platform.system() != "Linux":
         return f"the fake CUDA device is for Linux, not {platform.system()}"
-    if torch.backends.cuda.is_built():
-        return "this build of torch has CUDA of its own"
+    if torch.cuda.is_available():
+        return "there is a GPU"
     return None if compiler() else "there is no C++ compiler (g++, clang++ or $CXX)"
 
 
@@ -58,10 +60,12 @@ def _build(file: Path) -> None:
     """Compile the library to a file, which appears complete or not at all."""
     root = Path(torch.__file__).parent
     include = root / "include"
+    libraries = (*(CUDA if torch.backends.cuda.is_built() else ()), *LIBRARIES)
     command = [
         str(compiler()), "-O1", "-std=c++20", "-fPIC", "-shared", str(SOURCE),
         f"-I{include}", f"-I{include / 'torch/csrc/api/include'}", f"-L{root / 'lib'}",
-        *(f"-l{name}" for name in LIBRARIES), f"-Wl,-rpath,{root / 'lib'}",
+        "-Wl,--no-as-needed", "-Wl,--allow-shlib-undefined",
+        *(f"-l{name}" for name in libraries), f"-Wl,-rpath,{root / 'lib'}",
         f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}",
     ]  # fmt: skip
     try:

@@ -1,4 +1,4 @@
-"""Functions of `torch.cuda` that a CPU build lacks, for the rest of a process."""
+"""Functions of `torch.cuda` that need a GPU or a CUDA build, for the rest of a process."""
 
 from types import SimpleNamespace
 from typing import Any, Self
@@ -53,12 +53,18 @@ def _no_state(_: object = "cuda") -> Tensor:
     return torch.get_rng_state()
 
 
+def is_fake() -> bool:
+    """Return whether the CUDA device of this process is the fake one."""
+    return torch.cuda.Event is Event
+
+
 def install() -> None:
     """Replace what is missing. The library must have been loaded before torch was imported."""
     values = {
         "is_available": True,
         "is_initialized": True,
         "is_bf16_supported": True,
+        "is_current_stream_capturing": False,
         "device_count": 1,
         "current_device": 0,
         "get_device_name": "fake CUDA",
