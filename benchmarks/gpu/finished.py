@@ -18,7 +18,7 @@ class Finished:
     """
 
     def __init__(self, work: Path, out: Path, facts: Mapping[str, Any]) -> None:
-        """`work` has the regimes' directories, `out` receives the files, which begin with `facts`."""
+        """`work` has the regimes, `out` receives the files; `facts` come first in study.json."""
         self._work, self._out, self._facts = work, out, facts
         self._regimes: dict[str, dict[str, Any]] = {}
         self._known: frozenset[Path] = frozenset()

@@ -1,11 +1,12 @@
 """`python3 -m benchmarks.gpu.host --out DIR`: measure on a GPU host without a package index.
 
 Needs a Python that has torch and transformers, and what `python -m benchmarks.gpu.pack` wrote. It
-sets up a virtual environment beside that Python and runs the steps of `MEASURE`. DIR/status.json
-has what became of each; one that fails is recorded and the next one runs. All of it ends before
-`--seconds`.
+sets up a virtual environment beside that Python and runs the steps of `MEASURE`; with `--study`,
+the regimes of docs/evidence.md instead, several runs at a time. DIR/status.json has what became of
+each step, DIR/log.txt its output; one that fails is recorded and the next one runs. All of it ends
+before `--seconds`.
 
-`--small` takes tiny bodies: a rehearsal, whose times mean nothing.
+`--small` takes tiny bodies, and few steps in a study: a rehearsal, whose times mean nothing.
 """
 
 import argparse
@@ -19,21 +20,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.gpu.steps import Outcome, Record, Step, run_all
+from benchmarks.gpu.steps import GRACE, Outcome, Record, Step, run_all
 
 ROOT = Path(__file__).resolve().parents[2]
 CARRIED = Path(__file__).resolve().parent / "carried"
 SECONDS = 540.0
+BUILD = "built"
+LIBRARY = "from tartan.testing.fake_cuda.library import library; print(library())"
 
 TESTS = (
     "tests/unit/body/test_accelerator.py",
     "tests/unit/body/kernels/test_varlen.py",
+    "tests/integration/test_on_a_gpu.py",
     "tests/contract/test_first_party.py",
 )
 CHOSEN = "test_accelerator or on_a_gpu or it_computes_where_the_body_is"
 MEASURE = {"tests": 90.0, "agreement": 60.0, "sides": 270.0, "memory": 60.0, "profile": 60.0}
-"""The most seconds of each step; together with the installation they may exceed the deadline, which
-then shortens the last ones."""
+"""The most seconds of each step, of `SECONDS` for all; together with the installation they may
+exceed the deadline, which then shortens the last ones."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with TemporaryDirectory(prefix="tartan-host-") as scratch:
         try:
             python = sys.executable if options.installed else set_up(Path(scratch))
+            if options.fake == BUILD:
+                options.fake = _run(python, "-c", LIBRARY).strip()
         except subprocess.CalledProcessError as error:
             record.add(
                 Outcome("set-up", "failed", error.returncode, said=(error.stderr or "")[-400:])
@@ -62,7 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"not set up: {shlex.join(error.cmd)}\n{error.stderr}", file=sys.stderr)
             return 2
         record.add(Outcome("set-up", "passed", 0, round(time.monotonic() - began, 2)))
-        run_all(plan(python, options, out), record, out, began + options.seconds, cwd=ROOT)
+        deadline = began + options.seconds
+        steps = plan(python, options, out, deadline - time.monotonic())
+        run_all(steps, record, out, deadline, cwd=ROOT)
     return 0 if all(each.status == "passed" for each in record.outcomes) else 1
 
 
@@ -74,16 +82,32 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--only", nargs="+", choices=tuple(MEASURE), default=tuple(MEASURE))
     made.add_argument("--small", action="store_true", help="tiny bodies, for a rehearsal")
     made.add_argument("--installed", action="store_true", help="with this Python as it is")
-    made.add_argument("--fake", metavar="LIBRARY", help="on the fake device of this library")
+    made.add_argument(
+        "--fake", metavar="LIBRARY", nargs="?", const=BUILD,
+        help="on the fake device of this library, which is built if it is not given",
+    )  # fmt: skip
+    made.add_argument(
+        "--study", metavar="REGIME", nargs="*", help="the regimes of docs/evidence.md, or some"
+    )
     return made
 
 
-def plan(python: str, options: argparse.Namespace, out: Path) -> list[Step]:
-    """Return the steps of a command line."""
+def plan(python: str, options: argparse.Namespace, out: Path, seconds: float) -> list[Step]:
+    """Return the steps of a command line, for which some seconds are left."""
     program = [python]
     if options.fake:
         program += [str(ROOT / "benchmarks" / "gpu" / "on_fake.py"), options.fake]
     small = ["--small"] if options.small else []
+    if options.study is not None:
+        own = max(seconds - 2 * GRACE, 1.0)  # it stops its runs itself, before it is stopped
+        study = [
+            "-m",
+            "benchmarks.gpu.study",
+            *options.study,
+            f"--out={out}",
+            f"--seconds={own:.0f}",
+        ]
+        return [Step("study", [*program, *study, *small], seconds)]
     tests = ["-q", "-p", "no:cacheprovider", *TESTS, "-k", CHOSEN]
     modules = {
         "tests": ["-m", "pytest", *tests],
@@ -93,9 +117,10 @@ def plan(python: str, options: argparse.Namespace, out: Path) -> list[Step]:
         "profile": ["-m", "benchmarks.gpu.profiled", *small],
     }
     written = {name: [f"--json={out / name}.json"] for name in modules if name != "tests"}
+    share = options.seconds / SECONDS
     return [
-        Step(name, [*program, *modules[name], *written.get(name, [])], seconds)
-        for name, seconds in MEASURE.items()
+        Step(name, [*program, *modules[name], *written.get(name, [])], most * share)
+        for name, most in MEASURE.items()
         if name in options.only
     ]
 
@@ -118,10 +143,12 @@ def set_up(directory: Path) -> str:
     return str(python)
 
 
-def _run(*command: str) -> None:
-    """Run a command that must succeed."""
+def _run(*command: str) -> str:
+    """Run a command that must succeed; return its output."""
     environment = {**os.environ, "PIP_CONSTRAINT": ""}
-    subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    return subprocess.run(
+        command, check=True, capture_output=True, text=True, env=environment, cwd=ROOT
+    ).stdout
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """`python benchmarks/gpu/on_fake.py LIBRARY -m MODULE ...`: run a module on the fake CUDA device.
 
 LIBRARY is what `tartan.testing.fake_cuda.library` built. torch asks for devices when it is
-imported, so the library is loaded before.
+imported, so the library is loaded before. Processes that the module starts to train in have the
+device too: `inherited/sitecustomize.py` loads it there.
 """
 
 import ctypes
@@ -16,6 +17,10 @@ def main(library: str, flag: str, module: str, *arguments: str) -> None:
     if flag != "-m":
         raise SystemExit(__doc__)
     ctypes.CDLL(library, mode=ctypes.RTLD_GLOBAL)
+    inherited = str(Path(__file__).resolve().parent / "inherited")
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (inherited, before)))
+    os.environ["TARTAN_FAKE_CUDA"] = library
     sys.path[0] = str(Path(__file__).resolve().parents[2])
     from tartan.testing.fake_cuda.stand_ins import install  # noqa: PLC0415  (imports torch)
 

@@ -11,8 +11,8 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from benchmarks.peak import matrix_peak, synchronise
 from benchmarks.setting import Setting
 from benchmarks.sides import SIDES, Measured, Side
 from benchmarks.sides.tartan import TartanSide, by_meta
+from tartan.body.kernels import varlen
 from tartan.train.runtime import Runtime
 
 JOINT = ("tartan-meta", "tartan-static", "tartan-meta-every-4", "plain-static", "plain-meta")
@@ -45,19 +46,33 @@ class Case:
         side: of `SIDES`, or `static` and `meta` with overrides.
         setting: what it trains.
         overrides: of tartan's own sides.
+        buckets: whether attention is in buckets, not by a variable-length kernel.
     """
 
     name: str
     side: str
     setting: Setting
     overrides: tuple[str, ...] = ()
+    buckets: bool = False
 
     def make(self, setting: Setting) -> Side:
         """Build it."""
         if self.side not in SIDES:
             more = by_meta(setting) if self.side == "meta" else ()
-            return TartanSide(setting, 1, *more, *self.overrides)
+            with in_buckets() if self.buckets else nullcontext():
+                return TartanSide(setting, 1, *more, *self.overrides)
         return SIDES[self.side].make(setting)
+
+
+@contextmanager
+def in_buckets() -> Iterator[None]:
+    """Build bodies as where there is no variable-length kernel."""
+    kernel_for = varlen.kernel_for
+    varlen.kernel_for = lambda *_: None
+    try:
+        yield
+    finally:
+        varlen.kernel_for = kernel_for
 
 
 def cases(*, small: bool) -> list[Case]:
@@ -76,6 +91,13 @@ def cases(*, small: bool) -> list[Case]:
                 Case(f"{side} compile={on} {batch}x{length}", side, setting, (f"compile={on}",))
                 for side in ("static", "meta")
                 for on in ("false", "true")
+            ]
+            # Texts of all lengths: with equal ones there is a single bucket.
+            varied = replace(setting, words=None)
+            found += [
+                Case(f"{side} varied {name} {batch}x{length}", side, varied, buckets=buckets)
+                for side in ("static", "meta")
+                for name, buckets in (("varlen", False), ("buckets", True))
             ]
     return found
 

@@ -26,7 +26,7 @@ class Step:
     """A command of the host.
 
     Attributes:
-        name: of its log, `NAME.log`.
+        name: its heading in the log.
         command: the program and its arguments.
         seconds: its limit.
     """
@@ -75,29 +75,35 @@ class Record:
 def run_all(
     steps: Sequence[Step],
     record: Record,
-    logs: Path,
+    out: Path,
     deadline: float,
     *,
     cwd: Path,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Run steps, whatever became of those before; none runs past the deadline, on `clock`."""
+    """Run steps, whatever became of those before; none runs past the deadline, on `clock`.
+
+    Their output is appended to one file, `log.txt`.
+    """
     for step in steps:
         left = deadline - clock() - GRACE
         if left < LEAST:
             record.add(Outcome(step.name, "skipped", said="no time was left"))
             continue
-        record.add(_run(step, min(step.seconds, left), logs / f"{step.name}.log", cwd))
+        record.add(_run(step, min(step.seconds, left), out / "log.txt", cwd))
         last = record.outcomes[-1]
         print(f"{last.name}: {last.status}, {last.seconds:.0f} s", flush=True)
 
 
 def _run(step: Step, limit: float, log: Path, cwd: Path) -> Outcome:
-    """Run one step, its output to a file, for at most `limit` seconds."""
+    """Run one step, its output appended to a file, for at most `limit` seconds."""
     began = time.monotonic()
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
     stopped = False
-    with log.open("wb") as file:
+    with log.open("ab") as file:
+        file.write(f"=== {step.name}\n".encode())
+        file.flush()
+        start = file.tell()
         try:
             process = subprocess.Popen(
                 step.command, cwd=cwd, env=environment, stdout=file, stderr=subprocess.STDOUT,
@@ -110,7 +116,7 @@ def _run(step: Step, limit: float, log: Path, cwd: Path) -> Outcome:
         except subprocess.TimeoutExpired:
             stopped, code = True, _stop(process)
     status = "stopped" if stopped else "passed" if code == 0 else "failed"
-    said = "" if status == "passed" else log.read_text("utf-8", errors="replace")[-TAIL:]
+    said = "" if status == "passed" else log.read_bytes()[start:].decode(errors="replace")[-TAIL:]
     return Outcome(step.name, status, code, round(time.monotonic() - began, 2), said)
 
 

@@ -8,7 +8,6 @@ Reads the model and the tasks that `benchmarks.gpu.pack` carried.
 """
 
 import argparse
-import json
 import os
 import shlex
 import signal

@@ -74,6 +74,7 @@ def install() -> None:
         "memory_allocated": 0,
         "reset_peak_memory_stats": None,
         "set_device": None,
+        "set_sync_debug_mode": None,
         "set_rng_state": None,
         "empty_cache": None,
         "manual_seed": None,

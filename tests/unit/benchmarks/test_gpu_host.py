@@ -45,7 +45,7 @@ def test_a_program_that_is_missing_is_recorded(record, tmp_path):
 def test_results_are_written_after_each_step(record, tmp_path):
     seen = "import json; print(len(json.load(open('status.json'))['steps']))"
     run([python("one", ""), python("two", seen)], record, tmp_path)
-    assert (tmp_path / "two.log").read_text("utf-8") == "1\n"
+    assert (tmp_path / "log.txt").read_text("utf-8") == "=== one\n=== two\n1\n"
 
 
 def test_a_step_is_stopped_at_its_limit(record, tmp_path):
@@ -59,7 +59,7 @@ def test_a_step_is_stopped_at_its_limit(record, tmp_path):
 def test_no_step_starts_after_the_deadline(record, tmp_path):
     (skipped,) = run([python("late", "")], record, tmp_path, clock=lambda: 55.0)
     assert (skipped["status"], skipped["said"]) == ("skipped", "no time was left")
-    assert not (tmp_path / "late.log").exists()
+    assert not (tmp_path / "log.txt").exists()
 
 
 def test_a_side_that_fails_is_recorded_and_the_rest_is_measured(tmp_path, monkeypatch):
