@@ -100,14 +100,8 @@ def plan(python: str, options: argparse.Namespace, out: Path, seconds: float) ->
     small = ["--small"] if options.small else []
     if options.study is not None:
         own = max(seconds - 2 * GRACE, 1.0)  # it stops its runs itself, before it is stopped
-        study = [
-            "-m",
-            "benchmarks.gpu.study",
-            *options.study,
-            f"--out={out}",
-            f"--seconds={own:.0f}",
-        ]
-        return [Step("study", [*program, *study, *small], seconds)]
+        study = ["-m", "benchmarks.gpu.study", *options.study, f"--out={out}", *small]
+        return [Step("study", [*program, *study, f"--seconds={own:.0f}"], seconds)]
     tests = ["-q", "-p", "no:cacheprovider", *TESTS, "-k", CHOSEN]
     modules = {
         "tests": ["-m", "pytest", *tests],

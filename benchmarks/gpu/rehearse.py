@@ -10,6 +10,7 @@ Times say nothing about a GPU. `--seconds` is longer than a host's, as CPUs are 
 
 import argparse
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -37,9 +38,7 @@ SAID = 600
 def main(arguments: Sequence[str] | None = None) -> int:
     """Rehearse; return 1 if a call did not end as it should."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu.rehearse", description=__doc__)
-    parser.add_argument(
-        "--python", default="python3.12", help="an interpreter of the host's version"
-    )
+    parser.add_argument("--python", default="python3.12", help="of the host's version")
     parser.add_argument("--environment", type=Path, help="one that an earlier rehearsal made")
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--out", type=Path, help="where results of the calls are kept")
@@ -59,9 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.json.exists():
             found["calls"] = json.loads(options.json.read_text("utf-8"))["calls"]
         for name in options.only:
-            out = (options.out or Path(scratch)).absolute() / name.replace(", ", "-").replace(
-                " ", "-"
-            )
+            out = (options.out or Path(scratch)).absolute() / re.sub(r"\W+", "-", name)
             found["calls"][name] = call(host, checkout, out, options.seconds, CALLS[name])
             options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
             print(json.dumps({name: found["calls"][name]}, indent=1), flush=True)

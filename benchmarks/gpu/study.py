@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=CARRIED / "study", help="where runs are")
     parser.add_argument("--seconds", type=float, default=480.0, help="of all of it")
-    parser.add_argument("--jobs", type=int, default=max(1, min(JOBS, (os.cpu_count() or 2) // 2)))
+    parser.add_argument("--jobs", type=int, default=max(2, min(JOBS, (os.cpu_count() or 2) // 2)))
     parser.add_argument("--small", action="store_true", help="few steps, for a rehearsal")
     options = parser.parse_args(arguments)
     work: Path = options.work.absolute()

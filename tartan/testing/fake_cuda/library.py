@@ -12,7 +12,7 @@ import torch
 
 SOURCE = Path(__file__).with_name("device.cpp")
 CUDA = ("torch_cuda", "c10_cuda")
-"""Of a build of torch with CUDA. They are loaded before the device, which replaces what they have."""
+"""Of a build of torch with CUDA: loaded before the device, which replaces what they register."""
 LIBRARIES = ("torch_cpu", "c10")
 
 

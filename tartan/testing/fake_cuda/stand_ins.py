@@ -55,7 +55,8 @@ def _no_state(_: object = "cuda") -> Tensor:
 
 def is_fake() -> bool:
     """Return whether the CUDA device of this process is the fake one."""
-    return torch.cuda.Event is Event
+    cuda: Any = torch.cuda
+    return cuda.Event is Event
 
 
 def install() -> None:
