@@ -1,6 +1,6 @@
 """Run a regime of docs/evidence.md: trials of each arm by sweeps, then the study.
 
-    python -m benchmarks.evidence.chain DIRECTORY REGIME [--jobs N] [OVERRIDE ...]
+    python -m benchmarks.evidence.chain DIRECTORY REGIME [--jobs N] [--seeds N] [OVERRIDE ...]
 
 DIRECTORY holds `data/` and `models/`; results are written beside them. The same command resumes
 what was stopped. `select-REGIME/chosen.json` has the values that trials chose on dev, and
@@ -126,10 +126,11 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("regime")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, on one device")
+    parser.add_argument("--seeds", type=int, default=8, help="of the study")
     options, more = parser.parse_known_args(arguments)
     name, what = options.regime, regime(options.regime, options.directory.absolute())
     command = study_command(name, what, chosen_values(name, what, options.jobs, more))
-    command += [*more, *launcher(options.jobs)]
+    command += [*more, *launcher(options.jobs), f"study.seeds={options.seeds}"]
     _write(what.directory / f"study-{name}.command.json", command)
     try:
         _tartan("study", *command[3:], log=what.directory / f"study-{name}")

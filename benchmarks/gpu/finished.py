@@ -2,7 +2,7 @@
 
 import json
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +49,19 @@ class Finished:
         _replace(self._out / "study.json", json.dumps(content, indent=1).encode() + b"\n")
         part = self._out / "runs.tar.gz.part"
         with tarfile.open(part, "w:gz") as archive:
-            for summary in sorted(self._known):
-                for pattern in KEPT:
-                    for file in sorted(summary.parent.rglob(pattern)):
-                        archive.add(file, file.relative_to(self._work))
-            for place in sorted(self._work.glob("*-*")):
-                for file in sorted(place.glob("*.*")) if place.is_dir() else [place]:
-                    if any(file.match(pattern) for pattern in KEPT):
-                        archive.add(file, file.relative_to(self._work))
+            for file in sorted(self._kept()):
+                archive.add(file, file.relative_to(self._work))
         part.replace(self._out / "runs.tar.gz")
+
+    def _kept(self) -> Iterator[Path]:
+        """Yield the files of finished runs, and those beside the runs."""
+        runs = [
+            place
+            for summary in self._known
+            for place in (summary.parent, summary.parent / ".hydra")
+        ]
+        for place in (self._work, *self._work.glob("select-*"), *self._work.glob("study-*"), *runs):
+            yield from (file for pattern in KEPT for file in place.glob(pattern))
 
     def scores(self) -> list[dict[str, Any]]:
         """Return a line for each finished run of a study, test scores included."""

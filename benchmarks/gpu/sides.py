@@ -33,8 +33,19 @@ from tartan.train.runtime import Runtime
 
 JOINT = ("tartan-meta", "tartan-static", "tartan-meta-every-4", "plain-static", "plain-meta")
 EQUAL = ("tartan-mlm", "trainer-mlm", "tartan-gramian", "torchjd-gramian")
-WARM_UP, TURNS, STEPS = 2, 3, 5
 SMALL: dict[str, Any] = {"model": "tiny", "batch": 4, "length": 16, "words": 6}
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How much is measured: steps before, turns, and steps of a turn."""
+
+    warm_up: int = 2
+    turns: int = 3
+    steps: int = 5
+
+
+FULL, FEW = Pace(), Pace(1, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -130,7 +141,9 @@ def _case(side: str, setting: Setting, batch: int, length: int, note: str = "") 
     return Case(" ".join(filter(None, (side, note, f"{batch}x{length}"))), side, setting)
 
 
-def measured(case: Case, setting: Setting, references: dict[str, Path], peak: float) -> Any:
+def measured(
+    case: Case, setting: Setting, references: dict[str, Path], peak: float, pace: Pace = FULL
+) -> Any:
     """Build, compare and time a side; return its figures.
 
     Args:
@@ -138,6 +151,7 @@ def measured(case: Case, setting: Setting, references: dict[str, Path], peak: fl
         setting: its setting, with the model's directory.
         references: files of gradients that others are compared with; its own is added.
         peak: operations a second of the device, in the side's precision.
+        pace: how much is measured.
     """
     side = case.make(setting)
     try:
@@ -145,11 +159,11 @@ def measured(case: Case, setting: Setting, references: dict[str, Path], peak: fl
         agreement = _compared(case, side, references)
         if agreement is not None and agreement.objection is not None:
             return {"refused": agreement.objection, "agreement": asdict(agreement)}
-        for _ in range(WARM_UP):
+        for _ in range(pace.warm_up):
             side.take()
             side.work()
         runtime.reset_peak_memory()
-        turns = [_turn(side) for _ in range(TURNS)]
+        turns = [_turn(side, pace.steps) for _ in range(pace.turns)]
         seconds, work = statistics.median(turns), side.work()
         return {
             "device": str(side.device),
@@ -166,14 +180,14 @@ def measured(case: Case, setting: Setting, references: dict[str, Path], peak: fl
         side.close()
 
 
-def _turn(side: Side) -> float:
+def _turn(side: Side, steps: int) -> float:
     """Return the seconds of a step, the mean of a turn."""
     synchronise(side.device)
     start = time.perf_counter()
-    for _ in range(STEPS):
+    for _ in range(steps):
         side.take()
     synchronise(side.device)
-    return (time.perf_counter() - start) / STEPS
+    return (time.perf_counter() - start) / steps
 
 
 def _compared(case: Case, side: Side, references: dict[str, Path]) -> Agreement | None:
@@ -216,11 +230,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "matrix_peak_flops": peaks,
         "cases": {},
     }
-    measure_all(chosen, found, options.json)
+    measure_all(chosen, found, options.json, FEW if options.small else FULL)
     return 1 if any({"error", "refused"} & set(case) for case in found["cases"].values()) else 0
 
 
-def measure_all(chosen: Sequence[Case], found: dict[str, Any], file: Path) -> None:
+def measure_all(
+    chosen: Sequence[Case], found: dict[str, Any], file: Path, pace: Pace = FULL
+) -> None:
     """Measure cases, and write `found` after each; one that fails is recorded."""
     models: dict[tuple[Any, ...], Setting] = {}
     references: dict[Setting, dict[str, Path]] = {}
@@ -239,7 +255,7 @@ def measure_all(chosen: Sequence[Case], found: dict[str, Any], file: Path) -> No
                     references[group]["directory"].mkdir()
                 precise = setting.plain_precision if "plain" in case.side else setting.precision
                 peak = found["matrix_peak_flops"][precise]
-                found["cases"][case.name] = measured(case, made, references[group], peak)
+                found["cases"][case.name] = measured(case, made, references[group], peak, pace)
             except Exception as error:  # whatever a side raises: the others are measured
                 found["cases"][case.name] = {"error": f"{type(error).__name__}: {error}"[:500]}
             print(case.name, found["cases"][case.name], flush=True)

@@ -31,7 +31,7 @@ REGIMES = ("b128", "b256", "b512", "b64", "a")
 SIZES, SEEDS = (64, 128, 256, 512), 12
 JOBS = 8
 """Runs at a time, on hosts of 16 cores or more."""
-SMALL = ("steps=4", "eval.every=4")
+SMALL = ("--seeds=2", "steps=2", "eval.every=2")
 EVERY, GRACE = 2.0, 20.0
 """Seconds between two looks for finished runs, and those that a study has to stop."""
 
