@@ -22,6 +22,7 @@ from transformers.utils import logging as transformers_logging
 
 import tartan
 from support.command import records, small_options, summary
+from support.process import answered
 from tartan.config.values import overrides_of
 
 pytestmark = pytest.mark.heavy
@@ -74,13 +75,8 @@ def test_a_run_returns_scores_history_model_tokenizer_and_paths(finished: tartan
 def test_a_run_is_that_of_the_command_line(finished: tartan.Run, tmp_path: Path):
     typed = [f"{name}={json.dumps(value)}" for name, value in small_options().items()]
     command = ["objectives=[mlm]", "weighting=meta", f"run_dir={tmp_path / 'out'}", *typed]
-    process = subprocess.run(
-        [sys.executable, "-m", "tartan", "run", *command],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert process.returncode == 0, process.stderr
+    answer = answered(["run", *command], tmp_path / "said")
+    assert answer.status == 0, answer.err
     assert records(tmp_path / "out") == finished.history
     parts = [summary(run)["identity"]["parts"] for run in (tmp_path / "out", finished.directory)]
     assert parts[0] == parts[1]
