@@ -115,6 +115,8 @@ class Config:
             follows overflows; `auto` never chooses it.
         sharded: whether the processes of a run divide the body's parameters among them, instead of
             each holding a copy.
+        sharded_optimizer: whether they divide the optimiser's moments instead, and each holds the
+            body.
         tf32: whether float32 matrix products on a GPU round their factors to TF32, which is several
             times as fast; matters with precision=fp32.
         device: `auto`, or a torch device.
@@ -158,6 +160,7 @@ class Config:
     accumulate: int = 1
     precision: str = "auto"
     sharded: bool = False
+    sharded_optimizer: bool = False
     tf32: bool = False
     device: str = "auto"
     compile: str = "auto"

@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, distributed, nn
 from torch.distributed import ProcessGroup
+from torch.optim import AdamW, Optimizer
 
 from tartan.distributed.collectives import join_parts, sum_all
 from tartan.distributed.place import Place
-from tartan.distributed.ranks import Ranks
+from tartan.distributed.ranks import Groups, Ranks
 from tartan.distributed.replicated import ReplicatedShared
 from tartan.distributed.sharded import ShardedShared, make_mesh, shard_body
 from tartan.errors import ConfigError, PeerError, TartanError, message_of
@@ -42,6 +43,7 @@ class Group(Ranks):
         self._place, self._host = place, host
         self._local, self._local_size = place.local, place.local_size
         self._copies = 0  # of a sharded body
+        self._divides_moments = False
         self.common: BaseException | None = None
 
     def fresh(self) -> "Group":
@@ -52,6 +54,11 @@ class Group(Ranks):
     def part(self) -> tuple[int, int] | None:
         """Place among the processes that share a sharded body, and their number; None if none."""
         return (self.rank % self._local_size, self._local_size) if self._copies else None
+
+    @property
+    def together(self) -> bool:
+        """Whether a checkpoint takes all processes, as none holds all of a run's state."""
+        return bool(self._copies) or self._divides_moments
 
     @property
     def writes(self) -> bool:
@@ -90,6 +97,20 @@ class Group(Ranks):
             )
         shard_body(body, layers, kept, make_mesh(device, self._copies, self._local_size))
         return True
+
+    def divide_moments(self) -> bool:
+        """Divide the optimiser's moments among all processes."""
+        self._divides_moments = True
+        return True
+
+    def adamw(self, groups: Groups, **options: Any) -> Optimizer:
+        """Return AdamW, or what divides its moments."""
+        if not self._divides_moments:
+            return AdamW(groups, **options)
+        # Here, as it imports what torch warns of and few runs need.
+        from tartan.distributed.moments import DividedAdamW  # noqa: PLC0415
+
+        return DividedAdamW(groups, **options)
 
     def counts(self, values: Sequence[int]) -> list[int]:
         """Return sums of counts over all processes."""

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
 
 from tartan.shared import Shared
 
 T = TypeVar("T")
+Groups = Sequence[dict[str, Any]]
+"""Parameters and their options, as torch's optimisers take them."""
 
 
 class Ranks:
@@ -26,6 +29,11 @@ class Ranks:
     def part(self) -> tuple[int, int] | None:
         """Place among the processes that share a sharded body, and their number; None if none."""
         return None
+
+    @property
+    def together(self) -> bool:
+        """Whether a checkpoint takes all processes, as none holds all of a run's state."""
+        return False
 
     @property
     def writes(self) -> bool:
@@ -64,6 +72,19 @@ class Ranks:
     ) -> bool:
         """Divide the parameters of a body among processes; return False for one process."""
         return False
+
+    def divide_moments(self) -> bool:
+        """Divide the optimiser's moments among processes; return False for one process."""
+        return False
+
+    def adamw(self, groups: Groups, **options: Any) -> Optimizer:
+        """Return AdamW, or what divides its moments; a step changes parameters in all processes.
+
+        Args:
+            groups: as of AdamW.
+            options: likewise.
+        """
+        return AdamW(groups, **options)
 
     def counts(self, values: Sequence[int]) -> list[int]:
         """Return sums of counts over all processes. It is called once a step."""

@@ -18,7 +18,7 @@ from tartan.experiment.notices import (
     unused_notices,
 )
 from tartan.experiment.schedule import complete, loss_scales, milestones, trained_sections
-from tartan.experiment.sharding import shard
+from tartan.experiment.sharding import divide
 from tartan.experiment.tasks import (
     Data,
     Section,
@@ -93,7 +93,7 @@ def _build(config: Config, plugins: Plugins, ranks: Ranks) -> Experiment:
     model, reported = built
     save_memory(model.body, config.model)
     model.to(runtime.device)
-    divided = shard(model, ranks) if config.sharded else []
+    divided = divide(config, model, ranks)
     attention = accelerate(model.body, runtime, compiled=config.compile)
     steps_an_epoch = len(data.train) / (config.primary["batch_size"] * config.accumulate)
     splits = sorted({probe.split for probe in probes.values()})

@@ -46,7 +46,7 @@ from tartan.plugins import Plugins
 FREE = (
     "run_dir", "resume", "resume_changed", "cache", "tracker", "report", "report_examples",
     "checkpoint.every", "checkpoint.keep", "export", "push_to_hub", "hub_model_id",
-    "hub_private_repo", "sharded",
+    "hub_private_repo", "sharded", "sharded_optimizer",
 )  # fmt: skip
 """Keys that say where a run is, how often it is saved, how it is shown, where its model goes and
 what its processes divide: results do not depend on them, and a run that resumes may have others."""

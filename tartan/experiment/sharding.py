@@ -3,9 +3,27 @@
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from tartan.body import LiftedHead
+from tartan.config.schema import Config
 from tartan.distributed.ranks import Ranks
 from tartan.errors import ConfigError
 from tartan.train.model import JointModel
+
+
+def divide(config: Config, model: JointModel, ranks: Ranks) -> list[str]:
+    """Divide what the options say among the processes; return notices.
+
+    Raises:
+        ConfigError: the options do not fit together.
+    """
+    if config.sharded and config.sharded_optimizer:
+        raise ConfigError(
+            "sharded=true divides the optimiser's moments too: remove sharded_optimizer=true"
+        )
+    if config.sharded:
+        return shard(model, ranks)
+    if config.sharded_optimizer and not ranks.divide_moments():
+        return ["sharded_optimizer=true divides moments among processes, and this run has one"]
+    return []
 
 
 def shard(model: JointModel, ranks: Ranks) -> list[str]:

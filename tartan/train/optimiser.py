@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import get_linear_schedule_with_warmup
 
@@ -65,6 +65,7 @@ class Optimiser:
         steps: int,
         weighting: Weighting | None = None,
         norm: Callable[[], Tensor] | None = None,
+        adamw: Callable[..., Optimizer] = AdamW,
     ) -> None:
         """Prepare a stage of `steps` steps.
 
@@ -75,6 +76,7 @@ class Optimiser:
             steps: of the stage.
             weighting: its parameters, if it has any, are stepped too.
             norm: computes the norm of the body's gradient; by default that of its `.grad`.
+            adamw: makes the optimiser, as `Ranks.adamw` does.
         """
         self._norm = norm
         learned = [] if weighting is None else [*weighting.parameters()]
@@ -86,11 +88,17 @@ class Optimiser:
         ]
         if weighting is not None and learned:
             groups.append({"params": learned, "lr": weighting.lr, "weight_decay": 0.0})
-        self._adamw = AdamW(
+        self._adamw = adamw(
             groups, betas=(options.beta1, options.beta2), eps=options.eps, fused=True
         )
+        self._local: Optimizer = getattr(self._adamw, "optim", self._adamw)  # of this process
         warmup = round(options.warmup * steps)
         self._schedule: LambdaLR = get_linear_schedule_with_warmup(self._adamw, warmup, steps)
+
+    @property
+    def divided(self) -> bool:
+        """Whether this process holds the moments of some of the parameters only."""
+        return self._local is not self._adamw
 
     def norms(self) -> Tensor:
         """Compute the Euclidean norms of the gradients of body, heads and, if any, weighting.
@@ -115,7 +123,7 @@ class Optimiser:
             for parameters, norm in zip(self._parts, norms, strict=True):
                 nn.utils.clip_grads_with_norm_(parameters, self._clip, norm)
         if held is not None:
-            hold(self._adamw, held)
+            hold(self._local, held)
         self._adamw.step()
         self._schedule.step()
 
@@ -132,7 +140,7 @@ class Optimiser:
     def load_state_dict(self, state: dict[str, dict[str, object]]) -> None:
         """Load a `state_dict`. ValueError if its moments are not those of these parameters."""
         self._adamw.load_state_dict(state["adamw"])
-        for parameter, moments in self._adamw.state.items():
+        for parameter, moments in self._local.state.items():
             if moments["exp_avg"].shape != parameter.shape:  # fused AdamW reads past their ends
                 raise ValueError(
                     f"moments of shape {list(moments['exp_avg'].shape)} for a parameter of shape "

@@ -113,6 +113,7 @@ class Stage:
             options.steps,
             self.weighting,
             shared.grad_norm,
+            setup.ranks.adamw,
         )
         self.step = Step(
             model,
@@ -145,6 +146,7 @@ class Stage:
             counted = count(self.weighting.needs, objectives)
         body, heads = (sum(p.nbytes for p in part) for part in (self._body, self._heads))
         gradients, moments = counted.copies * body + heads, 2 * (body + heads)
+        moments //= self._setup.ranks.size if self._optimiser.divided else 1
         return replace(
             counted,
             memory=self._parameters + gradients + moments,

@@ -242,7 +242,7 @@ class Trainer:
     def _rescue(self, stage: Stage) -> str:
         """Save the last step taken if possible; return a line about the result."""
         step = self._progress.step
-        if stage.consistent and self._setup.ranks.part is None:  # else it takes all processes
+        if stage.consistent and not self._setup.ranks.together:
             with suppress(Exception):  # the first failure is the one to report
                 self._save(stage)
                 return f"step {step} is saved"

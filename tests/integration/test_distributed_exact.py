@@ -1,5 +1,6 @@
 """The number of processes does not change the method: gradients, alignments, weights, scores."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import chdir
 from functools import cache, partial
@@ -53,6 +54,7 @@ WEIGHTINGS = {
 ALONE = {**WEIGHTINGS, "adapters": ADAPTERS}
 CASES = {
     **ALONE,
+    "meta, moments divided": [*ALONE["meta"], "sharded_optimizer=true"],
     **{
         f"{name} sharded": [*ALONE[name], SHARDED]
         for name in ("static", "meta", "gramian", "adapters")
@@ -168,7 +170,10 @@ def test_processes_compute_what_one_does(
     alone: dict[str, dict[str, Any]], tmp_path: Path, size: int, names: tuple[str, ...]
 ):
     first, *others = in_ranks(size, partial(of, names), tmp_path)
-    expected = {name: alone[name.removesuffix(MACHINES).removesuffix(" sharded")] for name in names}
+    same = {
+        name: re.sub(r" sharded| on two machines|, moments divided", "", name) for name in names
+    }
+    expected = {name: alone[same[name]] for name in names}
     assert_equal(first, expected, f"{size} processes")
     for other in others:  # to the bit: nothing keeps them together but this
         torch.testing.assert_close(other, first, rtol=0, atol=0)

@@ -20,7 +20,7 @@ RUN = [
     "run", *SMALL, "steps=8", "objectives=[mlm]", "weighting=meta", "accumulate=2",
     "batch_size=4", "eval.every=4", "checkpoint.every=2", "schedule.stages.finetune.steps=1",
 ]  # fmt: skip
-SHARDED = "sharded=true"
+SHARDED, MOMENTS = "sharded=true", "sharded_optimizer=true"
 STEP = "tartan.train.step:Step.__call__"
 Prepare = Callable[[int], None]
 
@@ -116,11 +116,14 @@ def test_what_fails_in_rank_0_alone_is_reported_by_it_and_a_directory_in_use_is_
 
 
 def test_another_number_of_processes_resumes_with_a_notice():
-    assert_killed(run("out", prepare=on(0, STEP, 4, KILL)), 0)
-    (alone,) = run("out", size=1)
+    assert_killed(run("out", MOMENTS, prepare=on(0, STEP, 4, KILL)), 0)
+    shutil.copytree("out", "alone")
+    (alone,) = run("alone", size=1)
     assert alone.status == 0
     assert "processes (2, now 1): the last bits of the results may differ" in alone.out
-    assert summary(Path("out"))["changes"][0]["values"] == {"processes": ["2", "1"]}
+    assert summary(Path("alone"))["changes"][0]["values"] == {"processes": ["2", "1"]}
+    assert statuses(run("out", MOMENTS)) == [0, 0]
+    assert_same_models("alone", "out")
 
 
 def test_an_accumulate_that_cannot_be_shared_is_refused_with_values_that_can():
@@ -154,8 +157,11 @@ def test_a_sharded_run_writes_a_file_of_each_process_and_resumes_with_any_number
 
 
 @pytest.mark.slow
-def test_a_run_may_change_between_sharded_and_not():
+def test_a_run_may_change_what_its_processes_divide():
     assert statuses(run("whole")) == [0, 0]
+    assert_killed(run("moments", MOMENTS, prepare=on(1, STEP, 6, KILL)), 1)
+    assert statuses(run("moments", MOMENTS)) == [0, 0]
+    assert differences(Path("whole"), Path("moments")) == []  # to the byte
     for name, first, then in (("divided", [], [SHARDED]), ("joined", [SHARDED], [])):
         assert_killed(run(name, *first, prepare=on(1, STEP, 6, KILL)), 1)
         assert statuses(run(name, *then)) == [0, 0]
