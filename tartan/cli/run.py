@@ -56,6 +56,7 @@ def _main(arguments: Sequence[str]) -> int:
     if not (typed.hydra_help or typed.shell_completion):
         overrides = accept(overrides, name, typed.config_dir, typed.multirun)
     if typed.multirun:
+        _check_sweep(overrides)
         overrides += naming(overrides)
     if typed.help:
         print(run_help(name, typed.config_dir, overrides), end="")
@@ -70,6 +71,17 @@ def _main(arguments: Sequence[str]) -> int:
             job
         )()
     return 0
+
+
+def _check_sweep(overrides: Sequence[str]) -> None:
+    """ConfigError if each of a launcher's processes would start processes of its own."""
+    for text in overrides:
+        group, _, name = text.partition("=")
+        if group == "hydra/launcher" and name != "basic" and find_place() is not None:
+            raise ConfigError(
+                f"{text}: the processes of a launcher run a sweep's jobs together, one after the "
+                "other; leave it out, or start the sweep without the launcher"
+            )
 
 
 def _job(

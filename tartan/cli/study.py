@@ -9,6 +9,7 @@ from tartan.cli import known
 from tartan.cli.flags import read_flags
 from tartan.cli.run_help import study_help
 from tartan.config.overrides import accept
+from tartan.distributed.place import reports
 from tartan.errors import ConfigError, Interrupted
 
 HELP = """\
@@ -20,6 +21,7 @@ finished runs are skipped, others are resumed, and failed ones are tried again.
   python -m tartan study
   python -m tartan study 'study.arms=[finetune,meta]' study.seeds=10 data=sciie data.dir=...
   python -m tartan study hydra/launcher=joblib hydra.launcher.n_jobs=2
+  python -m tartan study study.processes=4 accumulate=4
   python -m tartan study '+study.overrides.mine=["objectives=[mlm,rtd]","weighting=meta"]'
 
 study=<name> chooses a file in study/ of a --config-dir, with other arms. Every other override is
@@ -39,6 +41,8 @@ REFUSED = {
 
 def main(arguments: Sequence[str]) -> int:
     """Do a study; 1 if runs of it failed. TartanError where it is refused."""
+    if not reports():  # of a launcher's processes, rank 0 conducts the study and starts its own
+        return 0
     typed = read_flags(arguments)
     known.register()
     if typed.help:

@@ -73,6 +73,7 @@ def run(composed: DictConfig, directory: Path, hydra: Files, plugins: Plugins) -
         Interrupts(tells=ranks.first) as interrupts,
         ExitStack() as held,
     ):
+        composed = ranks.by_first(lambda: composed)  # a sweeper may draw others in each process
         with ranks.agreed():
             config = parse(composed)
             check_tracker(config.tracker)

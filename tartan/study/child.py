@@ -11,14 +11,16 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import cache
 from multiprocessing import connection, parent_process
 from pathlib import Path
 from typing import Any
 
 from tartan.config.store import register
-from tartan.errors import Interrupted, TartanError, message_of
+from tartan.distributed.join import leaving
+from tartan.errors import Interrupted, PeerError, TartanError, message_of
 from tartan.files import open_own, writing
 from tartan.plugins import discover
 from tartan.streams import lossy
@@ -29,6 +31,7 @@ def answer(
     work: Callable[..., Any],
     arguments: Sequence[Any],
     log: str | None,
+    environment: Mapping[str, str],
     answers: "connection.Connection[tuple[str, Any], None]",
 ) -> None:
     """Do work in this process, and send `done` and its result, or `failed` and a line.
@@ -37,14 +40,17 @@ def answer(
         work: a function of `trial`.
         arguments: its arguments.
         log: the file that output is appended to; None to leave the streams as they are.
+        environment: further variables: the process's GPUs, and its place among those of a run.
         answers: the pipe that the answer is sent to.
     """
     os.setpgrp()  # Ctrl-C is for the study, which passes it on
     die_with_parent()
     keep_freed_memory()
-    with lossy():
-        status = _answer(work, arguments, log, answers)
-    sys.exit(status)
+    os.environ.update(environment)
+    with leaving() if "RANK" in environment else nullcontext():
+        with lossy():
+            status = _answer(work, arguments, log, answers)
+        sys.exit(status)
 
 
 def _answer(
@@ -59,6 +65,9 @@ def _answer(
             _print_to(log)
         register(discover())
         answers.send(("done", work(*arguments)))
+    except PeerError as failed:
+        answers.send(("peer", None))
+        return failed.status
     except TartanError as error:
         if log is not None:
             print(f"tartan: {message_of(error)}", file=sys.stderr)

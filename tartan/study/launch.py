@@ -23,6 +23,7 @@ from tartan.report.record import SUMMARY, read_json
 from tartan.streams import lossy
 from tartan.study import child, trial
 from tartan.study.job import Job, composing
+from tartan.study.places import places
 from tartan.study.process import WorkError, apart
 from tartan.study.typed import Typed, quoted
 from tartan.train.interrupt import Interrupts
@@ -56,8 +57,8 @@ def check_launcher(typed: Typed) -> bool:
         return _chosen(_settings(typed, Path("study"))) not in LOCAL
 
 
-def launch(jobs: Sequence[Job], typed: Typed, study: Path) -> dict[str, str]:
-    """Run jobs, and return why jobs failed, by their place.
+def launch(jobs: Sequence[Job], typed: Typed, study: Path, processes: int = 1) -> dict[str, str]:
+    """Run jobs, each on some processes, and return why jobs failed, by their place.
 
     A job that fails does not stop the others.
 
@@ -72,7 +73,7 @@ def launch(jobs: Sequence[Job], typed: Typed, study: Path) -> dict[str, str]:
         HydraConfig.instance().set_config(settings)
         launcher = HydraPlugins.instance().instantiate_launcher(
             hydra_context=HydraContext(hydra.config_loader, _callbacks(settings)),
-            task_function=_Task(len(jobs), os.getpid(), socket.gethostname()),
+            task_function=_Task(len(jobs), os.getpid(), socket.gethostname(), processes),
             config=settings,
         )
         overrides = [[*job.overrides, f"hydra.sweep.subdir={job.place}"] for job in jobs]
@@ -103,11 +104,13 @@ class _Task:
         count: how many jobs there are.
         pid: the study's process.
         host: the study's machine.
+        processes: of each run.
     """
 
     count: int
     pid: int
     host: str
+    processes: int
 
     def __call__(self, composed: DictConfig) -> str | None:
         """Run one job, and return why it failed; None if it did not."""
@@ -124,13 +127,15 @@ class _Task:
         print(f"{shown}: started", flush=True)
         files = {key: OmegaConf.to_yaml(OmegaConf.create(v)) for key, v in hydra_files().items()}
         try:
-            apart(
-                trial.run_one,
-                OmegaConf.to_yaml(composed),
-                str(directory),
-                files,
-                log=directory.with_suffix(".log"),
-            )
+            with places(self.processes) as environments:
+                apart(
+                    trial.run_one,
+                    OmegaConf.to_yaml(composed),
+                    str(directory),
+                    files,
+                    log=directory.with_suffix(".log"),
+                    environments=environments,
+                )
         except WorkError as error:
             with suppress(OSError):  # the directory is kept if anything was written
                 directory.rmdir()

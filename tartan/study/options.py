@@ -19,6 +19,8 @@ class StudyOptions:
             has.
         seeds: how many, from 0 on, or a list of them.
         dir: the directory that the study writes its files to; started again, it resumes there.
+        processes: of each run, which share the micro-batches of its steps; a launcher such as
+            torchrun sets how many.
         against: an arm that every other arm is compared with; null to compare all pairs.
         confidence: of the intervals, 0 to 1.
         level: the significance level of corrected p values, 0 to 1.
@@ -31,6 +33,7 @@ class StudyOptions:
     arms: list[str] | None = None
     seeds: Any = 8
     dir: str = "study"
+    processes: int = 1
     against: str | None = None
     confidence: float = 0.95
     level: float = 0.05
@@ -65,6 +68,8 @@ def parse(composed: DictConfig) -> StudyOptions:
     for name in ("confidence", "level"):
         if not 0 < getattr(found, name) < 1:
             raise ConfigError(f"study.{name}={getattr(found, name)}: give a share, 0 to 1")
+    if found.processes < 1:
+        raise ConfigError(f"study.processes={found.processes}: give at least 1")
     chosen = list(found.overrides) if found.arms is None else found.arms
     if not chosen:
         raise ConfigError("study.arms=[]: name at least one arm")

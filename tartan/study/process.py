@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import connection
 from pathlib import Path
@@ -18,16 +18,22 @@ class WorkError(Exception):
     """Work that failed; the message is one line."""
 
 
-def apart(work: Callable[..., Any], *arguments: Any, log: Path | None = None) -> Any:
-    """Do work of `trial` in a separate process, and wait for it.
+def apart(
+    work: Callable[..., Any],
+    *arguments: Any,
+    log: Path | None = None,
+    environments: Sequence[Mapping[str, str]] = ({},),
+) -> Any:
+    """Do work of `trial` in a separate process, or in several that meet, and wait for it.
 
     Args:
         work: a function of `trial`.
         arguments: its arguments.
         log: the file that its output is appended to.
+        environments: for each process, further environment variables.
 
     Returns:
-        The result of the work.
+        The result of the work, of the first process.
 
     Raises:
         WorkError: it failed, or its process ended without an answer.
@@ -35,24 +41,35 @@ def apart(work: Callable[..., Any], *arguments: Any, log: Path | None = None) ->
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([child.__name__, trial.__name__])
-    answers, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=child.answer, args=(work, arguments, log and str(log), theirs))
+    started = []
     with Interrupts():
-        with _known_start_method():
-            process.start()
-        theirs.close()
         try:
-            connection.wait([process.sentinel, answers])
-            kind, result = _received(answers)
-            process.join()
+            with _known_start_method():
+                for variables in environments:
+                    answers, theirs = context.Pipe(duplex=False)
+                    given = (work, arguments, log and str(log), dict(variables), theirs)
+                    process = context.Process(target=child.answer, args=given)
+                    process.start()
+                    theirs.close()
+                    started.append((process, answers))
+            received = []
+            for process, answers in started:
+                connection.wait([process.sentinel, answers])
+                received.append(_received(answers))
+                process.join()
         except Interrupted:
-            if process.pid is not None:
-                os.kill(process.pid, signal.SIGTERM)
+            for process, _ in started:
+                if process.pid is not None and process.exitcode is None:
+                    os.kill(process.pid, signal.SIGTERM)
+            for process, _ in started:
                 process.join()
             raise
-    if kind == "done":
-        return result
-    raise WorkError(result if kind == "failed" else _ended(process.exitcode or 0, log))
+    if failed := [result for kind, result in received if kind == "failed"]:
+        raise WorkError(failed[0])
+    if all(kind == "done" for kind, _ in received):
+        return received[0][1]
+    statuses = [process.exitcode or 0 for process, _ in started]
+    raise WorkError(_ended(min(statuses), log))  # negative: of one that was killed
 
 
 @contextmanager

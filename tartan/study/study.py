@@ -7,6 +7,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 from rich.console import Console
 
+from tartan.distributed.place import find_place
 from tartan.errors import ConfigError, TartanError
 from tartan.experiment.lock import locked
 from tartan.report.pages import spared
@@ -18,6 +19,7 @@ from tartan.study.job import Arm, Job, composing
 from tartan.study.launch import check_launcher, launch
 from tartan.study.options import StudyOptions
 from tartan.study.page import write_study_report, write_tables
+from tartan.study.places import processes_of
 from tartan.study.plan import arms, jobs, read_options, with_common
 from tartan.study.process import WorkError, apart
 from tartan.study.results import FILE, StudyResults
@@ -33,6 +35,7 @@ def study(typed: Typed) -> StudyResults:
         Interrupted: a signal came; what was finished by then is in the tables.
     """
     options = read_options(typed)
+    options = replace(options, processes=processes_of(options.processes, find_place()))
     typed = with_common(typed, options)
     anywhere = check_launcher(typed)
     chosen, trials, absent = _tried(options, typed, anywhere)
@@ -68,7 +71,7 @@ def _tried(
             for arm in chosen
         }
     try:
-        trials: Mapping[str, Trial] = apart(try_arms, texts, anywhere)
+        trials: Mapping[str, Trial] = apart(try_arms, texts, anywhere, options.processes)
     except WorkError as error:
         raise TartanError(str(error)) from error
     absent = {name: trial.missing for name, trial in trials.items() if trial.missing}
@@ -94,7 +97,7 @@ def _launched(
         return {}
     for line in _forecast(planned, options, anywhere):
         print(line, flush=True)
-    return launch(todo, typed, directory)
+    return launch(todo, typed, directory, options.processes)
 
 
 def _forecast(planned: Sequence[Job], options: StudyOptions, anywhere: bool) -> list[str]:
@@ -102,7 +105,7 @@ def _forecast(planned: Sequence[Job], options: StudyOptions, anywhere: bool) -> 
     arms = list(dict.fromkeys(job.arm.name for job in planned))
     pairs = compared(arms, options.against)
     lines = [
-        None if anywhere else time_line(planned),
+        None if anywhere or options.processes > 1 else time_line(planned),
         difference_line(
             len(options.seeds), len(pairs), options.level, finished_differences(planned, pairs)
         ),

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from tartan.config.parse import parse
 from tartan.config.schema import Config
+from tartan.distributed.ranks import Ranks
 from tartan.errors import MissingCorpusError, TartanError
 from tartan.experiment.blame import blamed
 from tartan.experiment.build import Experiment, build
@@ -46,12 +47,13 @@ class Trial:
     missing: str | None = None
 
 
-def try_arms(configs: Mapping[str, str], anywhere: bool) -> dict[str, Trial]:
+def try_arms(configs: Mapping[str, str], anywhere: bool, processes: int = 1) -> dict[str, Trial]:
     """Build each arm as a run would be built, and return the results by name.
 
     Args:
         configs: by name of an arm, the composed configuration in YAML.
         anywhere: whether runs go to other machines, whose devices are not available here.
+        processes: of each run.
 
     Raises:
         TartanError: an arm cannot be built.
@@ -59,20 +61,21 @@ def try_arms(configs: Mapping[str, str], anywhere: bool) -> dict[str, Trial]:
     found: dict[str, Trial] = {}
     for name, text in configs.items():
         try:
-            found[name] = try_arm(parse(_composed(text)), anywhere)
+            found[name] = try_arm(parse(_composed(text)), anywhere, processes)
         except TartanError as error:
             raise type(error)(f"arm {name}: {error}") from error
     return found
 
 
-def try_arm(config: Config, anywhere: bool) -> Trial:
+def try_arm(config: Config, anywhere: bool, processes: int = 1) -> Trial:
     """Build one arm. TartanError where it cannot be built."""
-    plugins = discover()
+    plugins, ranks = discover(), Ranks()
+    ranks.size = processes  # so that `accumulate` is checked; this process builds alone
     if anywhere:
         config = replace(config, device="cpu", precision="fp32")
     try:
         with blamed(plugins):
-            return _describe(config, build(config, plugins), plugins)
+            return _describe(config, build(config, plugins, ranks), plugins)
     except MissingCorpusError as error:
         return Trial(missing=str(error))
 
