@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from tartan.config.parse import parse, resolved
 from tartan.distributed.join import joined
@@ -73,7 +73,7 @@ def run(composed: DictConfig, directory: Path, hydra: Files, plugins: Plugins) -
         Interrupts(tells=ranks.first) as interrupts,
         ExitStack() as held,
     ):
-        composed = ranks.by_first(lambda: composed)  # a sweeper may draw others in each process
+        composed = _of_first(composed, ranks)
         with ranks.agreed():
             config = parse(composed)
             check_tracker(config.tracker)
@@ -91,6 +91,17 @@ def run(composed: DictConfig, directory: Path, hydra: Files, plugins: Plugins) -
         published = ranks.by_first(lambda: publish(config, directory))
         print("\n".join([outcome(summary, directory), *published]))  # rank 0's output alone
     return summary
+
+
+def _of_first(composed: DictConfig, ranks: Ranks) -> DictConfig:
+    """Return the configuration of rank 0: a sweeper may draw another one in each process."""
+    mine = OmegaConf.to_yaml(composed)
+    first = ranks.by_first(lambda: mine)
+    if first == mine:
+        return composed
+    found = OmegaConf.create(first)
+    assert isinstance(found, DictConfig)
+    return found
 
 
 def _finished(plan: Plan) -> dict[str, Any] | None:

@@ -68,7 +68,8 @@ def test_what_does_not_fit_the_processes_is_refused_in_one_line(tartan: Callable
     answer = tartan("study", *TINY, *TWO, "study.processes=3")
     assert answer.status == 2
     assert answer.err == (
-        "tartan: arm finetune: accumulate=2 cannot be divided among 3 processes: start 2 processes\n"
+        "tartan: arm finetune: accumulate=2 cannot be divided among 3 processes: "
+        "start 2 processes\n"
     )
     assert not Path("study").exists()
 
