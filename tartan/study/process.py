@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +59,7 @@ def apart(
                 received.append(_received(answers))
                 process.join()
         except Interrupted:
-            for process, _ in started:
-                if process.pid is not None and process.exitcode is None:
-                    os.kill(process.pid, signal.SIGTERM)
-            for process, _ in started:
-                process.join()
+            _stop([process for process, _ in started])
             raise
     if failed := [result for kind, result in received if kind == "failed"]:
         raise WorkError(failed[0])
@@ -70,6 +67,15 @@ def apart(
         return received[0][1]
     statuses = [process.exitcode or 0 for process, _ in started]
     raise WorkError(_ended(min(statuses), log))  # negative: of one that was killed
+
+
+def _stop(processes: Sequence[BaseProcess]) -> None:
+    """Pass a signal on, and wait until the processes have stopped."""
+    for process in processes:
+        if process.pid is not None and process.exitcode is None:
+            os.kill(process.pid, signal.SIGTERM)
+    for process in processes:
+        process.join()
 
 
 @contextmanager
