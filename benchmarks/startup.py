@@ -1,11 +1,12 @@
 """How long commands take until they answer: CPU seconds of two installations, in turn.
 
-    python -m benchmarks.startup results/startup.json BEFORE/bin/python AFTER/bin/python
+    python -m benchmarks.startup FILE.json BEFORE/bin/python AFTER/bin/python [ROUNDS [CASE]]
 
 Each installation is an environment of its own. In each round every command is run by one and then
 by the other, with one thread; ratios are medians over the rounds of ratios within a round. CPU
 seconds, user and system, are those of the process and what it starts: another program that uses
-the cores hardly changes them. A first run of each, which fills caches, is not counted.
+the cores hardly changes them. A first run of each, which fills caches, is not counted. With CASE, cases
+with this in their name are measured again, and replace what the file has of them.
 """
 
 import json
@@ -65,19 +66,27 @@ def command(python: str, case: str) -> Sequence[str]:
     """Return the arguments of a case, as an installation has it."""
     arguments = CASES[case]
     if "completion" in arguments:
-        known = subprocess.run([python, *arguments], capture_output=True, check=False)
+        with tempfile.TemporaryDirectory() as elsewhere:  # a checkout would be imported
+            known = subprocess.run(
+                [python, *arguments], cwd=elsewhere, capture_output=True, check=False
+            )
         return arguments if known.returncode == 0 else FORMER
     return arguments
 
 
 def measure(
-    before: str, after: str, rounds: int, take: Callable[[str, Sequence[str]], float] = spent
+    before: str,
+    after: str,
+    rounds: int,
+    part: str = "",
+    take: Callable[[str, Sequence[str]], float] = spent,
 ) -> dict[str, dict[str, list[float]]]:
     """Return the seconds of each case, by installation, round by round."""
     sides = {"before": before, "after": after}
-    commands = {case: {s: command(p, case) for s, p in sides.items()} for case in CASES}
+    cases = [case for case in CASES if part in case]
+    commands = {case: {s: command(p, case) for s, p in sides.items()} for case in cases}
     found: dict[str, dict[str, list[float]]] = {
-        case: {side: [] for side in sides} for case in CASES
+        case: {side: [] for side in sides} for case in cases
     }
     for number in range(rounds + 1):
         for case, each in commands.items():
@@ -102,7 +111,10 @@ def ratios(found: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, floa
 def main() -> None:
     """Measure, print a table, and write the figures."""
     target, before, after, *more = sys.argv[1:]
-    found = measure(before, after, int(more[0]) if more else ROUNDS)
+    rounds, part = int(more[0]) if more else ROUNDS, more[1] if more[1:] else ""
+    found = measure(before, after, rounds, part)
+    if part:
+        found = json.loads(Path(target).read_text(encoding="utf-8"))["cpu_seconds"] | found
     shares = ratios(found)
     for case, each in found.items():
         seconds = ", ".join(f"{s} {statistics.median(v):.2f} s" for s, v in each.items())

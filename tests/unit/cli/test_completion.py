@@ -1,6 +1,8 @@
 """A shell completes commands, their words, choices and options."""
 
 import os
+import pty
+import select
 import shutil
 import subprocess
 import sys
@@ -80,9 +82,7 @@ def test_bash_completes_what_follows_the_last_break(
     line: str, function: str, replies: list[str], tmp_path: Path
 ):
     """In bash `=` ends a word, so that only what follows it is replaced."""
-    for name in ("python", "tartan"):
-        (tmp_path / name).write_text(f'#!/bin/sh\nexec {sys.executable} {ARGUMENTS[name]} "$@"\n')
-        (tmp_path / name).chmod(0o755)
+    programs(tmp_path)
     asked = ASK.format(script=SCRIPT / "tartan.bash", line=line, function=function)
     done = subprocess.run(
         ["bash", "-c", asked], env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
@@ -92,6 +92,60 @@ def test_bash_completes_what_follows_the_last_break(
 
 
 ARGUMENTS = {"python": "", "tartan": "-m tartan"}
+LINES = {
+    "tartan run weighting=sta": "tartan run weighting=static",
+    "python -m tartan run data=hyp": "python -m tartan run data=hyperpartisan",
+}
+
+
+def programs(directory: Path) -> None:
+    """Make `python` and `tartan` those that are tested."""
+    for name in ("python", "tartan"):
+        (directory / name).write_text(f'#!/bin/sh\nexec {sys.executable} {ARGUMENTS[name]} "$@"\n')
+        (directory / name).chmod(0o755)
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="fish is not installed")
+def test_fish_completes_lines(tmp_path: Path):
+    programs(tmp_path)
+    asked = "; ".join(f"complete -C '{line}'" for line in LINES)
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", f"source {SCRIPT / 'tartan.fish'}; {asked}"],
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == [line.split()[-1] for line in LINES.values()]
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="zsh is not installed")
+def test_zsh_completes_lines(tmp_path: Path):
+    """In a terminal, as zsh completes nothing elsewhere: a line, Tab, and what is there then."""
+    programs(tmp_path)
+    (tmp_path / ".zshrc").write_text(
+        f"autoload -Uz compinit; compinit -u -d {tmp_path}/dump; "
+        f"source {SCRIPT / 'tartan.zsh'}; PS1='READY> '\n"
+    )
+    environment = {
+        **os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "ZDOTDIR": str(tmp_path),
+        "TERM": "dumb",
+    }  # fmt: skip
+    for line, completed in LINES.items():
+        process, terminal = pty.fork()
+        if process == 0:
+            os.execvpe("zsh", ["zsh", "-i"], environment)
+        read_until(terminal, "READY> ")
+        os.write(terminal, f"{line}\t".encode())
+        assert completed in read_until(terminal, completed)
+        os.close(terminal)
+        os.waitpid(process, 0)
+
+
+def read_until(terminal: int, expected: str) -> str:
+    """Read a terminal until something stands there, or nothing comes for two minutes."""
+    found = ""
+    while expected not in found and select.select([terminal], [], [], 120)[0]:
+        found += os.read(terminal, 4096).decode()
+    return found
 
 
 def test_an_unknown_shell_is_one_line(capsys: pytest.CaptureFixture[str]):
