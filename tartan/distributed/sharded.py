@@ -70,7 +70,9 @@ def whole(model: nn.Module, *, here: bool) -> Iterator[None]:
     for _, _, parameter in divided:
         if id(parameter) not in complete:
             full = parameter.full_tensor().detach()
-            kept = full.cpu() if here else full[:0]
+            # A copy: what was gathered of uneven parts is the beginning of a larger storage, which
+            # safetensors refuses to write.
+            kept = full.to("cpu", copy=True) if here else full[:0]
             complete[id(parameter)] = nn.Parameter(kept, parameter.requires_grad)
     if not here:
         yield
