@@ -69,23 +69,20 @@ def _objective(name: str, objective: Plugin[Objective]) -> Iterator[Entry]:
         node = objective_node(name, options)
         yield Entry(name, node, "primary", "primary", objective.distribution)
     auxiliary = AUXILIARY.format(name) if on_labels else name
-    node = objective_node(name, options, auxiliary=True, data=on_labels)
+    node = objective_node(name, options, data=on_labels)
     place = "objectives", f"objectives.{auxiliary}"
     yield Entry(auxiliary, node, *place, objective.distribution)
 
 
-def objective_node(
-    name: str, options: type, *, auxiliary: bool = False, data: bool = False
-) -> type:
+def objective_node(name: str, options: type, *, data: bool = False) -> type:
     """Make the configuration of an objective: its options and the keys of all objectives."""
     keys: list[Key] = [
         ("plugin", str, name),
         ("batch_size", int, "${batch_size}"),
+        ("max_tokens", int | None, None),
         ("scale", float, LossScale.scale),
         ("schedule", str, LossScale.schedule),
     ]
-    if auxiliary:
-        keys.append(("max_tokens", int | None, None))
     if data:
         keys.append(("data", dict[str, Any], dict))
     return _node(name, options, keys)

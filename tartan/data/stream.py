@@ -1,7 +1,9 @@
 """Streams: an objective's endless sequence of batches, a function of their index."""
 
+import math
 from collections.abc import Sequence
 from copy import copy
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -24,7 +26,12 @@ class Stream:
 
     An epoch of a `Mixture` is a permutation of as many rows of each part as its `counts` say. These
     continue through the part's own sequence of epochs, so that all its rows are read equally often.
+
+    Attributes:
+        limit: the option that limits a batch.
     """
+
+    limit: ClassVar[str] = "batch_size"
 
     def __init__(self, examples: Sequence[Row], batch_size: int, seed: int, name: str) -> None:
         """Lay out the examples.
@@ -57,6 +64,14 @@ class Stream:
         stream = copy(self)
         stream._delay = self._delay + batches
         return stream
+
+    def steps(self, epochs: float, accumulate: int) -> int:
+        """Return the steps of the first epochs, each of so many batches."""
+        return math.ceil(epochs * (len(self._examples) / (self._batch_size * accumulate)))
+
+    def count(self, batches: int) -> int:
+        """Return how many rows the first batches have, repetitions counted."""
+        return batches * self._batch_size
 
     def rows(self, index: int) -> list[Row]:
         """Return the rows of the batch at an index, counted from 0."""

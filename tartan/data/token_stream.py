@@ -1,7 +1,9 @@
 """Batches of as many rows as fit into a number of tokens."""
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from datasets import Dataset
@@ -12,6 +14,9 @@ from tartan.data.stream import Stream
 from tartan.errors import ConfigError
 from tartan.mixture import Mixture
 
+COUNTED = 16
+"""The most epochs whose batches are counted."""
+
 
 class TokenStream(Stream):
     """A stream whose batches are limited by tokens instead of rows.
@@ -20,6 +25,8 @@ class TokenStream(Stream):
     new batch where the next row does not fit; a longer row is a batch of its own. A batch is a
     function of seed, name and index, as in any stream; batches do not span epochs.
     """
+
+    limit: ClassVar[str] = "max_tokens"
 
     def __init__(self, examples: Sequence[Row], max_tokens: int, seed: int, name: str) -> None:
         """Lay out the examples.
@@ -36,22 +43,55 @@ class TokenStream(Stream):
         """
         super().__init__(examples, 1, seed, name)
         if max_tokens < 1:
-            raise ConfigError(f"objectives.{name}.max_tokens must be at least 1, got {max_tokens}.")
+            raise ConfigError(f"objective '{name}' has max_tokens={max_tokens}: give at least 1")
         self._most = max_tokens
         self._sizes = sizes_of(examples)
         self._ends: list[int] = []
         self._cut: tuple[int, list[list[int]]] = (-1, [])
+
+    def steps(self, epochs: float, accumulate: int) -> int:
+        """Return the steps of the first epochs, each of so many batches.
+
+        The batches of up to `COUNTED` epochs are counted; more have as many in the mean.
+        """
+        complete = min(int(epochs), COUNTED)
+        batches = float(self._start(complete))
+        if complete == COUNTED:
+            batches *= epochs / COUNTED
+        elif epochs > complete:
+            batches += (epochs - complete) * (self._end(complete) - self._start(complete))
+        return math.ceil(batches / accumulate)
+
+    def count(self, batches: int) -> int:
+        """Return how many rows the first batches have, repetitions counted."""
+        epoch = self._epoch(batches)
+        begun = self._batches(epoch)[: batches - self._start(epoch)]
+        return epoch * len(self._examples) + sum(map(len, begun))
 
     def indices(self, index: int) -> list[int]:
         """Return the indices of the examples in the batch at an index, in its order."""
         number = index - self._delay
         if number < 0:
             raise IndexError(f"batch {number} of '{self._name}': batches are counted from 0")
-        while not self._ends or self._ends[-1] <= number:
+        epoch = self._epoch(number)
+        return self._batches(epoch)[number - self._start(epoch)]
+
+    def _epoch(self, number: int) -> int:
+        """Return the epoch of a batch."""
+        while self._end(max(len(self._ends) - 1, 0)) <= number:
+            self._end(len(self._ends))
+        return bisect_right(self._ends, number)
+
+    def _start(self, epoch: int) -> int:
+        """Return the number of an epoch's first batch."""
+        return self._end(epoch - 1) if epoch else 0
+
+    def _end(self, epoch: int) -> int:
+        """Return the number of the batch behind an epoch's last."""
+        while len(self._ends) <= epoch:
             before = self._ends[-1] if self._ends else 0
             self._ends.append(before + len(self._batches(len(self._ends))))
-        epoch = bisect_right(self._ends, number)
-        return self._batches(epoch)[number - (self._ends[epoch - 1] if epoch else 0)]
+        return self._ends[epoch]
 
     def _batches(self, epoch: int) -> list[list[int]]:
         """Return the batches of one epoch."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from tartan.batch import Row
 from tartan.config.schema import Config
@@ -95,15 +96,16 @@ def _build(config: Config, plugins: Plugins, ranks: Ranks) -> Experiment:
     model.to(runtime.device)
     divided = divide(config, model, ranks)
     attention = accelerate(model.body, runtime, compiled=config.compile)
-    steps_an_epoch = len(data.train) / (config.primary["batch_size"] * config.accumulate)
+    setup = _setup(config, model, sections, data, weightings, runtime, ranks)
+    steps = partial(setup.streams[model.primary].steps, accumulate=config.accumulate)
     splits = sorted({probe.split for probe in probes.values()})
     return Experiment(
         task,
         data.texts,
         data.auxiliary,
-        _setup(config, model, sections, data, weightings, runtime, ranks),
-        complete(config, weightings, model.primary, steps_an_epoch),
-        milestones(config, model.end_task.metrics, steps_an_epoch),
+        setup,
+        complete(config, weightings, model.primary, steps),
+        milestones(config, model.end_task.metrics, steps),
         [
             *removed,
             *body_notices(model.body),
@@ -157,12 +159,15 @@ def _stream(examples: Sequence[Row], section: Section, seed: int, name: str) -> 
 
 
 def _batch_sizes(config: Config, sections: Mapping[str, Section]) -> dict[str, int]:
-    """Return the rows of micro-batches by the option that sets them: the run's, or one's own."""
+    """Return the sizes of micro-batches by the option that sets them: the run's, or one's own."""
     sizes: dict[str, int] = {}
-    for name, section in sections.items():
-        own = "primary.batch_size" if not sizes else f"objectives.{name}.batch_size"
+    for place, (name, section) in enumerate(sections.items()):
+        own, most = f"objectives.{name}" if place else "primary", section.get("max_tokens")
         size = section["batch_size"]
-        sizes["batch_size" if size == config.batch_size else own] = size
+        if most is not None:
+            sizes[f"{own}.max_tokens"] = most
+        else:
+            sizes["batch_size" if size == config.batch_size else f"{own}.batch_size"] = size
     return sizes
 
 

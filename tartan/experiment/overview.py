@@ -8,6 +8,7 @@ from tartan.batch import LabelKind
 from tartan.config.schema import Config
 from tartan.experiment.build import Experiment
 from tartan.experiment.notices import reading
+from tartan.experiment.tasks import Section
 from tartan.sizes import counted
 from tartan.train.progress import Progress
 from tartan.train.runtime import Runtime
@@ -74,8 +75,22 @@ def remaining(experiment: Experiment, progress: Progress) -> list[int]:
 
 
 def _batches(config: Config, experiment: Experiment) -> str:
-    """Return the rows of each objective in a step."""
+    """Return the rows of each objective in a step, or the most tokens."""
     names = experiment.setup.model.names
     sections = {names[0]: config.primary, **config.objectives}
-    sizes = {name: sections[name]["batch_size"] * config.accumulate for name in names}
-    return "; ".join(f"{name} {size} rows a step" for name, size in sizes.items())
+    sizes = {name: batch_size(sections[name], config.accumulate) for name in names}
+    return "; ".join(f"{name} {size} a step" for name, size in sizes.items())
+
+
+def batch_size(section: Section, accumulate: int) -> str:
+    """Return the size of an objective's effective batch.
+
+    >>> batch_size({"batch_size": 32, "max_tokens": None}, 2)
+    '64 rows'
+    >>> batch_size({"batch_size": 32, "max_tokens": 4096}, 2)
+    'up to 8192 tokens'
+    """
+    most = section.get("max_tokens")
+    if most is None:
+        return f"{section['batch_size'] * accumulate} rows"
+    return f"up to {most * accumulate} tokens"

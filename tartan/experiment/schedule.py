@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 from torch import nn
@@ -35,6 +35,9 @@ def trained_sections(config: Config) -> dict[str, Section]:
     for name, section in sections.items():
         check_name(name)
         at_least(1, **{f"{name}.batch_size": section["batch_size"]})
+        where = "primary" if name == primary else f"objectives.{name}"
+        if (most := section.get("max_tokens")) is not None:
+            at_least(1, **{f"{where}.max_tokens": most})
     names = tuple(sections)
     stages = config.schedule.stages
     for name, stage in stages.items():
@@ -83,7 +86,7 @@ def check_name(name: str) -> None:
 
 
 def complete(
-    config: Config, weightings: Weightings, primary: str, steps_an_epoch: float
+    config: Config, weightings: Weightings, primary: str, steps_of: Callable[[float], int]
 ) -> dict[str, StageOptions]:
     """Return the stages with every number and choice their own.
 
@@ -91,15 +94,13 @@ def complete(
         config: the run's.
         weightings: gives the run's own weighting to the stages that have none.
         primary: the end task's name; a list of objectives names it `primary` from here on.
-        steps_an_epoch: steps in one pass over the end task's rows.
+        steps_of: returns the steps of a number of passes over the end task's rows.
 
     Raises:
         ConfigError: a stage's number or optimizer has no meaning.
     """
     return {
-        name: _completed(
-            stage, f"schedule.stages.{name}", config, weightings, primary, steps_an_epoch
-        )
+        name: _completed(stage, f"schedule.stages.{name}", config, weightings, primary, steps_of)
         for name, stage in config.schedule.stages.items()
     }
 
@@ -110,12 +111,12 @@ def _completed(
     config: Config,
     weightings: Weightings,
     primary: str,
-    steps_an_epoch: float,
+    steps_of: Callable[[float], int],
 ) -> StageOptions:
     """Return one stage with every number and choice its own."""
     if stage.epochs is not None and not 0 <= stage.epochs < math.inf:
         raise ConfigError(f"{where}.epochs={stage.epochs}: give at least 0, and finite")
-    steps = stage.steps if stage.epochs is None else math.ceil(stage.epochs * steps_an_epoch)
+    steps = stage.steps if stage.epochs is None else steps_of(stage.epochs)
     at_least(0, **{f"{where}.steps": steps, f"{where}.patience": stage.patience})
     named = stage.objectives
     if isinstance(named, list):
@@ -130,7 +131,9 @@ def _completed(
     )
 
 
-def milestones(config: Config, metrics: tuple[str, ...], steps_an_epoch: float) -> Milestones:
+def milestones(
+    config: Config, metrics: tuple[str, ...], steps_of: Callable[[float], int]
+) -> Milestones:
     """Return when a run evaluates, logs and writes checkpoints.
 
     ConfigError if `eval.metric` is not one of the end task's metrics.
@@ -140,7 +143,7 @@ def milestones(config: Config, metrics: tuple[str, ...], steps_an_epoch: float) 
         raise ConfigError(f"eval.metric={metric}: {suggest(metric, metrics)}")
     epochs = config.eval.epochs
     return Milestones(
-        evaluate=config.eval.every if epochs is None else math.ceil(epochs * steps_an_epoch),
+        evaluate=config.eval.every if epochs is None else steps_of(epochs),
         metric=metric,
         batch_size=config.eval.batch_size,
         log=config.log.every,

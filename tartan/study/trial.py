@@ -15,6 +15,7 @@ from tartan.errors import MissingCorpusError, TartanError
 from tartan.experiment.blame import blamed
 from tartan.experiment.build import Experiment, build
 from tartan.experiment.identity import Part, contents
+from tartan.experiment.overview import batch_size
 from tartan.experiment.run import run
 from tartan.plugins import Plugins, discover
 from tartan.study.results import Stage
@@ -30,7 +31,7 @@ class Trial:
     Attributes:
         stages: its schedule.
         metric: what its best model is chosen by.
-        batch: rows of the end task in a step.
+        batch: rows of the end task in a step, or the most tokens.
         rows: how many rows each split and corpus has.
         dev_gradient: the split that supplies the dev gradient, `dev` or `train`; None where the
             weighting needs none.
@@ -40,7 +41,7 @@ class Trial:
 
     stages: tuple[Stage, ...] = ()
     metric: str = ""
-    batch: int = 0
+    batch: str = ""
     rows: Mapping[str, int] | None = None
     dev_gradient: str | None = None
     contents: Mapping[str, Part] | None = None
@@ -107,15 +108,17 @@ def run_one(config: str, directory: str, files: Mapping[str, str]) -> None:
 def _describe(config: Config, experiment: Experiment, plugins: Plugins) -> Trial:
     """Return what a study needs to know of an arm that was built."""
     setup, task = experiment.setup, experiment.task
-    batch = config.primary["batch_size"] * config.accumulate
-    stages, needs = [], Needs.LOSSES
+    batch = batch_size(config.primary, config.accumulate)
+    stages, needs, trained = [], Needs.LOSSES, 0
     for name, options in experiment.stages.items():
         names = options.select(setup.model.names)
         several = len(names) > 1
         if several:
             needs |= setup.weighting(options.weighting, names).needs
         plugin = options.weighting["plugin"] if several else None
-        examples = options.steps * batch if options.trains_primary else 0
+        before = setup.primary_rows(trained)
+        trained += options.steps if options.trains_primary else 0
+        examples = setup.primary_rows(trained) - before
         stages.append(Stage(name, names, plugin, options.steps, examples))
     splits = {"train": task.train, "dev": task.dev, "test": task.test, **task.corpora}
     return Trial(

@@ -62,6 +62,10 @@ class Setup:
     late: bool = False
     ranks: Ranks = field(default_factory=Ranks)
 
+    def primary_rows(self, steps: int) -> int:
+        """Return how many rows of the end task its first steps read, repetitions counted."""
+        return self.streams[self.model.primary].count(steps * self.accumulate)
+
 
 class Stage:
     """A stage under way: everything it trains with, and all of its state but the parameters.
@@ -198,7 +202,8 @@ class Stage:
             if not out_of_memory.recognised(error):
                 raise
             model = self._setup.model
-            place, remedy = advice(*self.step.at_work, model.primary, model.body)
+            limits = {name: stream.limit for name, stream in self.streams.items()}
+            place, remedy = advice(*self.step.at_work, model.primary, model.body, limits)
             raise out_of_memory.refusal(error, self._setup.runtime, place, remedy) from error
 
     def weights(self) -> dict[str, float]:

@@ -1,12 +1,15 @@
 """Long texts from the command line, and from the exported model by plain transformers."""
 
+import itertools
 import json
+import shutil
 
 import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from support.command import SMALL, write_task
+from support.command import SMALL, summary, write_task
+from support.runs import differences
 from tartan.quiet import quiet
 
 LONG = ["data=jsonl", "data.dir=task", *(each for each in SMALL if not each.startswith("data."))]
@@ -69,14 +72,35 @@ def test_chunks_of_pairs_are_refused(tartan, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_batches_are_limited_by_tokens(tartan, tmp_path):
+def test_batches_of_each_objective_are_limited_by_tokens_and_resume_exactly(tartan, tmp_path):
     long_task(tmp_path / "task")
-    answer = tartan(
-        "run", *LONG, "run_dir=out", "objectives=[mlm]", "objectives.mlm.max_tokens=40", "steps=4"
-    )
+    options = [
+        *LONG, "objectives=[mlm]", "primary.max_tokens=50", "objectives.mlm.max_tokens=40",
+        "accumulate=2", "schedule.stages.joint.epochs=3", "eval.every=1", "checkpoint.every=1",
+        "checkpoint.keep=100",
+    ]  # fmt: skip
+    answer = tartan("run", "run_dir=whole", *options)
     assert answer.status == 0, answer.err
-    answer = tartan("run", *LONG, "run_dir=no", "objectives=[mlm]", "objectives.mlm.max_tokens=0")
-    assert (answer.status, answer.err) == (
-        2,
-        "tartan: objectives.mlm.max_tokens must be at least 1, got 0.\n",
-    )
+    assert "classification up to 100 tokens a step; mlm up to 80 tokens a step" in answer.out
+    whole = summary(tmp_path / "whole")
+    steps = whole["steps"]
+    seen = [each["primary_examples"] for each in whole["evaluations"]]
+    assert len(seen) == steps
+    # Rows have 4, 12 or 33 tokens: two of the longest do not fit into a micro-batch.
+    assert all(2 <= after - before <= 8 for before, after in itertools.pairwise([0, *seen]))
+    assert whole["primary_examples"] == seen[-1]
+    assert "joint 5 steps" in answer.out
+    assert seen[4] == 3 * 6, "5 steps of 2 micro-batches are the 3 epochs"
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    (tmp_path / "cut/summary.json").unlink()
+    for step in range(steps // 2, steps + 1):
+        shutil.rmtree(tmp_path / f"cut/checkpoints/checkpoint-{step}", ignore_errors=True)
+    assert tartan("run", "run_dir=cut", *options).status == 0
+    assert differences(tmp_path / "whole", tmp_path / "cut") == []
+
+
+@pytest.mark.parametrize("option", ["primary.max_tokens", "objectives.mlm.max_tokens"])
+def test_a_limit_below_one_token_is_refused(option, tartan, tmp_path):
+    long_task(tmp_path / "task")
+    answer = tartan("run", *LONG, "run_dir=no", "objectives=[mlm]", f"{option}=0")
+    assert (answer.status, answer.err) == (2, f"tartan: {option}=0: give at least 1\n")

@@ -1,5 +1,7 @@
 """Batches limited by tokens: all rows of an epoch once, whatever is read first."""
 
+import math
+
 import pytest
 from datasets import Dataset
 from hypothesis import given
@@ -27,11 +29,13 @@ def test_an_epoch_holds_every_row_once_in_batches_that_fit(sizes, most, seed):
     for epoch in range(2):
         seen = []
         while len(seen) < len(sizes):
+            assert stream.count(read) == epoch * len(sizes) + len(seen)
             batch = stream.indices(read)
             assert len(batch) == 1 or sum(sizes[row] for row in batch) <= most
             seen += batch
             read += 1
         assert seen == order.indices(epoch)
+        assert stream.steps(epoch + 1, 2) == math.ceil(read / 2)
 
 
 @given(st.permutations(range(12)))
@@ -49,11 +53,18 @@ def test_a_batch_takes_a_row_only_if_it_fits():
     assert [len(row["input_ids"]) for row in stream.rows(0)] == [4, 4]
 
 
+def test_many_epochs_are_estimated_and_parts_of_one_are_rounded_up():
+    stream = TokenStream(rows([4, 4, 4, 4]), 8, 0, "mlm")
+    assert [stream.steps(epochs, 1) for epochs in (0, 0.5, 1, 1.75, 16, 1e6)] == [
+        0, 1, 2, 4, 32, 2_000_000
+    ]  # fmt: skip
+
+
 def test_sizes_are_read_from_data_sets_and_mixtures():
     one, other = rows([3, 1]), Dataset.from_list(rows([2, 5, 4]))
     assert sizes_of(Mixture([one, other], 1.0)).tolist() == [3, 1, 2, 5, 4]
 
 
 def test_a_limit_without_a_meaning_is_refused():
-    with pytest.raises(ConfigError, match=r"^objectives.mlm.max_tokens must be at least 1, got 0"):
+    with pytest.raises(ConfigError, match=r"^objective 'mlm' has max_tokens=0: give at least 1$"):
         TokenStream(rows([1]), 0, 0, "mlm")
