@@ -2,6 +2,8 @@
 
     python -m benchmarks.lora           # counts, on a tiny Qwen3 and a tiny BERT
     python -m benchmarks.lora --demo    # also trains on the demo, with clm and without
+    python -m benchmarks.lora --demo all    # the same without adapters: all weights train
+    python -m benchmarks.lora --demo frozen    # all weights but the embeddings
 
 The Qwen3 of the demo has random weights and a vocabulary trained on the demo's texts. It is first
 trained to predict the text of another demo, with other words, as a published decoder is on other
@@ -39,6 +41,12 @@ SHAPE = {
 }
 ARMS = {"objectives=[]": ("static",), "objectives=[clm]": ("meta",)}
 LORA = LoraOptions(r=8, alpha=16)
+TRAINED = {
+    "lora": [f"model.lora.r={LORA.r}", f"model.lora.alpha={LORA.alpha}"],
+    "all": [],
+    "frozen": ["model.freeze=[embeddings]"],
+}
+"""What of the body trains on the demo, by the word on the command line: the run's options."""
 PRETRAINING = 400
 """Steps of training the demo's decoder on other text."""
 
@@ -100,11 +108,11 @@ def row(family: str, directory: Path) -> str:
     return f"| {family} | {full:,} | {trained:,} | {share} | {memory} |"
 
 
-def score(arm: str, weighting: str, seed: int, directory: Path, run: Path) -> float:
+def score(arm: str, weighting: str, seed: int, trained: str, directory: Path, run: Path) -> float:
     """Train on the demo and return macro-F1 on test."""
     arguments = [
-        "run", "model=auto", f"model.name={directory}", f"model.lora.r={LORA.r}",
-        f"model.lora.alpha={LORA.alpha}", arm, f"weighting={weighting}", f"seed={seed}",
+        "run", "model=auto", f"model.name={directory}", *TRAINED[trained],
+        arm, f"weighting={weighting}", f"seed={seed}",
         "steps=300", "optimizer.body_lr=3e-3", "optimizer.head_lr=3e-3", "report=false",
         "device=cpu", f"run_dir={run}",
     ]  # fmt: skip
@@ -115,13 +123,14 @@ def score(arm: str, weighting: str, seed: int, directory: Path, run: Path) -> fl
     return float(summary["test"]["macro_f1"])
 
 
-def demo(directory: Path, scratch: Path) -> None:
+def demo(trained: str, directory: Path, scratch: Path) -> None:
     """Print the scores of both arms on the same seeds."""
     print("\n| arm | " + " | ".join(f"seed {seed}" for seed in SEEDS) + " | mean |")
     print("|---|" + "---|" * (len(SEEDS) + 1))
     for arm, (weighting,) in ARMS.items():
         scores = [
-            score(arm, weighting, seed, directory, scratch / f"{weighting}{seed}") for seed in SEEDS
+            score(arm, weighting, seed, trained, directory, scratch / f"{weighting}{seed}")
+            for seed in SEEDS
         ]
         cells = " | ".join(f"{value:.3f}" for value in (*scores, statistics.mean(scores)))
         print(f"| `'{arm}' weighting={weighting}` | {cells} |", flush=True)
@@ -139,7 +148,9 @@ def main() -> None:
             print(row(family, scratch / family), flush=True)
         if "--demo" in sys.argv:
             pretrain(model, task, scratch / family)
-            demo(scratch / family, scratch)
+            demo(
+                (sys.argv[sys.argv.index("--demo") + 1 :] or ["lora"])[0], scratch / family, scratch
+            )
 
 
 if __name__ == "__main__":
