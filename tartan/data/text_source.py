@@ -38,7 +38,7 @@ class TextSource:
     text: str | None = None
 
 
-@dataclass
+@dataclass(kw_only=True)
 class StreamOptions:
     """Options of sources whose domain corpus may be larger than the disk.
 
