@@ -18,6 +18,8 @@ from tartan.testing import WeightingContract
 from tartan_weightings import torchjd
 from tartan_weightings.torchjd import LEFT_OUT, gramian, scalarizers, tartan_weightings
 
+pytestmark = pytest.mark.heavy
+
 OFFERED = tartan_weightings()
 GRAMIAN, LOSSES = gramian.offered(), scalarizers.offered()
 NAMES = ("task", "a", "b", "c", "d", "e", "f", "g")

@@ -19,6 +19,8 @@ from tartan.train.stage import Stage
 from tartan_weightings.meta import Meta
 from tartan_weightings.static import Static
 
+pytestmark = pytest.mark.heavy
+
 NAMES = ("task", "tapt", "dapt")
 
 

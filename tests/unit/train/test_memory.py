@@ -142,6 +142,7 @@ def test_a_gpus_allocator_extends_its_pieces_unless_it_is_told_otherwise(
     assert found.strip() == str(expected)
 
 
+@pytest.mark.heavy
 def test_building_and_training_as_a_library_changes_no_setting_of_the_process():
     code = """
 import ctypes, os
