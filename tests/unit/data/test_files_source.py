@@ -186,7 +186,7 @@ def test_texts_may_come_from_files_and_data_sets(tmp_path: Path, dictionary):
         ({"unlabelled": {"hub": "x", "path": "y"}}, ConfigError,
             "data.unlabelled: give one of path and hub"),
         ({"unlabelled": {"file": "x"}}, ConfigError,
-            "data.unlabelled.file: no such option; did you mean"),
+            "data.unlabelled.file: no such option; choose from: config_name, hub, path, split"),
         ({"domain": 3}, ConfigError, "data.domain=3: give a path, or a map such as {hub: ID}"),
         ({"domain": "nowhere.txt"}, DataError,
             "data.domain=nowhere.txt: no such file or directory: check the path"),
