@@ -53,6 +53,23 @@ def _no_state(_: object = "cuda") -> Tensor:
     return torch.get_rng_state()
 
 
+STORAGE: Any = torch.UntypedStorage
+_clone = STORAGE.clone
+
+
+def _cloned(storage: Any) -> Any:
+    """Return a copy of a storage, as `copy.deepcopy` of a buffer needs it.
+
+    torch takes memory for it from the driver, not from the device's allocator.
+    """
+    if storage.device.type != "cuda":
+        return _clone(storage)
+    size = storage.nbytes()
+    seen = torch.empty(0, dtype=torch.uint8, device=storage.device)
+    seen.set_(storage, 0, (size,), (1,))
+    return seen.clone().untyped_storage()
+
+
 def is_fake() -> bool:
     """Return whether the CUDA device of this process is the fake one."""
     cuda: Any = torch.cuda
@@ -86,6 +103,7 @@ def install() -> None:
     for name, value in values.items():
         setattr(cuda, name, lambda *_, value=value, **__: value)
     cuda.Event, cuda.Stream = Event, Stream
+    STORAGE.clone = _cloned
     cuda.current_stream = lambda *_: Stream()
     cuda.synchronize = lambda *_: waited("torch.cuda.synchronize")
     cuda.get_rng_state = _no_state

@@ -1,5 +1,7 @@
 """The fake CUDA device: it refuses what a GPU refuses, and records waits and launches."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from torch import nn
@@ -67,6 +69,13 @@ def attention(device: str) -> list[torch.Tensor]:
     return [each.detach().cpu() for each in (out, *gradients)]
 
 
+def copied() -> tuple[bool, list[float]]:
+    norm = nn.BatchNorm1d(2).to("cuda")
+    other = deepcopy(norm)
+    other.running_mean.fill_(3.0)
+    return other.running_mean.is_cuda, norm.running_mean.tolist()
+
+
 def dies() -> None:
     raise SystemExit("no more")
 
@@ -112,6 +121,11 @@ def test_fused_attention_is_the_cpus(device: FakeDevice):
         device.call(attention, "cuda"), device.call(attention, "cpu"), strict=True
     ):
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+@NEEDS_ONE
+def test_a_module_is_copied_with_its_buffers(device: FakeDevice):
+    assert device.call(copied) == (True, [0.0, 0.0])
 
 
 @NEEDS_ONE
