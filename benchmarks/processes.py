@@ -21,6 +21,7 @@ from transformers import LlamaConfig, LlamaModel, PreTrainedModel, RobertaConfig
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from tartan.backward import backward
+from tartan.distributed.moments import DividedAdamW
 from tartan.distributed.replicated import ReplicatedShared
 from tartan.distributed.sharded import ShardedShared, local, make_mesh, shard_body
 from tartan.plugins import discover
@@ -54,6 +55,8 @@ class Traffic(TorchDispatchMode):
             name = func.overloadpacket.__name__
             if name == "allreduce_":
                 self.sent += 2 * share * sum(tensor.nbytes for tensor in args[0])
+            elif name == "broadcast_":  # in a pipeline, all but the last send it on
+                self.sent += share * sum(tensor.nbytes for tensor in args[0])
             elif name in ("_reduce_scatter_base_", "_allgather_base_"):
                 self.sent += share * max(args[0].nbytes, args[1].nbytes)
             else:
@@ -128,6 +131,19 @@ def counted(kind: str, ranks: int, *, sharded: bool, micro: int = 1) -> tuple[fl
     return traffic.sent, predicted(kind, ranks, every - divided, divided, numbers, micro)
 
 
+def counted_moments(ranks: int) -> tuple[float, float]:
+    """Return the bytes that a rank sends to step parameters with divided moments, likewise."""
+    with world(ranks):
+        body = SmallBody()
+        optimiser = DividedAdamW([{"params": list(body.parameters())}], lr=1e-3)
+        for parameter in body.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        with Traffic(ranks) as traffic:
+            optimiser.step()
+    numbers = sum(p.numel() for p in body.parameters())
+    return traffic.sent, FLOAT * (ranks - 1) / ranks * numbers
+
+
 def _shared(body: nn.Module, ranks: int, sharded: bool) -> ReplicatedShared:
     if sharded:
         return ShardedShared(body.parameters(), 0, ranks, 1)
@@ -175,13 +191,18 @@ class Held:
     divided: int
     unit: int
 
-    def memory(self, copies: int, ranks: int) -> float:
+    def memory(self, copies: int, ranks: int, *, moments: bool = False) -> float:
         """Return bytes of parameters, moments and gradients; activations are not counted.
 
         Of what all keep: parameters, one gradient, two moments, and `copies` parts of gradients. Of
         what is divided: the same of a part. Two groups are gathered at once, and one's gradient.
+
+        Args:
+            copies: of a gradient, as docs/architecture.md counts them.
+            ranks: how many processes there are.
+            moments: whether these are divided too.
         """
-        kept = (4 + copies / ranks) * self.kept
+        kept = (2 + 2 / (ranks if moments else 1) + copies / ranks) * self.kept
         return FLOAT * (kept + (4 + copies) * self.divided + 3 * self.unit)
 
 
@@ -242,11 +263,11 @@ def memory_table() -> list[str]:
         f"|---|---|--:|{'--:|' * len(copies)}",
     ]
     for name, make in bodies().items():
-        for sharded in (False, True):
+        for mode in ("replicated", "moments divided", "sharded"):
             for ranks in WORLDS:
-                found = held(make, ranks, sharded=sharded)
-                sizes = [f"{found.memory(c, ranks) / 2**30:.2f}" for c in copies.values()]
-                mode = "sharded" if sharded else "replicated"
+                found = held(make, ranks, sharded=mode == "sharded")
+                memory = partial(found.memory, ranks=ranks, moments=mode == "moments divided")
+                sizes = [f"{memory(c) / 2**30:.2f}" for c in copies.values()]
                 lines.append(f"| {name} | {mode} | {ranks} | {' | '.join(sizes)} |")
     return lines
 

@@ -93,8 +93,10 @@ class Watch:
     def linger(self) -> None:
         """Wait until the others know of the failure, as long as this process holds the store."""
         until = time.monotonic() + HEARD
+        lost = self._failure is not None and bool(self._failure.text)  # one that cannot answer
+        others = self._size - 1 - lost
         with suppress(DistNetworkError, RuntimeError):
-            while self._store.add(ACKNOWLEDGED, 0) < self._size - 1 and time.monotonic() < until:
+            while self._store.add(ACKNOWLEDGED, 0) < others and time.monotonic() < until:
                 time.sleep(0.05)
 
     def close(self) -> None:

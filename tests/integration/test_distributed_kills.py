@@ -16,7 +16,8 @@ from support.runs import GRADUAL, differences, write_gradual
 
 COMMON = [
     "run", *GRADUAL, "batch_size=4", "accumulate=2", "data.dir=data", "eval.every=4",
-    "eval.patience=0", "checkpoint.every=4", "steps=24", "report=false",
+    "eval.patience=0", "checkpoint.every=2", "steps=12", "report=false",
+    "schedule.stages.finetune.epochs=2",
 ]  # fmt: skip
 
 
@@ -25,8 +26,8 @@ def begin(name: str, size: int) -> Launched:
     return Launched(*COMMON, f"run_dir={name}", size=size, said=Path(f"{name}.said"))
 
 
-def kill_one(launched: Launched, rng: random.Random, longest: float) -> int | None:
-    """Kill a random process after a random time; its rank. All others end within the limit."""
+def kill_one(launched: Launched, rng: random.Random, longest: float) -> tuple[int, float] | None:
+    """Kill a random process after a random time; its rank, and the seconds until all have ended."""
     until = time.monotonic() + rng.uniform(0.5, longest)
     while time.monotonic() < until and launched.processes[0].poll() is None:
         time.sleep(0.01)
@@ -43,7 +44,7 @@ def kill_one(launched: Launched, rng: random.Random, longest: float) -> int | No
                     process.send_signal(signal.SIGTERM)
         assert time.monotonic() - killed < LIMIT, "a process did not end"
         time.sleep(0.05)
-    return rank
+    return rank, time.monotonic() - killed
 
 
 def endure(kills: int, size: int) -> Counter[int]:
@@ -56,10 +57,10 @@ def endure(kills: int, size: int) -> Counter[int]:
     while ranks.total() < kills:
         name = f"killed{runs}"
         while ranks.total() < kills and not Path(name, "summary.json").exists():
-            rank = kill_one(begin(name, size), rng, longest)
-            if rank is not None:
+            if found := kill_one(begin(name, size), rng, longest):
+                rank, seconds = found
                 ranks[rank] += 1
-                print(f"kill {ranks.total()}: {name}, rank {rank}", flush=True)
+                print(f"kill {ranks.total()}: {name}, rank {rank}, {seconds:.1f} s", flush=True)
         assert [answer.status for answer in begin(name, size).wait()] == [0] * size
         assert differences(Path("whole"), Path(name)) == [], name
         runs += 1

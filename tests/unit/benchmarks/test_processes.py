@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.processes import KINDS, bodies, counted, held
+from benchmarks.processes import KINDS, bodies, counted, counted_moments, held
 
 
 @pytest.mark.parametrize("ranks", [2, 64])
@@ -10,6 +10,12 @@ from benchmarks.processes import KINDS, bodies, counted, held
 @pytest.mark.parametrize("sharded", [False, True])
 def test_a_rank_sends_the_bytes_of_the_formula(kind: str, ranks: int, sharded: bool):
     found, expected = counted(kind, ranks, sharded=sharded, micro=2)
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("ranks", [2, 64])
+def test_divided_moments_send_each_parameter_once_more(ranks: int):
+    found, expected = counted_moments(ranks)
     assert found == pytest.approx(expected, rel=1e-9)
 
 
@@ -21,4 +27,5 @@ def test_a_sharded_body_is_divided_evenly_but_for_its_token_embeddings():
     divided = alone.kept - eight.kept
     assert eight.divided == pytest.approx(divided / 8, rel=0.01)
     assert many.divided == pytest.approx(divided / 64, rel=0.02)
+    assert alone.memory(3, 8, moments=True) < alone.memory(3, 8)
     assert many.memory(3, 64) < eight.memory(3, 8) < alone.memory(3, 1)
