@@ -85,11 +85,19 @@ def _of_slurm(environment: Mapping[str, str]) -> Place | None:
         int(environment["SLURM_PROCID"]),
         int(size),
         int(environment.get("SLURM_LOCALID", 0)),
-        int(environment.get("SLURM_NTASKS_PER_NODE", size)),
+        _first_number(environment.get("SLURM_STEP_TASKS_PER_NODE", size)),
         environment.get("MASTER_ADDR") or first_node(nodes),
         int(environment.get("MASTER_PORT") or FIRST_PORT + int(step) % PORTS),
         served=False,
     )
+
+
+def _first_number(text: str) -> int:
+    """Return the number that a text begins with: 4 of `4(x2)`, 4 tasks on each of 2 nodes."""
+    found = re.match(r"\d+", text)
+    if found is None:
+        raise ValueError(f"SLURM_STEP_TASKS_PER_NODE={text} is not a number of tasks")
+    return int(found[0])
 
 
 def first_node(nodes: str) -> str:
