@@ -43,7 +43,8 @@ REQUIRED: dict[str, Callable[[], dict[str, Any]]] = {"distil": lambda: {"teacher
 def cases() -> list[Any]:
     found = discover()
     own = [*found.objectives, *found.weightings]
-    named = [name for name in own if not name.startswith("torchjd_")]  # unit/weightings/test_torchjd.py does
+    # unit/weightings/test_torchjd.py tests those of TorchJD
+    named = [name for name in own if not name.startswith("torchjd_")]
     chosen = [(contract, {}) for contract in contracts(found, named)]
     chosen += [(contracts(found, [name])[0], options) for name, options in VARIANTS]
     return [
