@@ -34,7 +34,7 @@ class Cost:
         memory: bytes of parameters, gradients and the optimiser's moments; 0 where there is no
             model to count.
         activations: an estimate of the bytes of activations, for batches like the first ones; 0
-            without a model.
+            where they are not estimated: without a model, or where its body is sharded.
         forwards: forward passes through the body; 0 where there are no objectives to ask.
         expected: whether the passes are the mean over a stage's steps, where each computes some of
             the objectives; otherwise they are the most that a step takes.

@@ -58,6 +58,7 @@ class RunConsole:
     ) -> None:
         """Announce a stage; on a terminal or in a notebook, start its progress bar."""
         self._hide()
+        held = f", and about {amount(cost.activations)} of activations"
         self.notice(
             f"stage {name}: {', '.join(objectives)}; {steps} steps"
             f"{f', {taken} taken' if taken else ''}; each "
@@ -65,8 +66,8 @@ class RunConsole:
             f"{counted(cost.forwards, 'forward pass', 'forward passes')}, "
             f"{counted(cost.backwards, 'backward pass', 'backward passes')} and "
             f"{counted(cost.copies, 'copy', 'copies')} of the body's gradient; "
-            f"{amount(cost.memory)} with parameters and moments, and about "
-            f"{amount(cost.activations)} of activations"
+            f"{amount(cost.memory)} with parameters and moments"
+            f"{held if cost.activations else ''}"
         )
         self._pace.stage(steps - taken, self._clock())
         self._steps = taken, steps
