@@ -138,7 +138,8 @@ class Watch:
             if not text:  # all is done
                 return
             self._failure = Failure(**json.loads(text))
-            store.add(ACKNOWLEDGED, 1)
+            if self._rank:  # rank 0 waits for the others: see `linger`
+                store.add(ACKNOWLEDGED, 1)
         except (DistNetworkError, RuntimeError):
             if self._closing:
                 return

@@ -38,8 +38,8 @@ def shard(model: JointModel, ranks: Ranks) -> list[str]:
     body = model.body.model
     if model.body.max_tokens is not None:
         raise ConfigError(
-            "sharded=true and model.max_tokens: processes would take different numbers of passes; "
-            "remove one of them"
+            "sharded=true and model.max_tokens_per_pass: processes would take different numbers of "
+            "passes; remove one of them"
         )
     heads = [module for module in model.modules() if isinstance(module, LiftedHead)]
     tied = {name for head in heads for name in head.borrowed.values()}

@@ -3,17 +3,20 @@
 import json
 import shutil
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
+from torch._C._distributed_c10d import Store
 
 from support.closeness import assert_same
 from support.command import SMALL, Answer, summary
 from support.process import KILL, at_call, send
 from support.ranks import errors, launch
 from support.runs import differences
+from tartan.distributed.failure import Watch
 from tartan.experiment.lock import locked
 
 RUN = [
@@ -135,6 +138,27 @@ def test_an_accumulate_that_cannot_be_shared_is_refused_with_values_that_can():
         "size, or start 1 process\n"
     )
     assert not Path("out").exists()
+
+
+def test_rank_0_waits_until_the_others_know_of_its_failure():
+    """Its end would otherwise be reported as a second failure."""
+
+    def slow(watch: Watch, store: Store) -> None:
+        time.sleep(2)
+        hear(watch, store)
+
+    hear = Watch._hear
+
+    def prepare(rank: int) -> None:
+        if rank:
+            Watch._hear = slow  # type: ignore[method-assign]
+
+    refused = run("out", SHARDED, "model.max_tokens_per_pass=64", prepare=prepare)
+    assert statuses(refused) == [2, 2]
+    assert errors(refused) == (
+        "tartan: sharded=true and model.max_tokens_per_pass: processes would take different "
+        "numbers of passes; remove one of them\n"
+    )
 
 
 def test_a_sharded_run_writes_a_file_of_each_process_and_resumes_with_any_number():
