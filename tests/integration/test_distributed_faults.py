@@ -16,7 +16,7 @@ from support.command import SMALL, Answer, summary
 from support.process import KILL, at_call, send
 from support.ranks import errors, launch
 from support.runs import differences
-from tartan.distributed.failure import Watch
+from tartan.distributed.failure import FOREVER, KEY, Watch
 from tartan.experiment.lock import locked
 
 RUN = [
@@ -144,7 +144,8 @@ def test_rank_0_waits_until_the_others_know_of_its_failure():
     """Its end would otherwise be reported as a second failure."""
 
     def slow(watch: Watch, store: Store) -> None:
-        time.sleep(2)
+        store.wait([KEY], FOREVER)
+        time.sleep(1)
         hear(watch, store)
 
     hear = Watch._hear
