@@ -11,6 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from tartan.distributed.place import reports
 from tartan.report.pages import write_csv
 from tartan.report.record import SUMMARY, read_json
 
@@ -25,7 +26,7 @@ class SweepTable(Callback):
         """Print and write the table. What fails here is reported by Hydra, and stops nothing."""
         directory = Path(config.hydra.sweep.dir)
         done = results(directory)
-        if done:
+        if done and reports():
             write_csv(directory / TABLE, [row.cells for row in done])
             Console(highlight=False).print(table(done))
             print(f"in {directory}: {TABLE}, and a directory for each run")

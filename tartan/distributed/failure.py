@@ -111,6 +111,8 @@ class Watch:
         text = json.dumps(asdict(failure))
         first: bytes = store.compare_set(KEY, "", text)
         self._failure = Failure(**json.loads(first))
+        if failure.text and self._failure == failure:
+            self._say(failure)  # before the main thread learns of it, and ends this process
         self._known.set()
         return self._failure
 
@@ -123,12 +125,8 @@ class Watch:
             if self._closing:
                 return
             lost = Failure(following, 1, f"{self._names[following]} was killed or crashed")
-            try:
-                first = self._announce(store, lost)
-            except (DistNetworkError, RuntimeError):  # who held the store has ended: see `_hear`
-                return
-            if first == lost:
-                self._say(lost)
+            with suppress(DistNetworkError, RuntimeError):  # the store has ended: see `_hear`
+                self._announce(store, lost)
 
     def _hear(self, store: Store) -> None:
         """Wait for a failure; some time after it, end this process."""
