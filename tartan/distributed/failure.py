@@ -71,7 +71,7 @@ class Watch:
         self._closing = False
         self._known = threading.Event()
         self._failure: Failure | None = None
-        self._lock = threading.Lock()
+        self._lock, self._speaking = threading.Lock(), threading.Lock()
         self._threads = [
             threading.Thread(target=work, args=(_connected(store),), daemon=True)
             for work in (self._listen, self._hear)
@@ -82,7 +82,8 @@ class Watch:
     def failure(self, seconds: float = 0.0) -> Failure | None:
         """Return the failure that is known, or becomes known in some seconds."""
         self._known.wait(seconds)
-        return self._failure
+        with self._speaking:  # this process may end when it knows, and not before it has said so
+            return self._failure
 
     def announce(self, failure: Failure) -> Failure:
         """Announce a failure, unless there is one already; return the one that came first."""
@@ -125,7 +126,8 @@ class Watch:
             if self._closing:
                 return
             lost = Failure(following, 1, f"{self._names[following]} was killed or crashed")
-            with suppress(DistNetworkError, RuntimeError):  # the store has ended: see `_hear`
+            # Where the store has ended, `_hear` reports it.
+            with self._speaking, suppress(DistNetworkError, RuntimeError):
                 self._announce(store, lost)
 
     def _hear(self, store: Store) -> None:
