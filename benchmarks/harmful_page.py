@@ -18,11 +18,12 @@ INTRODUCTION = """\
 Written by `python -m benchmarks.harmful --page docs/harmful.md`; the runs are in
 benchmarks/results/harmful.json. The demo task with three auxiliary objectives: MLM on the task's
 own texts, which helps, MLM on random words, and classification of the training texts with shuffled
-labels, which do not. Every weighting has its default options. A tiny model, 300 steps, at most
-{seeds} seeds: {runs} runs; the same command runs what is missing. The score is {metric} on test in
-points, mean and standard deviation over the seeds. "Random" and "shuffled" are the weights of the
-harmful objectives at the end, as shares of all; of weightings that sample, the mean shares. The
-last column compares with the better baseline on the same seeds.
+labels, which do not. Every weighting has its default options; META is also shown with a learning
+rate for 300 steps. A tiny model, 300 steps; three seeds, and eight where the end task comes first
+(`--seeds 0 1 2 3 4 5 6 7 --arms ...`): {runs} runs; the same command runs what is missing. The
+score is {metric} on test in points, mean and standard deviation over the seeds. "Random" and
+"shuffled" are the weights of the harmful objectives at the end, as shares of all; of weightings
+that sample, the mean shares. The last column compares with the better baseline on the same seeds.
 
 Read it with care: the baselines themselves vary by many points from seed to seed, a run is short,
 and default learning rates of weights are made for longer ones. A row of a single seed says little.
@@ -43,7 +44,6 @@ def page(runs: Sequence[Mapping[str, Any]], end_task_first: Mapping[str, bool]) 
     kept = {name: keeps(arms, name) for name in arms}
     order = sorted(arms, key=lambda name: (name not in (ALONE, HELPED), -means[name]))
     head = INTRODUCTION.format(
-        seeds=max((len(found) for found in arms.values()), default=0),
         runs=len(runs),
         metric=runs[0]["metric"].replace("_", "-") if runs else "the metric",
     )
