@@ -93,9 +93,9 @@ def parser() -> argparse.ArgumentParser:
 
 def arms(plugins: Plugins, chosen: Sequence[str] | None) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Return each arm's name and overrides: the baselines, and every weighting."""
-    every = BASELINES | {name: (*HARMFUL, f"weighting={name}") for name in plugins.weightings}
-    every |= TUNED
-    yield from ((name, own) for name, own in every.items() if chosen is None or name in chosen)
+    own = {name: (*HARMFUL, f"weighting={name}") for name in plugins.weightings}
+    every: Mapping[str, tuple[str, ...]] = {**BASELINES, **own, **TUNED}
+    yield from ((name, arm) for name, arm in every.items() if chosen is None or name in chosen)
 
 
 def write_data(place: Path) -> list[str]:
