@@ -8,6 +8,7 @@ from typing import Any, Self
 from torch import Tensor, nn
 
 from tartan.shared import Shared
+from tartan.sizes import counted
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,9 @@ def check(terms: Sequence[Term], shared: Shared, dev: Term | None, weighed: int)
     if isinstance(terms, Term) or not isinstance(terms, Sequence):
         raise TypeError(f"terms must be a list of tartan.Term, got {_kind(terms)}")
     if len(terms) != weighed:
-        raise ValueError(f"terms has {len(terms)} entries, but {weighed} objectives are weighed: "
-                         "pass one Term for each, the primary first")  # fmt: skip
+        raise ValueError(f"terms has {counted(len(terms), 'entry', 'entries')}, but the weighting "
+                         f"weighs {counted(weighed, 'objective')}: pass one Term for each, the "
+                         "primary first")  # fmt: skip
     own = {id(parameter) for parameter in shared.parameters}
     for name, term in _named(terms, dev):
         if not isinstance(term, Term):

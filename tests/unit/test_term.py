@@ -78,7 +78,7 @@ def test_the_graph_is_looked_through_once(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        (lambda t: t[:1], ValueError, "terms has 1 entries, but 2 objectives are weighed"),
+        (lambda t: t[:1], ValueError, "terms has 1 entry, but the weighting weighs 2 objectives"),
         (lambda t: t[0], TypeError, "terms must be a list of tartan.Term, got Term"),
         (lambda t: [t[0], torch.ones(())], TypeError, "terms[1] must be a tartan.Term, got Tensor"),
         (
