@@ -5,8 +5,8 @@
 Each installation is an environment of its own. In each round every command is run by one and then
 by the other, with one thread; ratios are medians over the rounds of ratios within a round. CPU
 seconds, user and system, are those of the process and what it starts: another program that uses
-the cores hardly changes them. A first run of each, which fills caches, is not counted. CASE is a
-part of a name: those cases are measured again, and replace what the file has of them.
+the cores hardly changes them. A first run of each, which fills caches, is not counted. With CASE,
+only the cases whose names contain it are measured, and their old figures are replaced.
 """
 
 import json

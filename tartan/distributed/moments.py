@@ -20,8 +20,8 @@ class DividedAdamW(ZeroRedundancyOptimizer):
         """Divide the parameters among the processes.
 
         Args:
-            groups: as of AdamW.
-            options: likewise.
+            groups: of parameters, as AdamW takes them.
+            options: further arguments of AdamW.
         """
         super().__init__(groups, AdamW, **options)
 

@@ -81,8 +81,8 @@ class Ranks:
         """Return AdamW, or what divides its moments; a step changes parameters in all processes.
 
         Args:
-            groups: as of AdamW.
-            options: likewise.
+            groups: of parameters, as AdamW takes them.
+            options: further arguments of AdamW.
         """
         return AdamW(groups, **options)
 

@@ -80,7 +80,7 @@ def reserved(processes: int) -> Iterator[list[str]]:
         processes: of a run, one GPU for each.
 
     Returns:
-        The GPUs, as `CUDA_VISIBLE_DEVICES` names them; none where there is no choice.
+        The GPUs by their names in `CUDA_VISIBLE_DEVICES`. Empty if all GPUs are needed.
     """
     gpus = visible()
     if len(gpus) <= processes:

@@ -104,7 +104,7 @@ def test_a_broken_run_is_named_the_others_go_on_and_it_is_tried_again(
     )
     assert {run["status"] for run in found.values()} == {"finished"}
     assert "mt/seed1 failed: " in (tmp_path / "study/study.md").read_text()
-    mended = tartan("study", *one_arm)
-    assert mended.status == 0
-    assert "1 finished, 1 to do" in mended.out
+    repaired = tartan("study", *one_arm)
+    assert repaired.status == 0
+    assert "1 finished, 1 to do" in repaired.out
     assert {run["status"] for run in results(tmp_path / "study")["runs"]} == {"finished"}

@@ -67,7 +67,7 @@ def test_a_launcher_that_is_not_installed_is_named(name: str, tartan: Callable[.
 def test_a_launcher_that_fails_is_one_line_and_the_study_can_go_on(
     tmp_path: Path, tartan: Callable[..., Answer]
 ):
-    """joblib is told to use no core."""
+    """joblib is configured with no core."""
     broken = tartan("study", *TINY, "hydra/launcher=joblib", "hydra.launcher.n_jobs=0")
     assert broken.status == 2
     assert broken.err.startswith("tartan: hydra/launcher=joblib failed: ValueError: ")

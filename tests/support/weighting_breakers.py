@@ -62,7 +62,7 @@ class DrawsWeightsGlobally(Learning):
 
 
 class Hopes(Learning):
-    """Would use the Gramian if anybody had asked for it."""
+    """Decide by the Gramian without declaring that it is needed."""
 
     def update(self, signals: Signals) -> None:
         if signals.gramian is None:
