@@ -1,6 +1,5 @@
 """Every kind of end task, and labelled data beside it, up to the model that a run leaves."""
 
-import json
 import re
 import shutil
 from collections.abc import Callable
@@ -10,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from support.command import SMALL, Answer, records, summary
+from support.command import Answer, records, summary
+from support.end_tasks import RUN, SIZES, predictions, write
 from support.plain import elsewhere
 
 Tartan = Callable[..., Answer]
-RUN = ["data=jsonl", "data.dir=data", "weighting=meta", "run_dir=out", *SMALL[:9]]
-SIZES = {"train": 24, "dev": 12, "test": 12}
 
 
 def tagged(rng: Random, where: str) -> dict[str, Any]:
@@ -33,21 +31,6 @@ def paired(rng: Random, where: str) -> dict[str, Any]:
     one, other = rng.choice(["ann", "bob"]), rng.choice(["ann", "bob"])
     text, pair = f"{one} left {where}", f"did {other} leave {where}"
     return {"text": text, "text_pair": pair, "label": "yes" if one == other else "no"}
-
-
-def write(directory: Path, row: Callable[[Random, str], dict[str, Any]]) -> None:
-    """A task whose every text is its own."""
-    directory.mkdir()
-    for split, size in SIZES.items():
-        rng = Random(split)
-        rows = [json.dumps(row(rng, f"{split}{n}")) + "\n" for n in range(size)]
-        (directory / f"{split}.jsonl").write_text("".join(rows))
-
-
-def predictions(run: Path) -> list[dict[str, Any]]:
-    """What a run reports of dev, row by row."""
-    lines = (run / "predictions-dev.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
 
 
 HALF = pytest.mark.parametrize("precision", ["bf16", "fp16"])
@@ -301,54 +284,3 @@ def test_what_cannot_be_is_refused_in_one_line(
     assert re.fullmatch(r"tartan: [^\n]+\n", answer.err)
     assert line in answer.err
     assert not (tmp_path / "out").exists()
-
-
-def test_sets_of_labels_are_predicted_and_the_exported_model_predicts_them_alike(
-    tartan: Tartan, tmp_path: Path
-):
-    def row(rng: Random, where: str) -> dict[str, Any]:
-        names = rng.sample(["ann", "bob", "eve"], rng.randrange(3))
-        return {"text": " ".join([*names, "left", where]), "label": names}
-
-    write(tmp_path / "data", row)
-    answer = tartan("run", "primary=multilabel", "objectives=[mlm,rdrop]", *RUN)
-    assert answer.status == 0, answer.err
-    found = summary(tmp_path / "out")
-    assert set(found["test"]) == {"micro_f1", "macro_f1", "average_precision"}
-    assert found["dev"]["micro_f1"] == max(
-        r["eval/micro_f1"] for r in records(tmp_path / "out") if "eval/micro_f1" in r
-    )
-    reported = predictions(tmp_path / "out")
-    script = """
-config = model.config
-inputs = tokenizer(given, padding=True, return_tensors="pt")
-with torch.no_grad():
-    found = model(**inputs).logits.sigmoid()
-answer = [config.problem_type, config.threshold, config.id2label, found.tolist()]
-"""
-    texts = [line["text"] for line in reported]
-    model = tmp_path / "out" / "model"
-    problem, threshold, names, rows = elsewhere("SequenceClassification", model, script, texts)
-    assert problem == "multi_label_classification"
-    for line, probabilities in zip(reported, rows, strict=True):
-        by_name = dict(zip(names.values(), probabilities, strict=True))
-        assert line["probabilities"] == pytest.approx(by_name, abs=2e-6)
-        assert line["predicted"] == [name for name, p in by_name.items() if p >= threshold]
-
-
-def test_a_model_that_predicts_one_class_alone_is_reported(tartan: Tartan, tmp_path: Path):
-    def row(rng: Random, where: str) -> dict[str, Any]:
-        rare = int(where.removeprefix("train").removeprefix("dev").removeprefix("test")) % 6 == 0
-        return {"text": f"{rng.choice(['ann', 'bob'])} left {where}", "label": "ab"[rare]}
-
-    write(tmp_path / "data", row)
-    answer = tartan("run", *RUN, "optimizer.head_lr=1e-6", "optimizer.body_lr=1e-6")
-    assert answer.status == 0, answer.err
-    predicted = {line["predicted"] for line in predictions(tmp_path / "out")}
-    assert len(predicted) == 1
-    (only,) = predicted
-    rows = {"a": 10, "b": 2}[only]
-    assert (
-        f"The best model predicts only '{only}', for all 12 rows of dev, of which {rows} have it: "
-        "train longer, with another learning rate or seed, or set primary.class_weights=balanced."
-    ) in answer.out.splitlines()

@@ -11,49 +11,13 @@ import datasets
 import pandas
 import pytest
 
+from support.hub_files import GOOD, labels_of, load, refusal, write
 from support.shared import SHARED
 from tartan import LabelKind
-from tartan.data import HubOptions, HubSplits, Task, load_task
-from tartan.errors import ConfigError, DataError, TartanError
+from tartan.data import HubOptions, HubSplits, load_task
+from tartan.errors import ConfigError, DataError
 
 FAULTS = SHARED / "faults"
-GOOD = {
-    "csv": "text,label\na red,warm\na blue,cold\n",
-    "tsv": "text\tlabel\na red\twarm\nb\tcold\n",
-}
-GOOD["json"] = '{"text": "a red", "label": "warm"}\n{"text": "a blue", "label": "cold"}\n'
-GOOD["jsonl"] = GOOD["json"]
-
-
-def write(
-    directory: Path, first: str | bytes, kind: str = "csv", other: str | None = None, **files: str
-) -> Path:
-    """A dataset whose training file is given; dev and test are `other`, or good."""
-    directory.mkdir(exist_ok=True)
-    if other is None:
-        other = GOOD[kind].replace("a red", "one more")
-    contents = {"train": first, "validation": other, "test": other, **files}
-    for split, content in contents.items():
-        data = content.encode() if isinstance(content, str) else content
-        (directory / f"{split}.{kind}").write_bytes(data)
-    return directory
-
-
-def load(directory: Path, labels: LabelKind = LabelKind.CLASS, **options: object) -> Task:
-    return load_task("hub", HubOptions(name=str(directory), **options), labels)  # type: ignore[arg-type]
-
-
-def refusal(directory: Path, labels: LabelKind = LabelKind.CLASS, **options: object) -> str:
-    """The one line that refuses a dataset, without its directory."""
-    with pytest.raises(TartanError) as caught:
-        load(directory, labels, **options)
-    message = str(caught.value)
-    assert message.isprintable()
-    return message.replace(f"{directory}/", "").replace(str(directory), "D")
-
-
-def labels_of(task: Task) -> list[str]:
-    return [task.labels[label] for label in task.train["label"]]
 
 
 ENCODINGS = {
@@ -258,80 +222,6 @@ def test_a_header_without_the_column_says_what_it_has(tmp_path: Path):
     assert refusal(write(tmp_path / "D", "text,label,text\na,warm,b\n")).startswith(
         "train.csv:1: the header has the column 'text' twice: rename one"
     )
-
-
-ROWS = [{"text": "a red", "label": "warm"}, {"text": "a blue", "label": "cold"}]
-ODD = [
-    ({"text": 12345, "label": "cold"}, "text is an integer: make it a string"),
-    ({"text": True, "label": "cold"}, "text is a boolean: make it a string"),
-    ({"text": ["a"], "label": "cold"}, "text is a list: make it a string"),
-    ({"text": {"a": 1}, "label": "cold"}, "text is an object: make it a string"),
-    ({"text": None, "label": "cold"}, "text is null: make it a string"),
-    ({"text": "a", "label": 1}, "label is an integer, but a string at D train row 0 (train.json:1"),
-    ({"text": "a", "label": True}, "label is a boolean, but a string at D train row 0 (train.json"),
-    ({"text": "a", "label": 1.5}, "label is a float: make it a string, an integer or a boolean"),
-    ({"text": "a", "label": ["x"]}, "label is a list: make it a string, an integer or a boolean"),
-    ({"text": "a", "label": None}, "the row is unlabelled (label None; it reads as missing)"),
-    ({"text": "a", "label": " "}, "label is empty: fill it or remove the row"),
-    ({"text": "a"}, "the row has no field 'label' (choose from: text): add it, or set data.label_"),
-    ({"text": "a", "label": "cold", "text_pair": "b"}, "the row has a second text, and D train ro"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("form", ["lines", "list", "pretty"])
-@pytest.mark.parametrize(("row", "message"), ODD)
-def test_one_odd_value_in_a_json_column_is_refused_at_its_row(
-    tmp_path: Path, row: dict[str, object], message: str, form: str
-):
-    rows = [*ROWS, row, *ROWS]
-    written, line = json.dumps(rows), 1
-    if form == "lines":
-        written, line = "\n".join(map(json.dumps, rows)), 3
-    elif form == "pretty":
-        written = json.dumps(rows, indent=2)
-        line = 10
-    found = refusal(write(tmp_path / "D", written, "json"))
-    expected = f"D train row 2 (train.json:{line}): {message}"
-    assert found.replace("(train.json:2)", "(train.json:1)").startswith(expected)
-
-
-def test_texts_of_json_are_what_they_were(tmp_path: Path):
-    texts = ['say "warm" é', "tab\tand\nnewline", "12345", "null", "\\", "[1]", "\u2028x"]
-    rows = [{"text": text, "label": f"{n % 2}"} for n, text in enumerate(texts)]
-    other = json.dumps([{"text": "x", "label": "1"}])
-    for ascii_only in (True, False):
-        for written in (json.dumps(rows, ensure_ascii=ascii_only),
-                        "\n".join(json.dumps(r, ensure_ascii=ascii_only) for r in rows),
-                        json.dumps(rows, indent=3, ensure_ascii=ascii_only)):  # fmt: skip
-            task = load(write(tmp_path / "D", written, "json", other))
-            assert task.train["text"][:] == texts
-            assert labels_of(task) == list("0101010")
-
-
-@pytest.mark.parametrize(
-    ("written", "message"),
-    [
-        ('[{"text": "a", "label": "x"}', "train.json:1: not JSON: ']' is missing before the end o"),
-        ('[\n{"text": "a", "label": "x"},\n]', "train.json:3: an entry of the list is not an obje"),
-        ('["a", "b"]', "train.json:1: an entry of the list is not an object: write a list of obj"),
-        ('[{"text": "a",\n "label": x}]', "train.json:2: not JSON at column 11 (Expecting value):"),
-        ('[{"text": "a", "label": "x"}]\n{', "train.json:2: there is more after the end of the li"),
-        ('[{"text": "a", "text": "x"}]', "train.json:1: the row has the field 'text' twice: leave"),
-        ('{"data": [{"text": "a"}]}', "data.text_column=text: no such column in D: choose from: d"),
-        ('{\n "text": "a"}', "train.json:1: not JSON at column 2 (Expecting property name enclose"),
-        ("[]", "data.text_column=text: no such column in D: there are none"),
-    ],
-)  # fmt: skip
-def test_json_that_is_not_rows_is_refused(tmp_path: Path, written: str, message: str):
-    assert refusal(write(tmp_path / "D", written, "json")).startswith(message)
-
-
-def test_a_long_list_on_one_line_is_read_object_by_object(tmp_path: Path):
-    rows = [{"text": f"text {n} " + "é" * (n % 300), "label": f"{n % 3}"} for n in range(3000)]
-    rows[7]["text"] = "long " * 100_000
-    other = json.dumps([{"text": "x", "label": "1"}])
-    task = load(write(tmp_path / "D", json.dumps(rows, ensure_ascii=False), "json", other))
-    assert task.train["text"][:] == [row["text"] for row in rows]
 
 
 @pytest.mark.parametrize(("suffix", "compress"), [

@@ -1,0 +1,65 @@
+"""Classes as a run predicts them: several for a text, or the same one for all."""
+
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from support.command import Answer, records, summary
+from support.end_tasks import RUN, predictions, write
+from support.plain import elsewhere
+
+Tartan = Callable[..., Answer]
+
+
+def test_sets_of_labels_are_predicted_and_the_exported_model_predicts_them_alike(
+    tartan: Tartan, tmp_path: Path
+):
+    def row(rng: Random, where: str) -> dict[str, Any]:
+        names = rng.sample(["ann", "bob", "eve"], rng.randrange(3))
+        return {"text": " ".join([*names, "left", where]), "label": names}
+
+    write(tmp_path / "data", row)
+    answer = tartan("run", "primary=multilabel", "objectives=[mlm,rdrop]", *RUN)
+    assert answer.status == 0, answer.err
+    found = summary(tmp_path / "out")
+    assert set(found["test"]) == {"micro_f1", "macro_f1", "average_precision"}
+    assert found["dev"]["micro_f1"] == max(
+        r["eval/micro_f1"] for r in records(tmp_path / "out") if "eval/micro_f1" in r
+    )
+    reported = predictions(tmp_path / "out")
+    script = """
+config = model.config
+inputs = tokenizer(given, padding=True, return_tensors="pt")
+with torch.no_grad():
+    found = model(**inputs).logits.sigmoid()
+answer = [config.problem_type, config.threshold, config.id2label, found.tolist()]
+"""
+    texts = [line["text"] for line in reported]
+    model = tmp_path / "out" / "model"
+    problem, threshold, names, rows = elsewhere("SequenceClassification", model, script, texts)
+    assert problem == "multi_label_classification"
+    for line, probabilities in zip(reported, rows, strict=True):
+        by_name = dict(zip(names.values(), probabilities, strict=True))
+        assert line["probabilities"] == pytest.approx(by_name, abs=2e-6)
+        assert line["predicted"] == [name for name, p in by_name.items() if p >= threshold]
+
+
+def test_a_model_that_predicts_one_class_alone_is_reported(tartan: Tartan, tmp_path: Path):
+    def row(rng: Random, where: str) -> dict[str, Any]:
+        rare = int(where.removeprefix("train").removeprefix("dev").removeprefix("test")) % 6 == 0
+        return {"text": f"{rng.choice(['ann', 'bob'])} left {where}", "label": "ab"[rare]}
+
+    write(tmp_path / "data", row)
+    answer = tartan("run", *RUN, "optimizer.head_lr=1e-6", "optimizer.body_lr=1e-6")
+    assert answer.status == 0, answer.err
+    predicted = {line["predicted"] for line in predictions(tmp_path / "out")}
+    assert len(predicted) == 1
+    (only,) = predicted
+    rows = {"a": 10, "b": 2}[only]
+    assert (
+        f"The best model predicts only '{only}', for all 12 rows of dev, of which {rows} have it: "
+        "train longer, with another learning rate or seed, or set primary.class_weights=balanced."
+    ) in answer.out.splitlines()
