@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.origin import commit, machine, versions
 from tartan.files import write_text
 from tartan.report.curves import Curve
 from tartan.report.figures import Band, lines
@@ -43,8 +42,7 @@ def publish(directory: Path) -> list[str]:
             continue
         name = study.parent.name.removeprefix("study-")
         if not (RESULTS / f"study-{name}.json").exists():
-            origin = {"commit": commit(), "machine": machine("cpu"), "versions": versions()}
-            text = json.dumps({"origin": origin, **content}, indent=1) + "\n"
+            text = json.dumps(content, indent=1) + "\n"
             write_text(RESULTS / f"study-{name}.json", text.replace(str(directory), "DIRECTORY"))
             shutil.copyfile(study.parent / "figures" / CURVES, FIGURES / f"{name}-{CURVES}")
         found.append(name)
