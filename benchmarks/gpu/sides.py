@@ -89,29 +89,33 @@ def in_buckets() -> Iterator[None]:
 
 def cases(*, small: bool) -> list[Case]:
     """Return the measurements of time: most important first."""
-    found = []
-    for batch, length in ((64, 128), (64, 512), (32, 50)):
-        setting = roberta_base(batch, length, small=small)
-        sides = (*JOINT, *EQUAL) if length == 128 else (*JOINT[:2], *EQUAL[:2])
-        found += [_case(name, setting, batch, length) for name in sides]
-        if length == 128:
-            plain = replace(setting, plain_precision="bf16")
-            found += [_case(name, plain, batch, length, "bf16") for name in JOINT[3:]]
-            full = replace(setting, precision="fp32")
-            found += [_case(name, full, batch, length, "fp32") for name in EQUAL]
-            found += [
-                Case(f"{side} compile={on} {batch}x{length}", side, setting, (f"compile={on}",))
-                for side in ("static", "meta")
-                for on in ("false", "true")
-            ]
-            # Texts of all lengths: with equal ones there is a single bucket.
-            varied = replace(setting, words=None)
-            found += [
-                Case(f"{side} varied {name} {batch}x{length}", side, varied, buckets=buckets)
-                for side in ("static", "meta")
-                for name, buckets in (("varlen", False), ("buckets", True))
-            ]
-    return found
+    shapes = ((64, 128), (64, 512), (32, 50))
+    settings = {shape: roberta_base(*shape, small=small) for shape in shapes}
+    first = (JOINT[:2], EQUAL[:2], JOINT[2:], EQUAL[2:])
+    found = [_case(name, settings[64, 128], 64, 128) for names in first for name in names]
+    for (batch, length), setting in list(settings.items())[1:]:
+        found += [_case(name, setting, batch, length) for name in (*JOINT[:2], *EQUAL[:2])]
+    return found + _variants(settings[64, 128], 64, 128)
+
+
+def _variants(setting: Setting, batch: int, length: int) -> list[Case]:
+    """Return measurements of one shape: other precisions, compiled layers, and buckets."""
+    plain = replace(setting, plain_precision="bf16")
+    found = [_case(name, plain, batch, length, "bf16") for name in JOINT[3:]]
+    full = replace(setting, precision="fp32")
+    found += [_case(name, full, batch, length, "fp32") for name in EQUAL]
+    found += [
+        Case(f"{side} compile={on} {batch}x{length}", side, setting, (f"compile={on}",))
+        for side in ("static", "meta")
+        for on in ("false", "true")
+    ]
+    # Texts of all lengths: with equal ones there is a single bucket.
+    varied = replace(setting, words=None)
+    return found + [
+        Case(f"{side} varied {name} {batch}x{length}", side, varied, buckets=buckets)
+        for side in ("static", "meta")
+        for name, buckets in (("varlen", False), ("buckets", True))
+    ]
 
 
 def memory_cases(*, small: bool) -> list[Case]:
