@@ -33,10 +33,15 @@ class Layouts:
         self.__init__()  # type: ignore[misc]
 
     def prepare(
-        self, lengths: Sequence[int], device: torch.device, causal: bool, varlen: bool
+        self,
+        lengths: Sequence[int],
+        device: torch.device,
+        causal: bool,
+        varlen: bool,
+        few_sizes: bool,
     ) -> None:
         """Make the layout of sequences that a later pass reads."""
-        layout = lay_out(tuple(lengths), device, causal, varlen)
+        layout = lay_out(tuple(lengths), device, causal, varlen, few_sizes)
         layout.prepare()
         with self._lock:
             self._made[tuple(lengths), causal] = layout

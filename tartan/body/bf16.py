@@ -5,7 +5,7 @@ them is float32 as well: a third of a step's kernel launches are casts. Here the
 the first layer to the last. Weights, gradients, moments and embeddings stay float32.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -14,7 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
+from tartan.body.graphs import Call, LayerGraphs
 from tartan.body.layers import layers_of
+from tartan.body.recorder import Recorder
 
 BF16 = torch.bfloat16
 
@@ -37,6 +39,10 @@ class Bf16Layers:
             if parameter is not None and parameter.dtype == torch.float32
         ]
         self._weights = list(dict.fromkeys(parameter for _, _, parameter in self._places))
+        # Copies stay in place: a graph reads them where they were when it was recorded.
+        self._copies = [torch.empty_like(weight, dtype=BF16) for weight in self._weights]
+        self._graphs: LayerGraphs | None = None
+        self._layers = layers
         self._forwards: list[Callable[..., Any]] = [layer.forward for layer in layers]
         for place, layer in enumerate(layers):
             layer.forward = partial(self._forward, place)
@@ -50,13 +56,32 @@ class Bf16Layers:
             torch.compile(forward, dynamic=True, backend=backend) for forward in self._forwards
         ]
 
+    def use_graphs(self, recorder: Recorder) -> None:
+        """Launch the kernels of all layers but the last together from now on."""
+        *layers, _ = self._layers
+        modules = {module for layer in layers for module in layer.modules()}
+        places = [(module, name) for module, name, _ in self._places if module in modules]
+        dropouts = [module for module in modules if isinstance(module, nn.Dropout)]
+
+        def weights() -> Sequence[Tensor]:
+            found = (module._parameters[name] for module, name in places)
+            return list(dict.fromkeys(each for each in found if each is not None))
+
+        def mode() -> Hashable:
+            trained = tuple(weight.requires_grad for weight in self._weights)
+            return trained, self._layers[0].training, tuple(each.p for each in dropouts)
+
+        self._graphs = LayerGraphs(self._compute, len(layers), weights, mode, recorder)
+
     @contextmanager
     def step(self) -> Iterator[None]:
         """Run a block in which weights do not change, and layers compute in bf16."""
-        trained = [weight for weight in self._weights if weight.requires_grad]
-        frozen = [weight for weight in self._weights if not weight.requires_grad]
-        copies = dict(zip(trained, cast(trained), strict=True))
-        copies |= zip(frozen, _cast(frozen, BF16), strict=True)  # no gradient is computed for them
+        pairs = list(zip(self._weights, self._copies, strict=True))
+        trained = [pair for pair in pairs if pair[0].requires_grad]
+        frozen = [pair for pair in pairs if not pair[0].requires_grad]
+        _copy(frozen)  # no gradient is computed for them
+        copies = cast(trained)
+        copies.update(frozen)
         for module, name, parameter in self._places:
             _set(module, name, copies[parameter])
         self._active = True
@@ -69,46 +94,55 @@ class Bf16Layers:
 
     def _forward(self, place: int, *args: Any, **options: Any) -> Any:
         """Call a layer's own forward function; hidden states are its first argument."""
-        forward = self._forwards[place]
         if not self._active:
-            return forward(*args, **options)
-        if args:
-            args = args[0].to(BF16), *args[1:]
-        else:
-            options["hidden_states"] = options["hidden_states"].to(BF16)
+            return self._forwards[place](*args, **options)
+        hidden, *others = args or (options.pop("hidden_states"),)
+        call = Call(place, hidden.to(BF16), (others, options))
+        if place == len(self._forwards) - 1:
+            return tree_map(_float32, self._compute(call))
+        return self._compute(call) if self._graphs is None else self._graphs(call)
+
+    def _compute(self, call: Call) -> Any:
+        """Compute a layer in bf16."""
+        args, options = call.others
         with torch.autocast(self._weights[0].device.type, enabled=False):
-            result = forward(*args, **options)
-        last = place == len(self._forwards) - 1
-        return tree_map(_float32, result) if last else result
+            return self._forwards[call.place](call.hidden, *args, **options)
 
 
-def cast(weights: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Return copies of float32 tensors in bf16, through which gradients reach them."""
+def cast(pairs: Sequence[tuple[Tensor, Tensor]]) -> dict[Tensor, Tensor]:
+    """Copy float32 tensors to tensors of bf16.
+
+    Returns:
+        By float32 tensor, its copy, through which gradients reach it.
+    """
+    weights = [weight for weight, _ in pairs]
     with torch.enable_grad():  # a first pass without gradient does not take it from later ones
-        copies: tuple[Tensor, ...] = _Cast.apply(*weights)  # type: ignore[no-untyped-call]
-    return copies
+        made = _Cast.apply([copy for _, copy in pairs], *weights)  # type: ignore[no-untyped-call]
+    return dict(zip(weights, made, strict=True))
+
+
+def _copy(pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
+    """Copy tensors to others."""
+    if pairs:
+        torch._foreach_copy_([copy for _, copy in pairs], [weight.detach() for weight, _ in pairs])
 
 
 class _Cast(torch.autograd.Function):
-    """Casts tensors, and their gradients back, in few launches; it saves nothing."""
+    """Copies tensors, and casts their gradients back, in few launches; it saves nothing."""
 
     @staticmethod
-    def forward(ctx: Any, *weights: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, copies: Sequence[Tensor], *weights: Tensor) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
-        return tuple(_cast(weights, BF16))
+        _copy(list(zip(weights, copies, strict=True)))
+        return tuple(copy.detach() for copy in copies)  # new ones: they get a gradient function
 
     @staticmethod
     def backward(_: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        exact = iter(_cast([grad for grad in grads if grad is not None], torch.float32))
-        return tuple(None if grad is None else next(exact) for grad in grads)
-
-
-def _cast(tensors: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
-    """Return copies of tensors in a dtype."""
-    copies = [torch.empty_like(tensor, dtype=dtype) for tensor in tensors]
-    if copies:
-        torch._foreach_copy_(copies, list(tensors))
-    return copies
+        given = [grad for grad in grads if grad is not None]
+        exact = [torch.empty_like(grad, dtype=torch.float32) for grad in given]
+        _copy(list(zip(given, exact, strict=True)))
+        found = iter(exact)
+        return None, *(None if grad is None else next(found) for grad in grads)
 
 
 def _set(module: nn.Module, name: str, value: Tensor) -> None:

@@ -26,11 +26,13 @@ from tartan.body.layers import layers_of
 from tartan.body.pooler import remove_pooler
 from tartan.body.reading import (
     first_position,
+    lay_out,
     position_limit,
     read_by_length,
     read_packed,
     read_padded,
 )
+from tartan.body.recorder import Recorder
 from tartan.body.trial import trial
 from tartan.body.verification import (
     FAILURES,
@@ -81,6 +83,7 @@ class Body(nn.Module):
         self._layouts = Layouts()
         self._narrow: str | None = None
         self._bf16: Bf16Layers | None = None
+        self._few_sizes = False
         self.unpadded_because: str | None = None
         with evaluating(model), quiet():
             packed = trial(model)
@@ -194,6 +197,31 @@ class Body(nn.Module):
         self._bf16 = layers if reason is None else None
         return reason
 
+    def use_graphs(self, recorder: Recorder) -> str | None:
+        """Launch the layers' kernels together within `same_weights` from now on.
+
+        Call `use_varlen` and `use_bf16` first.
+
+        Args:
+            recorder: makes graphs on the body's device.
+
+        Returns:
+            Why they are launched one by one; None if they are not.
+        """
+        reasons = (
+            (self._bf16 is None, "layers do not compute in bf16"),
+            (not self._varlen, "attention is not by the variable-length kernel"),
+            (self.checkpointed, "layers are checkpointed"),
+            (len(layers_of(self.model)) < 2, "there is one layer"),
+        )
+        for applies, reason in reasons:
+            if applies:
+                return reason
+        assert self._bf16 is not None
+        self._bf16.use_graphs(recorder)
+        self._few_sizes = True
+        return None
+
     def same_weights(self) -> AbstractContextManager[object]:
         """Return a context in which weights do not change: with `use_bf16`, they are cast once."""
         return nullcontext() if self._bf16 is None else self._bf16.step()
@@ -286,6 +314,9 @@ class Body(nn.Module):
         narrow = None if self._narrow is None else self.model.get_submodule(self._narrow)
         first = self._first_position
         layout = self._layouts.get(packed.lengths, packed.causal)
+        if layout is None and self._few_sizes:
+            layout = lay_out(packed.lengths, self.model.device, packed.causal, True, True)
+            layout.prepare()
         return read_packed(
             self.model,
             packed,
@@ -301,7 +332,9 @@ class Body(nn.Module):
         if self.packed:
             for part in split_lengths(lengths, self.max_tokens):
                 directed = causal or self.causal
-                self._layouts.prepare(part, self.model.device, directed, self._varlen)
+                self._layouts.prepare(
+                    part, self.model.device, directed, self._varlen, self._few_sizes
+                )
 
 
 def _hidden_states(model: PreTrainedModel, packed: Packed) -> Tensor:

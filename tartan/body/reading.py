@@ -121,10 +121,21 @@ def read_packed(
     return rows.new_zeros(tokens, rows.shape[-1]).index_copy_(0, packed.wanted, rows)
 
 
-def lay_out(lengths: Sequence[int], device: torch.device, causal: bool, varlen: bool) -> Layout:
-    """Return the layout of the row of tokens that `read_packed` has a model read."""
-    spare = -sum(lengths) % REPEATED
-    return Layout(lengths, device, causal=causal, varlen=varlen, spare=spare)
+def lay_out(
+    lengths: Sequence[int],
+    device: torch.device,
+    causal: bool,
+    varlen: bool,
+    few_sizes: bool = False,
+) -> Layout:
+    """Return the layout of the row of tokens that `read_packed` has a model read.
+
+    With `few_sizes`, rows have one of eight numbers of tokens between two powers of 2.
+    """
+    tokens = sum(lengths)
+    multiple = max(REPEATED, (1 << tokens.bit_length()) // 16) if few_sizes else REPEATED
+    spare = -tokens % multiple
+    return Layout(lengths, device, causal=causal, varlen=varlen, spare=spare, few_sizes=few_sizes)
 
 
 def first_position(model: nn.Module) -> int:

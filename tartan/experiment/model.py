@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 
-from tartan.body import AutoOptions, Body, LiftedHead, ModelSource
+from tartan.body import AutoOptions, Body, LiftedHead, ModelSource, recorder
 from tartan.config.parse import options
 from tartan.config.store import MODELS
 from tartan.data import Task, train_tokenizer
 from tartan.data.long_texts import check_way
-from tartan.errors import ConfigError, suggest
+from tartan.errors import ConfigError, ModelError, suggest
 from tartan.experiment.tasks import Section, section_options
 from tartan.objective import Objective, PrimaryObjective
 from tartan.plugins import Plugins
@@ -97,7 +97,7 @@ def check_precision(source: ModelSource, runtime: Runtime) -> None:
         )
 
 
-def accelerate(body: Body, runtime: Runtime, *, compiled: str) -> list[str]:
+def accelerate(body: Body, runtime: Runtime, *, compiled: str, graphs: str) -> list[str]:
     """Turn on what a body's device offers; return a notice for what is missing.
 
     Args:
@@ -105,14 +105,24 @@ def accelerate(body: Body, runtime: Runtime, *, compiled: str) -> list[str]:
         runtime: where it trains.
         compiled: `true`, `false`, or `auto`: on a CPU compiled layers are slower, and on a GPU they
             have not been measured, so that `auto` compiles nothing.
+        graphs: `true`, `false`, or `auto`: CUDA graphs, where the body supports them.
 
     Raises:
-        ModelError: layers cannot be compiled.
+        ModelError: layers cannot be compiled, or have no graphs although they must.
     """
     notices = _half_precision(body, runtime)
     if compiled == "true":
         body.compile_layers()
+    if graphs != "false" and (reason := _use_graphs(body, runtime)) and graphs == "true":
+        raise ModelError(f"cuda_graphs=true is not possible: {reason}")
     return notices
+
+
+def _use_graphs(body: Body, runtime: Runtime) -> str | None:
+    """Use CUDA graphs; return why that is not possible."""
+    if runtime.device.type != "cuda" or runtime.precision != "bf16":
+        return "they need a CUDA device and precision=bf16"
+    return body.use_graphs(recorder.CudaRecorder(runtime.device))
 
 
 def _half_precision(body: Body, runtime: Runtime) -> list[str]:

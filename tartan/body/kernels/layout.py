@@ -11,6 +11,9 @@ from torch.nn import functional
 from tartan.body.kernels.buckets import Buckets, ByHead, additive, biases, masks
 from tartan.packed import Packed, positions_of, send
 
+OFFSETS, LONGEST = 16, 128
+"""Where few sizes are wanted, the multiples to which offsets and longest sequences are rounded."""
+
 
 class Layout:
     """The layout of packed sequences for forward passes of a body.
@@ -24,6 +27,7 @@ class Layout:
         causal: True if a token attends only to itself and to earlier tokens of its sequence.
         varlen: True to use the device's variable-length kernel where it has one.
         spare: tokens after those of the sequences, which nothing reads.
+        few_sizes: whether `offsets` and `longest_read` have few different sizes, for graphs.
     """
 
     def __init__(
@@ -34,9 +38,10 @@ class Layout:
         causal: bool = False,
         varlen: bool = False,
         spare: int = 0,
+        few_sizes: bool = False,
     ) -> None:
         self.lengths, self.longest, self.causal = lengths, max(lengths), causal
-        self.varlen, self.spare = varlen, spare
+        self.varlen, self.spare, self.few_sizes = varlen, spare, few_sizes
         self._device = device
 
     @classmethod
@@ -54,15 +59,26 @@ class Layout:
     def offsets(self) -> Tensor:
         """[sequences + 1] int32: where each sequence starts, and where the last one ends.
 
-        Spare tokens are a sequence of their own: without one, a kernel would leave in their place
-        whatever was in memory, NaN perhaps.
+        Spare tokens are sequences of their own: without them, a kernel would leave in their place
+        whatever was in memory, NaN perhaps. With `few_sizes`, empty sequences follow.
         """
-        lengths = (*self.lengths, self.spare) if self.spare else self.lengths
-        return send(torch.tensor((0, *lengths)).cumsum(0).to(torch.int32), self._device)
+        lengths = (*self.lengths, *self._spare_lengths)
+        empty = -(len(lengths) + 1) % OFFSETS if self.few_sizes else 0
+        ends = torch.tensor((0, *lengths, *(0,) * empty)).cumsum(0)
+        return send(ends.to(torch.int32), self._device)
+
+    @property
+    def _spare_lengths(self) -> Sequence[int]:
+        """The spare tokens as sequences; with `few_sizes`, none is longer than the others."""
+        most = self.longest if self.few_sizes else max(self.spare, 1)
+        whole, rest = divmod(self.spare, most)
+        return (most,) * whole + ((rest,) if rest else ())
 
     @property
     def longest_read(self) -> int:
-        """Tokens of the longest sequence in `offsets`."""
+        """Tokens of the longest sequence in `offsets`; with `few_sizes`, rounded up."""
+        if self.few_sizes:
+            return -(-self.longest // LONGEST) * LONGEST
         return max(self.longest, self.spare)
 
     def prepare(self) -> None:

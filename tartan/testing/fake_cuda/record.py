@@ -78,6 +78,15 @@ def waited(reason: str) -> None:
 
 
 @contextmanager
+def one_launch(name: str) -> Iterator[None]:
+    """Count all launches of a block as one, of this name; its waits are not counted."""
+    before = [(record, record.launches.copy(), record.waits.copy()) for record in _active]
+    yield
+    for record, launches, waits_before in before:
+        record.launches, record.waits = launches + Counter([name]), waits_before
+
+
+@contextmanager
 def recorded() -> Iterator[Record]:
     """Record what a block does, its backward passes included."""
     record = Record()

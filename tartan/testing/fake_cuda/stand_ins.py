@@ -6,8 +6,10 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from tartan.body import recorder
 from tartan.testing.fake_cuda import attention
 from tartan.testing.fake_cuda.record import waited
+from tartan.testing.fake_cuda.repeating import Repeating
 
 
 class Event:
@@ -113,3 +115,4 @@ def install() -> None:
     # The copy inside torch.tensor(..., device="cuda") is recorded only so.
     torch._C._set_only_lift_cpu_tensors(True)
     attention.register()
+    recorder.CudaRecorder = Repeating  # type: ignore[misc,assignment]

@@ -1,0 +1,183 @@
+"""Passes by graphs: the same hidden states and gradients, whatever the order of passes."""
+
+from contextlib import contextmanager
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from tartan.body.kernels import varlen
+from tartan.body.reading import lay_out
+from tartan.packed import Packed
+from tartan.testing import tiny_source
+from tartan.testing.fake_cuda import attention
+from tartan.testing.fake_cuda.repeating import Repeating
+
+BF16 = torch.autocast("cpu", torch.bfloat16)
+
+
+@pytest.fixture(autouse=True)
+def _kernel_on_a_cpu(monkeypatch):
+    """Compute the operators of the variable-length kernel on a CPU, by the formula."""
+    with torch.library._scoped_library("aten", "IMPL") as library:
+        for way in (attention._varlen, attention._varlen_backward):
+            name = f"_flash_attention_{'backward' if 'backward' in way.__name__ else 'forward'}"
+            library.impl(name, way, "CPU")
+        monkeypatch.setattr(varlen, "kernel_for", lambda _: varlen.by_torch)
+        yield
+
+
+def batch(seed, count=6, vocabulary=60):
+    """Return sequences whose lengths vary, but not so much that they need another graph."""
+    rng = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(8, 12, (count,), generator=rng).tolist()
+    ids = torch.randint(5, vocabulary, (sum(lengths),), generator=rng)
+    return Packed(ids, tuple(lengths))
+
+
+def made(family="bert", **options):
+    """Return a body with graphs, and what records them."""
+    body, recorder = tiny_source(family, num_hidden_layers=3, **options).body(), Repeating()
+    assert body.use_bf16(BF16) is None
+    body._varlen = True
+    assert body.use_graphs(recorder) is None
+    return body, recorder
+
+
+def loss(body, packed):
+    hidden = body(packed)
+    return (hidden * torch.arange(hidden.numel()).sin().view_as(hidden)).sum()
+
+
+def gradient(body, *passes, seed=0, steps=1):
+    """Return the gradient of a pass, then of its backward pass, and so on, flat."""
+    for _ in range(steps):
+        body.zero_grad()
+        with BF16, body.same_weights():
+            for packed in passes:
+                torch.manual_seed(seed)
+                loss(body, packed).backward()
+    return torch.cat([p.grad.flatten() for p in body.parameters()])
+
+
+@contextmanager
+def one_by_one(body):
+    """Compute kernel by kernel within a block."""
+    graphs, body._bf16._graphs = body._bf16._graphs, None
+    try:
+        yield
+    finally:
+        body._bf16._graphs = graphs
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "modernbert", "electra"])
+def test_gradients_are_the_same_with_dropout(family):
+    body, recorder = made(family)
+    first, second = batch(0), batch(1)
+    with one_by_one(body):
+        expected = [gradient(body, each, seed=7) for each in (first, second, first)]
+    found = [gradient(body, each, seed=7, steps=2) for each in (first, second, first)]
+    assert recorder.recorded == 2  # a forward and a backward pass, for both batches
+    assert recorder.repeated > 0
+    for one, other in zip(expected, found, strict=True):
+        assert_close(one, other, rtol=0, atol=0)
+
+
+def test_hidden_states_without_gradient_have_a_graph_of_their_own():
+    body, recorder = made()
+    body.eval()
+    packed = batch(0)
+    with torch.no_grad(), BF16, body.same_weights():
+        with one_by_one(body):
+            expected = body(packed)
+        found = [body(packed) for _ in range(4)]
+    assert (recorder.recorded, recorder.repeated) == (1, 2)
+    for each in found:
+        assert torch.equal(each, expected)
+
+
+def test_a_pass_before_the_backward_pass_of_another_is_computed_by_itself():
+    """They would use the same memory."""
+    body, recorder = made()
+    gradient(body, batch(0), batch(1))
+    repeated = recorder.repeated
+    body.zero_grad()
+    with BF16, body.same_weights():
+        torch.manual_seed(0)
+        first = loss(body, batch(0))
+        torch.manual_seed(0)
+        second = loss(body, batch(1))
+        (first + second).backward()
+    assert recorder.repeated == repeated + 2  # the first one's forward and backward pass
+    together = torch.cat([p.grad.flatten() for p in body.parameters()])
+    with one_by_one(body):
+        expected = gradient(body, batch(0), batch(1))
+    assert_close(together, expected, rtol=2e-2, atol=1e-3)  # sums of bf16 in another order
+
+
+def test_a_pass_that_nobody_holds_does_not_stop_the_next_one():
+    body, recorder = made()
+    gradient(body, batch(0), batch(1))
+    with BF16, body.same_weights():
+        loss(body, batch(0))
+        repeated = recorder.repeated
+        loss(body, batch(0)).backward()
+    assert recorder.repeated == repeated + 2
+
+
+def test_a_second_backward_pass_after_another_pass_is_an_error():
+    body, _ = made()
+    gradient(body, batch(0), batch(1))
+    with BF16, body.same_weights():
+        held = loss(body, batch(0))
+        held.backward(retain_graph=True)
+        loss(body, batch(1))
+        with pytest.raises(RuntimeError, match=r"second backward pass.*cuda_graphs=false"):
+            held.backward()
+
+
+def test_new_weights_are_read():
+    body, _ = made()
+    before = gradient(body, batch(0), steps=3)
+    with torch.no_grad():
+        for parameter in body.parameters():
+            parameter.mul_(1.5)
+    after = gradient(body, batch(0))
+    assert not torch.allclose(before, after)
+    with one_by_one(body):
+        assert_close(gradient(body, batch(0)), after, rtol=0, atol=0)
+
+
+def test_a_change_of_dropout_is_another_combination():
+    body, recorder = made()
+    gradient(body, batch(0), steps=3)
+    recorded = recorder.recorded
+    body.eval()
+    evaluated = gradient(body, batch(0), steps=2)
+    assert recorder.recorded == recorded + 2
+    with one_by_one(body):
+        assert_close(gradient(body, batch(0)), evaluated, rtol=0, atol=0)
+
+
+def test_frozen_weights_have_no_gradient():
+    body, _ = made()
+    frozen = body.model.encoder.layer[0].attention
+    frozen.requires_grad_(False)
+    body.model.embeddings.requires_grad_(False)
+    for _ in range(3):
+        with BF16, body.same_weights():
+            loss(body, batch(0)).backward()
+    assert all(p.grad is None for p in frozen.parameters())
+    assert all(p.grad is not None for p in body.model.encoder.layer[1].parameters())
+
+
+def test_rows_have_few_numbers_of_tokens():
+    """And at most an eighth of them is spare."""
+    for tokens in (65, 1000, 1090, 4100):
+        sizes = {n + spare(n) for n in range(tokens, tokens * 2)}
+        assert len(sizes) <= 10
+        assert all(spare(n) < max(64, n / 8) for n in range(tokens, tokens * 2))
+
+
+def spare(tokens):
+    return lay_out((tokens,), torch.device("cpu"), False, True, few_sizes=True).spare
