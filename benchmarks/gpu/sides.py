@@ -34,14 +34,21 @@ from tartan.train.runtime import Runtime
 
 JOINT = ("tartan-meta", "tartan-static", "tartan-meta-every-4", "plain-static", "plain-meta")
 EQUAL = ("tartan-mlm", "trainer-mlm", "tartan-gramian", "torchjd-gramian")
+ONE_BY_ONE = ("cuda_graphs=false",)
 SMALL: dict[str, Any] = {"model": "tiny", "batch": 4, "length": 16, "words": 6}
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How much is measured: steps before, turns, and steps of a turn."""
+    """How much is measured.
 
-    warm_up: int = 2
+    Attributes:
+        warm_up: steps before; a graph is recorded when a size occurs again.
+        turns: how many are timed, of which the median counts.
+        steps: of a turn.
+    """
+
+    warm_up: int = 5
     turns: int = 3
     steps: int = 5
 
@@ -89,32 +96,58 @@ def in_buckets() -> Iterator[None]:
 
 def cases(*, small: bool) -> list[Case]:
     """Return the measurements of time: most important first."""
-    shapes = ((64, 128), (64, 512), (32, 50))
-    settings = {shape: roberta_base(*shape, small=small) for shape in shapes}
-    first = (JOINT[:2], EQUAL[:2], JOINT[2:], EQUAL[2:])
-    found = [_case(name, settings[64, 128], 64, 128) for names in first for name in names]
-    for (batch, length), setting in list(settings.items())[1:]:
-        found += [_case(name, setting, batch, length) for name in (*JOINT[:2], *EQUAL[:2])]
-    return found + _variants(settings[64, 128], 64, 128)
-
-
-def _variants(setting: Setting, batch: int, length: int) -> list[Case]:
-    """Return measurements of one shape: other precisions, compiled layers, and buckets."""
-    plain = replace(setting, plain_precision="bf16")
-    found = [_case(name, plain, batch, length, "bf16") for name in JOINT[3:]]
-    full = replace(setting, precision="fp32")
-    found += [_case(name, full, batch, length, "fp32") for name in EQUAL]
-    found += [
-        Case(f"{side} compile={on} {batch}x{length}", side, setting, (f"compile={on}",))
-        for side in ("static", "meta")
-        for on in ("false", "true")
+    short, long, few = (
+        (batch, length, roberta_base(batch, length, small=small))
+        for batch, length in ((64, 128), (64, 512), (32, 50))
+    )
+    main = (*JOINT[:2], *EQUAL[:2])
+    return [
+        *_named(main, *short),
+        *_named(main, *long),
+        *_named(main, *few),
+        *_named((JOINT[2], *EQUAL[2:]), *short),
+        *_options("cuda_graphs", ("false",), *short),
+        *_options("compile", ("true",), *short),
+        *_options("compile", ("true",), *long),
+        *_varied(*short),
+        *_named(JOINT[3:], *short),
+        *_precisions(*short),
     ]
-    # Texts of all lengths: with equal ones there is a single bucket.
+
+
+def _named(sides: Sequence[str], batch: int, length: int, setting: Setting) -> list[Case]:
+    """Return sides of `SIDES` in one setting."""
+    return [_case(side, setting, batch, length) for side in sides]
+
+
+def _options(
+    name: str, values: Sequence[str], batch: int, length: int, setting: Setting
+) -> list[Case]:
+    """Return tartan's sides with each value of an option."""
+    return [
+        Case(f"{side} {name}={value} {batch}x{length}", side, setting, (f"{name}={value}",))
+        for side in ("static", "meta")
+        for value in values
+    ]
+
+
+def _varied(batch: int, length: int, setting: Setting) -> list[Case]:
+    """Return tartan's sides on texts of all lengths: with equal ones there is a single bucket."""
     varied = replace(setting, words=None)
-    return found + [
+    single = Case(f"static varied one by one {batch}x{length}", "static", varied, ONE_BY_ONE)
+    return [single] + [
         Case(f"{side} varied {name} {batch}x{length}", side, varied, buckets=buckets)
         for side in ("static", "meta")
         for name, buckets in (("varlen", False), ("buckets", True))
+    ]
+
+
+def _precisions(batch: int, length: int, setting: Setting) -> list[Case]:
+    """Return the plain loop in bf16, and tartan and others in float32."""
+    plain = replace(setting, plain_precision="bf16")
+    full = replace(setting, precision="fp32")
+    return [_case(name, plain, batch, length, "bf16") for name in JOINT[3:]] + [
+        _case(name, full, batch, length, "fp32") for name in EQUAL
     ]
 
 
@@ -223,8 +256,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--cases", choices=("time", "memory"), default="time")
     parser.add_argument("--small", action="store_true", help="tiny bodies, for a rehearsal")
+    parser.add_argument("--cuda-graphs", choices=("auto", "false"), default="auto")
     options = parser.parse_args(arguments)
     chosen = (cases if options.cases == "time" else memory_cases)(small=options.small)
+    chosen = [
+        replace(c, setting=replace(c.setting, cuda_graphs=options.cuda_graphs)) for c in chosen
+    ]
     if is_fake():  # torch.compile writes code for a real device
         chosen = [case for case in chosen if "compile=true" not in case.overrides]
     device = Runtime.choose("auto", "bf16").device

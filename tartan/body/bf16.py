@@ -56,22 +56,35 @@ class Bf16Layers:
             torch.compile(forward, dynamic=True, backend=backend) for forward in self._forwards
         ]
 
-    def use_graphs(self, recorder: Recorder) -> None:
-        """Launch the kernels of all layers but the last together from now on."""
+    @property
+    def not_recorded_because(self) -> str | None:
+        """Why kernels are launched one by one in spite of `use_graphs`; None if they are not."""
+        if self._graphs is None or self._graphs.recorded:
+            return None
+        return self._graphs.refused or "its passes do not recur"
+
+    def use_graphs(self, recorder: Recorder | None) -> None:
+        """Launch the kernels of all layers but the last together; one by one without a recorder."""
+        self._graphs = None if recorder is None else self._with(recorder)
+
+    def _with(self, recorder: Recorder) -> LayerGraphs:
+        """Return graphs of all layers but the last."""
         *layers, _ = self._layers
         modules = {module for layer in layers for module in layer.modules()}
         places = [(module, name) for module, name, _ in self._places if module in modules]
-        dropouts = [module for module in modules if isinstance(module, nn.Dropout)]
-
-        def weights() -> Sequence[Tensor]:
-            found = (module._parameters[name] for module, name in places)
-            return list(dict.fromkeys(each for each in found if each is not None))
+        numbers = [
+            (module, name)
+            for module in modules
+            for name, value in vars(module).items()
+            if isinstance(value, float)  # rates of dropout above all
+        ]
 
         def mode() -> Hashable:
             trained = tuple(weight.requires_grad for weight in self._weights)
-            return trained, self._layers[0].training, tuple(each.p for each in dropouts)
+            training = self._layers[0].training
+            return trained, training, tuple(getattr(*each) for each in numbers if training)
 
-        self._graphs = LayerGraphs(self._compute, len(layers), weights, mode, recorder)
+        return LayerGraphs(self._compute, len(layers), _Places(places), mode, recorder)
 
     @contextmanager
     def step(self) -> Iterator[None]:
@@ -107,6 +120,38 @@ class Bf16Layers:
         args, options = call.others
         with torch.autocast(self._weights[0].device.type, enabled=False):
             return self._forwards[call.place](call.hidden, *args, **options)
+
+
+class _Places:
+    """The weights at places of modules: a `tartan.body.graphs.Weights`."""
+
+    def __init__(self, places: Sequence[tuple[nn.Module, str]]) -> None:
+        self._places = places
+
+    def current(self) -> list[Tensor]:
+        """Return the weights, each once."""
+        return list(dict.fromkeys(self._all()))
+
+    @contextmanager
+    def replaced(self, others: Sequence[Tensor]) -> Iterator[None]:
+        """Replace the weights within a block."""
+        before = self._all()
+        other = dict(zip(dict.fromkeys(before), others, strict=True))
+        self._set([other[weight] for weight in before])
+        try:
+            yield
+        finally:
+            self._set(before)
+
+    def _all(self) -> list[Tensor]:
+        """Return the weight at each place."""
+        found = [module._parameters[name] for module, name in self._places]
+        return [each for each in found if each is not None]
+
+    def _set(self, weights: Sequence[Tensor]) -> None:
+        """Set the weight at each place."""
+        for (module, name), weight in zip(self._places, weights, strict=True):
+            _set(module, name, weight)
 
 
 def cast(pairs: Sequence[tuple[Tensor, Tensor]]) -> dict[Tensor, Tensor]:

@@ -18,6 +18,7 @@ from tartan.body.checkpointing import checkpoint_layers, read_in_parts
 from tartan.body.direction import looks_back_only, reason_against_causal
 from tartan.body.half_verification import (
     reason_against_bf16,
+    reason_against_graphs,
     reason_against_varlen,
     reason_against_varlen_dropout,
 )
@@ -197,30 +198,40 @@ class Body(nn.Module):
         self._bf16 = layers if reason is None else None
         return reason
 
-    def use_graphs(self, recorder: Recorder) -> str | None:
-        """Launch the layers' kernels together within `same_weights` from now on.
+    def use_graphs(
+        self, autocast: AbstractContextManager[object], recorder: Recorder
+    ) -> str | None:
+        """Launch the layers' kernels together within `same_weights`, if results agree.
 
         Call `use_varlen` and `use_bf16` first.
 
         Args:
-            recorder: makes graphs on the body's device.
+            autocast: the context in which the body trains; the body is on its device already.
+            recorder: makes graphs on that device.
 
         Returns:
-            Why they are launched one by one; None if they are not.
+            Why kernels are launched one by one; None if they are not.
+
+        Raises:
+            ModelError: recording failed, after which the device cannot be used.
         """
-        reasons = (
-            (self._bf16 is None, "layers do not compute in bf16"),
-            (not self._varlen, "attention is not by the variable-length kernel"),
-            (self.checkpointed, "layers are checkpointed"),
-            (len(layers_of(self.model)) < 2, "there is one layer"),
-        )
-        for applies, reason in reasons:
-            if applies:
-                return reason
-        assert self._bf16 is not None
+        if self._bf16 is None:
+            return "layers do not compute in bf16"
+        reasons = {
+            "attention is not by the variable-length kernel": not self._varlen,
+            "layers are checkpointed": self.checkpointed,
+            "there is one layer": len(layers_of(self.model)) < 2,
+        }
+        if reason := next((reason for reason, applies in reasons.items() if applies), None):
+            return reason
+        packed = replace(trial(self.model), causal=self.causal)
         self._bf16.use_graphs(recorder)
-        self._few_sizes = True
-        return None
+        with evaluating(self.model), autocast:
+            reason = reason_against_graphs(self.model, packed, self._bf16)
+        self._few_sizes = reason is None
+        if reason is not None:
+            self._bf16.use_graphs(None)
+        return reason
 
     def same_weights(self) -> AbstractContextManager[object]:
         """Return a context in which weights do not change: with `use_bf16`, they are cast once."""

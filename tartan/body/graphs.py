@@ -8,8 +8,9 @@ the first stay outside: numbers of wanted tokens vary.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, Protocol, cast
 from weakref import ReferenceType, ref
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
 from tartan.body.kernels.layout import Layout
-from tartan.body.recorder import Recorder
+from tartan.body.recorder import Recorder, WaitsError
 
 MOST = 64
 """Combinations that are recorded; others are launched kernel by kernel."""
@@ -38,6 +39,16 @@ Compute = Callable[[Call], Any]
 """Computes what a layer returns, kernel by kernel."""
 
 
+class Weights(Protocol):
+    """The tensors that layers compute with, in a fixed order, at addresses that stay."""
+
+    def current(self) -> list[Tensor]:
+        """Return those of the current step."""
+
+    def replaced(self, others: Sequence[Tensor]) -> AbstractContextManager[None]:
+        """Return a context in which the layers compute with others."""
+
+
 class LayerGraphs:
     """The layers of a body but the last. Their calls are collected, and computed at the last one.
 
@@ -45,14 +56,14 @@ class LayerGraphs:
     for its backward pass, as both would use the same memory.
 
     Attributes:
-        refused: why nothing is recorded; None while it is.
+        refused: why nothing is recorded; None while something may be.
     """
 
     def __init__(
         self,
         compute: Compute,
         layers: int,
-        weights: Callable[[], Sequence[Tensor]],
+        weights: "Weights",
         mode: Callable[[], Hashable],
         recorder: Recorder,
     ) -> None:
@@ -61,7 +72,7 @@ class LayerGraphs:
         Args:
             compute: computes one of the layers.
             layers: their number.
-            weights: returns the tensors that the layers compute with, at the same addresses always.
+            weights: what the layers compute with.
             mode: returns what else the layers depend on, such as dropout.
             recorder: makes graphs.
         """
@@ -75,6 +86,11 @@ class LayerGraphs:
         self._gradients: list[Tensor] = []  # of the weights: all graphs write to the same ones
         self._open: ReferenceType[_Held] | None = None
         self._passes = 0
+
+    @property
+    def recorded(self) -> int:
+        """How many combinations are recorded."""
+        return sum(graph is not None for graph in self._graphs.values())
 
     def __call__(self, call: Call) -> Any:
         """Return what a layer returns; before the last one, its input in place of the output."""
@@ -114,7 +130,9 @@ class LayerGraphs:
     def _pass(self, calls: Sequence[Call]) -> Tensor:
         """Compute all layers, by a graph if there can be one."""
         given = _Given.of(calls)
-        if given is None:
+        if isinstance(given, str):
+            self.refused = given
+        if given is None or isinstance(given, str):
             return self._eager(calls)
         key = given.key, self._mode(), torch.is_grad_enabled()
         busy = self._open is not None and self._open() is not None
@@ -123,20 +141,27 @@ class LayerGraphs:
         if key not in self._graphs:
             self._graphs[key] = None
             return self._eager(calls)
-        weights = self._weights()
-        graph = self._graphs[key]
+        graph = self._graphs[key] or self._record(given, calls)
         if graph is None:
-            if not self._gradients:
-                self._gradients = [torch.empty_like(weight) for weight in _detached(weights)]
-            graph = _Graph(
-                given, calls, self._eager, self._weights, self._gradients, self._recorder
-            )
-            self._graphs[key] = graph
+            return self._eager(calls)
+        self._graphs[key] = graph
         graph.fill(given)
         if not graph.backward:
             graph.forward()
             return graph.output.detach()
+        weights = self._weights.current()
         return cast(Tensor, _Pass.apply(self, graph, given.tensors[0], *weights))  # type: ignore[no-untyped-call]
+
+    def _record(self, given: "_Given", calls: Sequence[Call]) -> "_Graph | None":
+        """Record a pass; None, now and from now on, if that is not possible."""
+        if not self._gradients:
+            weights = _detached(self._weights.current())
+            self._gradients = [torch.empty_like(weight) for weight in weights]
+        try:
+            return _Graph(given, calls, self._eager, self._weights, self._gradients, self._recorder)
+        except WaitsError as error:
+            self.refused = f"its layers wait for the device: {error}"
+            return None
 
     def _eager(self, calls: Sequence[Call]) -> Tensor:
         """Compute all layers, kernel by kernel."""
@@ -194,8 +219,12 @@ class _Given:
     key: Hashable
 
     @classmethod
-    def of(cls, calls: Sequence[Call]) -> "_Given | None":
-        """Take it from calls; None if it has what a graph cannot repeat."""
+    def of(cls, calls: Sequence[Call]) -> "_Given | str | None":
+        """Take it from calls.
+
+        Returns:
+            None if the layout may have any size; why no graph can repeat the calls, if none can.
+        """
         places: dict[int, int] = {}
         tensors: list[Tensor] = []
         key: list[Hashable] = []
@@ -209,17 +238,17 @@ class _Given:
         for leaf in (calls[0].hidden, *tree_leaves([call.others for call in calls])):
             if isinstance(leaf, Tensor):
                 key.append(place(leaf))
-            elif isinstance(leaf, Layout) and leaf.varlen and leaf.few_sizes:
+            elif isinstance(leaf, Layout):
+                if not (leaf.varlen and leaf.few_sizes):
+                    return None
                 key.append((place(leaf.offsets), leaf.longest_read, leaf.causal))
             elif isinstance(leaf, CONSTANTS):
                 key.append(leaf)
             else:
-                return None
-        return (
-            cls(tuple(tensors), tuple(key))
-            if not any(each.requires_grad for each in tensors[1:])
-            else None
-        )
+                return f"its layers take a {type(leaf).__name__}"
+        if any(each.requires_grad for each in tensors[1:]):
+            return "its layers take tensors besides hidden states that have gradients"
+        return cls(tuple(tensors), tuple(key))
 
 
 class _Graph:
@@ -236,7 +265,7 @@ class _Graph:
         given: _Given,
         calls: Sequence[Call],
         compute: Callable[[Sequence[Call]], Tensor],
-        weights: Callable[[], Sequence[Tensor]],
+        weights: Weights,
         gradients: Sequence[Tensor],
         recorder: Recorder,
     ) -> None:
@@ -246,17 +275,19 @@ class _Graph:
             given: what the pass is given.
             calls: the pass.
             compute: computes calls kernel by kernel.
-            weights: returns the tensors that the layers compute with.
+            weights: what the layers compute with.
             gradients: where the weights' gradients are written.
             recorder: makes graphs.
         """
         self._given = tuple(torch.empty_like(each).copy_(each) for each in _detached(given.tensors))
         self._hidden = self._given[0].requires_grad_(given.tensors[0].requires_grad)
         self._calls, self._compute = _moved(calls, given.tensors, self._given), compute
+        # Leaves of their own: a gradient that went on to the step's cast would leave the graph.
+        self._leaves = [w.detach().requires_grad_(w.requires_grad) for w in weights.current()]
         self._weights, self._gradients = weights, gradients
         self._written: list[bool] = []
         self.backward: Callable[[], None] | None = None
-        if torch.is_grad_enabled() and any(w.requires_grad for w in (self._hidden, *weights())):
+        if torch.is_grad_enabled() and self._trained:
             recorder.warm_up(self._both)
             (self.output,), self.forward = recorder.record(self._forward)
             self._incoming = torch.empty_like(self.output)
@@ -264,6 +295,11 @@ class _Graph:
         else:
             recorder.warm_up(self._forward)
             (self.output,), self.forward = recorder.record(self._forward)
+
+    @property
+    def _trained(self) -> list[Tensor]:
+        """Hidden states and weights that have a gradient."""
+        return [each for each in (self._hidden, *self._leaves) if each.requires_grad]
 
     def fill(self, given: _Given) -> None:
         """Copy what a pass is given to where the graph reads it."""
@@ -280,20 +316,21 @@ class _Graph:
 
     def _forward(self) -> list[Tensor]:
         """Compute the output, kernel by kernel."""
-        self._result = self._compute(self._calls)
+        with self._weights.replaced(self._leaves):
+            self._result = self._compute(self._calls)
         return [self._result.detach()]
 
     def _backward(self) -> list[Tensor]:
         """Compute gradients: return that of hidden states if they have one, write the others."""
-        weights = self._weights()
-        trained = [w for w in (self._hidden, *weights) if w.requires_grad]
+        trained = self._trained
         found = torch.autograd.grad(self._result, trained, self._incoming, allow_unused=True)
-        by_weight = dict(zip(map(id, trained), found, strict=True))
-        new = [by_weight.get(id(weight)) for weight in weights]
+        by_tensor = dict(zip(map(id, trained), found, strict=True))
+        new = [by_tensor.get(id(leaf)) for leaf in self._leaves]
         self._written = [each is not None for each in new]
         pairs = [(o, n) for o, n in zip(self._gradients, new, strict=True) if n is not None]
-        torch._foreach_copy_([old for old, _ in pairs], [each for _, each in pairs])
-        hidden = by_weight.get(id(self._hidden))
+        if pairs:
+            torch._foreach_copy_([old for old, _ in pairs], [each for _, each in pairs])
+        hidden = by_tensor.get(id(self._hidden))
         return [] if hidden is None else [hidden]
 
     def _both(self) -> None:

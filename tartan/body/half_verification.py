@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from tartan.body.bf16 import Bf16Layers
 from tartan.body.kernels import varlen
 from tartan.body.kernels.varlen_dropout import reason_against_dropout
-from tartan.body.reading import first_position, read_packed
+from tartan.body.reading import first_position, lay_out, read_packed
 from tartan.body.verification import FAILURES
 from tartan.packed import Packed
 
@@ -85,6 +85,30 @@ def reason_against_bf16(
     return _compare("autocast", lambda: _read(model, packed, varlen), read)
 
 
+def reason_against_graphs(model: PreTrainedModel, packed: Packed, layers: Bf16Layers) -> str | None:
+    """Compare layers whose kernels a graph launches with the same layers, kernel by kernel.
+
+    Args:
+        model: a model in eval mode that reads packed, on its device, under autocast, with the
+            variable-length kernel.
+        packed: sequences of `trial`.
+        layers: the model's, with graphs.
+
+    Returns:
+        Why graphs cannot be used; None if they can.
+    """
+
+    def read() -> Found:
+        with layers.step():
+            return _read(model, packed, True, few_sizes=True)
+
+    def recorded() -> Found:
+        read()  # a combination is recorded when it occurs again
+        return read()
+
+    return _compare("single launches", read, recorded) or layers.not_recorded_because
+
+
 def _compare(name: str, known: Callable[[], Found], other: Callable[[], Found]) -> str | None:
     """Return why one way to compute does not agree with another of this name; None if it does."""
     try:
@@ -99,13 +123,17 @@ def _compare(name: str, known: Callable[[], Found], other: Callable[[], Found]) 
     return f"cosine {min(cosines):.4f} with {name}"
 
 
-def _read(model: PreTrainedModel, packed: Packed, varlen: bool = False) -> Found:
+def _read(
+    model: PreTrainedModel, packed: Packed, varlen: bool = False, few_sizes: bool = False
+) -> Found:
     """Compute hidden states, and the gradient of their product with a fixed direction."""
     embeddings = model.get_input_embeddings().get_parameter("weight")
     trained = embeddings.requires_grad
     embeddings.requires_grad_()
     try:
-        hidden = read_packed(model, packed, first_position(model), varlen=varlen).float()
+        layout = lay_out(packed.lengths, model.device, packed.causal, varlen, few_sizes)
+        layout.prepare()
+        hidden = read_packed(model, packed, first_position(model), layout=layout).float()
         # Any fixed direction will do, but a sum of squares is constant after a layer norm.
         direction = torch.arange(hidden.numel(), device=hidden.device).sin().view_as(hidden)
         (gradient,) = torch.autograd.grad((hidden * direction).sum(), embeddings)

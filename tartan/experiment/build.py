@@ -95,7 +95,12 @@ def _build(config: Config, plugins: Plugins, ranks: Ranks) -> Experiment:
     save_memory(model.body, config.model)
     model.to(runtime.device)
     divided = divide(config, model, ranks)
-    attention = accelerate(model.body, runtime, compiled=config.compile, graphs=config.cuda_graphs)
+    attention = accelerate(
+        model.body,
+        runtime,
+        compiled=config.compile,
+        graphs="false" if config.sharded else config.cuda_graphs,
+    )
     setup = _setup(config, model, sections, data, weightings, runtime, ranks)
     steps = partial(setup.streams[model.primary].steps, accumulate=config.accumulate)
     splits = sorted({probe.split for probe in probes.values()})

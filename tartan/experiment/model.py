@@ -108,21 +108,28 @@ def accelerate(body: Body, runtime: Runtime, *, compiled: str, graphs: str) -> l
         graphs: `true`, `false`, or `auto`: CUDA graphs, where the body supports them.
 
     Raises:
-        ModelError: layers cannot be compiled, or have no graphs although they must.
+        ConfigError: graphs are demanded where there are none.
+        ModelError: layers cannot be compiled, or recorded although they must.
     """
     notices = _half_precision(body, runtime)
     if compiled == "true":
         body.compile_layers()
-    if graphs != "false" and (reason := _use_graphs(body, runtime)) and graphs == "true":
+    return [*notices, *_graphs(body, runtime, graphs)]
+
+
+def _graphs(body: Body, runtime: Runtime, wanted: str) -> list[str]:
+    """Use CUDA graphs if they are wanted; return a notice if a GPU cannot use them."""
+    possible = runtime.device.type == "cuda" and runtime.precision == "bf16"
+    if wanted == "true" and not possible:
+        raise ConfigError("cuda_graphs=true needs a CUDA device and precision=bf16")
+    if wanted == "false" or not possible:
+        return []
+    reason = body.use_graphs(runtime.autocast(), recorder.CudaRecorder(runtime.device))
+    if reason is None:
+        return []
+    if wanted == "true":
         raise ModelError(f"cuda_graphs=true is not possible: {reason}")
-    return notices
-
-
-def _use_graphs(body: Body, runtime: Runtime) -> str | None:
-    """Use CUDA graphs; return why that is not possible."""
-    if runtime.device.type != "cuda" or runtime.precision != "bf16":
-        return "they need a CUDA device and precision=bf16"
-    return body.use_graphs(recorder.CudaRecorder(runtime.device))
+    return [f"kernels launched one by one, not by CUDA graphs ({reason})"]
 
 
 def _half_precision(body: Body, runtime: Runtime) -> list[str]:

@@ -44,9 +44,10 @@ def no_wait() -> Iterator[None]:
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
 def test_steps_do_not_wait_for_the_device(weighting: str):
     made = stage(weighting)
-    made.take(0)
+    for step in range(6):  # graphs are recorded
+        made.take(step)
     with no_wait():
-        for step in (1, 2, 3):
+        for step in range(6, 10):
             made.take(step)
 
 
@@ -126,3 +127,38 @@ def test_compiled_layers_have_the_same_gradient():
         for on in ("false", "true")
     )
     assert cosine_similarity(plain, compiled, dim=0) > 0.999
+
+
+def measured(of: Stage) -> Tensor:
+    """The gradient of the first step, with dropout."""
+    setup = of._setup
+    for parameter in setup.model.parameters():
+        parameter.grad = None
+    with setup.runtime.same_weights(), setup.model.body.same_weights():
+        of.step.measure(0)
+    return torch.cat([p.grad.flatten() for p in setup.model.body.parameters()])
+
+
+@pytest.mark.parametrize("weighting", WEIGHTINGS)
+def test_graphs_have_the_gradient_of_single_launches(weighting: str):
+    """Dropout included: it draws the same numbers."""
+    made = stage(weighting, "model.layers=3", "precision=bf16")
+    first, *later = (measured(made) for _ in range(5))
+    graphs = made._setup.model.body._bf16._graphs
+    assert graphs.refused is None
+    assert graphs.recorded > 1  # the first one is that of the verification
+    for each in later:
+        assert cosine_similarity(first, each, dim=0) > 0.9999
+        assert (each.norm() / first.norm()).item() == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("weighting", WEIGHTINGS)
+def test_graphs_train_as_single_launches_do(weighting: str):
+    trained = []
+    for graphs in ("true", "false"):
+        made = stage(weighting, "model.layers=3", "precision=bf16", f"cuda_graphs={graphs}")
+        for step in range(12):
+            made.take(step)
+        made.step.guard.wait()
+        trained.append(torch.cat([each.flatten() for each in parameters(made)]))
+    assert_close(*trained, rtol=0.05, atol=2e-3)
