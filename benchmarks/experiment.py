@@ -87,7 +87,6 @@ def _shared(setting: Setting) -> Sequence[str]:
         f"batch_size={setting.batch}",
         f"device={setting.device}",
         f"precision={setting.precision}",
-        f"cuda_graphs={setting.cuda_graphs}",
         f"seed={setting.seed}",
         f"steps={STEPS}",
     ]

@@ -15,6 +15,7 @@ import torch
 from benchmarks.rounds import Result
 
 ROOT = Path(__file__).parents[1]
+NOTED = ROOT / "benchmarks" / "gpu" / "carried" / "commit.txt"
 PACKAGES = ("tartan", "torch", "transformers", "accelerate", "torchjd")
 
 
@@ -39,9 +40,14 @@ def _peaks(results: Sequence[Result]) -> dict[str, float]:
 
 
 def commit() -> str | None:
-    """Return the checkout's commit, with a + if files differ from it; None outside a repository."""
+    """Return the checkout's commit, with a + if files differ from it.
+
+    Outside a repository, what `benchmarks.gpu.pack` noted; None if it noted nothing.
+    """
     found = _git("rev-parse", "--short=12", "HEAD")
-    return None if found is None else found + ("+" if _git("diff", "--name-only", "HEAD") else "")
+    if found is None:
+        return NOTED.read_text("utf-8").strip() if NOTED.exists() else None
+    return found + ("+" if _git("diff", "--name-only", "HEAD") else "")
 
 
 def _git(*arguments: str) -> str | None:

@@ -23,7 +23,6 @@ class Setting:
         device: `auto`, or a torch device.
         precision: `auto`, `fp32` or `bf16`; of every side but the plain loop.
         plain_precision: the plain loop's; the released code computes in fp32.
-        cuda_graphs: `auto`, `true` or `false`, of tartan's own sides.
         seed: all random choices follow from it.
     """
 
@@ -37,7 +36,6 @@ class Setting:
     device: str = "auto"
     precision: str = "auto"
     plain_precision: str = "fp32"
-    cuda_graphs: str = "auto"
     seed: int = 0
 
     @classmethod
@@ -77,9 +75,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--plain-precision", choices=PRECISIONS, default=default.plain_precision,
         help="of the plain loop",
     )  # fmt: skip
-    parser.add_argument(
-        "--cuda-graphs", choices=("auto", "true", "false"), default=default.cuda_graphs
-    )
     parser.add_argument("--seed", type=int, default=default.seed)
 
 

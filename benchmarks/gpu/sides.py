@@ -23,7 +23,7 @@ import torch
 
 from benchmarks.agreement import Agreement
 from benchmarks.experiment import with_model
-from benchmarks.origin import machine, versions
+from benchmarks.origin import commit, machine, versions
 from benchmarks.peak import matrix_peak, synchronise
 from benchmarks.setting import Setting
 from benchmarks.sides import SIDES, Measured, Side
@@ -34,7 +34,7 @@ from tartan.train.runtime import Runtime
 
 JOINT = ("tartan-meta", "tartan-static", "tartan-meta-every-4", "plain-static", "plain-meta")
 EQUAL = ("tartan-mlm", "trainer-mlm", "tartan-gramian", "torchjd-gramian")
-ONE_BY_ONE = ("cuda_graphs=false",)
+GRAPHS = ("cuda_graphs=true",)
 SMALL: dict[str, Any] = {"model": "tiny", "batch": 4, "length": 16, "words": 6}
 
 
@@ -62,7 +62,7 @@ class Case:
 
     Attributes:
         name: unique in the file.
-        side: of `SIDES`, or `static` and `meta` with overrides.
+        side: of `SIDES`, or `static`, `mlm` and `meta` with overrides.
         setting: what it trains.
         overrides: of tartan's own sides.
         buckets: whether attention is in buckets, not by a variable-length kernel.
@@ -77,7 +77,7 @@ class Case:
     def make(self, setting: Setting) -> Side:
         """Build it."""
         if self.side not in SIDES:
-            more = by_meta(setting) if self.side == "meta" else ()
+            more = {"meta": by_meta(setting), "mlm": ["schedule=pretrain"]}.get(self.side, ())
             with in_buckets() if self.buckets else nullcontext():
                 return TartanSide(setting, 1, *more, *self.overrides)
         return SIDES[self.side].make(setting)
@@ -101,14 +101,17 @@ def cases(*, small: bool) -> list[Case]:
         for batch, length in ((64, 128), (64, 512), (32, 50))
     )
     main = (*JOINT[:2], *EQUAL[:2])
+    compiled = ("compile=true",)
     return [
         *_named(main, *short),
+        *_own(GRAPHS, *short),
+        *_own((*GRAPHS, *compiled), *short),
         *_named(main, *long),
+        *_own((*GRAPHS, *compiled), *long),
         *_named(main, *few),
+        *_own(GRAPHS, *few),
         *_named((JOINT[2], *EQUAL[2:]), *short),
-        *_options("cuda_graphs", ("false",), *short),
-        *_options("compile", ("true",), *short),
-        *_options("compile", ("true",), *long),
+        *_own(compiled, *short),
         *_varied(*short),
         *_named(JOINT[3:], *short),
         *_precisions(*short),
@@ -120,25 +123,23 @@ def _named(sides: Sequence[str], batch: int, length: int, setting: Setting) -> l
     return [_case(side, setting, batch, length) for side in sides]
 
 
-def _options(
-    name: str, values: Sequence[str], batch: int, length: int, setting: Setting
-) -> list[Case]:
-    """Return tartan's sides with each value of an option."""
+def _own(overrides: Sequence[str], batch: int, length: int, setting: Setting) -> list[Case]:
+    """Return tartan's sides with overrides."""
+    note = " ".join(overrides)
     return [
-        Case(f"{side} {name}={value} {batch}x{length}", side, setting, (f"{name}={value}",))
-        for side in ("static", "meta")
-        for value in values
+        Case(f"{side} {note} {batch}x{length}", side, setting, tuple(overrides))
+        for side in ("static", "mlm", "meta")
     ]
 
 
 def _varied(batch: int, length: int, setting: Setting) -> list[Case]:
     """Return tartan's sides on texts of all lengths: with equal ones there is a single bucket."""
     varied = replace(setting, words=None)
-    single = Case(f"static varied one by one {batch}x{length}", "static", varied, ONE_BY_ONE)
-    return [single] + [
-        Case(f"{side} varied {name} {batch}x{length}", side, varied, buckets=buckets)
+    ways = (("varlen", False, ()), ("graphs", False, GRAPHS), ("buckets", True, ()))
+    return [
+        Case(f"{side} varied {name} {batch}x{length}", side, varied, more, buckets)
         for side in ("static", "meta")
-        for name, buckets in (("varlen", False), ("buckets", True))
+        for name, buckets, more in ways
     ]
 
 
@@ -256,18 +257,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--cases", choices=("time", "memory"), default="time")
     parser.add_argument("--small", action="store_true", help="tiny bodies, for a rehearsal")
-    parser.add_argument("--cuda-graphs", choices=("auto", "false"), default="auto")
     options = parser.parse_args(arguments)
     chosen = (cases if options.cases == "time" else memory_cases)(small=options.small)
-    chosen = [
-        replace(c, setting=replace(c.setting, cuda_graphs=options.cuda_graphs)) for c in chosen
-    ]
     if is_fake():  # torch.compile writes code for a real device
         chosen = [case for case in chosen if "compile=true" not in case.overrides]
     device = Runtime.choose("auto", "bf16").device
     peaks = {precision: matrix_peak(device, precision) for precision in ("fp32", "bf16")}
     found: dict[str, Any] = {
         "command": " ".join(["python -m benchmarks.gpu.sides", *(arguments or sys.argv[1:])]),
+        "commit": commit(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": machine(str(device)),
         "versions": versions(),

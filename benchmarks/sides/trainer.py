@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers import (
     DataCollatorForLanguageModeling,
@@ -22,6 +23,7 @@ from benchmarks.setting import Setting
 from benchmarks.sides.callbacks import KeepGradient, Pace
 from benchmarks.sides.masked_lm import free_body, padded, plain_masked_lm
 from benchmarks.sides.side import Measured, Side
+from tartan.body.reading import first_position
 from tartan.seeding import generator
 
 Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, Tensor]]
@@ -107,8 +109,15 @@ class TrainerSide(Side):
         return noted
 
     def _collate_first(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:  # noqa: ARG002
-        """Return tartan's first batch, whatever the rows."""
-        return padded(self._first, self._tokenizer.pad_token_id)
+        """Return tartan's first batch, whatever the rows.
+
+        RoBERTa's class would count no position for a masked token that became a padding token.
+        """
+        batch = padded(self._first, self._tokenizer.pad_token_id)
+        count, longest = batch["input_ids"].shape
+        first = first_position(self._model.base_model)
+        batch["position_ids"] = (first + torch.arange(longest)).expand(count, -1)
+        return batch
 
     def _trainer(
         self,

@@ -14,9 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from tartan.body.graphs import Call, LayerGraphs
+from tartan.body.graphs import Call, LayerGraphs, Recorder
 from tartan.body.layers import layers_of
-from tartan.body.recorder import Recorder
 
 BF16 = torch.bfloat16
 
@@ -123,7 +122,7 @@ class Bf16Layers:
 
 
 class _Places:
-    """The weights at places of modules: a `tartan.body.graphs.Weights`."""
+    """The weights at places of modules: a `tartan.body.graphs.graph.Weights`."""
 
     def __init__(self, places: Sequence[tuple[nn.Module, str]]) -> None:
         self._places = places

@@ -16,6 +16,7 @@ from tartan.body.ahead import Layouts
 from tartan.body.bf16 import Bf16Layers
 from tartan.body.checkpointing import checkpoint_layers, read_in_parts
 from tartan.body.direction import looks_back_only, reason_against_causal
+from tartan.body.graphs import Recorder
 from tartan.body.half_verification import (
     reason_against_bf16,
     reason_against_graphs,
@@ -33,7 +34,6 @@ from tartan.body.reading import (
     read_packed,
     read_padded,
 )
-from tartan.body.recorder import Recorder
 from tartan.body.trial import trial
 from tartan.body.verification import (
     FAILURES,

@@ -123,7 +123,7 @@ class Config:
         compile: whether torch.compile fuses the body's layers; the first steps are then slow.
             `true`, `false`, or `auto`: where that was measured to be faster, so far nowhere.
         cuda_graphs: whether the kernels of a pass through the body's layers are launched together
-            on a GPU. `true`, `false`, or `auto`: where that is possible. Graphs keep memory.
+            on a GPU; needs precision=bf16. Graphs keep memory.
         on_nonfinite: what to do if a step's loss or gradient is not finite: `stop`, or `skip`,
             which changes nothing in that step.
         max_skipped: number of steps that a run may skip before it stops.
@@ -166,7 +166,7 @@ class Config:
     tf32: bool = False
     device: str = "auto"
     compile: str = "auto"
-    cuda_graphs: str = "auto"
+    cuda_graphs: bool = False
     on_nonfinite: str = "stop"
     max_skipped: int = 10
     run_dir: str = ""
@@ -193,8 +193,6 @@ class Config:
             max_skipped=self.max_skipped,
             report_examples=self.report_examples,
         )
-        for name in ("compile", "cuda_graphs"):
-            word = getattr(self, name).lower()  # OmegaConf makes a word of true
-            setattr(self, name, word)
-            one_of(name, word, ("auto", "true", "false"))
+        self.compile = self.compile.lower()  # OmegaConf makes a word of true
+        one_of("compile", self.compile, ("auto", "true", "false"))
         one_of("on_nonfinite", self.on_nonfinite, ("stop", "skip"))

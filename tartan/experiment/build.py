@@ -11,7 +11,8 @@ from tartan.data.cache import caching, remove_abandoned
 from tartan.data.token_stream import TokenStream
 from tartan.distributed.accumulate import check_shares
 from tartan.distributed.ranks import Ranks
-from tartan.experiment.model import accelerate, load_joint_model, load_source, save_memory
+from tartan.experiment.acceleration import accelerate
+from tartan.experiment.model import load_joint_model, load_source, save_memory
 from tartan.experiment.notices import (
     auxiliary_notices,
     body_notices,
@@ -95,12 +96,7 @@ def _build(config: Config, plugins: Plugins, ranks: Ranks) -> Experiment:
     save_memory(model.body, config.model)
     model.to(runtime.device)
     divided = divide(config, model, ranks)
-    attention = accelerate(
-        model.body,
-        runtime,
-        compiled=config.compile,
-        graphs="false" if config.sharded else config.cuda_graphs,
-    )
+    attention = accelerate(model.body, runtime, compiled=config.compile, graphs=config.cuda_graphs)
     setup = _setup(config, model, sections, data, weightings, runtime, ranks)
     steps = partial(setup.streams[model.primary].steps, accumulate=config.accumulate)
     splits = sorted({probe.split for probe in probes.values()})

@@ -4,14 +4,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import torch
-
-from tartan.body import AutoOptions, Body, LiftedHead, ModelSource, recorder
+from tartan.body import AutoOptions, Body, LiftedHead, ModelSource
 from tartan.config.parse import options
 from tartan.config.store import MODELS
 from tartan.data import Task, train_tokenizer
 from tartan.data.long_texts import check_way
-from tartan.errors import ConfigError, ModelError, suggest
+from tartan.errors import ConfigError, suggest
 from tartan.experiment.tasks import Section, section_options
 from tartan.objective import Objective, PrimaryObjective
 from tartan.plugins import Plugins
@@ -95,51 +93,3 @@ def check_precision(source: ModelSource, runtime: Runtime) -> None:
             "model.lora.base=bf16 needs precision=bf16, and this run computes in "
             f"{runtime.precision}: set both, or model.lora.base=fp32"
         )
-
-
-def accelerate(body: Body, runtime: Runtime, *, compiled: str, graphs: str) -> list[str]:
-    """Turn on what a body's device offers; return a notice for what is missing.
-
-    Args:
-        body: it is on its device already.
-        runtime: where it trains.
-        compiled: `true`, `false`, or `auto`: on a CPU compiled layers are slower, and on a GPU they
-            have not been measured, so that `auto` compiles nothing.
-        graphs: `true`, `false`, or `auto`: CUDA graphs, where the body supports them.
-
-    Raises:
-        ConfigError: graphs are demanded where there are none.
-        ModelError: layers cannot be compiled, or recorded although they must.
-    """
-    notices = _half_precision(body, runtime)
-    if compiled == "true":
-        body.compile_layers()
-    return [*notices, *_graphs(body, runtime, graphs)]
-
-
-def _graphs(body: Body, runtime: Runtime, wanted: str) -> list[str]:
-    """Use CUDA graphs if they are wanted; return a notice if a GPU cannot use them."""
-    possible = runtime.device.type == "cuda" and runtime.precision == "bf16"
-    if wanted == "true" and not possible:
-        raise ConfigError("cuda_graphs=true needs a CUDA device and precision=bf16")
-    if wanted == "false" or not possible:
-        return []
-    reason = body.use_graphs(runtime.autocast(), recorder.CudaRecorder(runtime.device))
-    if reason is None:
-        return []
-    if wanted == "true":
-        raise ModelError(f"cuda_graphs=true is not possible: {reason}")
-    return [f"kernels launched one by one, not by CUDA graphs ({reason})"]
-
-
-def _half_precision(body: Body, runtime: Runtime) -> list[str]:
-    """Turn on a GPU's kernels of half precision; return a notice for each that is not used."""
-    if runtime.device.type != "cuda" or runtime.dtype == torch.float32 or not body.packed:
-        return []
-    notices = []
-    if (reason := body.use_varlen(runtime.autocast(), runtime.dtype)) is not None:
-        notices.append(f"attention in buckets, not by a variable-length kernel ({reason})")
-    bf16 = runtime.dtype == torch.bfloat16
-    if bf16 and (reason := body.use_bf16(runtime.autocast())) is not None:
-        notices.append(f"layers under autocast, not in bf16 ({reason})")
-    return notices

@@ -19,6 +19,10 @@ def divide(config: Config, model: JointModel, ranks: Ranks) -> list[str]:
         raise ConfigError(
             "sharded=true divides the optimiser's moments too: remove sharded_optimizer=true"
         )
+    if config.sharded and config.cuda_graphs:
+        raise ConfigError(
+            "sharded=true and cuda_graphs=true exclude each other: graphs keep weights in one place"
+        )
     if config.sharded:
         return shard(model, ranks)
     if config.sharded_optimizer and not ranks.divide_moments():

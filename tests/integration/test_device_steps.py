@@ -64,6 +64,17 @@ def test_a_step_waits_for_its_flag_alone(taken: Taken, overrides: list[str], mos
     assert steps.launches <= most, steps.operators
 
 
+@pytest.mark.parametrize(
+    ("overrides", "most"),
+    [pytest.param(STATIC, 280, id="static"), pytest.param(META, 900, id="meta")],
+)
+def test_graphs_leave_few_launches(device: FakeDevice, overrides: tuple[str, ...], most: int):
+    steps = device.call(device_steps.steps_by_graphs, *overrides, ROBERTA_BASES_DEPTH)
+    assert without_line_numbers(steps.places) == {FLAG}
+    assert dict(steps.operators)["graph"] == (2 if overrides == STATIC else 7)
+    assert steps.launches <= most, steps.operators
+
+
 def test_a_step_that_does_not_measure_is_as_cheap_as_a_static_one(device: FakeDevice):
     """Of four steps with every=4, one measures."""
     given = ("objectives=[mlm]", "weighting=meta", "weighting.every=4")

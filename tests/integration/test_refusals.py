@@ -38,6 +38,8 @@ def refused(answer: Answer, line: str, directory: Path) -> None:
         (["data=dmo"], "data=dmo: no such option; did you mean 'demo'?"),
         (["model=tny"], "model=tny: no such option; did you mean 'tiny'?"),
         (["schedule=jointly"], "schedule=jointly: no such option; did you mean 'joint'?"),
+        (["cuda_graphs=true"], "cuda_graphs=true needs a CUDA device and precision=bf16, not cpu "
+         "and "),
         (["steps=many"], "steps must be a whole number, got many: write steps=400, for example"),
         (["steps=0"], "steps=0: give at least 1"),
         (["batch_size=-1"], "give at least 1"),

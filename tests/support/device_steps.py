@@ -78,12 +78,14 @@ def summary(record: Record, times: int = 1, notices: Sequence[str] = ()) -> Step
     return Steps(record.launched / times, places, tuple(notices), most)
 
 
-def take(setup: Setup, experiment: Experiment, measured: int = MEASURED) -> tuple[Steps, Stage]:
+def take(
+    setup: Setup, experiment: Experiment, measured: int = MEASURED, warm: int = WARM
+) -> tuple[Steps, Stage]:
     stage = Stage(setup, next(iter(experiment.stages.values())))
-    for step in range(WARM):
+    for step in range(warm):
         stage.take(step)
     with recorded() as record, counting_layouts() as late:
-        for step in range(WARM, WARM + measured):
+        for step in range(warm, warm + measured):
             stage.take(step)
     stage.step.guard.wait()
     return replace(summary(record, measured, experiment.notices), laid_out=len(late)), stage
@@ -93,6 +95,12 @@ def steps(*overrides: str, measured: int = MEASURED) -> Steps:
     """Take steps of a run."""
     experiment = made(*overrides)
     return take(experiment.setup, experiment, measured)[0]
+
+
+def steps_by_graphs(*overrides: str) -> Steps:
+    """Take steps after those in which graphs are recorded, on texts of one length."""
+    experiment = made("cuda_graphs=true", "data.min_words=14", "data.max_words=14", *overrides)
+    return take(experiment.setup, experiment, warm=3)[0]
 
 
 def four_steps(*overrides: str) -> Steps:

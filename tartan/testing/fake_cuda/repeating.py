@@ -11,7 +11,7 @@ from tartan.testing.fake_cuda.record import one_launch
 
 
 class Repeating:
-    """A `tartan.body.recorder.Recorder`. Work counts as one launch each time it is repeated."""
+    """A `tartan.body.graphs.Recorder`. Work counts as one launch each time it is repeated."""
 
     def __init__(self, *_: object) -> None:
         """Take any arguments, as `CudaRecorder` does."""

@@ -6,7 +6,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from tartan.body import recorder
+from tartan.body.graphs import recorder
 from tartan.testing.fake_cuda import attention
 from tartan.testing.fake_cuda.record import waited
 from tartan.testing.fake_cuda.repeating import Repeating

@@ -1,11 +1,14 @@
 """Passes by graphs: the same hidden states and gradients, whatever the order of passes."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 import torch
 from torch.testing import assert_close
 
+from tartan.body.graphs import LayerGraphs
+from tartan.body.graphs.recorder import WaitsError
 from tartan.body.kernels import varlen
 from tartan.body.reading import lay_out
 from tartan.packed import Packed
@@ -182,3 +185,55 @@ def test_rows_have_few_numbers_of_tokens():
 
 def spare(tokens):
     return lay_out((tokens,), torch.device("cpu"), False, True, few_sizes=True).spare
+
+
+def test_layers_whose_hidden_states_change_between_them_have_none(monkeypatch):
+    body = tiny_source("bert", num_hidden_layers=3).body()
+    assert body.use_bf16(BF16) is None
+    body._varlen = True
+    call = LayerGraphs.__call__
+
+    def changed(self, call_):
+        return call(self, replace(call_, hidden=call_.hidden + 0))
+
+    monkeypatch.setattr(LayerGraphs, "__call__", changed)
+    assert body.use_graphs(BF16, Repeating()) == "hidden states change between its layers"
+    assert gradient(body, batch(0)).isfinite().all()
+
+
+def test_layers_that_take_what_a_graph_cannot_repeat_have_none(monkeypatch):
+    body = tiny_source("bert", num_hidden_layers=3).body()
+    assert body.use_bf16(BF16) is None
+    body._varlen = True
+    call = LayerGraphs.__call__
+
+    def with_an_object(self, call_):
+        positional, named = call_.others
+        return call(self, replace(call_, others=(positional, {**named, "cache": object()})))
+
+    monkeypatch.setattr(LayerGraphs, "__call__", with_an_object)
+    assert body.use_graphs(BF16, Repeating()) == "its layers take a object"
+
+
+def test_a_body_that_waits_for_its_device_has_none():
+    class Waiting(Repeating):
+        def warm_up(self, work):
+            raise WaitsError("aten::item")
+
+    body = tiny_source("bert", num_hidden_layers=3).body()
+    assert body.use_bf16(BF16) is None
+    body._varlen = True
+    assert body.use_graphs(BF16, Waiting()) == "its layers wait for the device: aten::item"
+
+
+@pytest.mark.parametrize(
+    ("prepare", "reason"),
+    [
+        (lambda body: None, "layers do not compute in bf16"),
+        (lambda body: body.use_bf16(BF16), "attention is not by the variable-length kernel"),
+    ],
+)
+def test_what_graphs_need(prepare, reason):
+    body = tiny_source("bert", num_hidden_layers=3).body()
+    prepare(body)
+    assert body.use_graphs(BF16, Repeating()) == reason

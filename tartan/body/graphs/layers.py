@@ -1,0 +1,192 @@
+"""The calls of a pass through layers: collected, and computed at the last one."""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+from weakref import ReferenceType, ref
+
+import torch
+from torch import Tensor
+
+from tartan.body.graphs.given import Call, Given
+from tartan.body.graphs.graph import Graph, Weights, detached
+from tartan.body.graphs.recorder import Recorder, WaitsError
+
+MOST = 64
+"""Combinations that are recorded; others are launched kernel by kernel."""
+
+Compute = Callable[[Call], Any]
+"""Computes what a layer returns, kernel by kernel."""
+
+
+class LayerGraphs:
+    """The layers of a body but the last. Their calls are collected, and computed at the last one.
+
+    A pass is computed kernel by kernel if its combination is new, or if an earlier pass still waits
+    for its backward pass, as both would use the same memory.
+
+    Attributes:
+        refused: why nothing is recorded; None while something may be.
+    """
+
+    def __init__(
+        self,
+        compute: Compute,
+        layers: int,
+        weights: Weights,
+        mode: Callable[[], Hashable],
+        recorder: Recorder,
+    ) -> None:
+        """Start with nothing recorded.
+
+        Args:
+            compute: computes one of the layers.
+            layers: their number.
+            weights: what the layers compute with.
+            mode: returns what else the layers depend on, such as dropout.
+            recorder: makes graphs.
+        """
+        self.refused: str | None = None
+        self._compute, self._layers, self._weights, self._mode = compute, layers, weights, mode
+        self._recorder = recorder
+        self._calls: list[Call] = []
+        self._tuples: list[bool] = []  # whether each layer returns a tuple, as the first pass shows
+        self._before: Tensor | None = None
+        self._graphs: dict[Hashable, Graph | None] = {}  # None: it occurred once
+        self._gradients: list[Tensor] = []  # of the weights: all graphs write to the same ones
+        self._open: ReferenceType[_Held] | None = None
+        self._passes = 0
+
+    @property
+    def recorded(self) -> int:
+        """How many combinations are recorded."""
+        return sum(graph is not None for graph in self._graphs.values())
+
+    def __call__(self, call: Call) -> Any:
+        """Return what a layer returns; before the last one, its input in place of the output."""
+        if self.refused:
+            return self._compute(call)
+        if call.place == 0:
+            self._calls = []
+        self._calls.append(call)
+        if [each.place for each in self._calls] != list(range(len(self._calls))):
+            return self._refuse("its layers are not called one after the other", call)
+        known = len(self._tuples)
+        if call.place == known or (call.place == 0 and known < self._layers):
+            return self._learn(call)
+        if call.hidden is not self._calls[0].hidden:
+            raise RuntimeError("hidden states changed between layers: set cuda_graphs=false")
+        hidden = call.hidden if len(self._calls) < self._layers else self._pass(self._calls)
+        return (hidden,) if self._tuples[call.place] else hidden
+
+    def _learn(self, call: Call) -> Any:
+        """Compute a layer of the first pass; each has to read what the one before it returned."""
+        if call.place == 0:
+            self._tuples = []
+        elif call.hidden is not self._before:
+            return self._refuse("hidden states change between its layers", call)
+        result = self._compute(call)
+        self._before = _hidden(result) if call.place + 1 < self._layers else None
+        if _hidden(result) is None:
+            self.refused = "its layers return more than hidden states"
+        self._tuples.append(isinstance(result, tuple))
+        return result
+
+    def _refuse(self, reason: str, call: Call) -> Any:
+        """Record nothing from now on."""
+        self.refused, self._calls = reason, []
+        return self._compute(call)
+
+    def _pass(self, calls: Sequence[Call]) -> Tensor:
+        """Compute all layers, by a graph if there can be one."""
+        given = Given.of(calls)
+        if isinstance(given, str):
+            self.refused = given
+        if given is None or isinstance(given, str):
+            return self._eager(calls)
+        key = given.key, self._mode(), torch.is_grad_enabled()
+        busy = self._open is not None and self._open() is not None
+        if busy or (key not in self._graphs and len(self._graphs) >= MOST):
+            return self._eager(calls)
+        if key not in self._graphs:
+            self._graphs[key] = None
+            return self._eager(calls)
+        graph = self._graphs[key] or self._record(given, calls)
+        if graph is None:
+            return self._eager(calls)
+        self._graphs[key] = graph
+        graph.fill(given)
+        if not graph.backward:
+            graph.forward()
+            return graph.output.detach()
+        weights = self._weights.current()
+        return cast(Tensor, _Pass.apply(self, graph, given.tensors[0], *weights))  # type: ignore[no-untyped-call]
+
+    def _record(self, given: Given, calls: Sequence[Call]) -> Graph | None:
+        """Record a pass; None, now and from now on, if that is not possible."""
+        if not self._gradients:
+            weights = detached(self._weights.current())
+            self._gradients = [torch.empty_like(weight) for weight in weights]
+        try:
+            return Graph(given, calls, self._eager, self._weights, self._gradients, self._recorder)
+        except WaitsError as error:
+            self.refused = f"its layers wait for the device: {error}"
+            return None
+
+    def _eager(self, calls: Sequence[Call]) -> Tensor:
+        """Compute all layers, kernel by kernel."""
+        hidden = calls[0].hidden
+        for call in calls:
+            found = _hidden(self._compute(replace(call, hidden=hidden)))
+            assert found is not None  # `_learn` has seen that it is not
+            hidden = found
+        return hidden
+
+    def begin(self) -> "_Held":
+        """Note a pass whose memory is needed until its backward pass, or until nobody holds it."""
+        self._passes += 1
+        held = _Held(self._passes)
+        self._open = ref(held)
+        return held
+
+    def end(self, held: "_Held") -> None:
+        """Note a backward pass. RuntimeError if another pass has used the memory meanwhile."""
+        if held.number != self._passes:
+            raise RuntimeError(
+                "a second backward pass through a body, after another pass of it: set "
+                "cuda_graphs=false"
+            )
+        self._open = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """A pass, by its number, as long as its autograd graph exists."""
+
+    number: int
+
+
+class _Pass(torch.autograd.Function):
+    """A pass of the layers by a graph."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, graphs: LayerGraphs, graph: Graph, hidden: Tensor, *weights: Tensor
+    ) -> Tensor:
+        del hidden, weights  # they were filled in, or are in place
+        ctx.graphs, ctx.graph, ctx.held = graphs, graph, graphs.begin()
+        graph.forward()
+        return graph.output.detach()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        ctx.graphs.end(ctx.held)
+        return None, None, *ctx.graph.back(gradient)
+
+
+def _hidden(result: Any) -> Tensor | None:
+    """Return the hidden states that a layer returned; None if it returned something else, too."""
+    if isinstance(result, tuple):
+        result = result[0] if len(result) == 1 else None
+    return result if isinstance(result, Tensor) else None
