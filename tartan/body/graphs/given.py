@@ -71,7 +71,7 @@ class Given:
             elif isinstance(leaf, CONSTANTS):
                 key.append(leaf)
             else:
-                return f"its layers take a {type(leaf).__name__}"
+                return f"its layers take an argument of type {type(leaf).__name__}"
         if any(each.requires_grad for each in tensors[1:]):
             return "its layers take tensors besides hidden states that have gradients"
         return cls(tuple(tensors), tuple(key))

@@ -1,4 +1,4 @@
-"""Build the C++ part of the fake device, once for each version of torch and of the source."""
+"""Build the C++ part of the fake device, once for each installation of torch and each source."""
 
 import hashlib
 import os
@@ -43,11 +43,17 @@ def library() -> Path:
     """
     if (reason := why_not()) is not None:
         raise BuildError(reason)
-    key = hashlib.sha256(SOURCE.read_bytes() + torch.__version__.encode()).hexdigest()[:16]
-    file = _cache() / f"fake-cuda-{key}.so"
+    file = _file()
     if not file.exists():
         _build(file)
     return file
+
+
+def _file() -> Path:
+    """Return where the library is. It is linked to torch's files, so each installation has one."""
+    made_for = f"{torch.__version__} {torch.__file__}".encode()
+    key = hashlib.sha256(SOURCE.read_bytes() + made_for).hexdigest()[:16]
+    return _cache() / f"fake-cuda-{key}.so"
 
 
 def _cache() -> Path:

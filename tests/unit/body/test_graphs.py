@@ -209,10 +209,10 @@ def test_layers_that_take_what_a_graph_cannot_repeat_have_none(monkeypatch):
 
     def with_an_object(self, call_):
         positional, named = call_.others
-        return call(self, replace(call_, others=(positional, {**named, "cache": object()})))
+        return call(self, replace(call_, others=(positional, {**named, "unknown": object()})))
 
     monkeypatch.setattr(LayerGraphs, "__call__", with_an_object)
-    assert body.use_graphs(BF16, Repeating()) == "its layers take a object"
+    assert body.use_graphs(BF16, Repeating()) == "its layers take an argument of type object"
 
 
 def test_a_body_that_waits_for_its_device_has_none():

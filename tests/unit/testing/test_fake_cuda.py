@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from tartan.testing.fake_cuda import CannotBeSentError, DeviceProcessError, FakeDevice, recorded
+from tartan.testing.fake_cuda import library as library_module
 from tartan.testing.fake_cuda.library import BuildError, library, why_not
 
 pytestmark = pytest.mark.heavy
@@ -19,6 +20,13 @@ NEEDS_ONE = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 def device():
     with FakeDevice() as device:
         yield device
+
+
+def test_each_installation_of_torch_has_a_library(monkeypatch):
+    """One that was removed would leave a library without what it is linked to."""
+    here = library_module._file()
+    monkeypatch.setattr(torch, "__file__", "/elsewhere/torch/__init__.py")
+    assert library_module._file() != here
 
 
 def mixes_devices() -> None:
