@@ -40,7 +40,12 @@ class TartanSide(Side):
         model = self._setup.model
         probed = {split: Numbered(rows) for split, rows in self._setup.probed.items()}
         stage = Stage(replace(self._setup, probed=probed), self._options)
-        with without_dropout(model), noted(model.end_task) as notes:
+        with (
+            without_dropout(model),
+            noted(model.end_task) as notes,
+            self._setup.runtime.same_weights(),
+            model.body.same_weights(),
+        ):
             signals, _ = stage.step.measure(0)
         measured = Measured(body_gradient(model.body.model), notes.probed(signals.alignment))
         for parameter in model.parameters():

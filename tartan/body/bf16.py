@@ -55,12 +55,37 @@ class Bf16Layers:
             torch.compile(forward, dynamic=True, backend=backend) for forward in self._forwards
         ]
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return all but graphs: a copy has none."""
+        return {**self.__dict__, "_graphs": None}
+
+    @property
+    def active(self) -> bool:
+        """Whether `step` runs a block."""
+        return self._active
+
+    @property
+    def addresses_stay(self) -> bool:
+        """Whether everything that layers compute with stays where it is, between steps too."""
+        copied = set(self._weights)
+        every = {weight for layer in self._layers for weight in layer.parameters()}
+        return copied == every
+
+    @contextmanager
+    def one_by_one(self) -> Iterator[None]:
+        """Run a block in which kernels are launched one by one."""
+        graphs, self._graphs = self._graphs, None
+        try:
+            yield
+        finally:
+            self._graphs = graphs
+
     @property
     def not_recorded_because(self) -> str | None:
-        """Why kernels are launched one by one in spite of `use_graphs`; None if they are not."""
+        """The reason why graphs cannot be used; None if they are used."""
         if self._graphs is None or self._graphs.recorded:
             return None
-        return self._graphs.refused or "its passes do not recur"
+        return self._graphs.refused or "passes of the model do not recur"
 
     def use_graphs(self, recorder: Recorder | None) -> None:
         """Launch the kernels of all layers but the last together; one by one without a recorder."""
@@ -81,13 +106,15 @@ class Bf16Layers:
         def mode() -> Hashable:
             trained = tuple(weight.requires_grad for weight in self._weights)
             training = self._layers[0].training
-            return trained, training, tuple(getattr(*each) for each in numbers if training)
+            return trained, training, tuple(getattr(*each) for each in numbers) if training else ()
 
         return LayerGraphs(self._compute, len(layers), _Places(places), mode, recorder)
 
     @contextmanager
     def step(self) -> Iterator[None]:
         """Run a block in which weights do not change, and layers compute in bf16."""
+        if self._graphs is not None:
+            self._graphs.begin_step()
         pairs = list(zip(self._weights, self._copies, strict=True))
         trained = [pair for pair in pairs if pair[0].requires_grad]
         frozen = [pair for pair in pairs if not pair[0].requires_grad]
@@ -111,6 +138,8 @@ class Bf16Layers:
         hidden, *others = args or (options.pop("hidden_states"),)
         call = Call(place, hidden.to(BF16), (others, options))
         if place == len(self._forwards) - 1:
+            if self._graphs is not None:
+                self._graphs.check_complete()
             return tree_map(_float32, self._compute(call))
         return self._compute(call) if self._graphs is None else self._graphs(call)
 

@@ -210,7 +210,7 @@ class Body(nn.Module):
             recorder: makes graphs on that device.
 
         Returns:
-            Why kernels are launched one by one; None if they are not.
+            The reason why graphs cannot be used; None if they are used.
 
         Raises:
             ModelError: recording failed, after which the device cannot be used.
@@ -220,7 +220,9 @@ class Body(nn.Module):
         reasons = {
             "attention is not by the variable-length kernel": not self._varlen,
             "layers are checkpointed": self.checkpointed,
-            "there is one layer": len(layers_of(self.model)) < 2,
+            "passes are read in parts": self.max_tokens is not None,
+            "frozen weights are in half precision": not self._bf16.addresses_stay,
+            "the model has one layer": len(layers_of(self.model)) < 2,
         }
         if reason := next((reason for reason, applies in reasons.items() if applies), None):
             return reason
@@ -232,6 +234,10 @@ class Body(nn.Module):
         if reason is not None:
             self._bf16.use_graphs(None)
         return reason
+
+    def one_by_one(self) -> AbstractContextManager[None]:
+        """Return a context in which kernels are launched one by one in spite of `use_graphs`."""
+        return nullcontext() if self._bf16 is None else self._bf16.one_by_one()
 
     def same_weights(self) -> AbstractContextManager[object]:
         """Return a context in which weights do not change: with `use_bf16`, they are cast once."""
@@ -325,7 +331,7 @@ class Body(nn.Module):
         narrow = None if self._narrow is None else self.model.get_submodule(self._narrow)
         first = self._first_position
         layout = self._layouts.get(packed.lengths, packed.causal)
-        if layout is None and self._few_sizes:
+        if layout is None and self._few_sizes and self._bf16 is not None and self._bf16.active:
             layout = lay_out(packed.lengths, self.model.device, packed.causal, True, True)
             layout.prepare()
         return read_packed(

@@ -122,8 +122,8 @@ class Config:
         device: `auto`, or a torch device.
         compile: whether torch.compile fuses the body's layers; the first steps are then slow.
             `true`, `false`, or `auto`: where that was measured to be faster, so far nowhere.
-        cuda_graphs: whether the kernels of a pass through the body's layers are launched together
-            on a GPU; needs precision=bf16. Graphs keep memory.
+        cuda_graphs: whether the kernels of a pass through the body's layers, all but the last, are
+            launched together on a GPU; needs precision=bf16, and more memory.
         on_nonfinite: what to do if a step's loss or gradient is not finite: `stop`, or `skip`,
             which changes nothing in that step.
         max_skipped: number of steps that a run may skip before it stops.

@@ -1,5 +1,7 @@
 """What a body's device offers: kernels of half precision, compiled layers, CUDA graphs."""
 
+from collections.abc import Sequence
+
 import torch
 
 from tartan.body import Body
@@ -26,12 +28,12 @@ def accelerate(body: Body, runtime: Runtime, *, compiled: str, graphs: bool) -> 
     if compiled == "true":
         body.compile_layers()
     if graphs:
-        _use_graphs(body, runtime)
+        _use_graphs(body, runtime, notices)
     return notices
 
 
-def _use_graphs(body: Body, runtime: Runtime) -> None:
-    """Use CUDA graphs. ConfigError or ModelError if that is not possible."""
+def _use_graphs(body: Body, runtime: Runtime, notices: Sequence[str]) -> None:
+    """Use CUDA graphs; notices may say why not. ConfigError or ModelError if it is not possible."""
     if runtime.device.type != "cuda" or runtime.precision != "bf16":
         raise ConfigError(
             f"cuda_graphs=true needs a CUDA device and precision=bf16, not "
@@ -39,7 +41,8 @@ def _use_graphs(body: Body, runtime: Runtime) -> None:
         )
     reason = body.use_graphs(runtime.autocast(), recorder.CudaRecorder(runtime.device))
     if reason is not None:
-        raise ModelError(f"cuda_graphs=true is not possible, as {reason}: remove it")
+        because = "; ".join((reason, *notices))
+        raise ModelError(f"cuda_graphs=true is not possible ({because}): remove it")
 
 
 def _half_precision(body: Body, runtime: Runtime) -> list[str]:

@@ -21,7 +21,8 @@ def divide(config: Config, model: JointModel, ranks: Ranks) -> list[str]:
         )
     if config.sharded and config.cuda_graphs:
         raise ConfigError(
-            "sharded=true and cuda_graphs=true exclude each other: graphs keep weights in one place"
+            "sharded=true and cuda_graphs=true exclude each other: graphs need weights that stay "
+            "where they are; remove one"
         )
     if config.sharded:
         return shard(model, ranks)

@@ -68,13 +68,19 @@ def kept(body: Body, packed: Packed, runtime: Runtime) -> int:
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in known:  # while it is held, no other gets its address
-            found[storage.data_ptr()] = storage.nbytes(), tensor
-        return tensor
+            found[storage.data_ptr()] = storage.nbytes(), tensor.detach()
+        return tensor.detach()  # itself, a saved output would keep its pass alive
 
     training = body.training
     body.train()
     hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
-    with runtime.same_weights(), body.same_weights(), runtime.autocast(), hooks:
+    with (
+        runtime.same_weights(),
+        body.same_weights(),
+        body.one_by_one(),
+        runtime.autocast(),
+        hooks,
+    ):
         hidden = body(packed)
     body.train(training)
     return sum(size for size, _ in found.values()) + int(hidden.nbytes)

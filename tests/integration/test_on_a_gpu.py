@@ -163,5 +163,7 @@ def test_graphs_train_as_single_launches_do(weighting: str):
         for step in range(12):
             made.take(step)
         made.step.guard.wait()
+        layers = made._setup.model.body._bf16._graphs
+        assert (layers is not None and layers.repeated > 10) == (graphs == "true")
         trained.append(torch.cat([each.flatten() for each in parameters(made)]))
     assert_close(*trained, rtol=0.05, atol=2e-3)

@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from tartan.body.kernels.layout import Layout
 
 CONSTANTS = (bool, int, float, str, type(None))
-"""Types of arguments that a graph can have fixed."""
+"""Types of arguments whose values a graph keeps."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class Given:
         """Take it from calls.
 
         Returns:
-            None if the layout may have any size; why no graph can repeat the calls, if none can.
+            None for a layout without `few_sizes`; a str, the reason, if no graph can repeat the
+            calls.
         """
         places: dict[int, int] = {}
         tensors: list[Tensor] = []
@@ -71,9 +72,9 @@ class Given:
             elif isinstance(leaf, CONSTANTS):
                 key.append(leaf)
             else:
-                return f"its layers take an argument of type {type(leaf).__name__}"
+                return f"the model's layers take an argument of type {type(leaf).__name__}"
         if any(each.requires_grad for each in tensors[1:]):
-            return "its layers take tensors besides hidden states that have gradients"
+            return "the model's layers take tensors besides hidden states that have gradients"
         return cls(tuple(tensors), tuple(key))
 
 

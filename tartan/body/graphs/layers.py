@@ -11,6 +11,7 @@ from torch import Tensor
 from tartan.body.graphs.given import Call, Given
 from tartan.body.graphs.graph import Graph, Weights, detached
 from tartan.body.graphs.recorder import Recorder, WaitsError
+from tartan.errors import ModelError
 
 MOST = 64
 """Combinations that are recorded; others are launched kernel by kernel."""
@@ -26,7 +27,8 @@ class LayerGraphs:
     for its backward pass, as both would use the same memory.
 
     Attributes:
-        refused: why nothing is recorded; None while something may be.
+        refused: the reason why nothing is recorded; None while something may be.
+        repeated: how many passes were computed by graphs.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class LayerGraphs:
             recorder: makes graphs.
         """
         self.refused: str | None = None
+        self.repeated = 0
         self._compute, self._layers, self._weights, self._mode = compute, layers, weights, mode
         self._recorder = recorder
         self._calls: list[Call] = []
@@ -62,40 +65,50 @@ class LayerGraphs:
         """How many combinations are recorded."""
         return sum(graph is not None for graph in self._graphs.values())
 
+    def begin_step(self) -> None:
+        """Note that weights changed: passes of steps before, if they still exist, are void."""
+        self._open, self._passes = None, self._passes + 1
+
+    def check_complete(self) -> None:
+        """Raise ModelError if calls were collected and not computed."""
+        if self._calls:
+            self._calls = []
+            raise ModelError("the model skips layers in training: set cuda_graphs=false")
+
     def __call__(self, call: Call) -> Any:
         """Return what a layer returns; before the last one, its input in place of the output."""
         if self.refused:
             return self._compute(call)
+        known = len(self._tuples)
+        if known < self._layers:
+            return self._learn(call)
         if call.place == 0:
             self._calls = []
+        if call.place != len(self._calls):
+            self.check_complete()
         self._calls.append(call)
-        if [each.place for each in self._calls] != list(range(len(self._calls))):
-            return self._refuse("its layers are not called one after the other", call)
-        known = len(self._tuples)
-        if call.place == known or (call.place == 0 and known < self._layers):
-            return self._learn(call)
         if call.hidden is not self._calls[0].hidden:
-            raise RuntimeError("hidden states changed between layers: set cuda_graphs=false")
-        hidden = call.hidden if len(self._calls) < self._layers else self._pass(self._calls)
+            raise ModelError("hidden states changed between layers: set cuda_graphs=false")
+        hidden = call.hidden
+        if len(self._calls) == self._layers:
+            calls, self._calls = self._calls, []
+            hidden = self._pass(calls)
         return (hidden,) if self._tuples[call.place] else hidden
 
     def _learn(self, call: Call) -> Any:
         """Compute a layer of the first pass; each has to read what the one before it returned."""
         if call.place == 0:
             self._tuples = []
+        elif call.place != len(self._tuples):
+            self.refused = "the model's layers are not called one after the other"
         elif call.hidden is not self._before:
-            return self._refuse("hidden states change between its layers", call)
+            self.refused = "hidden states change between the model's layers"
         result = self._compute(call)
-        self._before = _hidden(result) if call.place + 1 < self._layers else None
         if _hidden(result) is None:
-            self.refused = "its layers return more than hidden states"
+            self.refused = "the model's layers return more than hidden states"
         self._tuples.append(isinstance(result, tuple))
+        self._before = _hidden(result) if len(self._tuples) < self._layers else None
         return result
-
-    def _refuse(self, reason: str, call: Call) -> Any:
-        """Record nothing from now on."""
-        self.refused, self._calls = reason, []
-        return self._compute(call)
 
     def _pass(self, calls: Sequence[Call]) -> Tensor:
         """Compute all layers, by a graph if there can be one."""
@@ -106,19 +119,22 @@ class LayerGraphs:
             return self._eager(calls)
         key = given.key, self._mode(), torch.is_grad_enabled()
         busy = self._open is not None and self._open() is not None
-        if busy or (key not in self._graphs and len(self._graphs) >= MOST):
+        if busy:
             return self._eager(calls)
         if key not in self._graphs:
             self._graphs[key] = None
             return self._eager(calls)
-        graph = self._graphs[key] or self._record(given, calls)
+        graph = self._graphs[key]
+        if graph is None and self.recorded < MOST:
+            graph = self._graphs[key] = self._record(given, calls)
         if graph is None:
             return self._eager(calls)
-        self._graphs[key] = graph
+        self.repeated += 1
         graph.fill(given)
         if not graph.backward:
             graph.forward()
-            return graph.output.detach()
+            # The last layer's backward pass reads it, perhaps after another pass.
+            return graph.output.clone() if torch.is_grad_enabled() else graph.output.detach()
         weights = self._weights.current()
         return cast(Tensor, _Pass.apply(self, graph, given.tensors[0], *weights))  # type: ignore[no-untyped-call]
 
@@ -130,7 +146,7 @@ class LayerGraphs:
         try:
             return Graph(given, calls, self._eager, self._weights, self._gradients, self._recorder)
         except WaitsError as error:
-            self.refused = f"its layers wait for the device: {error}"
+            self.refused = f"the model's layers wait for the device: {error}"
             return None
 
     def _eager(self, calls: Sequence[Call]) -> Tensor:
@@ -143,18 +159,17 @@ class LayerGraphs:
         return hidden
 
     def begin(self) -> "_Held":
-        """Note a pass whose memory is needed until its backward pass, or until nobody holds it."""
+        """Note a pass whose memory is needed until its backward pass, or while its graph exists."""
         self._passes += 1
         held = _Held(self._passes)
         self._open = ref(held)
         return held
 
     def end(self, held: "_Held") -> None:
-        """Note a backward pass. RuntimeError if another pass has used the memory meanwhile."""
-        if held.number != self._passes:
-            raise RuntimeError(
-                "a second backward pass through a body, after another pass of it: set "
-                "cuda_graphs=false"
+        """Note a backward pass. ModelError if its memory may have been used since its pass."""
+        if self._open is None or self._open() is not held:
+            raise ModelError(
+                "a second backward pass through one pass of the body: set cuda_graphs=false"
             )
         self._open = None
 

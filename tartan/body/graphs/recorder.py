@@ -1,7 +1,7 @@
 """Recorder: makes CUDA graphs of work on tensors that stay where they are."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, Protocol
 
 import torch
@@ -70,10 +70,12 @@ class CudaRecorder:
             try:
                 results = work()
                 graph.capture_end()
-            except torch.OutOfMemoryError:
-                raise
-            except RuntimeError as error:  # the state of torch's generators is undefined now
-                reason = str(error).splitlines()[0]
+            except BaseException as error:
+                with suppress(RuntimeError):  # the first error is the reason
+                    graph.capture_end()
+                if not isinstance(error, RuntimeError) or isinstance(error, torch.OutOfMemoryError):
+                    raise
+                reason = str(error).splitlines()[0]  # the state of torch's generators is undefined
                 raise ModelError(
                     f"layers cannot be recorded as a CUDA graph ({reason}): set cuda_graphs=false"
                 ) from error

@@ -1,12 +1,15 @@
 """Passes by graphs: the same hidden states and gradients, whatever the order of passes."""
 
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
 import torch
 from torch.testing import assert_close
 
+from tartan import ModelError
+from tartan.body.bf16 import Bf16Layers
 from tartan.body.graphs import LayerGraphs
 from tartan.body.graphs.recorder import WaitsError
 from tartan.body.kernels import varlen
@@ -129,15 +132,27 @@ def test_a_pass_that_nobody_holds_does_not_stop_the_next_one():
     assert recorder.repeated == repeated + 2
 
 
-def test_a_second_backward_pass_after_another_pass_is_an_error():
+def test_a_second_backward_pass_through_a_pass_is_an_error():
+    """Its graph may have used the memory of what the pass had computed."""
     body, _ = made()
     gradient(body, batch(0), batch(1))
     with BF16, body.same_weights():
         held = loss(body, batch(0))
         held.backward(retain_graph=True)
-        loss(body, batch(1))
-        with pytest.raises(RuntimeError, match=r"second backward pass.*cuda_graphs=false"):
+        with pytest.raises(ModelError, match=r"second backward pass.*cuda_graphs=false"):
             held.backward()
+
+
+def test_a_pass_of_an_earlier_step_does_not_stop_those_of_the_next():
+    body, recorder = made()
+    gradient(body, batch(0), batch(1))
+    with BF16, body.same_weights():
+        held = loss(body, batch(0))
+    repeated = recorder.repeated
+    gradient(body, batch(0))
+    assert recorder.repeated == repeated + 2
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):  # new weights
+        held.backward()
 
 
 def test_new_weights_are_read():
@@ -197,7 +212,7 @@ def test_layers_whose_hidden_states_change_between_them_have_none(monkeypatch):
         return call(self, replace(call_, hidden=call_.hidden + 0))
 
     monkeypatch.setattr(LayerGraphs, "__call__", changed)
-    assert body.use_graphs(BF16, Repeating()) == "hidden states change between its layers"
+    assert body.use_graphs(BF16, Repeating()) == "hidden states change between the model's layers"
     assert gradient(body, batch(0)).isfinite().all()
 
 
@@ -212,7 +227,9 @@ def test_layers_that_take_what_a_graph_cannot_repeat_have_none(monkeypatch):
         return call(self, replace(call_, others=(positional, {**named, "unknown": object()})))
 
     monkeypatch.setattr(LayerGraphs, "__call__", with_an_object)
-    assert body.use_graphs(BF16, Repeating()) == "its layers take an argument of type object"
+    assert (
+        body.use_graphs(BF16, Repeating()) == "the model's layers take an argument of type object"
+    )
 
 
 def test_a_body_that_waits_for_its_device_has_none():
@@ -223,7 +240,83 @@ def test_a_body_that_waits_for_its_device_has_none():
     body = tiny_source("bert", num_hidden_layers=3).body()
     assert body.use_bf16(BF16) is None
     body._varlen = True
-    assert body.use_graphs(BF16, Waiting()) == "its layers wait for the device: aten::item"
+    assert body.use_graphs(BF16, Waiting()) == "the model's layers wait for the device: aten::item"
+
+
+def test_a_skipped_layer_is_an_error():
+    body, _ = made()
+    gradient(body, batch(0))
+    layer = body.model.encoder.layer[1]
+    skipped = patched(layer, "forward", lambda hidden, *_, **__: hidden)
+    refused = pytest.raises(ModelError, match="skips layers in training: set cuda_graphs=false")
+    with BF16, body.same_weights(), skipped, refused:
+        body(batch(0))
+    with one_by_one(body):
+        expected = gradient(body, batch(0))
+    assert_close(gradient(body, batch(0)), expected, rtol=0, atol=0)
+
+
+def test_two_passes_above_frozen_layers_do_not_share_an_output():
+    """The last layer's backward pass of the first reads it after the second."""
+    body, recorder = made()
+    body.model.embeddings.requires_grad_(False)
+    for layer in body.model.encoder.layer[:-1]:
+        layer.requires_grad_(False)
+
+    def both():
+        body.zero_grad()
+        with BF16, body.same_weights():
+            torch.manual_seed(0)
+            first, second = loss(body, batch(0)), loss(body, batch(1))
+            (first + second).backward()
+        return torch.cat([p.grad.flatten() for p in body.parameters() if p.grad is not None])
+
+    found = [both() for _ in range(3)][-1]
+    assert recorder.repeated
+    with one_by_one(body):
+        assert_close(both(), found, rtol=0, atol=0)
+
+
+def test_an_exception_between_layers_leaves_the_next_pass_alone():
+    body, _ = made()
+    expected = gradient(body, batch(0), steps=3)
+
+    def fail(*_, **__):
+        raise ZeroDivisionError
+
+    broken = patched(body.model.encoder.layer[1], "forward", fail)
+    with BF16, body.same_weights(), broken, pytest.raises(ZeroDivisionError):
+        body(batch(0))
+    assert_close(gradient(body, batch(0)), expected, rtol=0, atol=0)
+
+
+def test_a_copy_of_a_body_has_no_graphs():
+    body, _ = made()
+    expected = gradient(body, batch(0), steps=3)
+    copy = deepcopy(body)
+    assert_close(gradient(copy, batch(0)), expected, rtol=0, atol=0)
+
+
+@contextmanager
+def patched(module, name, value):
+    before = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
+
+
+def in_parts(body):
+    body.use_bf16(BF16)
+    body._varlen, body.max_tokens = True, 64
+
+
+def in_half_precision(body):
+    body.use_bf16(BF16)
+    body._varlen = True
+    body.model.encoder.layer[0].attention.to(torch.bfloat16).requires_grad_(False)
+    body._bf16 = Bf16Layers(body.model)
 
 
 @pytest.mark.parametrize(
@@ -231,6 +324,8 @@ def test_a_body_that_waits_for_its_device_has_none():
     [
         (lambda body: None, "layers do not compute in bf16"),
         (lambda body: body.use_bf16(BF16), "attention is not by the variable-length kernel"),
+        (in_parts, "passes are read in parts"),
+        (in_half_precision, "frozen weights are in half precision"),
     ],
 )
 def test_what_graphs_need(prepare, reason):
