@@ -60,6 +60,8 @@ def packed_attention(
         [1, tokens, heads, head_dim] float, and None in place of the attention weights.
     """
     query, key, value = (states.squeeze(0).transpose(0, 1) for states in (query, key, value))
+    # Rotary positions may have been multiplied in float32.
+    query, key = query.to(value.dtype), key.to(value.dtype)
     kernel = (varlen.kernel_for(query) if layout.varlen else None) or attend
     # transformers counts a window as flash attention does: 1 more than the largest distance.
     window = None if sliding_window is None else sliding_window - 1

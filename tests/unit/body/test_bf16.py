@@ -29,7 +29,7 @@ def exact_gradient(body, packed):
     return torch.cat([p.grad.flatten() for p in body.parameters()])
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta", "modernbert"])
+@pytest.mark.parametrize("family", ["bert", "roberta", "modernbert", "qwen3", "llama"])
 def test_gradients_have_the_direction_of_float32(family, packed):
     body = tiny_source(family).body().eval()
     expected = exact_gradient(body, packed)

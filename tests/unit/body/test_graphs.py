@@ -77,7 +77,9 @@ def one_by_one(body):
         body._bf16._graphs = graphs
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "modernbert", "electra"])
+@pytest.mark.parametrize(
+    "family", ["bert", "roberta", "distilbert", "modernbert", "electra", "llama", "gpt2"]
+)
 def test_gradients_are_the_same_with_dropout(family):
     body, recorder = made(family)
     first, second = batch(0), batch(1)
