@@ -1,8 +1,9 @@
 """Collect the trials of a regime in one file: values, dev scores, curves, weights and alignments.
 
-    python -m benchmarks.evidence.trials DIRECTORY/select-REGIME RESULTS
+    python -m benchmarks.evidence.trials DIRECTORY/select-REGIME RESULTS [COMMIT]
 
-Test scores of trials are left out: nothing may be chosen by them.
+COMMIT is that of the checkout that ran them, if it was not this one. Test scores of trials are left
+out: nothing may be chosen by them. Of long runs, lines with an evaluation are kept.
 """
 
 import json
@@ -12,6 +13,8 @@ from typing import Any
 
 from benchmarks.origin import commit, machine, versions
 
+MOST = 50
+"""Lines of a run that are all kept."""
 TRACED = ("weight", "alignment", "loss", "eval")
 """First parts of metrics' names that are kept."""
 
@@ -20,11 +23,13 @@ def trial(run: Path) -> dict[str, Any]:
     """Return what a trial's run wrote, test left out."""
     summary = json.loads((run / "summary.json").read_text("utf-8"))
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
+    if len(lines) > MOST:
+        lines = [line for line in lines if any(key.startswith("eval/") for key in line)]
     typed = (run / ".hydra" / "overrides.yaml").read_text("utf-8").splitlines()
     values = [line[2:].strip("'\"") for line in typed]
     return {
         "arm": run.parent.name,
-        "values": [value for value in values if value.split("=")[0].endswith("lr")],
+        "values": [value for value in values if value.split("=")[0].endswith(("lr", "tapt.scale"))],
         "dev": summary["dev"],
         "best_step": summary["best_step"],
         "seconds": summary["seconds"],
@@ -40,11 +45,11 @@ def _traced(key: str) -> bool:
     return any(part in TRACED for part in key.split("/")[:2])
 
 
-def main(directory: Path, results: Path) -> None:
-    """Write the trials of a regime."""
+def main(directory: Path, results: Path, origin: str | None = None) -> None:
+    """Write the trials of a regime, which the checkout of a commit ran."""
     runs = sorted(path.parent for path in directory.glob("*/*/summary.json"))
     content = {
-        "commit": commit(),
+        "commit": origin or commit(),
         "machine": machine("cpu"),
         "versions": versions(),
         "trials": [trial(run) for run in runs],
@@ -54,4 +59,4 @@ def main(directory: Path, results: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])
