@@ -158,7 +158,7 @@ def test_memory_that_is_not_there_is_told_with_objective_batch_and_option(
 @pytest.mark.parametrize(
     ("when", "place", "remedy"),
     [
-        ("train.losses:Losses._read", "classification, 8 sequences of at most ",
+        ("train.losses:Losses._read", "classification, 64 sequences of at most ",
          "lower primary.batch_size, which a higher accumulate makes up for, or model.max_length"),
         ("train.evaluate:predict", "evaluation, 400 sequences of at most ",
          "lower eval.batch_size or model.max_length; step 3 is saved"),
@@ -169,7 +169,7 @@ def test_a_process_that_may_not_have_more_memory_says_so(
 ):
     """By the system's own limit, from a moment on."""
     monkeypatch.chdir(tmp_path)
-    wide = ["model.layers=2", "model.intermediate_size=300000"]
+    wide = ["model.layers=2", "model.intermediate_size=300000", "batch_size=64"]
     large = ["data.dev=400", "eval.batch_size=400"]
     command = ["run", "run_dir=out", "schedule=finetune", *SMALL, *wide, *large]
     prepare = partial(at_call, f"tartan.{when}", 1, partial(_limit, 1 << 20))
