@@ -1,7 +1,7 @@
 """The calls of a pass through layers: collected, and computed at the last one."""
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, cast
 from weakref import ReferenceType, ref
 
@@ -58,7 +58,6 @@ class LayerGraphs:
         self._graphs: dict[Hashable, Graph | None] = {}  # None: it occurred once
         self._gradients: list[Tensor] = []  # of the weights: all graphs write to the same ones
         self._open: ReferenceType[_Held] | None = None
-        self._passes = 0
 
     @property
     def recorded(self) -> int:
@@ -67,7 +66,7 @@ class LayerGraphs:
 
     def begin_step(self) -> None:
         """Note that weights changed: passes of steps before, if they still exist, are void."""
-        self._open, self._passes = None, self._passes + 1
+        self._open = None
 
     def check_complete(self) -> None:
         """Raise ModelError if calls were collected and not computed."""
@@ -160,8 +159,7 @@ class LayerGraphs:
 
     def begin(self) -> "_Held":
         """Note a pass whose memory is needed until its backward pass, or while its graph exists."""
-        self._passes += 1
-        held = _Held(self._passes)
+        held = _Held()
         self._open = ref(held)
         return held
 
@@ -174,11 +172,8 @@ class LayerGraphs:
         self._open = None
 
 
-@dataclass(frozen=True, eq=False)
 class _Held:
-    """A pass, by its number, as long as its autograd graph exists."""
-
-    number: int
+    """A pass, as long as its autograd graph exists."""
 
 
 class _Pass(torch.autograd.Function):
