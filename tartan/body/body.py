@@ -1,11 +1,9 @@
 """Body: the shared encoder."""
 
-import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property
-from shutil import which
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +13,7 @@ from tartan.body.adapters import precise
 from tartan.body.ahead import Layouts
 from tartan.body.bf16 import Bf16Layers
 from tartan.body.checkpointing import checkpoint_layers, read_in_parts
+from tartan.body.compiling import check_compiling
 from tartan.body.direction import looks_back_only, reason_against_causal
 from tartan.body.graphs import Recorder
 from tartan.body.half_verification import (
@@ -266,31 +265,13 @@ class Body(nn.Module):
             ModelError: the family's layers cannot be compiled one by one, it reads padded
                 sequences, layers are checkpointed, or there is no C++ compiler.
         """
-        self._check_compiler()
+        check_compiling(self.model, self.padded_because, checkpointed=self.checkpointed)
         self._narrow = None  # compiled code ignores hooks that are added later
         if self._bf16 is not None:
             self._bf16.compile(backend)
             return
         for layer in layers_of(self.model):
             layer.compile(dynamic=True, backend=backend)
-
-    def _check_compiler(self) -> None:
-        """Raise ModelError where layers cannot be compiled."""
-        if self.checkpointed:
-            raise ModelError(
-                "compile=true and model.gradient_checkpointing=true exclude each other: remove one"
-            )
-        why = self.padded_because
-        if why is None and not layers_of(self.model):
-            why = "transformers does not mark its layers"
-        if why is not None:
-            family = self.model.config.model_type
-            raise ModelError(f"compile=true: {family} cannot be compiled: {why}")
-        if not any(map(which, (os.environ.get("CXX", "g++"), "g++", "clang++"))):
-            raise ModelError(
-                "compile=true needs a C++ compiler (g++, clang++ or $CXX), but none was found: "
-                "install one, or remove compile=true"
-            )
 
     def forward(self, packed: Packed, embeddings: Tensor | None = None) -> Tensor:
         """Encode sequences.
