@@ -130,7 +130,8 @@ def lay_out(
 ) -> Layout:
     """Return the layout of the row of tokens that `read_packed` has a model read.
 
-    With `few_sizes`, rows have one of eight numbers of tokens between two powers of 2.
+    With `few_sizes`, rows have one of eight numbers of tokens between two powers of 2, from 512
+    tokens on; fewer tokens are extended to a multiple of `REPEATED`, as always.
     """
     tokens = sum(lengths)
     multiple = max(REPEATED, (1 << tokens.bit_length()) // 16) if few_sizes else REPEATED

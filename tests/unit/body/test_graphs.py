@@ -41,11 +41,17 @@ def batch(seed, count=6, vocabulary=60):
     return Packed(ids, tuple(lengths))
 
 
-def made(family="bert", **options):
-    """Return a body with graphs, and what records them."""
-    body, recorder = tiny_source(family, num_hidden_layers=3, **options).body(), Repeating()
+def without_graphs(family="bert"):
+    """Return a body that could have graphs."""
+    body = tiny_source(family, num_hidden_layers=3).body()
     assert body.use_bf16(BF16) is None
     body._varlen = True
+    return body
+
+
+def made(family="bert"):
+    """Return a body with graphs, and what records them."""
+    body, recorder = without_graphs(family), Repeating()
     assert body.use_graphs(BF16, recorder) is None
     recorder.recorded = recorder.repeated = 0
     return body, recorder
@@ -205,9 +211,7 @@ def spare(tokens):
 
 
 def test_layers_whose_hidden_states_change_between_them_have_none(monkeypatch):
-    body = tiny_source("bert", num_hidden_layers=3).body()
-    assert body.use_bf16(BF16) is None
-    body._varlen = True
+    body = without_graphs()
     call = LayerGraphs.__call__
 
     def changed(self, call_):
@@ -219,9 +223,7 @@ def test_layers_whose_hidden_states_change_between_them_have_none(monkeypatch):
 
 
 def test_layers_that_take_what_a_graph_cannot_repeat_have_none(monkeypatch):
-    body = tiny_source("bert", num_hidden_layers=3).body()
-    assert body.use_bf16(BF16) is None
-    body._varlen = True
+    body = without_graphs()
     call = LayerGraphs.__call__
 
     def with_an_object(self, call_):
@@ -239,9 +241,7 @@ def test_a_body_that_waits_for_its_device_has_none():
         def warm_up(self, work):
             raise WaitsError("aten::item")
 
-    body = tiny_source("bert", num_hidden_layers=3).body()
-    assert body.use_bf16(BF16) is None
-    body._varlen = True
+    body = without_graphs()
     assert body.use_graphs(BF16, Waiting()) == "the model's layers wait for the device: aten::item"
 
 
