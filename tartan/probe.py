@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
+from tartan.evaluating import evaluating
 from tartan.hold import hold
 from tartan.term import Term
 from tartan.weighting import ProbeOptions
@@ -44,19 +45,16 @@ def dev_term(
         options: how the probe is fitted: `steps`, `lr`, `weight_decay` and `tolerance`; the
             defaults if None.
     """
-
-    def evaluated(batch: T, gradient: bool) -> Tensor:
-        training = body.training
-        body.eval()
-        try:
-            with torch.set_grad_enabled(gradient):
-                return features(batch)
-        finally:
-            body.train(training)
-
-    fixed = evaluated(fit_on, gradient=False).detach()
+    with evaluating(body), torch.no_grad():
+        fixed = features(fit_on)
     fit(probe, lambda head: loss(head(fixed), fit_on) / max(items[0], 1), options or ProbeOptions())
-    return Term([lambda: loss(probe(evaluated(grad_on, gradient=True)), grad_on)], items[1])
+
+    def dev_loss() -> Tensor:
+        with evaluating(body):
+            hidden = features(grad_on)
+        return loss(probe(hidden), grad_on)
+
+    return Term([dev_loss], items[1])
 
 
 def fit(probe: nn.Module, loss: Callable[[nn.Module], Tensor], options: ProbeOptions) -> nn.Module:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from tartan.batch import Batch, Row
 from tartan.context import Context
+from tartan.evaluating import evaluating
 from tartan.objective import PrimaryObjective
 from tartan.packed import Packed
 from tartan.unit import Unit
@@ -67,19 +68,16 @@ def token_read(head: nn.Module, width: int) -> Literal["first", "last"] | None:
     The head is called on hidden states that differ in all others.
 
     Args:
-        head: called as `tartan.objective.Head` says; it is set to training mode.
+        head: called as `tartan.objective.Head` says; its mode is kept.
         width: of the hidden states.
     """
     states = torch.arange(2 * 4 * width).sin().view(2, 4, width)
     mask = torch.tensor([[True] * 4, [True] * 3 + [False]])
     ends: dict[Literal["first", "last"], list[int]] = {"first": [0, 0], "last": [3, 2]}
-    head.eval()
-    with torch.no_grad():
+    with evaluating(head), torch.no_grad():
         expected = head(states, mask)
         reads = (token for token in ends if _ignores(head, states, mask, ends[token], expected))
-        read = next(reads, None)
-    head.train()
-    return read
+        return next(reads, None)
 
 
 def _ignores(

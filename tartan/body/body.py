@@ -37,13 +37,13 @@ from tartan.body.trial import trial
 from tartan.body.verification import (
     FAILURES,
     after_attention,
-    evaluating,
     reason_against_embeddings,
     reason_against_packed,
     reason_against_padding,
     reason_against_places,
 )
 from tartan.errors import ModelError
+from tartan.evaluating import evaluating
 from tartan.packed import Packed, split_lengths
 from tartan.quiet import quiet
 

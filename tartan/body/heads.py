@@ -17,8 +17,8 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAttentions
 
 from tartan.body.last_layer import find_last_layer, scale_and_shift
-from tartan.body.verification import evaluating
 from tartan.errors import ModelError
+from tartan.evaluating import evaluating
 from tartan.unit import Unit
 
 

@@ -12,8 +12,9 @@ from tartan.body.body import Body
 from tartan.body.heads import LiftedHead, StandIn, borrow, logits_of
 from tartan.body.reading import position_limit
 from tartan.body.trial import trial_tokens
-from tartan.body.verification import FAILURES, agree, evaluating
+from tartan.body.verification import FAILURES, agree
 from tartan.errors import ModelError
+from tartan.evaluating import evaluating
 from tartan.quiet import quiet
 
 

@@ -4,12 +4,11 @@ Each check compares two ways to compute the same hidden states, and returns why 
 used, or None.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
@@ -156,14 +155,3 @@ def agree(expected: Tensor, found: Tensor) -> bool:
         return False
     bound = 1e-4 * expected.abs().max().clamp(min=1e-3)
     return bool((expected - found).abs().max() <= bound)
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a model into eval mode while a block runs."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from tartan.batch import LabelKind, Row
 from tartan.distributed.ranks import Ranks
+from tartan.evaluating import evaluating
 from tartan.seeding import generator
 from tartan.train import out_of_memory
 from tartan.train.model import JointModel
@@ -41,11 +42,10 @@ def predict(
     Raises:
         OutOfMemoryError: a batch is too large.
     """
-    task, training = model.end_task, model.training
-    model.eval()
+    task = model.end_task
     outputs: dict[int, Tensor] = {}
     starts = range(0, len(rows), batch_size)
-    with model.body.precise():
+    with evaluating(model), model.body.precise():
         for number in ranks.turns(len(starts)):
             between()
             start = starts[number]
@@ -56,7 +56,6 @@ def predict(
             with out_of_memory.explained(runtime, place, remedy):
                 batch = task.prepare(batch.to(runtime.device))
                 outputs[number] = task.predict(model.body(batch.inputs), batch).float()
-    model.train(training)
     gathered = ranks.gather(outputs)
     every = [gathered[number] for number in sorted(gathered)]
     return task.in_label_units(torch.cat(every).cpu())

@@ -101,23 +101,19 @@ class Step:
         Raises:
             NonFiniteError: a loss or gradient is not finite.
         """
-        signals, metrics, norms = self._measured(step)
+        while True:  # in float16, until nothing overflows
+            with self._runtime.same_weights(), self._model.body.same_weights():
+                signals, metrics = self.measure(step)
+            self._losses.at_work = ("the optimiser",), ()
+            norms = self._optimiser.norms()
+            if self.scale is None or not self.scale.overflows(signals, norms):
+                break
         held = self.guard.check(step, signals, norms)
         self._learn(signals)
         self.complete = False
         self._optimiser.step(norms, held)
         self.complete = True
         return signals, metrics
-
-    def _measured(self, step: int) -> tuple[Signals, dict[str, Tensor], Tensor]:
-        """Return what `measure` does and the gradients' norms; in float16, until none overflows."""
-        while True:
-            with self._runtime.same_weights(), self._model.body.same_weights():
-                signals, metrics = self.measure(step)
-            self._losses.at_work = ("the optimiser",), ()
-            norms = self._optimiser.norms()
-            if self.scale is None or not self.scale.overflows(signals, norms):
-                return signals, metrics, norms
 
     def measure(self, step: int) -> tuple[Signals, dict[str, Tensor]]:
         """Set every `.grad` as step number `step` would; parameters and states stay as they are.
