@@ -18,7 +18,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from benchmarks.evidence.regimes import ARMS, TRIAL_SEED, Regime, regime
+from benchmarks.evidence.regimes import TRIAL_SEED, Regime, regime
 
 CONFIGURATIONS = Path(__file__).parent / "conf"
 PAIR = 2
@@ -44,7 +44,7 @@ def chosen_values(
         return _trials(place / arm, what, arm, (*more, *parallel))
 
     with ThreadPoolExecutor(max(1, jobs // PAIR)) as pool:
-        for arm, found in zip(ARMS, pool.map(tried, ARMS), strict=True):
+        for arm, found in zip(what.arms, pool.map(tried, what.arms), strict=True):
             chosen[arm] = max(found, key=lambda trial: float(trial["dev"]))["values"]
             content = {"chosen": chosen, arm: found}
             _write(place / "chosen.json", _read(place / "chosen.json") | content)
@@ -75,10 +75,11 @@ def _trials(place: Path, what: Regime, arm: str, more: Sequence[str]) -> list[di
 def study_command(name: str, what: Regime, chosen: dict[str, list[str]]) -> list[str]:
     """Return the arguments of `python -m tartan` that run a regime's study."""
     arms = []
-    for arm in ARMS:
+    for arm in what.arms:
         values = ",".join(f"'{text}'" for text in (*what.overrides(arm), *chosen[arm]))
         arms.append(f"study.overrides.{arm}=[{values}]")
-    own = ["study=evidence", "study.against=finetune", f"study.dir={what.directory}/study-{name}"]
+    own = ["study=evidence", f"study.arms=[{','.join(what.arms)}]", "study.against=finetune"]
+    own.append(f"study.dir={what.directory}/study-{name}")
     return ["study", "--config-dir", str(CONFIGURATIONS), *own, *what.common(), *arms]
 
 

@@ -1,7 +1,7 @@
 """The regimes of docs/evidence.md: what all arms share, what each arm is, and its trials."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 TRIAL_SEED = 11
@@ -15,18 +15,14 @@ ALL_ARMS = (
     "checkpoint.every=1000", "checkpoint.keep=1", "report=false",
 )  # fmt: skip
 ARMS: Mapping[str, Sequence[str]] = {
-    "finetune": ["schedule=finetune", "objectives=[]"],
-    "tapt": ["schedule=pretrain", "objectives=[tapt]"],
-    "mt": ["schedule=together", "objectives=[tapt]", "weighting=static"],
-    "meta": [
-        "schedule=together",
-        "objectives=[tapt]",
-        "weighting=meta",
-        f"weighting.every={EVERY}",
-    ],
-    "gcs": ["schedule=together", "objectives=[tapt]", "weighting=gcs"],
-    "pcd": ["schedule=together", "objectives=[tapt]", "weighting=pcd"],
+    "finetune": ["schedule=finetune"],
+    "tapt": ["schedule=pretrain"],
+    "mt": ["schedule=together", "weighting=static"],
+    "meta": ["schedule=together", "weighting=meta", f"weighting.every={EVERY}"],
+    "gcs": ["schedule=together", "weighting=gcs"],
+    "pcd": ["schedule=together", "weighting=pcd"],
 }
+"""Every arm's way of training. All but the end task alone have the regime's auxiliary objective."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +37,11 @@ class Regime:
         every: steps between evaluations.
         body_lr: the trials of the body's learning rate, in every arm.
         more_lr: further trials of it in arms that never add losses: the end task alone and TAPT.
-        scale: the trials of MLM's scale in the other arms; as many values as the trials of
-            `more_lr` allow, so that every arm has the same number of trials.
-        text: overrides of every arm with text.
+        scale: the trials of the auxiliary objective's scale in the other arms; as many values as
+            the trials of `more_lr` allow, so that every arm has the same number of trials.
+        auxiliary: the objective beside the end task.
+        options: overrides of that objective.
+        arms: those that are run.
     """
 
     directory: Path
@@ -54,11 +52,15 @@ class Regime:
     body_lr: str = "1e-4,3e-4"
     more_lr: str = ""
     scale: str = ""
-    text: Sequence[str] = ("objectives.tapt.batch_size=8",)
+    auxiliary: str = "tapt"
+    options: Sequence[str] = ("objectives.tapt.batch_size=8",)
+    arms: Sequence[str] = tuple(ARMS)
 
     def overrides(self, arm: str) -> list[str]:
         """Return the overrides of an arm."""
-        found = [*ARMS[arm], *(self.text if arm != "finetune" else ())]
+        if arm == "finetune":
+            return [*ARMS[arm], "objectives=[]"]
+        found = [*ARMS[arm], f"objectives=[{self.auxiliary}]", *self.options]
         if arm == "meta":
             found.append(f"weighting.lr={TRAVEL * EVERY / self.steps:.3g}")
         return found
@@ -73,15 +75,31 @@ class Regime:
         """Return the values that an arm tries: every combination of them."""
         if arm in ("finetune", "tapt"):
             return [f"optimizer.body_lr={self.body_lr}{self.more_lr}"]
-        scale = [f"objectives.tapt.scale={self.scale}"] if self.scale else []
+        scale = [f"objectives.{self.auxiliary}.scale={self.scale}"] if self.scale else []
         return [f"optimizer.body_lr={self.body_lr}", *scale]
 
 
 def regime(name: str, directory: Path) -> Regime:
-    """Return a regime: `a`, `b64`, `b128`, `b256`, `b512` or `c`. KeyError for another name."""
+    """Return a regime; KeyError for an unknown name.
+
+    Args:
+        name: `a`, `b64`, `b128`, `b256`, `b512`, `c`, or one of the further questions: `c4000`, (c)
+            with twice the steps, or `supcon128`, 128 labels and an objective on labels.
+        directory: where data, models and results are.
+    """
     pretrained = ("model=auto", f"model.name={directory}/models/minilm-acl")
     if name == "a":
         return Regime(directory, pretrained, "citation_intent", steps=640, every=40)
+    if name == "supcon128":
+        return replace(
+            regime("b128", directory),
+            auxiliary="supcon",
+            options=("objectives.supcon.batch_size=16",),
+            arms=("finetune", "mt", "meta", "gcs"),
+        )
+    if name == "c4000":
+        longer = replace(regime("c", directory), steps=4000, every=200, arms=("finetune", "mt"))
+        return replace(longer, more_lr="", scale="")
     if name == "c":
         tiny = ("model=tiny", "model.vocab_size=4000", "model.hidden_size=128", "model.heads=4")
         return Regime(
@@ -93,7 +111,7 @@ def regime(name: str, directory: Path) -> Regime:
             body_lr="1e-3,3e-3",
             more_lr=",3e-4,5e-3",
             scale="1,0.1",
-            text=("objectives.tapt.batch_size=32", "objectives.tapt.corpus=[task,domain]"),
+            options=("objectives.tapt.batch_size=32", "objectives.tapt.corpus=[task,domain]"),
         )
     size, steps = {"b64": (64, 64), "b128": (128, 96), "b256": (256, 192), "b512": (512, 384)}[name]
     data = f"citation_intent-{size}/seed${{seed}}"

@@ -13,7 +13,7 @@ from benchmarks.evidence import results
 from benchmarks.evidence.chain import CONFIGURATIONS, combinations, study_command
 from benchmarks.evidence.explain import summary
 from benchmarks.evidence.passages import MOST, passages
-from benchmarks.evidence.regimes import ARMS, regime
+from benchmarks.evidence.regimes import regime
 from benchmarks.evidence.subsets import ranked, write_subsets
 from support.command import write_task
 from tartan.config.store import register
@@ -22,7 +22,7 @@ from tartan.study import options as study_options
 from tartan.study.plan import arms, read_options
 from tartan.study.typed import Typed
 
-REGIMES = ["b128", "c"]
+REGIMES = ["b128", "c", "c4000", "supcon128"]
 
 
 @pytest.fixture
@@ -75,27 +75,27 @@ def test_a_regimes_study_is_one_that_tartan_accepts(name: str, tmp_path: Path):
     """Every arm gets its own values, and each seed of (b) its own data."""
     what = regime(name, tmp_path)
     rate = "optimizer.body_lr=1e-4"
-    chosen = {arm: [rate, "weighting.lr=0.5"] if arm == "meta" else [rate] for arm in ARMS}
+    chosen = {arm: [rate, "weighting.lr=0.5"] if arm == "meta" else [rate] for arm in what.arms}
     _, flag, directory, *overrides = study_command(name, what, chosen)
     assert (flag, directory) == ("--config-dir", str(CONFIGURATIONS))
     typed = Typed.split(overrides, str(CONFIGURATIONS))
     options = read_options(typed)
     assert options.against == "finetune"
     found = arms(options, typed)
-    assert [arm.name for arm in found] == list(ARMS)
+    assert [arm.name for arm in found] == list(what.arms)
     assert all(rate in arm.overrides for arm in found)
-    assert any("${seed}" in text for text in found[0].overrides) == name.startswith("b")
+    assert any("${seed}" in text for text in found[0].overrides) == ("128" in name)
 
 
 @pytest.mark.parametrize("name", REGIMES)
 def test_every_arm_has_the_same_number_of_trials(name: str, tmp_path: Path):
     what = regime(name, tmp_path)
-    assert {combinations(what.trials(arm)) for arm in ARMS} == {4 if name == "c" else 2}
+    assert {combinations(what.trials(arm)) for arm in what.arms} == {4 if name == "c" else 2}
 
 
 def test_metas_logits_can_part_in_every_budget(tmp_path: Path):
     """Their learning rate times the number of measurements is the same in each regime."""
-    for name in REGIMES:
+    for name in ("b128", "c", "supcon128"):
         what = regime(name, tmp_path)
         (text,) = (one for one in what.overrides("meta") if one.startswith("weighting.lr="))
         measurements = what.steps / 4
