@@ -233,6 +233,12 @@ class Weighting(nn.Module, ABC):
             factors: by objective, the result of `Objective.factors`.
         """
 
+    def budget(self, steps: int) -> None:
+        """Receive how many steps it will weigh at most, once, before any step and any saved state.
+
+        The default does nothing.
+        """
+
     def combine(self, signals: Signals) -> Tensor:
         """Return the weights of the step just measured, where GRADIENTS kept its gradients.
 

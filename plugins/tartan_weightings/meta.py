@@ -1,5 +1,6 @@
 """META-TARTAN: weights that follow the dev gradient (Dery et al., ICLR 2022, section 3.2)."""
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -11,6 +12,9 @@ from tartan import ConfigError, Needs, ProbeOptions, Signals, Weighting, hookimp
 SIMILARITIES = ("cosine", "dot")
 LARGEST = 1e30
 """Largest absolute value of a logit before the spread is bounded, so that none overflows."""
+TRAVEL = 22.0
+"""How far a logit moves in a run at a cosine of 1. At a mean difference of 0.1 between the cosines
+of two objectives, their weights end at 0.9 and 0.1."""
 
 
 @dataclass
@@ -18,7 +22,8 @@ class MetaOptions:
     """Options of `meta`; the defaults are those of the paper's released scripts, except `spread`.
 
     Attributes:
-        lr: learning rate of the logits.
+        lr: learning rate of the logits. None makes it `TRAVEL` divided by the number of
+            measurements, so that weights can differ as much after few steps as after many.
         every: steps between two measurements; the steps between cost what `static` costs.
         similarity: `cosine`, as in the paper's code, or `dot`, the plain inner product.
         spread: largest difference of two logits: no objective counts less than exp(-spread) times
@@ -27,7 +32,7 @@ class MetaOptions:
         probe: how the dev gradient is taken.
     """
 
-    lr: float = 1e-2
+    lr: float | None = 1e-2
     every: int = 1
     similarity: str = "cosine"
     spread: float = 6.0
@@ -51,13 +56,13 @@ class Meta(Weighting):
                 f"weighting.similarity is '{options.similarity}': "
                 f"{suggest(options.similarity, SIMILARITIES)}"
             )
-        if not 0 <= options.lr < float("inf"):
-            raise ConfigError(f"weighting.lr is {options.lr}: give at least 0, and finite")
+        if options.lr is not None and not 0 <= options.lr < float("inf"):
+            raise ConfigError(f"weighting.lr is {options.lr}: give at least 0, and finite, or null")
         if options.every < 1:
             raise ConfigError(f"weighting.every is {options.every}: give at least 1")
         if not 0 < options.spread <= 80:  # the softmax of a difference of 88 is 0 in float32
             raise ConfigError(f"weighting.spread is {options.spread}: give more than 0, at most 80")
-        self._options = options
+        self._options, self._lr = options, options.lr
         self.register_buffer("logits", torch.full((len(objectives),), 1 / len(objectives)))
 
     @property
@@ -69,15 +74,26 @@ class Meta(Weighting):
         """Measure the dev gradient in every `every`-th step, losses alone between."""
         return self.needs if step % self._options.every == 0 else Needs.LOSSES
 
+    def budget(self, steps: int) -> None:
+        """Choose the learning rate by the number of measurements, unless it is an option."""
+        if self._options.lr is None:
+            self._lr = TRAVEL / math.ceil(steps / self._options.every)
+
     def weights(self) -> Tensor:
         """Return the softmax of the logits, [objectives]."""
         return self.logits.softmax(0)
 
     def update(self, signals: Signals) -> None:
-        """Take one step of the logits if the step measured the dev gradient."""
+        """Take one step of the logits if the step measured the dev gradient.
+
+        Raises:
+            ConfigError: the learning rate depends on the number of steps, which is not known.
+        """
+        if self._lr is None:
+            raise ConfigError("weighting.lr is null: call budget(steps) before the first update")
         similarity = signals.alignment if self._options.similarity == "cosine" else signals.dev
         if similarity is not None:
-            logits = ascend(self.logits, similarity, self._options.lr)
+            logits = ascend(self.logits, similarity, self._lr)
             self.logits = bounded(logits, self._options.spread)
 
 

@@ -103,6 +103,7 @@ class Stage:
             batches = skipped * setup.accumulate
             self.streams[model.primary] = setup.streams[model.primary].delayed(batches)
         self.weighting = setup.weighting(options.weighting, self.names)
+        self.weighting.budget(options.steps)
         self.window = Window(self.names)
         self._span = range(first, first + options.steps)
         self._setup, self._first = setup, first

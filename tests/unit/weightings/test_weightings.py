@@ -193,6 +193,30 @@ def test_metas_logits_do_not_lose_precision_where_everything_helps():
     assert found == pytest.approx(10_001 * 0.01 * 0.005, rel=1e-2)
 
 
+@pytest.mark.parametrize(("every", "steps"), [(1, 40), (4, 40), (4, 2000)])
+def test_metas_weights_end_the_same_in_few_steps_as_in_many(every: int, steps: int):
+    meta = Meta(MetaOptions(lr=None, every=every), NAMES[:2])
+    meta.budget(steps)
+    for step in range(steps):
+        if Needs.DEV in meta.due(step):
+            meta.update(signals([0.2, 0.0]))  # cosines of 0.1 and 0
+    assert_close(meta.weights(), torch.tensor([0.9, 0.1]), atol=2e-3, rtol=0)
+
+
+def test_metas_learning_rate_by_measurements_needs_their_number():
+    meta = Meta(MetaOptions(lr=None), NAMES)
+    with pytest.raises(ConfigError, match=r"lr is null: call budget\(steps\) before the first"):
+        meta.update(signals([1.0, 1.0, 1.0]))
+
+
+def test_a_budget_leaves_a_given_learning_rate_as_it_is():
+    one, other = (Meta(MetaOptions(lr=0.1), NAMES) for _ in range(2))
+    one.budget(10)
+    for meta in (one, other):
+        meta.update(signals([2.0, 1.0, -2.0]))
+    assert_close(one.weights(), other.weights())
+
+
 def test_meta_measures_on_every_nth_step_alone():
     meta = Meta(MetaOptions(every=4), NAMES)
     due = [Needs.DEV in meta.due(step) for step in range(8)]
