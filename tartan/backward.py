@@ -95,6 +95,8 @@ def _sum(terms: Sequence[Term], weights: Tensor, shared: Shared, scale: float) -
     losses = [torch.zeros((), device=shared.device) for _ in terms]
     shared.clear()
     for micro in zip_longest(*(term.pieces for term in terms)):
+        if not any(micro):
+            continue
         total = torch.zeros((), device=shared.device)
         for index, piece in enumerate(micro):
             if piece is not None:

@@ -10,8 +10,9 @@ import torch
 from tartan.body.kernels.layout import Layout
 from tartan.body.reading import lay_out
 
-KEPT = 64
-"""Layouts that are kept: those of a step and of the next one."""
+KEPT = 256
+"""Layouts that are kept: two steps of 60 micro-batches with two objectives. One that was dropped
+is made again when it is read."""
 
 Key = tuple[tuple[int, ...], bool]
 """Lengths of sequences, and whether they are causal."""

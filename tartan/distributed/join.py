@@ -17,7 +17,7 @@ from tartan.distributed.failure import FOREVER, Failure, Watch
 from tartan.distributed.group import Group
 from tartan.distributed.place import Place, find_place
 from tartan.distributed.ranks import Ranks
-from tartan.errors import Interrupted, PeerError, TartanError
+from tartan.errors import ConfigError, Interrupted, PeerError, TartanError
 
 MEETING = timedelta(minutes=10)
 """How long processes wait for the others to start."""
@@ -136,7 +136,9 @@ def _join(place: Place, device: str) -> tuple[Group, Watch]:
     """Meet the other processes; the group and its watch."""
     _raise_limit_of_files(place.size)
     if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
-        torch.cuda.set_device(place.local % torch.cuda.device_count())
+        if not (devices := torch.cuda.device_count()):
+            raise ConfigError(f"device={device}: this machine has no CUDA device; set device=cpu")
+        torch.cuda.set_device(place.local % devices)
         backend = "cpu:gloo,cuda:nccl"
     else:
         backend = "gloo"

@@ -1,7 +1,7 @@
 """From a typed configuration to what a run trains: data, model, objectives, stages."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from tartan.batch import Row
@@ -71,6 +71,11 @@ def build(config: Config, plugins: Plugins, ranks: Ranks | None = None) -> Exper
     """Build a run, on each of several processes. TartanError where it cannot be used."""
     with caching(config.cache):
         return _build(config, plugins, ranks or Ranks())
+
+
+def without_device(config: Config) -> Config:
+    """Return a configuration of the same experiment that any machine can build, but not train."""
+    return replace(config, device="cpu", precision="fp32", compile="false", cuda_graphs=False)
 
 
 def _build(config: Config, plugins: Plugins, ranks: Ranks) -> Experiment:

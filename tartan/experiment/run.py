@@ -13,7 +13,7 @@ from tartan.distributed.join import joined
 from tartan.distributed.ranks import Ranks
 from tartan.errors import CheckpointError
 from tartan.experiment.blame import blamed
-from tartan.experiment.build import build
+from tartan.experiment.build import build, without_device
 from tartan.experiment.finish import finish, write_page
 from tartan.experiment.identity import Identity, describe, differing_parts, identify
 from tartan.experiment.lock import locked
@@ -126,8 +126,7 @@ def _check_finished(plan: Plan, summary: Mapping[str, Any]) -> None:
     """
     saved = finished_run(plan.directory, summary)
     check_configuration(saved, plan.values, plan.config, plan.directory)
-    # Nothing is computed, so it may have run on a device that is not available here.
-    config = replace(plan.config, device="cpu", precision="fp32")
+    config = without_device(plan.config)  # nothing is computed; the device may not be here
     experiment = build(config, plan.plugins)
     identity = identify(config, plan.values, experiment, plan.plugins)
     for notice in compare(saved, identity, config, plan.directory).notices:

@@ -70,7 +70,7 @@ def loss_scales(
             key = "scale" if found[name].scale != LossScale.scale else "schedule"
             raise ConfigError(
                 f"{where}.{key}={section[key]}: {name} trains alone in every stage, and a scale is "
-                "relative to other objectives: set optimizer.lr instead."
+                "relative to other objectives: set optimizer.body_lr and optimizer.head_lr instead."
             )
     return found
 

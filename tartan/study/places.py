@@ -12,7 +12,8 @@ from typing import IO
 import torch
 
 from tartan.distributed.place import Place
-from tartan.errors import ConfigError
+from tartan.errors import ConfigError, StorageError
+from tartan.files import open_own
 from tartan.locking import try_lock
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -88,12 +89,14 @@ def reserved(processes: int) -> Iterator[list[str]]:
         return
     directory = Path(tempfile.gettempdir(), f"tartan-gpus-{os.getuid()}")
     directory.mkdir(mode=0o700, exist_ok=True)
+    if directory.lstat().st_uid != os.getuid() or directory.is_symlink():
+        raise StorageError(f"{directory} belongs to another user: remove it, or set TMPDIR")
     taken: list[str] = []
     with ExitStack() as held:
         for others in count():  # runs that use the same GPU already
             for gpu in gpus:
                 path = directory / f"{gpu}-{others}".replace("/", "-")
-                if gpu not in taken and _locked(held.enter_context(path.open("w"))):
+                if gpu not in taken and _locked(held.enter_context(os.fdopen(open_own(path), "a"))):
                     taken.append(gpu)
                 if len(taken) == processes:
                     yield taken

@@ -48,7 +48,7 @@ class RunResult:
         best_step: the step that the best model is of.
         steps: how many were taken.
         primary_examples: rows of the end task that were trained on, repetitions counted.
-        seconds: spent on training, evaluations and checkpoints included.
+        seconds: spent on steps and evaluations; writing checkpoints is not counted.
         seconds_per_step: of a step alone.
         peak_memory_bytes: of the device where it counts them, else of the process.
         curve: evaluations on dev, in order.

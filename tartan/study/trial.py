@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from tartan.config.schema import Config
 from tartan.distributed.ranks import Ranks
 from tartan.errors import MissingCorpusError, TartanError
 from tartan.experiment.blame import blamed
-from tartan.experiment.build import Experiment, build
+from tartan.experiment.build import Experiment, build, without_device
 from tartan.experiment.identity import Part, contents
 from tartan.experiment.overview import batch_size
 from tartan.experiment.run import run
@@ -73,7 +73,7 @@ def try_arm(config: Config, anywhere: bool, processes: int = 1) -> Trial:
     plugins, ranks = discover(), Ranks()
     ranks.size = processes  # so that `accumulate` is checked; this process builds alone
     if anywhere:
-        config = replace(config, device="cpu", precision="fp32")
+        config = without_device(config)
     try:
         with blamed(plugins):
             return _describe(config, build(config, plugins, ranks), plugins)

@@ -82,8 +82,8 @@ class Losses:
         read = {name: batch for name, batch in batches.items() if not self._calls_body(name)}
         groups = self._groups(read) if together else [{n: batch} for n, batch in read.items()]
         for group in groups:
-            for causal in {batch.inputs.causal for batch in group.values()}:
-                inputs = [b.inputs for b in group.values() if b.inputs.causal == causal]
+            for causal in {self._causal(batch) for batch in group.values()}:
+                inputs = [b.inputs for b in group.values() if self._causal(b) == causal]
                 lengths = [length for part in inputs for length in part.lengths]
                 self._model.body.lay_out(lengths, causal=causal)
 

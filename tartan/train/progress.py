@@ -20,7 +20,7 @@ class Progress:
         best_step: the step it was reached at.
         waited: evaluations of this stage since the best value rose.
         skipped: steps that were skipped because a loss or gradient was not finite.
-        seconds: time spent training, evaluations and checkpoints included.
+        seconds: time spent on steps and evaluations; writing checkpoints is not counted.
         step_seconds: time spent on steps alone, in seconds.
         weights: the objectives' weights at the end of the last stage with several objectives.
         collapsed: by stage, the step at which the end task's weight was found to have collapsed.

@@ -193,9 +193,14 @@ class Trainer:
         return record, {"best": scores[due.metric], "best_step": progress.step, "waited": 0}
 
     def _end(self, stage: Stage, weights: dict[str, float]) -> None:
-        """Continue to the next stage from the best model so far, and save a checkpoint of it."""
+        """Load the best model so far if this stage was evaluated, and save a checkpoint.
+
+        After the last stage it is loaded in any case: it is what a run exports.
+        """
         progress = self._progress
-        if progress.best is not None:
+        _, options = self._stages[progress.stage]
+        last = progress.stage + 1 == len(self._stages)
+        if progress.best is not None and (options.trains_primary or last):
             self._checkpoints.load_best(self._setup.model)
         self._progress = replace(
             progress,
@@ -203,7 +208,7 @@ class Trainer:
             first=progress.step,
             waited=0,
             weights=weights if len(stage.names) > 1 or not progress.weights else progress.weights,
-            finished=progress.stage + 1 == len(self._stages),
+            finished=last,
         )
         self._checkpoints.save(self._setup.model, self._places(), self._progress)
 

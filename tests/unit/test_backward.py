@@ -1,6 +1,7 @@
 """The backward primitive: the same gradient by every way, exact under accumulation."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -258,3 +259,13 @@ def test_signals_keep_the_weights_that_a_step_was_taken_with():
     signals = backward(problem.terms(), Fixed(weights, Needs.LOSSES), problem.shared())
     weights.zero_()
     assert_close(signals.weights, WEIGHTS)
+
+
+@pytest.mark.parametrize("needs", [Needs.LOSSES, Needs.GRADIENTS])
+def test_a_micro_batch_without_items_of_any_objective_adds_nothing(needs: Needs):
+    problem = Problem()
+    with_none = [replace(term, pieces=[*term.pieces, None]) for term in problem.terms()]
+    backward(problem.terms(), Fixed(WEIGHTS, needs), problem.shared())
+    expected = problem.gradients()
+    backward(with_none, Fixed(WEIGHTS, needs), problem.shared())
+    assert_close(problem.gradients(), expected)

@@ -1,6 +1,6 @@
 """Losses computed apart and together, with dense and with sparse gradients, are the same."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import pytest
 import torch
@@ -10,6 +10,7 @@ from torch.testing import assert_close
 import tartan.masking
 from support.context import ROWS, TinyContext
 from tartan import Batch, Objective
+from tartan.body import reading
 from tartan.body.kernels.embedding import sparse_embedding_gradient
 from tartan.packed import Packed
 from tartan.testing import tiny_source
@@ -25,12 +26,19 @@ CLASSES = {"task": Classification, "mlm": MLM, "clm": CLM, "rtd": RTD}
 
 
 class Joint:
-    """Four objectives on a tiny body, and one micro-batch of each."""
+    """Objectives on a tiny body, and one micro-batch of each."""
 
-    def __init__(self, precision: str = "fp32", *, segments: bool = False) -> None:
+    def __init__(
+        self,
+        precision: str = "fp32",
+        *,
+        segments: bool = False,
+        family: str = "bert",
+        names: Collection[str] = CLASSES.keys(),
+    ) -> None:
         with torch.random.fork_rng():
-            given = TinyContext(tiny_source("bert"))
-            objectives = {name: cls(cls.Options(), given) for name, cls in CLASSES.items()}
+            given = TinyContext(tiny_source(family))
+            objectives = {name: CLASSES[name](CLASSES[name].Options(), given) for name in names}
         self.model = JointModel(given.body, "task", objectives)
         for module in self.model.modules():
             if isinstance(module, nn.Dropout):
@@ -98,6 +106,19 @@ def test_a_limit_on_tokens_divides_objectives_among_passes():
     joint.model.body.max_tokens = 1
     passes = joint.losses.passes(0, joint.batches, together=True)
     assert [list(pieces) for pieces in passes] == [[name] for name in tokens]
+
+
+@pytest.mark.parametrize("family", ["bert", "llama"])
+@pytest.mark.parametrize("together", [False, True])
+def test_a_pass_finds_the_layout_that_was_made_ahead(family: str, together: bool, monkeypatch):
+    joint = Joint(family=family, names=("task", "clm"))
+    joint.model.body.check_causal()  # its first use verifies it, in layouts of its own
+    joint.losses.lay_out(joint.batches, together=together)
+    monkeypatch.setattr(reading, "lay_out", lambda *_: pytest.fail("made in the pass"))
+    joint.losses.begin()
+    for pieces in joint.losses.passes(0, joint.batches, together=together):
+        for piece in pieces.values():
+            assert piece().isfinite()
 
 
 def test_in_bf16_they_agree_in_direction():

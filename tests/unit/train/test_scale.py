@@ -115,7 +115,7 @@ def test_a_schedule_begins_with_its_stage():
         (
             ["schedule=paired_pretrain", "objectives=[tapt]", "objectives.tapt.scale=2"],
             "objectives.tapt.scale=2.0: tapt trains alone in every stage, and a scale is relative "
-            "to other objectives: set optimizer.lr instead.",
+            "to other objectives: set optimizer.body_lr and optimizer.head_lr instead.",
         ),
         (
             ["objectives=[]", "primary.schedule=cosine"],
