@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from tartan.body.abilities import ABILITIES, Ability, reason_against
 from tartan.body.adapters import precise
 from tartan.body.ahead import Layouts
 from tartan.body.bf16 import Bf16Layers
 from tartan.body.checkpointing import checkpoint_layers, read_in_parts
 from tartan.body.compiling import check_compiling
-from tartan.body.direction import looks_back_only, reason_against_causal
+from tartan.body.direction import looks_back_only
 from tartan.body.graphs import Recorder
 from tartan.body.half_verification import (
     reason_against_bf16,
@@ -37,10 +37,8 @@ from tartan.body.trial import trial
 from tartan.body.verification import (
     FAILURES,
     after_attention,
-    reason_against_embeddings,
     reason_against_packed,
     reason_against_padding,
-    reason_against_places,
 )
 from tartan.errors import ModelError
 from tartan.evaluating import evaluating
@@ -84,6 +82,7 @@ class Body(nn.Module):
         self._narrow: str | None = None
         self._bf16: Bf16Layers | None = None
         self._few_sizes = False
+        self._reasons: dict[Ability, str | None] = {}
         self.unpadded_because: str | None = None
         with evaluating(model), quiet():
             packed = trial(model)
@@ -109,47 +108,21 @@ class Body(nn.Module):
         """The width of the token embeddings, in some families not that of the hidden states."""
         return int(self.model.get_input_embeddings().get_parameter("weight").shape[1])
 
-    @cached_property
-    def not_causal_because(self) -> str | None:
-        """Why it cannot read left to right; None if it can. Verified on first use."""
-        device = self.model.device
-        with evaluating(self.model), torch.autocast(device.type, enabled=False):
-            return reason_against_causal(self._read, trial(self.model))
+    def reason_against(self, ability: Ability) -> str | None:
+        """Return the reason why it does not have an ability; None if it does."""
+        if ability not in self._reasons:
+            with evaluating(self.model), torch.autocast(self.model.device.type, enabled=False):
+                self._reasons[ability] = reason_against(
+                    ability, self._read, self.embed, trial(self.model)
+                )
+        return self._reasons[ability]
 
-    def check_causal(self) -> None:
-        """Raise ModelError unless it can read left to right."""
-        if self.not_causal_because is not None:
+    def check(self, ability: Ability) -> None:
+        """Raise ModelError unless it has an ability."""
+        if (reason := self.reason_against(ability)) is not None:
             raise ModelError(
-                f"{self.model.config.model_type} cannot read left to right "
-                f"({self.not_causal_because}): choose another model family"
-            )
-
-    @cached_property
-    def no_places_because(self) -> str | None:
-        """Why it cannot read sequences in another order; None if it can. Verified on first use."""
-        with evaluating(self.model), torch.autocast(self.model.device.type, enabled=False):
-            return reason_against_places(self._read, trial(self.model))
-
-    def check_places(self) -> None:
-        """Raise ModelError unless it can read sequences that are not in the order of their text."""
-        if self.no_places_because is not None:
-            raise ModelError(
-                f"{self.model.config.model_type} cannot read the tokens of a text in another order "
-                f"({self.no_places_because}): choose another model family"
-            )
-
-    @cached_property
-    def no_embeddings_because(self) -> str | None:
-        """Why it cannot read token embeddings; None if it can. Verified on first use."""
-        with evaluating(self.model), torch.autocast(self.model.device.type, enabled=False):
-            return reason_against_embeddings(self._read, self.embed, trial(self.model))
-
-    def check_embeddings(self) -> None:
-        """Raise ModelError unless it can read token embeddings instead of token ids."""
-        if self.no_embeddings_because is not None:
-            raise ModelError(
-                f"{self.model.config.model_type} cannot read token embeddings "
-                f"({self.no_embeddings_because}): choose another model family"
+                f"{self.model.config.model_type} cannot {ABILITIES[ability]} ({reason}): choose "
+                "another model family"
             )
 
     def precise(self) -> AbstractContextManager[None]:
@@ -296,7 +269,7 @@ class Body(nn.Module):
                 f"most {self.max_length}: lower model.max_length"
             )
         if packed.causal:
-            self.check_causal()
+            self.check("causal")
         if self.max_tokens is None:
             return self._read(packed, embeddings)
         return read_in_parts(self.model, self._read, packed, embeddings, self.max_tokens)

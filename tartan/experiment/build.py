@@ -12,6 +12,7 @@ from tartan.data.token_stream import TokenStream
 from tartan.distributed.accumulate import check_shares
 from tartan.distributed.ranks import Ranks
 from tartan.experiment.acceleration import accelerate
+from tartan.experiment.context import Texts
 from tartan.experiment.model import load_joint_model, load_source, save_memory
 from tartan.experiment.notices import (
     auxiliary_notices,
@@ -31,7 +32,6 @@ from tartan.experiment.tasks import (
 )
 from tartan.experiment.weightings import Weightings
 from tartan.plugins import Plugins
-from tartan.train.context import Texts
 from tartan.train.milestones import Milestones
 from tartan.train.model import JointModel
 from tartan.train.probe import check_rows

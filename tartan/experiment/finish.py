@@ -12,6 +12,7 @@ from tartan.experiment.identity import Identity
 from tartan.experiment.notices import prediction_notices
 from tartan.experiment.origin import origin_of
 from tartan.experiment.plan import Plan
+from tartan.experiment.predictions import predictions, without_texts
 from tartan.experiment.resume import Change
 from tartan.experiment.summary import summarise
 from tartan.report.card import model_card
@@ -26,7 +27,6 @@ from tartan.report.record import (
 )
 from tartan.report.run_page import write_run_report
 from tartan.train.evaluate import evaluate, evaluate_rows
-from tartan.train.predictions import predictions, without_texts
 from tartan.train.progress import Progress
 
 

@@ -10,11 +10,11 @@ from tartan.config.store import MODELS
 from tartan.data import Task, train_tokenizer
 from tartan.data.long_texts import check_way
 from tartan.errors import ConfigError, suggest
+from tartan.experiment.context import TaskContext, Training
 from tartan.experiment.tasks import Section, section_options
 from tartan.objective import Objective, PrimaryObjective
 from tartan.plugins import Plugins
 from tartan.seeding import seeded
-from tartan.train.context import TaskContext, Training
 from tartan.train.model import JointModel
 from tartan.train.runtime import Runtime
 

@@ -14,9 +14,9 @@ from tartan.data.notices import (
 )
 from tartan.data.task import Task
 from tartan.errors import shown
+from tartan.experiment.context import Texts
+from tartan.experiment.predictions import RowPrediction
 from tartan.sizes import counted
-from tartan.train.context import Texts
-from tartan.train.predictions import RowPrediction
 
 
 def end_task_notices(texts: Texts) -> list[str]:

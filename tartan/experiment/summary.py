@@ -14,9 +14,9 @@ from tartan.data import Task
 from tartan.data.task import Division
 from tartan.errors import CheckpointError
 from tartan.experiment.build import Experiment
+from tartan.experiment.curve import evaluations, primary_examples
 from tartan.experiment.identity import Identity
 from tartan.report.record import SUMMARY, read_json
-from tartan.train.curve import evaluations, primary_examples
 from tartan.train.progress import Progress
 
 TYPES: Mapping[str, type | tuple[type, ...]] = {

@@ -14,9 +14,9 @@ from tartan.data.hold_out import hold_out
 from tartan.data.labelled import LabelledOptions, keep_labels
 from tartan.data.task import SPLITS
 from tartan.errors import ConfigError, TartanError
+from tartan.experiment.context import Texts, Training
 from tartan.objective import Objective, PrimaryObjective
 from tartan.plugins import RESERVED, Plugins
-from tartan.train.context import Texts, Training
 
 Section = Mapping[str, Any]
 """One objective's part of the configuration: `plugin`, `batch_size`, `scale`, `schedule`, the

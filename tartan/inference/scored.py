@@ -20,16 +20,16 @@ from tartan.data.notices import lost_notices
 from tartan.data.splits import SplitReader
 from tartan.errors import CheckpointError, DataError
 from tartan.experiment.blame import blamed
+from tartan.experiment.context import TaskContext, Tokenizer, Training, reads_segments
+from tartan.experiment.predictions import RowPrediction, predictions
 from tartan.experiment.summary import read_summary
 from tartan.experiment.tasks import end_task_class
 from tartan.inference.model import completed, long_texts, named_columns, trusted
 from tartan.objective import PrimaryObjective
 from tartan.plugins import RESERVED, Plugins
 from tartan.report.record import MODEL, SUMMARY
-from tartan.train.context import TaskContext, Tokenizer, Training, reads_segments
 from tartan.train.evaluate import evaluate_rows
 from tartan.train.model import JointModel
-from tartan.train.predictions import RowPrediction, predictions
 from tartan.train.runtime import Runtime
 
 

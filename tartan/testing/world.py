@@ -9,11 +9,11 @@ from tartan.body import Body, ModelSource
 from tartan.data.cache import caching
 from tartan.data.rows import Example, Label
 from tartan.data.task import SPLITS, Task, build_task
+from tartan.experiment.context import TaskContext, Texts, Training
 from tartan.objective import PrimaryObjective
 from tartan.seeding import seeded
 from tartan.testing.end_task import TinyEndTask, TinyEndTaskOptions
 from tartan.testing.models import tiny_source, tiny_tokenizer
-from tartan.train.context import TaskContext, Texts, Training
 
 CLASSES = ("method", "result", "use")
 ROWS = {"train": 24, "dev": 6, "test": 6, "unlabelled": 12, "domain": 24}

@@ -8,8 +8,8 @@ from torch import nn
 
 from tartan import PrimaryObjective, Row, Unit
 from tartan.body import Body, ModelSource, load_teacher, masked_lm
+from tartan.experiment.end_task import LentEndTask
 from tartan.testing import tiny_source
-from tartan.train.end_task import LentEndTask
 
 ROWS = [
     {"input_ids": [0, *range(5, 5 + length), 2], "label": n % 3}
@@ -58,16 +58,16 @@ class TinyContext:
         return load_teacher(self.source, self.labels, name)
 
     def check_causal(self) -> None:
-        self.body.check_causal()
+        self.body.check("causal")
 
     def notice(self, line: str) -> None:
         self.notices.append(line)
 
     def check_places(self) -> None:
-        self.body.check_places()
+        self.body.check("places")
 
     def check_embeddings(self) -> None:
-        self.body.check_embeddings()
+        self.body.check("embeddings")
 
 
 class TaggedContext(TinyContext):

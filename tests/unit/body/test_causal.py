@@ -88,7 +88,7 @@ def test_other_tokens_and_another_device_keep_the_direction():
 
 def test_a_family_without_causal_masks_is_refused_when_one_is_needed():
     body = tiny_source("deberta-v2").body()
-    for ask in (body.check_causal, lambda: body(Packed.of([[5, 6, 7]], causal=True))):
+    for ask in (lambda: body.check("causal"), lambda: body(Packed.of([[5, 6, 7]], causal=True))):
         with pytest.raises(ModelError, match=r"^deberta-v2 cannot read left to right") as caught:
             ask()
         assert "\n" not in str(caught.value)
@@ -108,11 +108,11 @@ def test_a_family_that_looks_ahead_in_spite_of_the_mask_cannot_read_left_to_righ
     model = tiny_source("mpnet").body().model
     model.embeddings = Ahead(model.embeddings)
     body = Body(model)
-    assert body.not_causal_because == "its hidden states depend on later tokens"
+    assert body.reason_against("causal") == "its hidden states depend on later tokens"
 
 
 def test_trying_leaves_mode_and_random_state_alone(body):
     before = torch.get_rng_state()
-    body.check_causal()
+    body.check("causal")
     assert body.training
     assert torch.equal(torch.get_rng_state(), before)

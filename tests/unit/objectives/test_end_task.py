@@ -11,8 +11,8 @@ from torch.testing import assert_close
 from support.context import ROWS, TinyContext
 from support.fixed import Fixed
 from tartan import Batch, ConfigError, Needs, Objective, Shared, Term, backward
+from tartan.experiment.context import TaskContext
 from tartan.testing import tiny_source
-from tartan.train.context import TaskContext
 from tartan.train.losses import Losses
 from tartan.train.model import JointModel
 from tartan.train.runtime import Runtime

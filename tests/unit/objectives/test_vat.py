@@ -196,7 +196,7 @@ def test_a_gradient_by_the_token_embeddings_themselves_is_autograds(given: TinyC
 
 
 def test_a_family_that_cannot_read_embeddings_is_named(given: TinyContext):
-    given.body.__dict__["no_embeddings_because"] = "TypeError: no inputs_embeds"
+    given.body._reasons["embeddings"] = "TypeError: no inputs_embeds"
     with pytest.raises(ModelError, match=r"bert cannot read .*embeddings \(TypeError: no inp"):
         make(given)
 

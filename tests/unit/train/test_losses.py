@@ -112,7 +112,7 @@ def test_a_limit_on_tokens_divides_objectives_among_passes():
 @pytest.mark.parametrize("together", [False, True])
 def test_a_pass_finds_the_layout_that_was_made_ahead(family: str, together: bool, monkeypatch):
     joint = Joint(family=family, names=("task", "clm"))
-    joint.model.body.check_causal()  # its first use verifies it, in layouts of its own
+    joint.model.body.check("causal")  # its first use verifies it, in layouts of its own
     joint.losses.lay_out(joint.batches, together=together)
     monkeypatch.setattr(reading, "lay_out", lambda *_: pytest.fail("made in the pass"))
     joint.losses.begin()

@@ -13,12 +13,12 @@ from transformers import AutoTokenizer
 
 from tartan import Context, LabelKind, PrimaryObjective
 from tartan.body import export
+from tartan.experiment.context import TaskContext, Texts
+from tartan.experiment.predictions import predictions
 from tartan.testing import FAMILIES, tiny_source
 from tartan.testing.world import world
-from tartan.train.context import TaskContext, Texts
 from tartan.train.evaluate import evaluate_rows
 from tartan.train.model import JointModel
-from tartan.train.predictions import predictions
 from tartan.train.runtime import Runtime
 from tartan_objectives.classification import Classification, ClassificationOptions
 from tartan_objectives.multilabel import Multilabel, MultilabelOptions

@@ -16,9 +16,9 @@ from tartan.data.endless import EndlessRows, Streamed
 from tartan.data.reader import Reader
 from tartan.data.task import SPLITS
 from tartan.errors import ConfigError, MissingCorpusError
+from tartan.experiment.end_task import LentEndTask
 from tartan.objective import PrimaryObjective
 from tartan.seeding import seeded
-from tartan.train.end_task import LentEndTask
 from tartan.unit import Unit
 
 Problem = Literal["single_label_classification", "multi_label_classification", "regression"]
@@ -218,15 +218,15 @@ class TaskContext:
 
     def check_causal(self) -> None:
         """ModelError unless the body can read left to right."""
-        self._body.check_causal()
+        self._body.check("causal")
 
     def check_places(self) -> None:
         """Raise ModelError unless the body can read sequences in another order."""
-        self._body.check_places()
+        self._body.check("places")
 
     def check_embeddings(self) -> None:
         """Raise ModelError unless the body can read token embeddings instead of token ids."""
-        self._body.check_embeddings()
+        self._body.check("embeddings")
 
     def notice(self, line: str) -> None:
         """Add a line to the notices printed before training."""

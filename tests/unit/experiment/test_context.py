@@ -7,9 +7,9 @@ from torch.testing import assert_close
 from tartan import LabelKind, Packed
 from tartan.data.rows import Example, Label
 from tartan.data.task import Task, build_task
+from tartan.experiment.context import TaskContext, Texts
 from tartan.seeding import seeded
 from tartan.testing import FAMILIES, tiny_source
-from tartan.train.context import TaskContext, Texts
 
 INPUTS = ["input_ids", "token_type_ids", "attention_mask"]
 
