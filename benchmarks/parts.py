@@ -90,8 +90,7 @@ def elements(rounds: int) -> Iterator[Part]:
 def attention(rounds: int) -> Iterator[Part]:
     """Measure attention within sequences of several lengths, forward and backward, in bf16."""
     for lengths, p in product(((48,) * 32, (128,) * 8, tuple(range(16, 112, 3))), (0.1, 0.0)):
-        packed = Packed(torch.zeros(sum(lengths), dtype=torch.int64), lengths)
-        layout, inputs = Layout.of(packed), _states(sum(lengths))
+        layout, inputs = Layout(lengths, torch.device("cpu")), _states(sum(lengths))
         ways = (partial(way, layout=layout, dropout=p) for way in (by_sdpa, by_products))
         plain, own = (partial(_through, way, inputs) for way in ways)
         between = f"{min(lengths)} to {max(lengths)}" if len({*lengths}) > 1 else f"{lengths[0]}"

@@ -18,9 +18,9 @@ from torch import Tensor, distributed, nn
 from torch.testing._internal.distributed.fake_pg import FakeStore
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import LlamaConfig, LlamaModel, PreTrainedModel, RobertaConfig, RobertaModel
-from transformers.modeling_layers import GradientCheckpointingLayer
 
 from tartan.backward import backward
+from tartan.body.layers import layers_of
 from tartan.distributed.moments import DividedAdamW
 from tartan.distributed.replicated import ReplicatedShared
 from tartan.distributed.sharded import ShardedShared, local, make_mesh, shard_body
@@ -236,7 +236,7 @@ def held(make: Callable[[], PreTrainedModel], ranks: int, *, sharded: bool) -> H
         if not sharded:
             return Held(every, 0, 0)
         table = body.get_input_embeddings().get_parameter("weight")
-        layers = [m for m in body.modules() if isinstance(m, GradientCheckpointingLayer)]
+        layers = layers_of(body)
         unit = max(sum(p.numel() for p in layer.parameters()) for layer in layers)
         shard_body(body, layers, [table], make_mesh(torch.device("cpu"), 1, ranks))
         parts = [p for p in body.parameters() if p is not table]

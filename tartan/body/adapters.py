@@ -105,10 +105,10 @@ def adapt(model: PreTrainedModel, options: LoraOptions) -> None:
             if "lora_" in name:
                 parameter.data = parameter.data.float()
                 parameter.requires_grad_()
-    hold(model, DTYPES[options.base])
+    set_frozen_dtype(model, DTYPES[options.base])
 
 
-def hold(model: nn.Module, dtype: torch.dtype) -> None:
+def set_frozen_dtype(model: nn.Module, dtype: torch.dtype) -> None:
     """Hold a model's frozen weights in a precision."""
     for parameter in model.parameters():
         if not parameter.requires_grad:

@@ -37,13 +37,13 @@ class Layouts:
         self,
         lengths: Sequence[int],
         device: torch.device,
+        *,
         causal: bool,
         varlen: bool,
         few_sizes: bool,
     ) -> None:
-        """Make the layout of sequences that a later pass reads."""
-        layout = lay_out(tuple(lengths), device, causal, varlen, few_sizes)
-        layout.prepare()
+        """Make the layout of sequences that a later pass reads; arguments as in `lay_out`."""
+        layout = lay_out(tuple(lengths), device, causal=causal, varlen=varlen, few_sizes=few_sizes)
         with self._lock:
             self._made[tuple(lengths), causal] = layout
             while len(self._made) > KEPT:

@@ -283,17 +283,20 @@ class Body(nn.Module):
             return read(self.model, own, embeddings)
         packed = replace(packed, causal=packed.causal or self.causal)
         narrow = None if self._narrow is None else self.model.get_submodule(self._narrow)
-        first = self._first_position
         layout = self._layouts.get(packed.lengths, packed.causal)
-        if layout is None and self._few_sizes and self._bf16 is not None and self._bf16.active:
-            layout = lay_out(packed.lengths, self.model.device, packed.causal, True, True)
-            layout.prepare()
+        if layout is None:
+            layout = lay_out(
+                packed.lengths,
+                self.model.device,
+                causal=packed.causal,
+                varlen=self._varlen,
+                few_sizes=self._few_sizes and self._bf16 is not None and self._bf16.active,
+            )
         return read_packed(
             self.model,
             packed,
-            first,
+            self._first_position,
             embeddings,
-            varlen=self._varlen,
             narrow=narrow,
             layout=layout,
         )
@@ -302,9 +305,12 @@ class Body(nn.Module):
         """Prepare a later pass over sequences of these lengths; call it from any thread."""
         if self.packed:
             for part in split_lengths(lengths, self.max_tokens):
-                directed = causal or self.causal
                 self._layouts.prepare(
-                    part, self.model.device, directed, self._varlen, self._few_sizes
+                    part,
+                    self.model.device,
+                    causal=causal or self.causal,
+                    varlen=self._varlen,
+                    few_sizes=self._few_sizes,
                 )
 
 

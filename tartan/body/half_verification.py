@@ -131,8 +131,9 @@ def _read(
     trained = embeddings.requires_grad
     embeddings.requires_grad_()
     try:
-        layout = lay_out(packed.lengths, model.device, packed.causal, varlen, few_sizes)
-        layout.prepare()
+        layout = lay_out(
+            packed.lengths, model.device, causal=packed.causal, varlen=varlen, few_sizes=few_sizes
+        )
         hidden = read_packed(model, packed, first_position(model), layout=layout).float()
         # Any fixed direction will do, but a sum of squares is constant after a layer norm.
         direction = torch.arange(hidden.numel(), device=hidden.device).sin().view_as(hidden)

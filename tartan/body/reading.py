@@ -73,7 +73,6 @@ def read_packed(
     first_position: int,
     embeddings: Tensor | None = None,
     *,
-    varlen: bool = False,
     narrow: nn.Module | None = None,
     layout: Layout | None = None,
 ) -> Tensor:
@@ -84,18 +83,16 @@ def read_packed(
         packed: the sequences.
         first_position: the position of the first token of each sequence, as the model counts.
         embeddings: [tokens, width] float, to use instead of those of the token ids.
-        varlen: True to use the device's variable-length attention kernel where it has one.
         narrow: the part of the model after the last attention, which then computes `packed.wanted`
             only; None to compute all tokens.
-        layout: `lay_out` of the sequences, if it has been made.
+        layout: `lay_out` of the sequences; None for attention in buckets.
 
     Returns:
         [tokens, hidden] float; 0 for tokens that `narrow` leaves out.
     """
     tokens = packed.input_ids.numel()
     if layout is None:
-        layout = lay_out(packed.lengths, packed.input_ids.device, packed.causal, varlen)
-        layout.prepare()  # compiled layers read it, but cannot compute it
+        layout = lay_out(packed.lengths, packed.input_ids.device, causal=packed.causal)
     spare = layout.spare
 
     def row(values: Tensor) -> Tensor:
@@ -124,11 +121,14 @@ def read_packed(
 def lay_out(
     lengths: Sequence[int],
     device: torch.device,
-    causal: bool,
-    varlen: bool,
+    *,
+    causal: bool = False,
+    varlen: bool = False,
     few_sizes: bool = False,
 ) -> Layout:
     """Return the layout of the row of tokens that `read_packed` has a model read.
+
+    Everything in it is computed: compiled layers read it, but cannot compute it.
 
     With `few_sizes`, rows have one of eight numbers of tokens between two powers of 2, from 512
     tokens on; fewer tokens are extended to a multiple of `REPEATED`, as always.
@@ -136,7 +136,9 @@ def lay_out(
     tokens = sum(lengths)
     multiple = max(REPEATED, (1 << tokens.bit_length()) // 16) if few_sizes else REPEATED
     spare = -tokens % multiple
-    return Layout(lengths, device, causal=causal, varlen=varlen, spare=spare, few_sizes=few_sizes)
+    layout = Layout(lengths, device, causal=causal, varlen=varlen, spare=spare, few_sizes=few_sizes)
+    layout.prepare()
+    return layout
 
 
 def first_position(model: nn.Module) -> int:

@@ -28,7 +28,7 @@ class Teacher(nn.Module):
         super().__init__()
         self.body, self.head, self._segments = body, head, segments
         for module in self.modules():
-            freeze(module)
+            make_buffers(module)
         self.train()
 
     def train(self, mode: bool = True) -> Self:  # noqa: ARG002
@@ -44,7 +44,7 @@ class Teacher(nn.Module):
         return packed.by_text(logits.float())
 
 
-def freeze(module: nn.Module) -> None:
+def make_buffers(module: nn.Module) -> None:
     """Turn a module's own parameters into buffers, and save none of its buffers."""
     for name, parameter in list(module._parameters.items()):
         if parameter is not None:

@@ -10,9 +10,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
-from transformers.modeling_layers import GradientCheckpointingLayer
 
 from tartan.body.kernels.attention import NAME
+from tartan.body.layers import layers_of
 from tartan.body.reading import first_position, read_packed, read_padded
 from tartan.packed import Packed
 from tartan.quiet import quiet
@@ -133,8 +133,9 @@ def after_attention(model: PreTrainedModel, packed: Packed) -> str | None:
     Returns:
         The module's name; None if there is no such module.
     """
-    names = [n for n, m in model.named_modules() if isinstance(m, GradientCheckpointingLayer)]
-    name = f"{names[-1]}.attention.output" if names else ""
+    last = layers_of(model)[-1:]
+    names = [name for name, module in model.named_modules() if [module] == last]
+    name = f"{names[0]}.attention.output" if names else ""
     module = dict(model.named_modules()).get(name)
     if module is None:
         return None

@@ -30,7 +30,7 @@ from tartan.errors import (
     TartanError,
     message_of,
 )
-from tartan.experiment.directories import remove_empty, standing
+from tartan.experiment.directories import existing_for, remove_empty
 from tartan.report.record import CONFIG
 from tartan.streams import lossy
 
@@ -64,7 +64,7 @@ def _main(arguments: Sequence[str]) -> int:
     if typed.shell_completion:
         hide_command()
     sys.argv = ["tartan", *flags, *overrides]
-    before = standing(overrides)
+    before = existing_for(overrides)
     job = _job(flags, before, debug=bool(os.environ.get(DEBUG)))
     with _hydras_errors(before):
         hydra.main(version_base="1.3", config_path="pkg://tartan.configs", config_name="config")(

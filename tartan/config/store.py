@@ -18,7 +18,7 @@ from tartan.data.labelled import LabelledOptions
 from tartan.data.sources import SOURCES
 from tartan.objective import Objective, PrimaryObjective
 from tartan.plugins import Plugin, Plugins
-from tartan.train.scale import LossScale
+from tartan.train.loss_scale import LossScale
 
 AUXILIARY = "{}_aux"
 """Name on the command line of an objective on labels that is not the end task."""

@@ -62,7 +62,7 @@ class Group(Ranks):
 
     @property
     def writes(self) -> bool:
-        """Whether this process writes a part of checkpoints: on the first machine with a copy."""
+        """As `Ranks.writes`."""
         return self.first or (self.part is not None and self.rank < self._local_size)
 
     def share(self, numbers: range) -> range:

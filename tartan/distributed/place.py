@@ -113,6 +113,6 @@ def first_node(nodes: str) -> str:
 
 
 def reports() -> bool:
-    """Return whether this is the process that reports what is the same in all."""
+    """Return whether this is rank 0, which prints what is the same in all processes."""
     place = find_place()
     return place is None or place.rank == 0

@@ -37,7 +37,10 @@ class Ranks:
 
     @property
     def writes(self) -> bool:
-        """Whether this process writes a part of checkpoints: on the first machine with a copy."""
+        """Whether this process writes part of a checkpoint.
+
+        The processes of the first machine do; together they hold one copy of the body.
+        """
         return self.first
 
     @property
@@ -56,7 +59,8 @@ class Ranks:
     def turns(self, batches: int) -> Sequence[int]:
         """Return which batches of an evaluation this process reads, one after the other.
 
-        Every process has as many, so that they can agree between two; a batch may have several.
+        All processes read as many, so that they can synchronise after each; several may read the
+        same one.
         """
         return range(batches)
 

@@ -30,7 +30,7 @@ PROBLEMS: Mapping[LabelKind, Problem] = {
 """What Hugging Face calls the problem that a head on sequences solves."""
 
 
-class Tokenizer:
+class TokenizedTexts:
     """Texts by name as the body's tokenizer reads them, each tokenised once.
 
     Attributes:
@@ -79,7 +79,7 @@ class Training:
     kind: LabelKind
     labels: tuple[str, ...]
     labelled: Dataset
-    corpora: Tokenizer
+    corpora: TokenizedTexts
     streams: Mapping[str, Streamed] = field(default_factory=dict)
 
 
@@ -88,8 +88,8 @@ class Texts:
 
     def __init__(self, task: Task, source: ModelSource) -> None:
         self.task, self.source = task, source
-        self._splits = Tokenizer({s: getattr(task, s) for s in SPLITS}, source)
-        self._corpora = Tokenizer(task.corpora, source)
+        self._splits = TokenizedTexts({s: getattr(task, s) for s in SPLITS}, source)
+        self._corpora = TokenizedTexts(task.corpora, source)
 
     @property
     def tokenized(self) -> Mapping[str, Tokenized]:

@@ -8,7 +8,7 @@ from tartan.config.typed_text import value_of
 from tartan.errors import ConfigError
 
 
-def standing(overrides: Sequence[str]) -> frozenset[Path]:
+def existing_for(overrides: Sequence[str]) -> frozenset[Path]:
     """Return the directories that exist already, of the run directory given and its parents.
 
     Raises:

@@ -87,7 +87,6 @@ def identify(
     values: Mapping[str, Any],
     experiment: Experiment,
     plugins: Plugins,
-    run: str | None = None,
 ) -> Identity:
     """Return what a run that was built depends on.
 
@@ -96,7 +95,6 @@ def identify(
         values: the composed configuration, interpolations resolved.
         experiment: what was built from it.
         plugins: the installed plugins.
-        run: the run's identifier; None for a new run.
     """
     runtime, ranks = experiment.setup.runtime, experiment.setup.ranks
     found: dict[str, Part] = {
@@ -109,7 +107,7 @@ def identify(
             "processes": str(ranks.size) + (" sharded" if ranks.part else ""),
         },
     }
-    return Identity(run or uuid4().hex, found)
+    return Identity(uuid4().hex, found)
 
 
 def contents(config: Config, experiment: Experiment, plugins: Plugins) -> dict[str, Part]:

@@ -14,7 +14,7 @@ from tartan.locking import try_lock
 
 LOCK = ".lock"
 DIRECTORIES = (".hydra", "checkpoints", "figures", "tensorboard")
-"""Directories that a run or a study makes in its own, and writes to file by file."""
+"""Subdirectories of a run or a study in which files are written one at a time."""
 
 
 @contextmanager

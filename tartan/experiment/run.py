@@ -70,7 +70,7 @@ def run(composed: DictConfig, directory: Path, hydra: Files, plugins: Plugins) -
     """
     with (
         joined(str(composed.get("device"))) as ranks,
-        Interrupts(tells=ranks.first) as interrupts,
+        Interrupts(prints=ranks.first) as interrupts,
         ExitStack() as held,
     ):
         composed = _of_first(composed, ranks)

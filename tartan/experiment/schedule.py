@@ -12,9 +12,9 @@ from tartan.config.schema import Config, at_least
 from tartan.errors import ConfigError, suggest
 from tartan.experiment.tasks import Section
 from tartan.experiment.weightings import Weightings
+from tartan.train.loss_scale import LossScale
 from tartan.train.milestones import Milestones
 from tartan.train.optimiser import OptimiserOptions
-from tartan.train.scale import LossScale
 from tartan.train.schedule import SELECTIONS, StageOptions, check_listed, check_selection
 
 

@@ -1,8 +1,7 @@
 """A run's body, divided among its processes."""
 
-from transformers.modeling_layers import GradientCheckpointingLayer
-
 from tartan.body import LiftedHead
+from tartan.body.layers import layers_of
 from tartan.config.schema import Config
 from tartan.distributed.ranks import Ranks
 from tartan.errors import ConfigError
@@ -52,8 +51,7 @@ def shard(model: JointModel, ranks: Ranks) -> list[str]:
         *body.get_input_embeddings().parameters(),
         *(body.get_parameter(name) for name in sorted(tied)),
     ]
-    layers = [m for m in body.modules() if isinstance(m, GradientCheckpointingLayer)]
-    if not ranks.divide(body, layers, kept):
+    if not ranks.divide(body, layers_of(body), kept):
         return ["sharded=true divides a body among processes, and this run has one"]
     model.recount()
     return []

@@ -1,13 +1,9 @@
 """summary.json: the results of a run, and what it depends on."""
 
-import importlib.metadata
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from tartan.config.schema import Config
 from tartan.data import Task
@@ -27,6 +23,8 @@ TYPES: Mapping[str, type | tuple[type, ...]] = {
     "device": str, "precision": str, "versions": dict, "data": dict,
 }  # fmt: skip
 """What readers of a summary rely on."""
+VERSIONS = ("tartan", "transformers", "datasets", "torch", "python")
+"""The versions that a summary shows."""
 
 
 def summarise(
@@ -85,7 +83,7 @@ def summarise(
         "evaluations": evaluations(*spent),
         "device": str(setup.runtime.device),
         "precision": setup.runtime.precision,
-        "versions": _versions(),
+        "versions": {name: identity.parts["environment"][name] for name in VERSIONS},
         "data": data,
         "identity": identity.plain(),
     }
@@ -139,10 +137,3 @@ def division_record(division: Division) -> dict[str, Any]:
     """
     rows = {split: list(numbers) for split, numbers in division.rows.items()}
     return {"file": division.file, "seed": division.seed, "rows": rows}
-
-
-def _versions() -> dict[str, str]:
-    """Return the versions that a result depends on."""
-    packages = ("tartan", "transformers", "datasets")
-    found = {name: importlib.metadata.version(name) for name in packages}
-    return found | {"torch": torch.__version__, "python": platform.python_version()}

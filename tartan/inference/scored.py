@@ -20,7 +20,7 @@ from tartan.data.notices import lost_notices
 from tartan.data.splits import SplitReader
 from tartan.errors import CheckpointError, DataError
 from tartan.experiment.blame import blamed
-from tartan.experiment.context import TaskContext, Tokenizer, Training, reads_segments
+from tartan.experiment.context import TaskContext, TokenizedTexts, Training, reads_segments
 from tartan.experiment.predictions import RowPrediction, predictions
 from tartan.experiment.summary import read_summary
 from tartan.experiment.tasks import end_task_class
@@ -132,7 +132,7 @@ def score_file(
     long = vars(long_texts(run.summary))
     source = replace(exported_source(run.directory / MODEL, trusted(run.summary)), **long)
     tokenized = tokenize(texts, source.tokenizer, source.max_length, reads_segments(source), **long)
-    training = Training(path.stem, run.kind, run.labels, tokenized.rows, Tokenizer({}, source))
+    training = Training(path.stem, run.kind, run.labels, tokenized.rows, TokenizedTexts({}, source))
     with blamed(plugins):
         joint, notices = _joint(run, training, source, plugins)
         joint.to(runtime.device)

@@ -2,7 +2,7 @@
 
 In a separate process each run has the whole memory and reports its own peak; where it is killed or
 crashes, the study continues. The processes are forked from a server that has imported what they
-need (`trial.py`) and computed nothing, so that starting one takes no time.
+need (`worker.py`) and computed nothing, so that starting one takes no time.
 """
 
 import os
@@ -37,7 +37,7 @@ def answer(
     """Do work in this process, and send `done` and its result, or `failed` and a line.
 
     Args:
-        work: a function of `trial`.
+        work: a function of `worker`.
         arguments: its arguments.
         log: the file that output is appended to; None to leave the streams as they are.
         environment: further variables: the process's GPUs, and its place among those of a run.
@@ -93,10 +93,10 @@ def die_with_parent(number: int | None = None) -> None:
     Args:
         number: the parent's, where it did not start this process by way of `multiprocessing`.
     """
-    threading.Thread(target=_outlive, args=(number,), daemon=True).start()
+    threading.Thread(target=_end_after_parent, args=(number,), daemon=True).start()
 
 
-def _outlive(number: int | None) -> None:
+def _end_after_parent(number: int | None) -> None:
     """Wait until the parent has ended, then end this process."""
     parent = parent_process()
     if number is None and parent is not None:

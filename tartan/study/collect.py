@@ -20,13 +20,13 @@ from tartan.study.results import (
     StudyResults,
 )
 from tartan.study.statistics import EXACT_UP_TO, effect, estimate, holm, least_p, paired_test
-from tartan.study.trial import Trial
+from tartan.study.worker import BuiltArm
 
 
 def collect(
     options: StudyOptions,
     arms: Sequence[Arm],
-    trials: Mapping[str, Trial],
+    built: Mapping[str, BuiltArm],
     jobs: Sequence[Job],
     failed: Mapping[str, str],
     common: Sequence[str],
@@ -36,12 +36,12 @@ def collect(
     Args:
         options: the study's.
         arms: its arms.
-        trials: the results of building them, by name.
+        built: the results of building them, by name.
         jobs: its runs.
         failed: why runs failed, by place.
         common: the overrides of all arms, as typed.
     """
-    metric = trials[arms[0].name].metric
+    metric = built[arms[0].name].metric
     order = {arm.name: position for position, arm in enumerate(arms)}
     jobs = sorted(jobs, key=lambda job: (order[job.arm.name], options.seeds.index(job.seed)))
     summaries = {job.place: read_summary(job.directory) or {} for job in jobs}
@@ -58,12 +58,12 @@ def collect(
         level=options.level,
         seeds=tuple(options.seeds),
         common=tuple(common),
-        budget=notes.budget(trials),
-        splits=notes.splits(trials, metric),
-        arms=tuple(_arm(arm, trials[arm.name], runs, metric, options.confidence) for arm in arms),
+        budget=notes.budget(built),
+        splits=notes.splits(built, metric),
+        arms=tuple(_arm(arm, built[arm.name], runs, metric, options.confidence) for arm in arms),
         pairs=pairs,
         runs=tuple(runs),
-        notes=notes.notes(runs, pairs, trials, finished, options.level),
+        notes=notes.notes(runs, pairs, built, finished, options.level),
         conclusions=conclusions(pairs, {arm.name: arm.label for arm in arms}, options.level),
     )
 
@@ -92,7 +92,7 @@ def _run(job: Job, summary: Mapping[str, Any], error: str | None, metric: str) -
 
 
 def _arm(
-    arm: Arm, trial: Trial, runs: Sequence[RunResult], metric: str, confidence: float
+    arm: Arm, built: BuiltArm, runs: Sequence[RunResult], metric: str, confidence: float
 ) -> ArmResult:
     """Return an arm's figures over its finished runs."""
     ours = [run for run in runs if run.arm == arm.name and run.status == "finished"]
@@ -109,7 +109,7 @@ def _arm(
         name=arm.name,
         label=arm.label,
         overrides=arm.own,
-        stages=trial.stages,
+        stages=built.stages,
         dev=scored("dev"),
         test=scored("test"),
         weights=_means(weights) if weights else None,

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from tartan.experiment.summary import read_summary
 from tartan.report.pages import duration
 from tartan.sizes import counted
-from tartan.study import trial
+from tartan.study import worker
 from tartan.study.job import Job, composing
 from tartan.study.power import POWER, detectable
 from tartan.study.process import WorkError, apart
@@ -28,7 +28,7 @@ def time_line(jobs: Sequence[Job]) -> str | None:
     todo = Counter(job.arm.name for job in jobs if not job.finished)
     known = _finished([job for job in jobs if job.arm.name in todo])
     try:
-        measured = apart(trial.time_arms, _texts(jobs, set(todo) - set(known)))
+        measured = apart(worker.time_arms, _texts(jobs, set(todo) - set(known)))
     except WorkError as error:
         return f"How long the study takes could not be measured: {error}"
     seconds = known | measured

@@ -21,9 +21,9 @@ from tartan.errors import ConfigError, TartanError, suggest
 from tartan.experiment.hydra_files import hydra_files
 from tartan.report.record import SUMMARY, read_json
 from tartan.streams import lossy
-from tartan.study import child, trial
+from tartan.study import child, worker
 from tartan.study.job import Job, composing
-from tartan.study.places import places
+from tartan.study.places import environments
 from tartan.study.process import WorkError, apart
 from tartan.study.typed import Typed, quoted
 from tartan.train.interrupt import Interrupts
@@ -127,14 +127,14 @@ class _Task:
         print(f"{shown}: started", flush=True)
         files = {key: OmegaConf.to_yaml(OmegaConf.create(v)) for key, v in hydra_files().items()}
         try:
-            with places(self.processes) as environments:
+            with environments(self.processes) as variables:
                 apart(
-                    trial.run_one,
+                    worker.run_one,
                     OmegaConf.to_yaml(composed),
                     str(directory),
                     files,
                     log=directory.with_suffix(".log"),
-                    environments=environments,
+                    environments=variables,
                 )
         except WorkError as error:
             with suppress(OSError):  # the directory is kept if anything was written

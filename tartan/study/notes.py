@@ -7,14 +7,14 @@ from tartan.experiment.identity import CONTENT, NOTED, Part, describe
 from tartan.sizes import counted
 from tartan.study.results import Pair, RunResult, SplitUse
 from tartan.study.statistics import seeds_needed
-from tartan.study.trial import Trial
+from tartan.study.worker import BuiltArm
 
 SEEDED = ("data", "tokenizer")
 """What a configuration can make depend on the seed: `data.dir=task/${seed}`. A tokenizer may be
 trained on the data."""
 
 
-def budget(trials: Mapping[str, Trial]) -> tuple[str, ...]:
+def budget(built: Mapping[str, BuiltArm]) -> tuple[str, ...]:
     """Return what is the same for all arms, and the budget of each."""
     lines = [
         "Runs with the same seed see the same batches of the end task in the same order, and begin "
@@ -23,21 +23,21 @@ def budget(trials: Mapping[str, Trial]) -> tuple[str, ...]:
         "stage without the end task counts none. It is an upper limit: early stopping on dev may "
         "end a stage sooner.",
     ]
-    for name, trial in trials.items():
+    for name, arm in built.items():
         stages = [
             f"{stage.name} ({', '.join(stage.objectives)}"
             f"{f' weighted by {stage.weighting}' if stage.weighting else ''}; {stage.steps} steps, "
             f"{stage.primary_examples} rows of the end task)"
-            for stage in trial.stages
+            for stage in arm.stages
         ]
-        lines.append(f"{name}: {_total(trial)} rows in all; {', then '.join(stages)}.")
+        lines.append(f"{name}: {_total(arm)} rows in all; {', then '.join(stages)}.")
     return tuple(lines)
 
 
-def splits(trials: Mapping[str, Trial], metric: str) -> tuple[SplitUse, ...]:
+def splits(built: Mapping[str, BuiltArm], metric: str) -> tuple[SplitUse, ...]:
     """Return what each split was used for."""
-    rows = dict(next(iter(trials.values())).rows or {})
-    by = {where: [n for n, t in trials.items() if t.dev_gradient == where] for where in rows}
+    rows = dict(next(iter(built.values())).rows or {})
+    by = {where: [n for n, t in built.items() if t.dev_gradient == where] for where in rows}
     uses = {
         "train": "the end task's training"
         + (f"; {', '.join(by['train'])} took the dev gradient from rows held out of it"
@@ -55,7 +55,7 @@ def splits(trials: Mapping[str, Trial], metric: str) -> tuple[SplitUse, ...]:
 def notes(
     runs: Sequence[RunResult],
     pairs: Sequence[Pair],
-    trials: Mapping[str, Trial],
+    built: Mapping[str, BuiltArm],
     summaries: Mapping[str, Mapping[str, Any]],
     level: float,
 ) -> tuple[str, ...]:
@@ -67,11 +67,11 @@ def notes(
         if run.status != "finished"
     ]
     found += _few(pairs, level)
-    if len({_total(trial) for trial in trials.values()}) > 1:
+    if len({_total(arm) for arm in built.values()}) > 1:
         found.append("The arms' budgets of end-task rows differ: see the budget.")
-    if len({trial.batch for trial in trials.values()}) > 1:
+    if len({arm.batch for arm in built.values()}) > 1:
         found.append("The arms' batches of the end task differ in size, so they are not paired.")
-    if held := [name for name, trial in trials.items() if trial.dev_gradient == "train"]:
+    if held := [name for name, arm in built.items() if arm.dev_gradient == "train"]:
         found.append(
             f"{', '.join(held)} held out training rows for the dev gradient: its batches of the "
             "end task are of fewer rows than those of other arms."
@@ -171,6 +171,6 @@ def _some(places: Sequence[str]) -> str:
     return ", ".join(places) if len(places) <= 3 else counted(len(places), "run")
 
 
-def _total(trial: Trial) -> int:
+def _total(arm: BuiltArm) -> int:
     """Return the budget of end-task rows."""
-    return sum(stage.primary_examples for stage in trial.stages)
+    return sum(stage.primary_examples for stage in arm.stages)

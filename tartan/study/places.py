@@ -46,7 +46,7 @@ def processes_of(given: int, launcher: Place | None) -> int:
 
 
 @contextmanager
-def places(processes: int) -> Iterator[list[dict[str, str]]]:
+def environments(processes: int) -> Iterator[list[dict[str, str]]]:
     """Through a block, reserve what a run on this machine needs.
 
     Args:

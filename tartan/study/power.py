@@ -14,7 +14,7 @@ from tartan.study.statistics import least_p, seeds_needed
 
 POWER = 0.8
 MOST = 1000
-"""Seeds beyond which nobody goes: more are reported as "more than"."""
+"""The largest number of seeds that is computed; beyond it, texts say "more than"."""
 
 
 def power(seeds: int, effect: float, level: float) -> float:

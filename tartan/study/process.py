@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tartan.errors import Interrupted
-from tartan.study import child, trial
+from tartan.study import child, worker
 from tartan.train.interrupt import Interrupts
 
 
@@ -25,10 +25,10 @@ def apart(
     log: Path | None = None,
     environments: Sequence[Mapping[str, str]] = ({},),
 ) -> Any:
-    """Do work of `trial` in a separate process, or in several that meet, and wait for it.
+    """Do work of `worker` in a separate process, or in several that meet, and wait for it.
 
     Args:
-        work: a function of `trial`.
+        work: a function of `worker`.
         arguments: its arguments.
         log: the file that its output is appended to.
         environments: for each process, further environment variables.
@@ -41,7 +41,7 @@ def apart(
         Interrupted: a signal came; it was passed on, and the work has stopped.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([child.__name__, trial.__name__])
+    context.set_forkserver_preload([child.__name__, worker.__name__])
     started = []
     with Interrupts():
         try:

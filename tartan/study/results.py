@@ -39,8 +39,8 @@ class RunResult:
         arm: its arm's name.
         seed: its seed.
         directory: where it is.
-        status: `finished`, `failed` or `unfinished`; all below but `error` is known of finished
-            runs alone.
+        status: `finished`, `failed` or `unfinished`. The fields below, except `error`, are set for
+            finished runs only.
         error: why it failed, in a line.
         dev: every metric of the end task on dev, of the model that was best there.
         test: the same on test, read once, at the end.

@@ -23,8 +23,8 @@ from tartan.study.places import processes_of
 from tartan.study.plan import arms, jobs, read_options, with_common
 from tartan.study.process import WorkError, apart
 from tartan.study.results import FILE, StudyResults
-from tartan.study.trial import Trial, try_arms
 from tartan.study.typed import Typed
+from tartan.study.worker import BuiltArm, try_arms
 
 
 def study(typed: Typed) -> StudyResults:
@@ -38,12 +38,12 @@ def study(typed: Typed) -> StudyResults:
     options = replace(options, processes=processes_of(options.processes, find_place()))
     typed = with_common(typed, options)
     anywhere = check_launcher(typed)
-    chosen, trials, absent = _tried(options, typed, anywhere)
+    chosen, built, absent = _tried(options, typed, anywhere)
     planned = jobs(chosen, options, typed)
     directory = _directory(options)
     with composing():
         for job in planned:
-            job.check(trials[job.arm.name].contents or {}, options.seeds[0])
+            job.check(built[job.arm.name].contents or {}, options.seeds[0])
     with locked(directory, "study.dir") as notices:
         for line in (*notices, *absent):
             print(line)
@@ -51,7 +51,7 @@ def study(typed: Typed) -> StudyResults:
         try:
             failed = _launched(planned, options, typed, anywhere)
         finally:
-            results = collect(options, chosen, trials, planned, failed, typed.runs)
+            results = collect(options, chosen, built, planned, failed, typed.runs)
             results = replace(results, notes=(*results.notes, *absent))
             _write(results, directory)
     _show(results, options.dir)
@@ -60,7 +60,7 @@ def study(typed: Typed) -> StudyResults:
 
 def _tried(
     options: StudyOptions, typed: Typed, anywhere: bool
-) -> tuple[list[Arm], Mapping[str, Trial], list[str]]:
+) -> tuple[list[Arm], Mapping[str, BuiltArm], list[str]]:
     """Return the arms that the data allows, the results of building them, and notes on others."""
     chosen = arms(options, typed)
     with composing():
@@ -71,10 +71,10 @@ def _tried(
             for arm in chosen
         }
     try:
-        trials: Mapping[str, Trial] = apart(try_arms, texts, anywhere, options.processes)
+        built: Mapping[str, BuiltArm] = apart(try_arms, texts, anywhere, options.processes)
     except WorkError as error:
         raise TartanError(str(error)) from error
-    absent = {name: trial.missing for name, trial in trials.items() if trial.missing}
+    absent = {name: arm.missing for name, arm in built.items() if arm.missing}
     for name, missing in absent.items():
         if options.arms is not None or name == options.against:
             raise ConfigError(f"arm {name}: {missing}")
@@ -82,7 +82,7 @@ def _tried(
     if not kept:
         raise ConfigError(f"no arm is left: {'; '.join(map(str, absent.values()))}")
     lines = [f"Arm {name} is left out: {missing}." for name, missing in absent.items()]
-    return kept, {arm.name: trials[arm.name] for arm in kept}, lines
+    return kept, {arm.name: built[arm.name] for arm in kept}, lines
 
 
 def _launched(

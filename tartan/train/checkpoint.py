@@ -84,7 +84,7 @@ class Checkpoints:
         Args:
             model: body and heads.
             training: the stage's state.
-            directory: where to; rank 0 tells the others.
+            directory: where to; rank 0 sends it to the others.
         """
         if self._ranks.part is None:
             return

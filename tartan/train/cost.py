@@ -13,7 +13,7 @@ from tartan.weighting import Cost, Needs, Weighting, cost
 
 PROBE_PASSES = 2
 """Forward passes for a dev gradient: one for the probe's features, one to differentiate."""
-LOOKED_AT = 10_000
+STEPS_COUNTED = 10_000
 """The most steps of a stage whose needs are counted for the expected cost."""
 
 
@@ -35,7 +35,7 @@ class Reading:
 
     @property
     def all_lengths(self) -> list[int]:
-        """The same for all passes, which one backward pass goes through."""
+        """The lengths of all forward passes that share one backward pass."""
         return [*self.lengths] * self.objective.passes.forward
 
 
@@ -120,7 +120,7 @@ def expected_cost(
         cost_of: computes the cost of a step from its needs, objectives and chances.
     """
     chances = weighting.chances().tolist()
-    due = Counter(map(weighting.due, steps[:LOOKED_AT]))
+    due = Counter(map(weighting.due, steps[:STEPS_COUNTED]))
     costs = [(cost_of(needs, objectives, chances), count) for needs, count in due.items()]
     total = max(due.total(), 1)
     return Cost(

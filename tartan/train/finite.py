@@ -59,7 +59,8 @@ class Guard:
             norms: [groups], the Euclidean norms of the gradients that the optimiser reads.
 
         Returns:
-            Late, [] float: 1 where nothing must change, else 0. None if everything is finite.
+            With `late`, [] float: 1 if the optimiser must not change anything, else 0. Without,
+            None.
 
         Raises:
             NonFiniteError: this step is not finite; late, the one before it.

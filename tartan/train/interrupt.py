@@ -34,9 +34,9 @@ class Interrupts:
         received: the signal that waits for training to stop; None where there is none.
     """
 
-    def __init__(self, tells: bool = True) -> None:
-        """Set `tells` if this process is to print that Ctrl-C was received."""
-        self._tells = tells
+    def __init__(self, prints: bool = True) -> None:
+        """Set `prints` if this process is to print that Ctrl-C was received."""
+        self._prints = prints
         self.received: int | None = None
         self._waits = False
         self._before: dict[int, object] = {}
@@ -74,7 +74,7 @@ class Interrupts:
             # Printing is not safe here: the signal may have come while something was printed.
             with suppress(OSError):
                 line = b"tartan: stopping after this step; Ctrl-C again stops at once\n"
-                os.write(2, line if self._tells else b"")
+                os.write(2, line if self._prints else b"")
         else:
             raise Interrupted(number)
 

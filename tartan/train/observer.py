@@ -1,4 +1,4 @@
-"""What a run tells while it trains."""
+"""Events of a run, for logs and progress bars."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol

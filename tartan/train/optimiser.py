@@ -80,7 +80,7 @@ class Optimiser:
         """
         self._norm = norm
         learned = [] if weighting is None else [*weighting.parameters()]
-        self._parts = [part for part in (body, heads, learned) if part or part is not learned]
+        self._parts = [body, heads, *([learned] if learned else [])]
         self._device, self._clip = body[0].device, options.clip
         groups = [
             *_groups(body, options.body_lr, options.body_weight_decay),

@@ -51,7 +51,7 @@ def refusal(
         place: what needed the memory.
         remedy: which option to lower.
     """
-    figures = [f"{asked(error)} more were requested"] if asked(error) else []
+    figures = [f"{requested(error)} more were requested"] if requested(error) else []
     if runtime is not None:
         figures.append(f"peak use {amount(runtime.peak_memory())} on {runtime.device}")
     known = f" ({', '.join(figures)})" if figures else ""
@@ -65,7 +65,7 @@ def batch_shape(lengths: Sequence[int]) -> str:
     )
 
 
-def asked(error: BaseException) -> str:
+def requested(error: BaseException) -> str:
     """Return how much memory was requested, `20.00 MiB`, or nothing if the error does not say."""
     text = str(error)
     if found := re.search(r"Tried to allocate ([\d.]+ \w+)", text):

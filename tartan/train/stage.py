@@ -15,20 +15,20 @@ from tartan.train import out_of_memory
 from tartan.train.activations import measure
 from tartan.train.advice import advice
 from tartan.train.cost import Reading, expected_cost, step_activations, step_cost
+from tartan.train.loss_scale import LossScale
 from tartan.train.memory import TIDIED, give_back_memory
 from tartan.train.model import JointModel
 from tartan.train.optimiser import Optimiser
 from tartan.train.parts import DIVIDED, divide_moments
 from tartan.train.probe import DevGradient
 from tartan.train.runtime import Runtime
-from tartan.train.scale import LossScale
 from tartan.train.schedule import StageOptions
 from tartan.train.step import Step
 from tartan.train.turns import Turns
 from tartan.train.window import Window
 from tartan.weighting import Cost, Needs, Weighting
 
-LOOKED_AT = 4
+STEPS_SAMPLED = 4
 """Steps whose batches the estimate of memory looks at."""
 
 
@@ -163,7 +163,7 @@ class Stage:
         setup = self._setup
         if setup.ranks.part is not None:  # what a pass gathers would be counted as activations
             return 0
-        model, steps = setup.model, range(self._first, self._first + LOOKED_AT)
+        model, steps = setup.model, range(self._first, self._first + STEPS_SAMPLED)
         micro = range(self._first * setup.accumulate, steps.stop * setup.accumulate)
         read = {
             name: [_lengths(stream.rows(n)) for n in micro] for name, stream in self.streams.items()

@@ -17,12 +17,12 @@ from tartan.shared import Shared
 from tartan.term import Term
 from tartan.train.ahead import Ahead
 from tartan.train.finite import Guard
+from tartan.train.fp16_scale import Fp16Scale
 from tartan.train.losses import Losses, Piece
 from tartan.train.model import JointModel
 from tartan.train.optimiser import Optimiser
 from tartan.train.probe import DevGradient
 from tartan.train.runtime import Runtime
-from tartan.train.scaling import Fp16Scale
 from tartan.train.turns import Turns
 from tartan.weighting import Needs, Signals, Weighting
 

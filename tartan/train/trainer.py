@@ -210,15 +210,15 @@ class Trainer:
             weights=weights if len(stage.names) > 1 or not progress.weights else progress.weights,
             finished=last,
         )
-        self._checkpoints.save(self._setup.model, self._places(), self._progress)
+        self._checkpoints.save(self._setup.model, self._stream_state(), self._progress)
 
     def _save(self, stage: Stage) -> None:
         """Write a checkpoint of the last step taken."""
         self._check(stage)
-        state = {**stage.state_dict(), **self._places()}
+        state = {**stage.state_dict(), **self._stream_state()}
         self._checkpoints.save(self._setup.model, state, self._progress)
 
-    def _places(self) -> dict[str, Any]:
+    def _stream_state(self) -> dict[str, Any]:
         """Return the places that streamed corpora have reached, by objective, if there are any."""
         found = {name: stream.state_dict() for name, stream in self._setup.streams.items()}
         places = {name: place for name, place in found.items() if place is not None}

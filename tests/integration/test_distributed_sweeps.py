@@ -78,13 +78,13 @@ def test_runs_side_by_side_use_different_gpus(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(places.tempfile, "tempdir", None)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,7")
-    with places.places(1) as (one,):
+    with places.environments(1) as (one,):
         assert apart(os.getenv, "CUDA_VISIBLE_DEVICES", environments=[one]) == "4"
-        with places.places(2) as two:
+        with places.environments(2) as two:
             assert [place["CUDA_VISIBLE_DEVICES"] for place in two] == ["5,7"] * 2
             assert [place["LOCAL_RANK"] for place in two] == ["0", "1"]
-            with places.places(1) as (shared,):  # all are in use: the first one has two runs
+            with places.environments(1) as (shared,):  # all are in use: the first one has two runs
                 assert shared == {"CUDA_VISIBLE_DEVICES": "4"}
-    with places.places(1) as (again,), places.places(3) as every:
+    with places.environments(1) as (again,), places.environments(3) as every:
         assert again == {"CUDA_VISIBLE_DEVICES": "4"}
         assert "CUDA_VISIBLE_DEVICES" not in every[0]  # it sees all

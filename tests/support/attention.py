@@ -7,13 +7,11 @@ from torch import Tensor
 
 from tartan.body.kernels import attention
 from tartan.body.kernels.layout import Layout
-from tartan.packed import Packed
 
 
 def layout_of(lengths: Sequence[int], *, causal: bool = False, varlen: bool = False) -> Layout:
     """Return the layout of sequences of some lengths."""
-    tokens = torch.zeros(sum(lengths), dtype=torch.int64)
-    return Layout.of(Packed(tokens, tuple(lengths), causal=causal), varlen=varlen)
+    return Layout(tuple(lengths), torch.device("cpu"), causal=causal, varlen=varlen)
 
 
 def attend(
@@ -27,6 +25,5 @@ def attend(
     window: int | None = None,
 ) -> Tensor:
     """Attend by the kernel that is chosen for queries and keys; arguments as in `Kernel`."""
-    return attention.attend(
-        query, key, value, layout, dropout=dropout, scaling=scaling, window=window
-    )
+    kernel = attention.kernel_for(query, layout)
+    return kernel(query, key, value, layout, dropout=dropout, scaling=scaling, window=window)

@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_module
 from torch import Tensor
 
 from tartan import Needs, Signals, Weighting
-from tartan.body import reading
+from tartan.body import body
 from tartan.body.kernels.layout import Layout
 from tartan.config.parse import parse
 from tartan.config.store import register
@@ -114,17 +114,17 @@ def four_steps(*overrides: str) -> Steps:
 def counting_layouts() -> Iterator[list[Any]]:
     """Count layouts that are made when they are needed."""
     made_late: list[Any] = []
-    lay_out = reading.lay_out
+    lay_out = body.lay_out
 
-    def counted(*given: Any) -> Layout:
+    def counted(*given: Any, **options: Any) -> Layout:
         made_late.append(given)
-        return lay_out(*given)
+        return lay_out(*given, **options)
 
-    reading.lay_out = counted
+    body.lay_out = counted
     try:
         yield made_late
     finally:
-        reading.lay_out = lay_out
+        body.lay_out = lay_out
 
 
 def gramian_steps(*overrides: str) -> Steps:

@@ -19,22 +19,20 @@ from tartan.body.kernels.sdpa import by_sdpa
 NAME = "tartan_packed"
 
 
-def kernel_for(query: Tensor, key: Tensor, layout: Layout, dropout: float) -> Kernel:
-    """Choose the fastest kernel for queries and keys; arguments as in `Kernel`."""
-    if layout.varlen and (kernel := varlen.kernel_for(query)) is not None:
-        return kernel
-    return by_products if prefers_products(query, key, layout, dropout) else by_sdpa
+def kernel_for(query: Tensor, layout: Layout) -> Kernel:
+    """Choose the kernel for queries, [tokens, heads, head_dim]."""
+    return (varlen.kernel_for(query) if layout.varlen else None) or in_buckets
 
 
-def _attend(
+def _in_buckets(
     query: Tensor, key: Tensor, value: Tensor, layout: Layout, *, dropout: float, **options: Any
 ) -> Tensor:
-    kernel = kernel_for(query, key, layout, dropout)
+    kernel = by_products if prefers_products(query, key, layout, dropout) else by_sdpa
     return kernel(query, key, value, layout, dropout=dropout, **options)
 
 
-attend: Kernel = torch.compiler.disable(_attend)
-"""Attends by the fastest kernel. torch.compile leaves it out: in buckets, its code depends on the
+in_buckets: Kernel = torch.compiler.disable(_in_buckets)
+"""Attends in buckets, by the faster way. torch.compile leaves it out: its code depends on the
 batch."""
 
 
@@ -62,7 +60,7 @@ def packed_attention(
     query, key, value = (states.squeeze(0).transpose(0, 1) for states in (query, key, value))
     # Rotary positions may have been multiplied in float32.
     query, key = query.to(value.dtype), key.to(value.dtype)
-    kernel = (varlen.kernel_for(query) if layout.varlen else None) or attend
+    kernel = kernel_for(query, layout)
     # transformers counts a window as flash attention does: 1 more than the largest distance.
     window = None if sliding_window is None else sliding_window - 1
     attended = kernel(query, key, value, layout, dropout=dropout, scaling=scaling, window=window)

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from functools import cache, cached_property, partial
-from typing import Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from tartan.body.kernels.buckets import Buckets, ByHead, additive, biases, masks
-from tartan.packed import Packed, positions_of, send
+from tartan.packed import positions_of, send
 
 OFFSETS, LONGEST = 16, 128
 """Where few sizes are wanted, the multiples to which offsets and longest sequences are rounded."""
@@ -43,12 +42,6 @@ class Layout:
         self.lengths, self.longest, self.causal = lengths, max(lengths), causal
         self.varlen, self.spare, self.few_sizes = varlen, spare, few_sizes
         self._device = device
-
-    @classmethod
-    def of(cls, packed: Packed, *, varlen: bool = False, spare: int = 0) -> Self:
-        """Lay out sequences on their device."""
-        device = packed.input_ids.device
-        return cls(packed.lengths, device, causal=packed.causal, varlen=varlen, spare=spare)
 
     @cached_property
     def positions(self) -> Tensor:

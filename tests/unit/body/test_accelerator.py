@@ -44,8 +44,8 @@ def test_packed_attention_is_the_cpus(device, causal):
     packed = Packed(torch.zeros(sum(LENGTHS), dtype=torch.int64), LENGTHS, causal=causal)
     states = [torch.randn(sum(LENGTHS), 2, 8, requires_grad=True) for _ in range(3)]
     moved = [state.detach().to(device).requires_grad_() for state in states]
-    here = attend(*states, Layout.of(packed))
-    there = attend(*moved, Layout.of(packed.to(device)))
+    here = attend(*states, Layout(packed.lengths, torch.device("cpu"), causal=packed.causal))
+    there = attend(*moved, Layout(packed.lengths, device, causal=packed.causal))
     torch.testing.assert_close(there.cpu(), here, atol=1e-5, rtol=1e-4)
     weight = torch.randn_like(here)
     expected = torch.autograd.grad((here * weight).sum(), states)

@@ -207,7 +207,7 @@ def test_rows_have_few_numbers_of_tokens():
 
 
 def spare(tokens):
-    return lay_out((tokens,), torch.device("cpu"), False, True, few_sizes=True).spare
+    return lay_out((tokens,), torch.device("cpu"), varlen=True, few_sizes=True).spare
 
 
 def test_layers_whose_hidden_states_change_between_them_have_none(monkeypatch):

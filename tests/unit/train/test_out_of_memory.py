@@ -41,7 +41,7 @@ def test_what_the_allocators_raise_is_recognised():
     ("error", "asked"), [(torch.OutOfMemoryError(CUDA), "20.00 GiB"), (MemoryError(), "")]
 )
 def test_how_much_was_asked_for_is_told_where_it_is_known(error: Exception, asked: str):
-    assert out_of_memory.asked(error) == asked
+    assert out_of_memory.requested(error) == asked
 
 
 def test_a_line_names_place_figures_and_option():

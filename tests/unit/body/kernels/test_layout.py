@@ -7,7 +7,6 @@ import torch
 
 from support.attention import layout_of
 from tartan.body.kernels import buckets
-from tartan.body.kernels.layout import Layout
 from tartan.body.reading import lay_out
 from tartan.testing import tiny_source
 
@@ -40,7 +39,7 @@ def test_a_layout_is_released_after_its_pass(packed):
     """Nothing but the autograd graph refers to a layout: no reference cycle keeps it."""
     gc.disable()
     try:
-        layout = Layout.of(packed)
+        layout = layout_of(packed.lengths)
         layout.masks(3), layout.biases(torch.float32, None), layout.by_head(2)
         reference = weakref.ref(layout)
         del layout
@@ -77,17 +76,18 @@ def test_masks_are_converted_once_for_all_layers():
 def test_a_pass_uses_the_layout_that_was_made_ahead(packed, body, monkeypatch):
     expected = body.eval()(packed)
     body.lay_out(packed.lengths)
-    monkeypatch.setattr("tartan.body.reading.lay_out", None)
+    monkeypatch.setattr("tartan.body.body.lay_out", None)
     assert torch.equal(body(packed), expected)
     monkeypatch.undo()
     body.max_tokens = 40
     expected = body(packed)
     body.lay_out(packed.lengths)
-    monkeypatch.setattr("tartan.body.reading.lay_out", None)
+    monkeypatch.setattr("tartan.body.body.lay_out", None)
     assert torch.equal(body(packed), expected)
 
 
-def test_a_layout_ahead_is_for_its_lengths_and_direction_alone(body):
+def test_a_layout_ahead_is_for_its_lengths_and_direction_alone(body, monkeypatch):
+    monkeypatch.setattr("tartan.body.ahead.KEPT", 64)
     body.lay_out((2, 3))
     assert body._layouts.get((2, 3), causal=False) is not None
     assert body._layouts.get((2, 3), causal=True) is None

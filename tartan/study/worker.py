@@ -1,4 +1,4 @@
-"""The work of a study's processes: build its arms, time them, and run its runs."""
+"""What a study's separate processes do: build its arms, time them, and run its runs."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -25,7 +25,7 @@ from tartan.weighting import Needs
 
 
 @dataclass(frozen=True)
-class Trial:
+class BuiltArm:
     """The result of building an arm.
 
     Attributes:
@@ -48,7 +48,7 @@ class Trial:
     missing: str | None = None
 
 
-def try_arms(configs: Mapping[str, str], anywhere: bool, processes: int = 1) -> dict[str, Trial]:
+def try_arms(configs: Mapping[str, str], anywhere: bool, processes: int = 1) -> dict[str, BuiltArm]:
     """Build each arm as a run would be built, and return the results by name.
 
     Args:
@@ -59,7 +59,7 @@ def try_arms(configs: Mapping[str, str], anywhere: bool, processes: int = 1) -> 
     Raises:
         TartanError: an arm cannot be built.
     """
-    found: dict[str, Trial] = {}
+    found: dict[str, BuiltArm] = {}
     for name, text in configs.items():
         try:
             found[name] = try_arm(parse(_composed(text)), anywhere, processes)
@@ -68,7 +68,7 @@ def try_arms(configs: Mapping[str, str], anywhere: bool, processes: int = 1) -> 
     return found
 
 
-def try_arm(config: Config, anywhere: bool, processes: int = 1) -> Trial:
+def try_arm(config: Config, anywhere: bool, processes: int = 1) -> BuiltArm:
     """Build one arm. TartanError where it cannot be built."""
     plugins, ranks = discover(), Ranks()
     ranks.size = processes  # so that `accumulate` is checked; this process builds alone
@@ -78,7 +78,7 @@ def try_arm(config: Config, anywhere: bool, processes: int = 1) -> Trial:
         with blamed(plugins):
             return _describe(config, build(config, plugins, ranks), plugins)
     except MissingCorpusError as error:
-        return Trial(missing=str(error))
+        return BuiltArm(missing=str(error))
 
 
 def time_arms(configs: Mapping[str, str]) -> dict[str, float]:
@@ -105,7 +105,7 @@ def run_one(config: str, directory: str, files: Mapping[str, str]) -> None:
     run(_composed(config), Path(directory), extra, discover())
 
 
-def _describe(config: Config, experiment: Experiment, plugins: Plugins) -> Trial:
+def _describe(config: Config, experiment: Experiment, plugins: Plugins) -> BuiltArm:
     """Return what a study needs to know of an arm that was built."""
     setup, task = experiment.setup, experiment.task
     batch = batch_size(config.primary, config.accumulate)
@@ -121,7 +121,7 @@ def _describe(config: Config, experiment: Experiment, plugins: Plugins) -> Trial
         examples = setup.primary_rows(trained) - before
         stages.append(Stage(name, names, plugin, options.steps, examples))
     splits = {"train": task.train, "dev": task.dev, "test": task.test, **task.corpora}
-    return Trial(
+    return BuiltArm(
         tuple(stages),
         experiment.milestones.metric,
         batch,

@@ -14,7 +14,7 @@ from tartan.config.store import register
 from tartan.experiment.build import build
 from tartan.plugins import discover
 from tartan.train.finite import NonFiniteError
-from tartan.train.scaling import FIRST, PATIENCE, Fp16Scale
+from tartan.train.fp16_scale import FIRST, PATIENCE, Fp16Scale
 from tartan.train.schedule import StageOptions
 from tartan.train.stage import Stage
 

@@ -14,7 +14,7 @@ from tartan.config.parse import parse
 from tartan.config.store import register
 from tartan.experiment.build import Experiment, build
 from tartan.plugins import discover
-from tartan.train.scale import SCHEDULES, LossScale
+from tartan.train.loss_scale import SCHEDULES, LossScale
 from tartan.train.stage import Stage
 
 pytestmark = pytest.mark.heavy
