@@ -287,7 +287,7 @@ class Body(nn.Module):
         if layout is None:
             layout = lay_out(
                 packed.lengths,
-                self.model.device,
+                packed.input_ids.device,
                 causal=packed.causal,
                 varlen=self._varlen,
                 few_sizes=self._few_sizes and self._bf16 is not None and self._bf16.active,

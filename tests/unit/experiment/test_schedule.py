@@ -145,7 +145,7 @@ WHERE = "schedule.stages.joint"
         ([f"{WHERE}.weighting={{plugin: meta, lrr: 1}}"],
          f"{WHERE}.weighting.lrr: no such option; did you mean 'lr'?"),
         ([f"{WHERE}.weighting={{plugin: meta, lr: -1}}"],
-         f"{WHERE}.weighting.lr is -1.0: give at least 0, and finite"),
+         f"{WHERE}.weighting.lr is -1.0: give at least 0, and finite, or null"),
         ([f"{WHERE}.weighting={{plugin: meta, probe: {{lr: -1}}}}"],
          f"{WHERE}.weighting.probe.lr=-1.0: give at least 0, and finite"),
         ([f"{WHERE}.weighting={{lr: 1}}"],
