@@ -36,7 +36,7 @@ from tartan.seeding import generator
 from tartan.shared import Shared
 from tartan.train.losses import Losses
 from tartan.train.memory import keep_freed_memory
-from tartan.train.stage import Setup
+from tartan.train.setup import Setup
 
 Work = Callable[[], object]
 TOKENS, SHAPE = 1650, SIZES["small"]

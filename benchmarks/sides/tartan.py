@@ -14,7 +14,8 @@ from benchmarks.setting import Setting
 from benchmarks.sides.side import Measured, Probed, Side, body_gradient
 from tartan.batch import Batch, Row
 from tartan.objective import PrimaryObjective
-from tartan.train.stage import Setup, Stage
+from tartan.train.setup import Setup
+from tartan.train.stage import Stage
 from tartan.weighting import Needs
 
 

@@ -37,7 +37,7 @@ from tartan.train.model import JointModel
 from tartan.train.probe import check_rows
 from tartan.train.runtime import Runtime
 from tartan.train.schedule import StageOptions
-from tartan.train.stage import Setup
+from tartan.train.setup import Setup
 from tartan.weighting import ProbeOptions
 
 

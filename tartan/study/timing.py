@@ -9,7 +9,8 @@ from tartan.experiment.build import Experiment
 from tartan.train.evaluate import evaluate
 from tartan.train.runtime import Runtime
 from tartan.train.schedule import StageOptions
-from tartan.train.stage import Setup, Stage
+from tartan.train.setup import Setup
+from tartan.train.stage import Stage
 from tartan.weighting import Needs
 
 STEPS = 3

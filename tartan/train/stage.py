@@ -1,15 +1,13 @@
 """A stage under way: a span of training with objectives, weighting and optimiser of its own."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from tartan.batch import Row
-from tartan.data.stream import Stream
-from tartan.distributed.ranks import Ranks
 from tartan.distributed.sharded import local
 from tartan.train import out_of_memory
 from tartan.train.activations import measure
@@ -17,12 +15,11 @@ from tartan.train.advice import advice
 from tartan.train.cost import Reading, expected_cost, step_activations, step_cost
 from tartan.train.loss_scale import LossScale
 from tartan.train.memory import TIDIED, give_back_memory
-from tartan.train.model import JointModel
 from tartan.train.optimiser import Optimiser
 from tartan.train.parts import DIVIDED, divide_moments
 from tartan.train.probe import DevGradient
-from tartan.train.runtime import Runtime
 from tartan.train.schedule import StageOptions
+from tartan.train.setup import Setup
 from tartan.train.step import Step
 from tartan.train.turns import Turns
 from tartan.train.window import Window
@@ -30,41 +27,6 @@ from tartan.weighting import Cost, Needs, Weighting
 
 STEPS_SAMPLED = 4
 """Steps whose batches the estimate of memory looks at."""
-
-
-@dataclass(frozen=True)
-class Setup:
-    """Everything that is the same in every stage.
-
-    Attributes:
-        model: body and objectives.
-        streams: each objective's batches, by name.
-        weighting: makes a stage's weighting from `StageOptions.weighting` and objectives' names.
-        dev: the dev split's rows.
-        probed: by `ProbeOptions.split`, the rows that supply the dev gradient.
-        runtime: device and precision.
-        seed: all random choices follow from it.
-        accumulate: micro-batches of each objective in a step.
-        scales: of the losses, by name; an objective that is not in it has scale 1.
-        late: whether a step that is not finite is reported by the step after it (see `Guard`).
-        ranks: the processes that share its steps.
-    """
-
-    model: JointModel
-    streams: Mapping[str, Stream]
-    weighting: Callable[[Any, tuple[str, ...]], Weighting]
-    dev: Sequence[Row]
-    probed: Mapping[str, Sequence[Row]]
-    runtime: Runtime
-    seed: int
-    accumulate: int
-    scales: Mapping[str, LossScale] = field(default_factory=dict)
-    late: bool = False
-    ranks: Ranks = field(default_factory=Ranks)
-
-    def primary_rows(self, steps: int) -> int:
-        """Return how many rows of the end task its first steps read, repetitions counted."""
-        return self.streams[self.model.primary].count(steps * self.accumulate)
 
 
 class Stage:
@@ -121,22 +83,17 @@ class Stage:
             setup.ranks.adamw,
         )
         self.step = Step(
-            model,
+            setup,
             self.streams,
             self.weighting,
             self._optimiser,
             _dev_gradient(setup, self.weighting),
-            setup.runtime,
             Turns(self.names, self.weighting, setup.seed, missed),
-            accumulate=setup.accumulate,
-            seed=setup.seed,
-            scales={
+            {
                 name: partial(_factor, scale, first, options.steps)
                 for name, scale in setup.scales.items()
             },
-            late=setup.late,
-            ranks=setup.ranks,
-            shared=shared,
+            shared,
         )
 
     @property

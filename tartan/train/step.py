@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -11,7 +10,6 @@ from tartan.backward import backward
 from tartan.batch import Batch, Row
 from tartan.body.kernels.embedding import sparse_embedding_gradient
 from tartan.data.stream import Stream
-from tartan.distributed.ranks import Ranks
 from tartan.seeding import generator
 from tartan.shared import Shared
 from tartan.term import Term
@@ -19,10 +17,9 @@ from tartan.train.ahead import Ahead
 from tartan.train.finite import Guard
 from tartan.train.fp16_scale import Fp16Scale
 from tartan.train.losses import Losses, Piece
-from tartan.train.model import JointModel
 from tartan.train.optimiser import Optimiser
 from tartan.train.probe import DevGradient
-from tartan.train.runtime import Runtime
+from tartan.train.setup import Setup
 from tartan.train.turns import Turns
 from tartan.weighting import Needs, Signals, Weighting
 
@@ -58,34 +55,40 @@ class Step:
 
     def __init__(
         self,
-        model: JointModel,
+        setup: Setup,
         streams: Mapping[str, Stream],
         weighting: Weighting,
         optimiser: Optimiser,
         dev: DevGradient | None,
-        runtime: Runtime,
         turns: Turns,
-        *,
-        accumulate: int,
-        seed: int,
-        scales: Mapping[str, Callable[[int], float]] = MappingProxyType({}),
-        late: bool = False,
-        ranks: Ranks,
+        scales: Mapping[str, Callable[[int], float]],
         shared: Shared,
     ) -> None:
-        self._model, self._streams = model, streams
+        """Prepare the steps of a stage.
+
+        Args:
+            setup: what all stages share.
+            streams: the batches of the stage's objectives, by name.
+            weighting: weighs the objectives.
+            optimiser: steps the parameters.
+            dev: computes the dev gradient; None if the weighting never needs it.
+            turns: the objectives that each step computes.
+            scales: from a step's number to the factor of a loss, for objectives that have one.
+            shared: the body's parameters.
+        """
+        self._model, self._streams = setup.model, streams
         self._weighting, self._optimiser, self._dev = weighting, optimiser, dev
-        self._accumulate, self._seed, self._scales = accumulate, seed, scales
-        self._losses = Losses(model, runtime, seed)
-        self._runtime, self._device = runtime, runtime.device
+        self._accumulate, self._seed, self._scales = setup.accumulate, setup.seed, scales
+        self._runtime, self._device = setup.runtime, setup.runtime.device
+        self._losses = Losses(setup.model, setup.runtime, setup.seed)
         self.turns = turns
         # On a CPU the thread takes from the arithmetic what it saves, or more: it was measured.
         # What a step computes may depend on what the weighting learns in the step before.
         ahead = self._device.type != "cpu" and not turns.chosen
         self._batches = Ahead(self._collated) if ahead else self._collated
-        self._ranks, self._shared = ranks, shared
-        self.guard, self.complete = Guard(late and not turns.chosen), True
-        self.scale = Fp16Scale() if runtime.precision == "fp16" else None
+        self._ranks, self._shared = setup.ranks, shared
+        self.guard, self.complete = Guard(setup.late and not turns.chosen), True
+        self.scale = Fp16Scale() if setup.runtime.precision == "fp16" else None
 
     @property
     def at_work(self) -> tuple[Sequence[str], Sequence[int]]:

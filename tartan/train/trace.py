@@ -7,7 +7,8 @@ from torch import Tensor
 from tartan.backward import differentiate
 from tartan.distributed.sharded import local
 from tartan.train.finite import NonFiniteError
-from tartan.train.stage import Setup, Stage
+from tartan.train.setup import Setup
+from tartan.train.stage import Stage
 from tartan.weighting import Signals, Weighting
 
 SHOWN = 8

@@ -19,7 +19,8 @@ from tartan.train.milestones import Milestones
 from tartan.train.observer import Observer, Record
 from tartan.train.progress import Progress
 from tartan.train.schedule import StageOptions, steps_without_primary
-from tartan.train.stage import Setup, Stage
+from tartan.train.setup import Setup
+from tartan.train.stage import Stage
 from tartan.train.trace import trace
 
 

@@ -20,7 +20,8 @@ from tartan.experiment.build import Experiment, build
 from tartan.plugins import discover
 from tartan.testing.fake_cuda import Record, recorded
 from tartan.train.evaluate import evaluate
-from tartan.train.stage import Setup, Stage
+from tartan.train.setup import Setup
+from tartan.train.stage import Stage
 
 SMALL = [
     "batch_size=8", "precision=bf16", "device=cuda", "steps=20",

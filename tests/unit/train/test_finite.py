@@ -15,7 +15,8 @@ from tartan.experiment.build import build
 from tartan.plugins import discover
 from tartan.train.finite import Guard, NonFiniteError, non_finite
 from tartan.train.schedule import StageOptions
-from tartan.train.stage import Setup, Stage
+from tartan.train.setup import Setup
+from tartan.train.stage import Stage
 from tartan.train.trace import trace
 
 FINE = Signals(torch.tensor([1.0, 2.0]), torch.tensor([0.5, 0.5]))
