@@ -5,14 +5,11 @@ from copy import deepcopy
 
 import pytest
 import torch
-from hydra import compose, initialize_config_module
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins as HydraPlugins
 
+from support.experiments import built
 from tartan import Context, Row
-from tartan.config.parse import parse
-from tartan.config.store import register
-from tartan.experiment.build import build
 from tartan.plugins import Plugin, Plugins, discover
 from tartan.train.stage import Stage
 from tartan_objectives.mlm import MLM, MLMOptions
@@ -52,11 +49,8 @@ def own_store(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_noise_ends_with_a_lower_weight_than_the_tasks_own_text(seed: int):
     """On the demo, in the 400 steps in which MLM begins to tell the topics' words apart."""
     plugins = with_noise()
-    register(plugins)
     overrides = ["objectives=[mlm,noise]", "weighting=meta", "weighting.lr=0.05", f"seed={seed}"]
-    with initialize_config_module("tartan.configs", version_base="1.3"):
-        config = parse(compose("config", [*overrides, "precision=fp32", "device=cpu"]))
-    experiment = build(config, plugins)
+    experiment = built(*overrides, "precision=fp32", "device=cpu", plugins=plugins)
     stage = Stage(experiment.setup, experiment.stages["joint"])
     for step in range(400):
         stage.take(step)

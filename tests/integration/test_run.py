@@ -5,15 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_module
 
+from support import experiments
 from support.command import SMALL, Answer, records, summary, write_task
 from support.plain import elsewhere
 from tartan import Needs
-from tartan.config.parse import parse
-from tartan.config.store import register
-from tartan.experiment.build import Experiment, build
-from tartan.plugins import discover
+from tartan.experiment.build import Experiment
 from tartan.train.checkpoint import Checkpoints
 from tartan.train.evaluate import predict
 
@@ -174,9 +171,7 @@ def test_ties_do_not_reset_patience(tartan: Tartan, tmp_path: Path):
 
 def built(*overrides: str) -> Experiment:
     """What a command would train."""
-    register(discover())
-    with initialize_config_module("tartan.configs", version_base="1.3"):
-        return build(parse(compose("config", [*overrides, *SMALL])), discover())
+    return experiments.built(*overrides, *SMALL)
 
 
 @pytest.mark.parametrize(("share", "held"), [(0.25, 6), (0.1, 2)])

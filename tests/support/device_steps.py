@@ -4,20 +4,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_module
 from torch import Tensor
 
+from support import experiments
 from tartan import Needs, Signals, Weighting
 from tartan.body import body
 from tartan.body.kernels.layout import Layout
-from tartan.config.parse import parse
-from tartan.config.store import register
-from tartan.experiment.build import Experiment, build
-from tartan.plugins import discover
+from tartan.experiment.build import Experiment
 from tartan.testing.fake_cuda import Record, recorded
 from tartan.train.evaluate import evaluate
 from tartan.train.setup import Setup
@@ -62,15 +58,8 @@ class Steps:
     laid_out: int = 0
 
 
-@cache
-def registered() -> None:
-    register(discover())
-
-
 def made(*overrides: str) -> Experiment:
-    registered()
-    with initialize_config_module("tartan.configs", version_base="1.3"):
-        return build(parse(compose("config", [*SMALL, *overrides])), discover())
+    return experiments.built(*SMALL, *overrides)
 
 
 def summary(record: Record, times: int = 1, notices: Sequence[str] = ()) -> Steps:

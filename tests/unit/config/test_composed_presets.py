@@ -1,15 +1,10 @@
 """Presets of composed objectives: known points, several in one run, and AANG's weights of them."""
 
 import pytest
-from hydra import compose, initialize_config_module
 
 from support.command import SMALL
-from tartan.config.overrides import accept
-from tartan.config.parse import parse
+from support.experiments import built, configured
 from tartan.config.schema import Config
-from tartan.config.store import register
-from tartan.experiment.build import build
-from tartan.plugins import discover
 from tartan.train.stage import Stage
 from tartan_weightings.meta_factored import MetaFactored
 
@@ -23,10 +18,7 @@ POINTS = {
 
 
 def composed(*overrides: str) -> Config:
-    register(discover())
-    accepted = accept([*SMALL, *overrides])
-    with initialize_config_module("tartan.configs", version_base="1.3"):
-        return parse(compose("config", accepted))
+    return configured(*SMALL, *overrides)
 
 
 def test_presets_are_the_points_of_their_names_and_can_be_combined():
@@ -46,7 +38,7 @@ def test_an_objective_is_used_twice_under_another_name():
 
 
 def test_aang_is_twelve_objectives_whose_logits_share_their_choices():
-    experiment = build(composed("objectives=[aang]", "weighting=meta_factored"), discover())
+    experiment = built(*SMALL, "objectives=[aang]", "weighting=meta_factored")
     stage = Stage(experiment.setup, experiment.stages["joint"])
     assert len(stage.names) == 13
     weighting = stage.weighting

@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_module
 
+from support import experiments
 from support.command import SMALL, write_task
 from tartan import ConfigError, TartanError
 from tartan.config.overrides import accept
-from tartan.config.parse import parse
 from tartan.config.store import register
-from tartan.experiment.build import Experiment, build
+from tartan.experiment.build import Experiment
 from tartan.experiment.schedule import check_name
 from tartan.plugins import discover
 from tartan.train.schedule import StageOptions, check_selection, steps_without_primary
@@ -26,10 +25,7 @@ NAMES = ("task", "tapt", "dapt")
 
 def built(*overrides: str) -> Experiment:
     """An experiment as the command line would build it."""
-    register(discover())
-    accepted = accept([*SMALL, *overrides])
-    with initialize_config_module("tartan.configs", version_base="1.3"):
-        return build(parse(compose("config", accepted)), discover())
+    return experiments.built(*SMALL, *overrides, typed=True)
 
 
 @pytest.mark.parametrize(
@@ -122,11 +118,9 @@ def test_an_objective_that_no_stage_trains_is_left_out_and_reported():
 def test_dapt_tapt_trains_the_domain_then_the_task_then_the_end_task(tmp_path: Path):
     write_task(tmp_path, domain="other words\n" * 9, unlabelled="more words\n" * 9)
     small = [override for override in SMALL if not override.startswith("data.")]
-    register(discover())
     data = ["data=jsonl", f"data.dir={tmp_path}"]
-    accepted = accept([*small, *data, "schedule=dapt_tapt", "objectives=[dapt,tapt]"])
-    with initialize_config_module("tartan.configs", version_base="1.3"):
-        experiment = build(parse(compose("config", accepted)), discover())
+    chosen = [*small, *data, "schedule=dapt_tapt", "objectives=[dapt,tapt]"]
+    experiment = experiments.built(*chosen)
     names = {name: o.select(experiment.setup.model.names) for name, o in experiment.stages.items()}
     assert names == {"dapt": ("dapt",), "tapt": ("tapt",), "finetune": ("classification",)}
 

@@ -1,20 +1,14 @@
 """Recipes compose into what was released; each value has its source in its file."""
 
 import pytest
-from hydra import compose, initialize_config_module
 
-from tartan.config.parse import parse
-from tartan.config.store import register
-from tartan.plugins import discover
+from support.experiments import configured
 
 TASKS = ("citation_intent", "sciie", "chemprot", "hyperpartisan")
 
 
 def recipe(name, task="citation_intent", *overrides):
-    register(discover())
-    with initialize_config_module("tartan.configs", version_base="1.3"):
-        chosen = [f"experiment={name}", f"data={task}", "data.dir=x", *overrides]
-        return parse(compose("config", chosen))
+    return configured(f"experiment={name}", f"data={task}", "data.dir=x", *overrides)
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -5,14 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from hydra import compose, initialize_config_module
 from torch.profiler import ProfilerActivity, profile
 
-from tartan.config.parse import parse
-from tartan.config.store import register
-from tartan.experiment.build import build
+from support.experiments import built
 from tartan.masking import logits_chunk
-from tartan.plugins import discover
 from tartan.train.activations import Activations
 from tartan.train.cost import Reading, step_activations
 from tartan.train.schedule import StageOptions
@@ -29,10 +25,7 @@ SIZES = [
 
 
 def stage(*overrides: str) -> Stage:
-    register(discover())
-    with initialize_config_module("tartan.configs", version_base="1.3"):
-        setup = build(parse(compose("config", [*SIZES, *overrides])), discover()).setup
-    return Stage(setup, StageOptions(steps=20))
+    return Stage(built(*SIZES, *overrides).setup, StageOptions(steps=20))
 
 
 def peak(made: Stage, step: int) -> int:

@@ -6,18 +6,14 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hydra import compose, initialize_config_module
 from hypothesis import given
 from hypothesis import strategies as st
 
 from support.command import SMALL
 from support.context import ROWS
+from support.experiments import built
 from tartan import DataError
-from tartan.config.parse import parse
-from tartan.config.store import register
 from tartan.data import Stream
-from tartan.experiment.build import build
-from tartan.plugins import discover
 from tartan.seeding import generator
 from tartan.train.ahead import Ahead
 from tartan.train.stage import Stage
@@ -101,10 +97,7 @@ def test_random_choices_are_those_of_the_number_alone():
 
 def trained(*, ahead: bool) -> dict[str, torch.Tensor]:
     """The weights after some steps on the demo."""
-    register(discover())
-    overrides = ["objectives=[mlm]", "weighting=meta", "accumulate=2", *SMALL]
-    with initialize_config_module("tartan.configs", version_base="1.3"):
-        experiment = build(parse(compose("config", overrides)), discover())
+    experiment = built("objectives=[mlm]", "weighting=meta", "accumulate=2", *SMALL)
     stage = Stage(experiment.setup, experiment.stages["joint"])
     if ahead:
         stage.step._batches = Ahead(stage.step._collated)

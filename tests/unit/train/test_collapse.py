@@ -6,14 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from hydra import compose, initialize_config_module
 from torch import Tensor
 
 from support.command import SMALL
+from support.experiments import built
 from tartan import Needs, Signals, Weighting
-from tartan.config.parse import parse
-from tartan.config.store import register
-from tartan.experiment.build import build
 from tartan.plugins import Plugin, Plugins, discover
 from tartan.train.checkpoint import Checkpoints
 from tartan.train.collapse import collapsed_share
@@ -98,10 +95,8 @@ def train(directory: Path, resume: bool) -> tuple[Progress, list[str]]:
     found = discover()
     sinking = Plugin("sinking", Sinking, "tests")
     plugins = Plugins(found.objectives.values(), [*found.weightings.values(), sinking], [])
-    register(plugins)
     chosen = [*SMALL, "objectives=[mlm]", "weighting=sinking", "checkpoint.every=5"]
-    with initialize_config_module("tartan.configs", version_base="1.3"):
-        experiment = build(parse(compose("config", chosen)), plugins)
+    experiment = built(*chosen, plugins=plugins)
     listener, checkpoints = Listener(), Checkpoints(directory, 5)
     stages = {"joint": experiment.stages["joint"]}
     with Interrupts() as interrupts:

@@ -4,15 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hydra import compose, initialize_config_module
 from torch import Tensor, nn
 
 from support.command import SMALL
+from support.experiments import built
 from tartan import Loss, Signals
-from tartan.config.parse import parse
-from tartan.config.store import register
-from tartan.experiment.build import build
-from tartan.plugins import discover
 from tartan.train.finite import Guard, NonFiniteError, non_finite
 from tartan.train.schedule import StageOptions
 from tartan.train.setup import Setup
@@ -64,10 +60,7 @@ def test_a_late_guard_tells_when_it_is_asked():
 
 
 def made(weighting: str) -> Setup:
-    register(discover())
-    with initialize_config_module("tartan.configs", version_base="1.3"):
-        composed = compose("config", ["objectives=[mlm]", f"weighting={weighting}", *SMALL])
-        return build(parse(composed), discover()).setup
+    return built("objectives=[mlm]", f"weighting={weighting}", *SMALL).setup
 
 
 @pytest.fixture

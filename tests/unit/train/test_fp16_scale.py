@@ -4,15 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hydra import compose, initialize_config_module
 from torch import Tensor
 
 from support.command import SMALL
+from support.experiments import built
 from tartan import Signals
-from tartan.config.parse import parse
-from tartan.config.store import register
-from tartan.experiment.build import build
-from tartan.plugins import discover
 from tartan.train.finite import NonFiniteError
 from tartan.train.fp16_scale import FIRST, PATIENCE, Fp16Scale
 from tartan.train.schedule import StageOptions
@@ -23,12 +19,8 @@ NORMS = torch.ones(2)
 
 
 def stage(precision: str, weighting: str = "meta") -> Stage:
-    register(discover())
     given = ["objectives=[mlm]", f"weighting={weighting}", *SMALL, "model.dropout=0"]
-    with initialize_config_module("tartan.configs", version_base="1.3"):
-        setup = build(
-            parse(compose("config", [*given, f"precision={precision}"])), discover()
-        ).setup
+    setup = built(*given, f"precision={precision}").setup
     return Stage(setup, StageOptions(steps=20))
 
 

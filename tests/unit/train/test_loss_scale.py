@@ -4,16 +4,12 @@ import math
 
 import pytest
 import torch
-from hydra import compose, initialize_config_module
 from torch.testing import assert_close
 
+from support import experiments
 from support.command import SMALL
 from tartan import ConfigError, Signals
-from tartan.config.overrides import accept
-from tartan.config.parse import parse
-from tartan.config.store import register
-from tartan.experiment.build import Experiment, build
-from tartan.plugins import discover
+from tartan.experiment.build import Experiment
 from tartan.train.loss_scale import SCHEDULES, LossScale
 from tartan.train.stage import Stage
 
@@ -21,10 +17,7 @@ pytestmark = pytest.mark.heavy
 
 
 def built(*overrides: str) -> Experiment:
-    register(discover())
-    accepted = accept([*SMALL, "objectives=[mlm]", "model.dropout=0", *overrides])
-    with initialize_config_module("tartan.configs", version_base="1.3"):
-        return build(parse(compose("config", accepted)), discover())
+    return experiments.built(*SMALL, "objectives=[mlm]", "model.dropout=0", *overrides)
 
 
 def measured(*overrides: str, step: int = 0, first: int = 0) -> tuple[Signals, torch.Tensor]:

@@ -2,15 +2,11 @@
 
 import pytest
 import torch
-from hydra import compose, initialize_config_module
 from torch.testing import assert_close
 
 from support.command import SMALL
-from tartan.config.parse import parse
-from tartan.config.store import register
+from support.experiments import built
 from tartan.errors import ConfigError
-from tartan.experiment.build import build
-from tartan.plugins import discover
 from tartan.train.schedule import StageOptions
 from tartan.train.stage import Stage
 
@@ -18,7 +14,6 @@ LIMIT, CHECKPOINTED = "model.max_tokens_per_pass=60", "model.gradient_checkpoint
 
 
 def stage(*overrides: str) -> Stage:
-    register(discover())
     given = [
         "objectives=[mlm,simcse]",
         *SMALL,
@@ -28,9 +23,7 @@ def stage(*overrides: str) -> Stage:
     ]
     if "weighting=meta" not in overrides:
         given.pop()  # other weightings have no probe
-    with initialize_config_module("tartan.configs", version_base="1.3"):
-        config = parse(compose("config", [*given, *overrides]))
-    return Stage(build(config, discover()).setup, StageOptions(steps=20))
+    return Stage(built(*given, *overrides).setup, StageOptions(steps=20))
 
 
 def measured(*overrides: str) -> list[torch.Tensor]:

@@ -7,15 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from hydra import compose, initialize_config_module
 from torch import Tensor
 
 from support.command import SMALL
-from tartan.config.overrides import accept
-from tartan.config.parse import parse
-from tartan.config.store import register
-from tartan.experiment.build import build
-from tartan.plugins import discover
+from support.experiments import built
 from tartan.train.checkpoint import Checkpoints
 from tartan.train.interrupt import Interrupts
 from tartan.train.stage import Stage
@@ -33,10 +28,7 @@ class Silent:
 
 def starts(place: Path, monkeypatch: pytest.MonkeyPatch, *selections: str) -> dict[str, Tensor]:
     """The body's weights before the first step of each stage, and those that a run ends with."""
-    register(discover())
-    accepted = accept([*SMALL, "objectives=[mlm]"])
-    with initialize_config_module("tartan.configs", version_base="1.3"):
-        experiment = build(parse(compose("config", accepted)), discover())
+    experiment = built(*SMALL, "objectives=[mlm]")
     body, found = experiment.setup.model.body, {}
 
     def weights() -> Tensor:

@@ -6,16 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from hydra import compose, initialize_config_module
 from torch import Tensor
 
+from support import experiments
 from support.command import SMALL
 from tartan import Needs, PluginError, Weighting
-from tartan.config.overrides import accept
-from tartan.config.parse import parse
-from tartan.config.store import register
-from tartan.experiment.build import Experiment, build
-from tartan.plugins import discover
+from tartan.experiment.build import Experiment
 from tartan.train.stage import Stage
 from tartan.train.turns import Turns
 
@@ -58,11 +54,7 @@ class Gramian(InTurn):
 
 
 def built(*overrides: str) -> Experiment:
-    register(discover())
-    common = [*SMALL, "objectives=[mlm,rtd]", "accumulate=2"]
-    accepted = accept([*common, *overrides])
-    with initialize_config_module("tartan.configs", version_base="1.3"):
-        return build(parse(compose("config", accepted)), discover())
+    return experiments.built(*SMALL, "objectives=[mlm,rtd]", "accumulate=2", *overrides)
 
 
 def stage(turns: list[list[int]], cls: type[InTurn] = InTurn, *overrides: str) -> Stage:

@@ -4,14 +4,12 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from hydra import compose, initialize_config_module
 from torch import Tensor
 
 from support.command import SMALL
+from support.experiments import built
 from tartan import Needs, Signals, Weighting
-from tartan.config.parse import parse
-from tartan.config.store import register
-from tartan.experiment.build import Experiment, build
+from tartan.experiment.build import Experiment
 from tartan.plugins import Plugin, Plugins, discover
 from tartan.testing import NotApplicable, WeightingContract
 from tartan.train.stage import Stage
@@ -61,10 +59,8 @@ def begun(seed: int = 0, accumulate: int = 1) -> tuple[Experiment, Stage]:
     found = discover()
     chosen = [*found.weightings.values(), Plugin("random", Random, "tests")]
     plugins = Plugins(found.objectives.values(), chosen, [])
-    register(plugins)
     overrides = ["objectives=[mlm]", "weighting=random", f"seed={seed}", f"accumulate={accumulate}"]
-    with initialize_config_module("tartan.configs", version_base="1.3"):
-        experiment = build(parse(compose("config", [*SMALL, *overrides])), plugins)
+    experiment = built(*SMALL, *overrides, plugins=plugins)
     return experiment, Stage(experiment.setup, experiment.stages["joint"])
 
 

@@ -6,16 +6,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hydra import compose, initialize_config_module
 from torch import Tensor, nn
 from torch.testing import assert_close
 from torchjd.scalarization import UW
 
 from support.command import SMALL
+from support.experiments import built
 from tartan import ConfigError, Needs, Shared, Signals, Term, backward
-from tartan.config.parse import parse
-from tartan.config.store import register
-from tartan.experiment.build import Experiment, build
+from tartan.experiment.build import Experiment
 from tartan.plugins import Plugin, Plugins, discover
 from tartan.testing import WeightingContract
 from tartan.train.finite import NonFiniteError
@@ -137,10 +135,8 @@ def trained(*overrides: str) -> tuple[Experiment, Stage]:
     found = discover()
     weightings = {**found.weightings, "uncertainty": Plugin("uncertainty", Uncertainty, "tests")}
     plugins = Plugins(found.objectives.values(), weightings.values(), [])
-    register(plugins)
     chosen = ["objectives=[mlm]", "weighting=uncertainty", "weighting.lr=0.1", *SMALL, *overrides]
-    with initialize_config_module("tartan.configs", version_base="1.3"):
-        experiment = build(parse(compose("config", chosen)), plugins)
+    experiment = built(*chosen, plugins=plugins)
     return experiment, Stage(experiment.setup, experiment.stages["joint"])
 
 
