@@ -103,6 +103,10 @@ class Context(Protocol):
         """The objective's name in this run: for example `tapt`, an instance of the plugin `mlm`."""
 
     @property
+    def section(self) -> str:
+        """Where its options are in the configuration: `primary`, or `objectives.NAME`."""
+
+    @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The body's tokenizer."""
 

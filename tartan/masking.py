@@ -30,7 +30,7 @@ def mask_token(context: Context) -> int:
     token: int | None = context.tokenizer.mask_token_id
     if token is None:
         raise ModelError(
-            f"objectives.{context.name} needs a mask token, and the model's tokenizer has none: "
+            f"{context.section} needs a mask token, and the model's tokenizer has none: "
             "choose a model that was trained with one"
         )
     return int(token)
@@ -45,7 +45,7 @@ def check_both_directions(context: Context) -> None:
     """Raise ModelError if the body is a decoder, which cannot see the tokens after a mask."""
     if context.causal:
         raise ModelError(
-            f"objectives.{context.name} needs a body that reads in both directions, and this model "
+            f"{context.section} needs a body that reads in both directions, and this model "
             "is a decoder, which reads left to right: choose clm instead, or an encoder as model"
         )
 

@@ -108,7 +108,7 @@ def read_corpora(context: Context, options: CorpusOptions) -> Sequence[Row]:
         ConfigError: the options have no meaning.
         DataError: there is no such corpus.
     """
-    where = f"objectives.{context.name}"
+    where = context.section
     corpus, temperature = options.corpus, options.mix_temperature
     if not 1 <= temperature < float("inf"):
         raise ConfigError(

@@ -58,7 +58,7 @@ class WordStarts:
         Raises:
             ModelError: its tokens have no marks.
         """
-        where = f"objectives.{context.name}"
+        where = context.section
         if remedy is None:
             where = f"{where}.masking"
             remedy = f"set {where}=token"

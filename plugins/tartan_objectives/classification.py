@@ -41,12 +41,12 @@ class Classification(SequenceObjective):
         super().__init__(options, context)
         if not 0 <= options.label_smoothing < 1:
             raise ConfigError(
-                f"{context.name}: label_smoothing must be at least 0 and below 1, got "
+                f"{context.section}.label_smoothing must be at least 0 and below 1, got "
                 f"{options.label_smoothing}"
             )
         if not 0 <= options.focal_gamma < float("inf"):
             raise ConfigError(
-                f"{context.name}: focal_gamma must be at least 0 and finite, got "
+                f"{context.section}.focal_gamma must be at least 0 and finite, got "
                 f"{options.focal_gamma}"
             )
         self._label_smoothing, self._gamma = options.label_smoothing, options.focal_gamma
@@ -117,14 +117,18 @@ def class_weights(given: Any, context: Context) -> Tensor | None:
         labels = torch.tensor([row["label"] for row in context.labelled()])
         counts = labels.bincount(minlength=len(names)).clamp(min=1)
         return len(labels) / (len(names) * counts.float())
-    where = f"{context.name}.class_weights"
+    where = f"{context.section}.class_weights"
     if not isinstance(given, Mapping):
         raise ConfigError(f"{where} must be null, balanced or a map from classes, got {given}")
     for name, weight in given.items():
         if str(name) not in names:
             raise ConfigError(f"{where}: no class '{name}': choose from {', '.join(names)}")
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight > 0:
-            raise ConfigError(f"{where}.{name} must be above 0, got {weight}")
+        if (
+            isinstance(weight, bool)
+            or not isinstance(weight, int | float)
+            or not 0 < weight < float("inf")
+        ):
+            raise ConfigError(f"{where}.{name} must be above 0 and finite, got {weight}")
     by_name = {str(name): float(weight) for name, weight in given.items()}
     return torch.tensor([by_name.get(name, 1.0) for name in names])
 

@@ -54,7 +54,7 @@ class DeCLUTR(Objective):
         super().__init__(options, context)
         if not 0 < options.temperature < float("inf"):
             raise ConfigError(
-                f"objectives.{context.name}.temperature must be positive and finite, "
+                f"{context.section}.temperature must be positive and finite, "
                 f"got {options.temperature}."
             )
         self._temperature = options.temperature

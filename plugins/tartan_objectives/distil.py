@@ -62,7 +62,7 @@ class Distil(Objective):
 
     def __init__(self, options: DistilOptions, context: Context) -> None:
         super().__init__(options, context)
-        where = f"objectives.{context.name}"
+        where = context.section
         _check(options, where)
         if self.end_task.reads is not LabelKind.CLASS:
             raise ConfigError(

@@ -67,7 +67,7 @@ class MLM(Objective):
 
     def __init__(self, options: MLMOptions, context: Context) -> None:
         super().__init__(options, context)
-        _check(options, context.name)
+        _check(options, context.section)
         check_both_directions(context)
         self._options = options
         self._mask_id = mask_token(context)
@@ -128,9 +128,8 @@ class MLM(Objective):
         return chosen, packed.starts[row] + span[row, word]
 
 
-def _check(options: MLMOptions, name: str) -> None:
+def _check(options: MLMOptions, where: str) -> None:
     """Raise ConfigError unless the options' values are valid."""
-    where = f"objectives.{name}"
     if options.masking not in MASKINGS:
         raise ConfigError(
             f"{where}.masking={options.masking}: {suggest(options.masking, MASKINGS)}"

@@ -54,7 +54,7 @@ class Multilabel(SequenceObjective):
         super().__init__(options, context)
         if options.threshold is not None and not 0 < options.threshold < 1:
             raise ConfigError(
-                f"{context.name}.threshold must be between 0 and 1, or null, got "
+                f"{context.section}.threshold must be between 0 and 1, or null, got "
                 f"{options.threshold}"
             )
         self._given = options.threshold
@@ -163,7 +163,7 @@ def positive_weights(given: Any, context: Context) -> Tensor:
         or not 0 < given < float("inf")
     ):
         raise ConfigError(
-            f"{context.name}.positive_weight must be a positive number or balanced, got {given}"
+            f"{context.section}.positive_weight must be a positive number or balanced, got {given}"
         )
     return torch.full((count,), float(given))
 

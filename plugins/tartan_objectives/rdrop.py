@@ -53,8 +53,7 @@ class RDrop(Objective):
         super().__init__(options, context)
         if not 0 <= options.alpha < float("inf"):
             raise ConfigError(
-                f"objectives.{context.name}.alpha must be at least 0 and finite, "
-                f"got {options.alpha}."
+                f"{context.section}.alpha must be at least 0 and finite, got {options.alpha}."
             )
         self._alpha = options.alpha
         self._examples = context.labelled()

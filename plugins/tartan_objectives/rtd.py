@@ -81,7 +81,7 @@ class RTD(Objective):
 
     def __init__(self, options: RTDOptions, context: Context) -> None:
         super().__init__(options, context)
-        _check(options, context.name)
+        _check(options, context.section)
         check_both_directions(context)
         self._options = options
         self._mask_id = mask_token(context)
@@ -179,28 +179,26 @@ def _generator(options: RTDOptions, context: Context) -> nn.Module:
             width=options.generator_size, name=options.generator, tied=options.tied
         )
     except ModelError as error:
-        raise ModelError(
-            f"objectives.{context.name}.{key}={getattr(options, key)}: {error}"
-        ) from error
+        raise ModelError(f"{context.section}.{key}={getattr(options, key)}: {error}") from error
     except ConfigError as error:
-        raise ConfigError(f"objectives.{context.name}.tied=true: {error}") from error
+        raise ConfigError(f"{context.section}.tied=true: {error}") from error
 
 
-def _check(options: RTDOptions, name: str) -> None:
+def _check(options: RTDOptions, where: str) -> None:
     """Raise ConfigError unless the options' values are valid."""
     for share in ("mask_prob", "generator_size"):
         value = getattr(options, share)
         if not 0 < value <= 1:
-            raise ConfigError(f"objectives.{name}.{share} must be in (0, 1], got {value}.")
+            raise ConfigError(f"{where}.{share} must be in (0, 1], got {value}.")
     weights = options.discriminator_weight, options.generator_weight
     if min(weights) < 0 or not 0 < sum(weights) < float("inf"):
         raise ConfigError(
-            f"objectives.{name}.discriminator_weight and generator_weight must be finite, at least "
+            f"{where}.discriminator_weight and generator_weight must be finite, at least "
             f"0 and not both 0, got {weights[0]} and {weights[1]}."
         )
     if options.sampling not in SAMPLERS:
         raise ConfigError(
-            f"objectives.{name}.sampling={options.sampling}: {suggest(options.sampling, SAMPLERS)}"
+            f"{where}.sampling={options.sampling}: {suggest(options.sampling, SAMPLERS)}"
         )
 
 

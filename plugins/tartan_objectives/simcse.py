@@ -49,9 +49,9 @@ class SimCSE(Objective):
 
     def __init__(self, options: SimCSEOptions, context: Context) -> None:
         super().__init__(options, context)
-        if not options.temperature > 0:
+        if not 0 < options.temperature < float("inf"):
             raise ConfigError(
-                f"objectives.{context.name}.temperature must be more than 0, "
+                f"{context.section}.temperature must be positive and finite, "
                 f"got {options.temperature}."
             )
         self._temperature = options.temperature

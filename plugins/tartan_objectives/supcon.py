@@ -46,7 +46,7 @@ class SupCon(Objective):
 
     def __init__(self, options: SupConOptions, context: Context) -> None:
         super().__init__(options, context)
-        where = f"objectives.{context.name}"
+        where = context.section
         if not 0 < options.temperature < float("inf"):
             raise ConfigError(
                 f"{where}.temperature must be positive and finite, got {options.temperature}."

@@ -135,7 +135,7 @@ def tag_scheme(name: str, context: Context, examples: Sequence[Row]) -> TagSchem
     try:
         return TagScheme.named(name, context.labels)
     except ConfigError as error:
-        raise ConfigError(f"{context.name}: {error}") from error
+        raise ConfigError(f"{context.section}.{error}") from error
 
 
 def named_again(scheme: TagScheme, labels: Sequence[str]) -> dict[str, str]:

@@ -74,13 +74,13 @@ class VAT(Objective):
 
     def __init__(self, options: VATOptions, context: Context) -> None:
         super().__init__(options, context)
-        _check(options, context.name)
+        _check(options, context.section)
         context.check_embeddings()
         self._options, self._labelled = options, options.texts == "labelled"
         self.passes = Passes(2 + options.iterations, 1 + options.iterations)
         if not self._labelled and self.end_task.reads is LabelKind.TAGS:
             raise ConfigError(
-                f"objectives.{context.name}.texts={options.texts}: the end task labels words, "
+                f"{context.section}.texts={options.texts}: the end task labels words, "
                 "which unlabelled texts do not mark; set it to labelled."
             )
         self._width = context.embedding_size
@@ -150,9 +150,8 @@ def unit(values: Tensor, packed: Packed) -> Tensor:
     return values / norms(values, packed).clamp_min(tiny)
 
 
-def _check(options: VATOptions, name: str) -> None:
+def _check(options: VATOptions, where: str) -> None:
     """Raise ConfigError unless the options' values are valid."""
-    where = f"objectives.{name}"
     if options.texts not in TEXTS:
         raise ConfigError(f"{where}.texts={options.texts}: {suggest(options.texts, TEXTS)}")
     if not 0 <= options.epsilon < float("inf"):

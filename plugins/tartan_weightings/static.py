@@ -15,6 +15,7 @@ class StaticOptions:
 
     Attributes:
         weights: each objective's weight by name, the primary's included; equal shares if empty.
+            In each stage, at least one objective that it trains has a weight above 0.
     """
 
     weights: dict[str, float] = field(default_factory=dict)
@@ -46,6 +47,11 @@ class Static(Weighting):
                     f"weighting.weights.{name} is {given.get(name, 'missing')}: "
                     "give every objective a finite weight of at least 0, or none of them"
                 )
+        if not any(given[name] for name in objectives):
+            raise ConfigError(
+                f"weighting.weights are all 0 for {', '.join(objectives)}: give at least one "
+                "objective that is trained a weight above 0"
+            )
         values = torch.tensor([given[name] for name in objectives])
         self.register_buffer("_weights", values, persistent=False)  # the options say them
 

@@ -121,17 +121,24 @@ class TaskContext:
         body: Body,
         seed: int,
         end_task: PrimaryObjective | None = None,
+        section: str | None = None,
     ) -> None:
-        """`end_task`: the end task; None when it is what is built."""
+        """`end_task`: the end task; None when it is what is built. `section`: see `Context`."""
         self._name, self._training, self._source = name, training, training.corpora.source
         self._body, self._seed = body, seed
         self._end_task = end_task
+        self._section = f"objectives.{name}" if section is None else section
         self.notices: list[str] = []
 
     @property
     def name(self) -> str:
         """The objective's name in this run."""
         return self._name
+
+    @property
+    def section(self) -> str:
+        """Where its options are in the configuration."""
+        return self._section
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:

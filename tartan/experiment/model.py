@@ -67,7 +67,7 @@ def load_joint_model(
         where = f"objectives.{name}" if objectives else "primary"
         end_task = next(iter(objectives.values()), None)
         assert end_task is None or isinstance(end_task, PrimaryObjective)
-        context = TaskContext(name, training[name], body, seed, end_task)
+        context = TaskContext(name, training[name], body, seed, end_task, where)
         with seeded(seed, "objective", name):
             objectives[name] = cls(section_options(cls, section, where), context)
         notices += [f"{where}: {line}" for line in context.notices]

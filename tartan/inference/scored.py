@@ -167,6 +167,7 @@ def _joint(
     cls = end_task_class(name, plugins)
     values = {key: value for key, value in run.primary.items() if key not in RESERVED}
     body = source.body()
-    context = TaskContext(name, training, body, int(run.summary.get("seed", 0)))
-    end_task = cls(options(cls.Options, values, "primary"), context)
+    seed, section = int(run.summary.get("seed", 0)), "primary"
+    context = TaskContext(name, training, body, seed, section=section)
+    end_task = cls(options(cls.Options, values, section), context)
     return JointModel(body, name, {name: end_task}), context.notices

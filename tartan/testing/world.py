@@ -39,14 +39,18 @@ class World:
             return self.source.body()
 
     def context(
-        self, body: Body, seed: int, end_task: PrimaryObjective | None = None
+        self,
+        body: Body,
+        seed: int,
+        end_task: PrimaryObjective | None = None,
+        section: str | None = None,
     ) -> TaskContext:
         """Return the context of an objective; `end_task` is None for the end task itself."""
-        return TaskContext("mine", self._training(), body, seed, end_task)
+        return TaskContext("mine", self._training(), body, seed, end_task, section)
 
     def end_task(self, body: Body, seed: int) -> TinyEndTask:
         """Return an end task, in evaluation mode, for an auxiliary objective that uses it."""
-        context = TaskContext("task", self._training(), body, seed)
+        context = TaskContext("task", self._training(), body, seed, section="primary")
         task = TinyEndTask(TinyEndTaskOptions(), context)
         task.eval()
         return task

@@ -76,7 +76,10 @@ def refused(answer: Answer, line: str, directory: Path) -> None:
         (["weighting=meta", "weighting.probe.dropout=1.5"], "weighting.probe.dropout=1.5: "),
         (["weighting=meta", "weighting.probe.split=train", "weighting.probe.held_out=.005"],
          "weighting.probe.split=train has 0 rows: the dev gradient needs at least 2"),
-        (["primary.label_smoothing=2"], "label_smoothing must be at least 0 and below 1, got 2.0"),
+        (["primary.label_smoothing=2"], "primary.label_smoothing must be at least 0 and below 1, "
+         "got 2.0"),
+        (["weighting.weights={classification: 0}"], "weighting.weights "
+         "are all 0 for classification: give at least one objective that is trained a weight"),
         (["optimizer.beta1=2"], "beta1 is 2.0: give at least 0 and below 1"),
         (["seed=0,1"], "'seed=0,1' is several runs: add -m to start them"),
         (["-m", "seed=0,abc"], "seed must be a whole number, got abc"),

@@ -36,6 +36,10 @@ class TinyContext:
         self.embedding_size = self.body.embedding_size
 
     @property
+    def section(self) -> str:
+        return f"objectives.{self.name}"
+
+    @property
     def end_task(self) -> LentEndTask:
         assert self.primary is not None
         return LentEndTask(self.primary, self.name)

@@ -36,7 +36,7 @@ class Transposed(Objective):
         super().__init__(options, context)
         if not 0 < options.swap_prob <= 1:
             raise ConfigError(
-                f"objectives.{context.name}.swap_prob must be in (0, 1], got {options.swap_prob}."
+                f"{context.section}.swap_prob must be in (0, 1], got {options.swap_prob}."
             )
         self._swap_prob = options.swap_prob
         self._examples = context.corpus(options.corpus)

@@ -40,7 +40,7 @@ class Composed(Objective):
 
     def __init__(self, options: ComposedOptions, context: Context) -> None:
         super().__init__(options, context)
-        check(options, context.name)
+        check(options, context.section)
         self._options = options
         causal = options.attention != "both"
         if options.attention != "left_to_right":

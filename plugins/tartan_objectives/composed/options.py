@@ -45,9 +45,8 @@ def illegal(transform: str, attention: str, output: str) -> str | None:
     return None
 
 
-def check(options: ComposedOptions, name: str) -> None:
+def check(options: ComposedOptions, where: str) -> None:
     """Raise ConfigError unless the options' values are valid together."""
-    where = f"objectives.{name}"
     choices = {"transform": TRANSFORMS, "attention": ATTENTIONS, "output": OUTPUTS}
     for key, valid in choices.items():
         if (value := getattr(options, key)) not in valid:

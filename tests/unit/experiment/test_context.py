@@ -73,6 +73,16 @@ def test_a_head_on_sequences_says_what_it_solves(
     assert (config.num_labels, config.problem_type) == (outputs, problem)
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"), [({}, "objectives.mine"), ({"section": "primary"}, "primary")]
+)
+def test_a_context_names_the_section_of_its_options(given: dict[str, str], expected: str):
+    texts = Texts(pairs(), tiny_source())
+    training = texts.training(texts.split("train"))
+    context = TaskContext("mine", training, texts.source.body(), 0, **given)
+    assert context.section == expected
+
+
 def test_words_beyond_the_longest_sequence_are_counted():
     words = ("one", "two", "three") * 20
     given = task(LabelKind.TAGS, ("O",) * 59 + ("B",), words=words)

@@ -97,7 +97,10 @@ def test_every_own_parameter_and_the_body_get_a_gradient(given: TinyContext):
     assert all(p.grad is not None and p.grad.any() for p in parameters)
 
 
-@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
-def test_a_temperature_is_more_than_0(given: TinyContext, temperature: float):
-    with pytest.raises(ConfigError, match=r"mine\.temperature must be more than 0, got"):
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_temperature_is_positive_and_finite(given: TinyContext, temperature: float):
+    with pytest.raises(ConfigError) as caught:
         make(given, temperature=temperature)
+    assert str(caught.value) == (
+        f"objectives.mine.temperature must be positive and finite, got {temperature}."
+    )

@@ -151,7 +151,8 @@ def test_the_scheme_is_reported(tags: tuple[str, ...], scheme: str, expected: st
 
 def test_a_scheme_that_the_tags_do_not_have_is_refused(given: TaggedContext):
     with pytest.raises(
-        ConfigError, match="mine: scheme=IOE: tag 'B-PER' is neither O nor a type with"
+        ConfigError,
+        match=r"^objectives\.mine\.scheme=IOE: tag 'B-PER' is neither O nor a type with",
     ):
         Tokens(TokensOptions("IOE"), given)
 

@@ -5,7 +5,7 @@ import json
 import numpy
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.testing import assert_close
@@ -128,6 +128,11 @@ def test_static_weights_are_those_given_in_any_order():
         ({"task": 1.0, "rtd": 1.0}, "weighting.weights.mlm is missing: give every objective"),
         ({"task": 1.0, "mlm": -0.5, "rtd": 1.0}, "weighting.weights.mlm is -0.5: give every"),
         ({"task": 1.0, "mlm": float("nan"), "rtd": 1.0}, "weighting.weights.mlm is nan"),
+        (
+            dict.fromkeys(NAMES, 0.0),
+            "weighting.weights are all 0 for task, mlm, rtd: give at least one objective that is "
+            "trained a weight above 0",
+        ),
     ],
 )
 def test_static_refuses_weights_that_are_none(weights: dict[str, float], line: str):
@@ -139,6 +144,14 @@ def test_static_refuses_weights_that_are_none(weights: dict[str, float], line: s
 def test_static_takes_a_map_that_names_what_a_stage_does_not_train():
     options = StaticOptions({"task": 1.0, "mlm": 0.5, "rtd": 2.0})
     assert_close(Static(options, ("mlm", "rtd")).weights(), torch.tensor([0.5, 2.0]))
+
+
+def test_static_refuses_to_train_nothing_in_a_stage():
+    """Other stages may train the objectives that count: in this one, none does."""
+    options = StaticOptions({"task": 1.0, "mlm": 0.0, "rtd": 0.0})
+    assert Static(options, ("task", "mlm")).weights().tolist() == [1, 0]
+    with pytest.raises(ConfigError, match=r"^weighting\.weights are all 0 for mlm, rtd: give at"):
+        Static(options, ("mlm", "rtd"))
 
 
 def test_meta_raises_what_helps_dev_and_lowers_what_hurts_it():
@@ -291,6 +304,7 @@ def test_static_weights_are_those_given_for_whatever_trains(
 ):
     names = data.draw(st.permutations(list(given_weights)))
     trained = tuple(names[: data.draw(st.integers(1, len(names)))])
+    assume(any(given_weights[name] for name in trained))
     weights = Static(StaticOptions(weights=given_weights), trained).weights()
     assert weights.tolist() == pytest.approx([given_weights[name] for name in trained])
 
