@@ -3,8 +3,8 @@
     python -m benchmarks.waiting results/waiting.json [name=value ...]
 
 Each setting has a process of its own, with two threads. In each round, every process takes some
-steps in turn while the others sleep; then again beside two endless loops. Ratios are of medians,
-to the default of OpenMP, within this one run. Overrides choose another model: model=minilm.
+steps in turn while the others sleep; then again beside two endless loops. Ratios to the default
+of OpenMP are medians of the ratios within a round. Overrides choose another model: model=minilm.
 """
 
 import json
@@ -85,6 +85,11 @@ def measure(overrides: Sequence[str]) -> dict[str, Any]:
     return {"overrides": list(overrides), "load": os.getloadavg(), "seconds": found}
 
 
+def ratio(seconds: Sequence[float], default: Sequence[float]) -> float:
+    """Return the median of the ratios within a round, [rounds] each."""
+    return statistics.median(one / other for one, other in zip(seconds, default, strict=True))
+
+
 def _answer(process: "subprocess.Popen[str]") -> str:
     assert process.stdout is not None
     return process.stdout.readline()
@@ -98,11 +103,8 @@ def main() -> None:
     found = measure(["objectives=[mlm]", "weighting=meta", "device=cpu", *sys.argv[2:]])
     first = found["seconds"]["default"]
     for name, times in found["seconds"].items():
-        ratios = [
-            f"{condition} {statistics.median(values) / statistics.median(first[condition]):.2f}"
-            for condition, values in times.items()
-        ]
-        print(f"{name:10} {', '.join(ratios)}")
+        shown = [f"{each} {ratio(values, first[each]):.2f}" for each, values in times.items()]
+        print(f"{name:10} {', '.join(shown)}")
     Path(sys.argv[1]).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 

@@ -2,7 +2,7 @@
 
 torch computes on a CPU with OpenMP. A thread that has finished its share waits for the others in a
 loop, which takes a core from whatever else runs on the machine, from the other threads of the same
-step too. With a shorter loop a step beside busy programs is faster, and alone about as fast as
+step too. With a shorter loop most steps beside busy programs are faster, and alone about as fast as
 before: docs/performance.md has the figures (`python -m benchmarks.waiting`).
 """
 
