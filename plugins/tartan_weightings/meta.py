@@ -22,8 +22,8 @@ class MetaOptions:
     """Options of `meta`; the defaults are those of the paper's released scripts, except `spread`.
 
     Attributes:
-        lr: learning rate of the logits. None makes it `TRAVEL` divided by the number of
-            measurements, so that weights can differ as much after few steps as after many.
+        lr: learning rate of the logits; null for 22 divided by the number of measurements, so that
+            weights can differ as much after few steps as after many.
         every: steps between two measurements; the steps between cost what `static` costs.
         similarity: `cosine`, as in the paper's code, or `dot`, the plain inner product.
         spread: largest difference of two logits: no objective counts less than exp(-spread) times

@@ -32,6 +32,9 @@ class Uncertainty(Weighting):
         sum_i 1/2 exp(-s_i) L_i + 1/2 s_i
 
     so that objective i counts exp(-s_i) / 2: 1/2 at the start, 1 / (2 L_i) where s_i is optimal.
+    Equation 7 is for squared errors. For cross-entropies the paper has exp(-s_i) L_i + 1/2 s_i
+    (equation 10), which is the same with s_i - log 2 for s_i, up to a constant: such an objective
+    would count 1 at the start, and as much as here where s_i is optimal.
     """
 
     Options = UncertaintyOptions

@@ -45,7 +45,7 @@ class TinyOptions:
     """A small BERT with random weights, over a vocabulary trained on the run's own texts.
 
     Attributes:
-        kind: `tiny`, which tells these options from `AutoOptions`.
+        kind: `tiny`: a small model with random weights.
         vocab_size: most tokens the vocabulary may have.
         hidden_size: width of the hidden states; a multiple of heads.
         layers: transformer layers.
@@ -56,8 +56,9 @@ class TinyOptions:
         gradient_checkpointing: whether activations inside a layer are computed again in the
             backward pass instead of being stored: less memory, a third more time.
         max_tokens_per_pass: the most tokens whose activations are in memory at once; a larger pass
-            is split, with the same gradient. None for no limit.
-        long: how longer texts are read: see `AutoOptions`.
+            is split, with the same gradient; null for no limit.
+        long: how longer texts are read: `truncate` (cut at the end), `head_tail` (first and last
+            tokens), or `chunks`, whose outputs are averaged.
         max_chunks: the most chunks that a text is read in.
     """
 
@@ -80,15 +81,15 @@ class AutoOptions:
     """A pretrained model.
 
     Attributes:
-        kind: `auto`, which tells these options from `TinyOptions`.
+        kind: `auto`: a pretrained model.
         name: a directory, or an id on the Hugging Face hub.
-        max_length: the longest sequence, in tokens; longer texts are cut. None for the longest
+        max_length: the longest sequence, in tokens; longer texts are cut; null for the longest
             that the model reads.
         trust_remote_code: whether Python code that comes with the model may run.
         gradient_checkpointing: whether activations inside a layer are computed again in the
             backward pass instead of being stored: less memory, a third more time.
         max_tokens_per_pass: the most tokens whose activations are in memory at once; a larger pass
-            is split, with the same gradient. None for no limit.
+            is split, with the same gradient; null for no limit.
         lora: adapters to train instead of the body's own weights.
         freeze: parts of the body that do not train: `embeddings`, `layers.3`, `layers.0-5`.
         long: how longer texts are read: `truncate` (cut at the end), `head_tail` (first and last

@@ -19,6 +19,7 @@ or text file, plain or compressed; OUT is .csv, .tsv or .jsonl.
 options:
   data.text=COLUMN   the column of the text, if it has none of the usual names
   data.pair=COLUMN   the column of the second text of a pair
+  data.tokens=COLUMN where words are tagged, the column of the list of words
   batch_size=64      rows that the model reads at once
   device=auto        the accelerator if there is one, or a torch device
 """

@@ -57,7 +57,7 @@ class Division:
         groups = counted(self.together, "group")
         lines = [
             f"{self.file} was divided into {', '.join(made)} rows: stratified, "
-            f"{groups} of identical texts kept together, split.seed={self.seed}; see splits.json."
+            f"{groups} of identical texts kept together, data.split.seed={self.seed}."
         ]
         for split, labels in self.absent.items():
             named = ", ".join(f"'{shown(label)}'" for label in labels[:LISTED])

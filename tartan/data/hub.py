@@ -47,7 +47,7 @@ class HubOptions(StreamOptions):
     Attributes:
         name: the dataset's id on the hub, or a local directory: data files, or what
             `save_to_disk` wrote.
-        config_name: which of the dataset's configurations; None for its only one.
+        config_name: which of the dataset's configurations; null for its only one.
         text_column: the column that holds the text.
         label_column: the column that holds the label: class ids, strings, integers or booleans, or
             the number that a regression predicts.

@@ -28,7 +28,7 @@ class LabelledOptions:
 
     Attributes:
         labelled: number of training rows that keep their labels; the texts of the others stay in
-            the task corpus. None keeps all labels. The subset is stratified, and the rows of a
+            the task corpus. null keeps all labels. The subset is stratified, and the rows of a
             smaller one are among those of a larger one.
         labelled_seed: which subset is taken. `${seed}` takes another one for each seed of a run.
     """

@@ -35,7 +35,7 @@ def subset_notices(task: Task) -> list[str]:
     return [
         f"{counted(len(task.train), 'training row')} of {subset.of} kept "
         f"{'its label' if len(task.train) == 1 else 'their labels'} "
-        f"(labelled_seed={subset.seed}{listed}). The task corpus has the texts of all."
+        f"(data.labelled_seed={subset.seed}{listed}). The task corpus has the texts of all."
     ]
 
 

@@ -27,10 +27,13 @@ class TextColumns:
     Attributes:
         text: the column of the text; None to look for a usual name.
         pair: the column of the second text of a pair; None to look for a usual name.
+        tokens: where words are tagged, the column of each row's list of words; None to look for a
+            usual name.
     """
 
     text: str | None = None
     pair: str | None = None
+    tokens: str | None = None
 
 
 @dataclass

@@ -10,7 +10,7 @@ from tartan.data.formats import open_table
 from tartan.data.rows import Row, check_text, check_words
 from tartan.data.tables import Table
 from tartan.data.usual import NAMES, find_text, usual
-from tartan.errors import DataError, suggest
+from tartan.errors import ConfigError, DataError, suggest
 from tartan.inference.inputs import Input
 from tartan.inference.model import completed
 
@@ -41,26 +41,31 @@ class Texts:
 
         Args:
             path: the file.
-            given: the columns of `text` and `pair` where they are given.
+            given: the columns of `text`, `pair` and `tokens` where they are given.
             kind: what is predicted. Where words are tagged, the words are those of a column
                 `tokens`, or of the text, divided at white space.
             named: the columns that the run's options named, used where the file has them.
 
         Raises:
             DataError: the file cannot be read, or no column has a usual name.
-            ConfigError: a given column is not in it.
+            ConfigError: a given column is not in it, or cannot be used.
         """
         if not path.is_file():
             what = "a directory" if path.is_dir() else "no such file"
             raise DataError(f"{path}: {what}: give one file of texts")
         table = open_table([path])
+        tagged = kind is LabelKind.TAGS
+        tokens = given.get("tokens")
+        if tokens is not None:
+            _check_tokens(tokens, table, given, tagged, path.name)
         given = completed(given, named, table.columns, ("text", "pair"))
-        if kind is LabelKind.TAGS and given.get("text") is None:
+        given.pop("tokens", None)
+        if tokens is None and tagged and table.typed and "text" not in given:
             own = named.get("tokens")
             found = usual(table.columns, NAMES[LabelKind.TAGS]["tokens"])
             tokens = own if own in table.columns else found
-            if tokens is not None and table.typed:
-                return cls(path, table, {"tokens": tokens})
+        if tokens is not None:
+            return cls(path, table, {"tokens": tokens})
         return cls(path, table, find_text(table, given, path.name))
 
     def rows(self, tagged: bool) -> Iterator[tuple[Row, Input]]:
@@ -91,3 +96,32 @@ class Texts:
                 f"{place}: the row has no field '{column}' ({suggest(column, row.values)}): add it"
             )
         return row.values[column]
+
+
+def _check_tokens(
+    tokens: str, table: Table, given: Mapping[str, str | None], tagged: bool, name: str
+) -> None:
+    """ConfigError unless a file's words can be read from the column `tokens`.
+
+    Args:
+        tokens: the given column.
+        table: the file's rows.
+        given: the columns that are given, by role.
+        tagged: whether words are tagged.
+        name: the file's.
+    """
+    option = f"data.tokens={tokens}"
+    if not tagged:
+        raise ConfigError(
+            f"{option}: the model does not tag words: name the text, data.text=COLUMN"
+        )
+    for role in ("text", "pair"):
+        if given.get(role) is not None:
+            raise ConfigError(f"{option} and data.{role}={given[role]}: give one of the two")
+    if tokens not in table.columns:
+        raise ConfigError(f"{option}: no such column in {name}: {suggest(tokens, table.columns)}")
+    if not table.typed:
+        raise ConfigError(
+            f"{option}: {name} has no lists of words: name the text, data.text=COLUMN, whose words "
+            "are separated by white space"
+        )

@@ -21,7 +21,7 @@ def test_what_a_run_would_see_is_shown(tartan: Tartan, tmp_path: Path):
         "Read train from mine.csv, test from test.csv; text from column 'Review', label from "
         "column 'Class'.",
         "mine.csv was divided into train 91, dev 10 rows: stratified, 1 group of identical texts "
-        "kept together, split.seed=0; see splits.json.",
+        "kept together, data.split.seed=0.",
         "dev has no row with 'Usual': too few different texts.",
         "",
         "                   train      dev     test",

@@ -154,6 +154,33 @@ def test_tags_are_those_of_plain_transformers(tartan: Tartan, tagged: Path, tmp_
     assert long["predicted"][-1] is None
 
 
+def test_the_column_of_words_may_be_named(
+    tartan: Tartan, tagged: Path, classes: Path, tmp_path: Path
+):
+    row = {"words of it": ["Anna", "sang"], "text": "a text"}
+    (tmp_path / "words.jsonl").write_text(json.dumps(row) + "\n")
+    (tmp_path / "words.csv").write_text("words of it\nAnna sang\n")
+    arguments = ["predict", str(tagged), "words.jsonl", "out.jsonl"]
+    answer = tartan(*arguments, "data.tokens=words of it")
+    assert answer.status == 0, answer.err
+    assert "tokens from 'words of it'" in answer.out
+    found = json.loads((tmp_path / "out.jsonl").read_text())
+    assert len(found["predicted"]) == 2
+    for run, file, given, line in [
+        (tagged, "jsonl", ["data.tokens=wrds"], "data.tokens=wrds: no such column in words.jsonl"),
+        (tagged, "jsonl", ["data.tokens=words of it", "data.text=text"],
+         "data.tokens=words of it and data.text=text: give one of the two"),
+        (tagged, "csv", ["data.tokens=words of it"],
+         "data.tokens=words of it: words.csv has no lists of words: name the text, "
+         "data.text=COLUMN, whose words are separated by white space"),
+        (classes, "jsonl", ["data.tokens=words of it"],
+         "data.tokens=words of it: the model does not tag words: name the text, data.text=COLUMN"),
+    ]:  # fmt: skip
+        answer = tartan("predict", str(run), f"words.{file}", "other.jsonl", *given)
+        assert answer.status == 2
+        assert answer.err.startswith(f"tartan: {line}")
+
+
 def test_numbers_and_pairs_are_predicted(tartan: Tartan, numbers: Path, tmp_path: Path):
     rows = [{"text": "good 3", "text_pair": "bad"}, {"text": "good 5", "text_pair": "bad"}]
     write_csv(tmp_path / "texts.csv", rows)

@@ -64,8 +64,8 @@ def test_a_run_with_fewer_labels_says_so(tartan: Tartan, tmp_path: Path):
     answer = tartan("run", "objectives=[mlm]", *RUN, "data.labelled=3", "data.labelled_seed=5")
     assert answer.status == 0, answer.err
     assert (
-        "3 training rows of 9 kept their labels (labelled_seed=5: cold 1, warm 2). The task corpus "
-        "has the texts of all."
+        "3 training rows of 9 kept their labels (data.labelled_seed=5: cold 1, warm 2). The task "
+        "corpus has the texts of all."
     ) in answer.out.splitlines()
     found = summary(tmp_path / "out")["data"]
     labelled = {"of": 9, "seed": 5, "labels": {"cold": 1, "warm": 2}}

@@ -1,5 +1,6 @@
 """Data and model options are defined once, in their dataclasses: no YAML file repeats them."""
 
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,13 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 from tartan import ConfigError
+from tartan.config.options_help import options_help
 from tartan.config.overrides import accept
 from tartan.config.store import MODELS, register
+from tartan.data.labelled import LabelledOptions
 from tartan.data.sources import SOURCES
 from tartan.plugins import discover
+from tartan_weightings.meta import MetaOptions
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 PRESETS = [path for group in ("data", "model") for path in sorted((CONFIGS / group).glob("*.yaml"))]
@@ -40,6 +44,14 @@ def test_a_sources_configuration_is_its_dataclass(name: str):
 def test_a_models_configuration_is_its_dataclass(kind: str):
     defaults = OmegaConf.to_container(OmegaConf.structured(MODELS[kind]))
     assert composed(f"model={kind}")["model"] == defaults
+
+
+@pytest.mark.parametrize("cls", [*MODELS.values(), *(SOURCES[name].options for name in SOURCES),
+                                 LabelledOptions, MetaOptions])  # fmt: skip
+def test_help_names_what_is_typed_on_a_command_line(cls: type):
+    """No value or class of Python."""
+    for text in options_help(cls).values():
+        assert not re.search(r"\bNone\b|Options|`[A-Z]+`", text)
 
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: f"{path.parent.name}/{path.name}")

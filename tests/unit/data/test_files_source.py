@@ -54,7 +54,7 @@ def test_one_file_is_divided(tmp_path: Path):
     assert task.notes == (
         "Read train from mine.csv; text from column 'text', label from column 'label'.",
         "mine.csv was divided into train 70, dev 15, test 15 rows: stratified, 0 groups of "
-        "identical texts kept together, split.seed=0; see splits.json.",
+        "identical texts kept together, data.split.seed=0.",
     )
 
 

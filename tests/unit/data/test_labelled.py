@@ -107,13 +107,13 @@ def test_rows_of_tags_are_stratified_by_their_rarest_tag():
 
 def test_what_is_kept_is_reported():
     assert subset_notices(kept(task(["a", "b", "b", "b"] * 20), 8)) == [
-        "8 training rows of 80 kept their labels (labelled_seed=0: a 2, b 6). The task corpus has "
-        "the texts of all."
+        "8 training rows of 80 kept their labels (data.labelled_seed=0: a 2, b 6). The task corpus "
+        "has the texts of all."
     ]
     assert subset_notices(task(["a", "b"])) == []
     assert subset_notices(kept(task([1.0, 2.0], LabelKind.NUMBER), 1)) == [
-        "1 training row of 2 kept its label (labelled_seed=0). The task corpus has the texts of "
-        "all."
+        "1 training row of 2 kept its label (data.labelled_seed=0). The task corpus has the texts "
+        "of all."
     ]
 
 
