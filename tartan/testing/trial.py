@@ -45,13 +45,13 @@ class Trial:
     @classmethod
     def of(cls, objective: type[Objective], options: Any, seed: int = 0) -> "Trial":
         """Build an objective as a run would; the body is the same for every seed."""
-        primary = issubclass(objective, PrimaryObjective)
-        place = world(objective.reads) if primary else world()
+        place = world(objective.reads) if issubclass(objective, PrimaryObjective) else world()
+        section = "primary" if issubclass(objective, PrimaryObjective) else None
         body = place.body().eval()
         uses_end_task = objective.uses_end_task
         with seeded(seed, "objective", "task"):
             end_task = place.end_task(body, seed) if uses_end_task else None
-        context = place.context(body, seed, end_task, "primary" if primary else None)
+        context = place.context(body, seed, end_task, section)
         with seeded(seed, "objective"):
             built = objective(options, context).eval()
         examples = built.examples()
