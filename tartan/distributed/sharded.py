@@ -90,10 +90,14 @@ def whole(model: nn.Module, *, here: bool) -> Iterator[None]:
 def write_part(complete: Tensor, divided: DTensor) -> None:
     """Write this process's part of a complete tensor to a divided one."""
     mesh = divided.device_mesh
-    parts = torch.chunk(complete, mesh.size(mesh.ndim - 1))
-    place = mesh.get_local_rank(mesh.ndim - 1)
-    if place < len(parts):
-        divided.to_local().copy_(parts[place])
+    last = mesh.ndim - 1
+    divided.to_local().copy_(part_of(complete, mesh.get_local_rank(last), mesh.size(last)))
+
+
+def part_of(complete: Tensor, place: int, places: int) -> Tensor:
+    """Return one of the parts of a tensor along its first dimension, as FSDP2 makes them."""
+    parts = torch.chunk(complete, places)
+    return parts[place] if place < len(parts) else complete[:0]
 
 
 def local(tensor: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from tartan.distributed.sharded import local, write_part
+from tartan.distributed.sharded import local, part_of, write_part
 
 STRUCTURE = "training.json"
 DIVIDED = "divided"
@@ -84,7 +84,8 @@ def load_parts(directory: Path, place: int, places: int, model: nn.Module) -> di
             return part(name, 0)
         if given == places:
             return part(name, place)
-        return divide(torch.cat([part(name, n) for n in range(given)]), place, places)
+        complete = torch.cat([part(name, n) for n in range(given)])
+        return part_of(complete, place, places).clone()
 
     with torch.no_grad():
         for name, parameter in _parameters(model).items():
@@ -120,12 +121,6 @@ def load_complete(model: nn.Module, path: Path) -> None:
                 parameter.copy_(tensor)
 
 
-def divide(tensor: Tensor, place: int, places: int) -> Tensor:
-    """Return one of the parts of a tensor along its first dimension, as FSDP2 makes them."""
-    parts = torch.chunk(tensor, places)
-    return parts[place].clone() if place < len(parts) else tensor[:0].clone()
-
-
 def divide_moments(
     optimiser: Mapping[str, Any], parameters: Collection[int], place: int, places: int
 ) -> dict[str, Any]:
@@ -140,7 +135,7 @@ def divide_moments(
     adamw = dict(optimiser["adamw"])
     adamw["state"] = {
         number: {
-            name: divide(value, place, places)
+            name: part_of(value, place, places).clone()
             if number in parameters and name.startswith("exp_avg")
             else value
             for name, value in moments.items()
