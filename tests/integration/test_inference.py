@@ -261,7 +261,8 @@ REFUSED = [
     (["RUN", "texts.csv", "out.csv", "batch_size=x"],
      "batch_size must be a whole number, got x"),
     (["RUN", "texts.csv", "out.csv", "--text"],
-     "'--text': options are written name=value: data.text, data.pair, batch_size, device"),
+     "'--text': options are written name=value: data.text, data.pair, data.tokens, batch_size, "
+     "device"),
     (["RUN", "none.csv", "out.csv"], "none.csv: no such file: give a file of texts"),
     (["task", "texts.csv", "out.csv"],
      "task is neither a finished run (summary.json is missing) nor a model (config.json is "

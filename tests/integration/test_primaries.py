@@ -269,9 +269,9 @@ def number(text: str, label: float) -> dict[str, Any]:
         (["primary=regression", "data.dir=alike"], "the labels of train have mean 1e+12 and "
          "standard deviation 0."),
         (["primary=tokens", "data.dir=tags", "primary.scheme=BIO"],
-         "tokens: scheme=BIO: tag 'E-A' is neither O nor a type with one of B, I: choose another"),
+         "primary.scheme=BIO: tag 'E-A' is neither O nor a type with one of B, I: choose another"),
         (["primary=tokens", "data.dir=tags", "primary.scheme=BIOS"],
-         "tokens: scheme=BIOS: did you mean 'BIOES'?"),
+         "primary.scheme=BIOS: did you mean 'BIOES'?"),
         (["eval.metric=f1"], "eval.metric=f1: choose from: accuracy, macro_f1"),
         (["primary=mlm"], "primary=mlm: no such option"),
     ],
