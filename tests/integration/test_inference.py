@@ -1,4 +1,4 @@
-"""predict, evaluate and compare: what a finished run is used for."""
+"""predict and evaluate: what a finished run is used for."""
 
 import csv
 import gzip
@@ -13,21 +13,11 @@ import torch
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
 import tartan as library
-from support.command import SMALL, Answer, small_options, summary, write_task
-from support.pages import check_self_contained, read
-from tartan.cli import main
+from support.command import Answer, summary, write_task
+from support.inference import evaluated, read_csv, trained
 
 Tartan = Callable[..., Answer]
 TEXTS = ["red red sky", "blue, blue sea", "red number 3", "a long text " * 60, "blue"]
-TRAINED = [text for text in SMALL if not text.startswith("data.")] + ["optimizer.body_lr=0.003"]
-
-
-def trained(directory: Path, *overrides: str) -> Path:
-    """A finished run of a task in `task/` beside it."""
-    run = directory / "run"
-    options = ["data=jsonl", f"data.dir={directory / 'task'}", f"run_dir={run}", *overrides]
-    assert main(["run", *options, *TRAINED]) == 0
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +64,6 @@ def write_csv(path: Path, rows: list[dict[str, Any]], delimiter: str = ",") -> P
     content = text.getvalue().encode()
     path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
     return path
-
-
-def read_csv(path: Path, delimiter: str = ",") -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file, delimiter=delimiter))
 
 
 def pipelines(run: Path, texts: list[str]) -> list[dict[str, float]]:
@@ -194,59 +179,6 @@ def test_numbers_and_pairs_are_predicted(tartan: Tartan, numbers: Path, tmp_path
     assert by_api == pytest.approx(found)
 
 
-def test_several_labels_a_text_are_predicted_by_the_models_threshold(
-    tartan: Tartan, tmp_path: Path
-):
-    rows = {
-        split: [
-            {"text": f"red {other} {split}{n}", "label": ["warm", *labels]}
-            for n in range(6)
-            for other, labels in (("sky", []), ("blue", ["cold"]))
-        ]
-        for split in ("train", "dev", "test")
-    }
-    write_task(tmp_path / "task", **rows)
-    run = trained(tmp_path, "primary=multilabel", "steps=30")
-    (tmp_path / "texts.txt").write_text("red sky\nred blue\n")
-    assert tartan("predict", str(run), "texts.txt", "out.csv").status == 0
-    found = library.Run(run)
-    threshold = found.model.config.threshold
-    for row in read_csv(tmp_path / "out.csv"):
-        shares = {label: float(row[f"probability_{label}"]) for label in ("cold", "warm")}
-        predicted = json.loads(row["predicted"])
-        for label, share in shares.items():
-            if abs(share - threshold) > 1e-5:  # the threshold is a probability of dev, unrounded
-                assert (label in predicted) is (share >= threshold)
-        batch = found.tokenizer(row["text"], return_tensors="pt")
-        with torch.no_grad():
-            expected = found.model(**batch).logits[0].sigmoid().tolist()
-        assert list(shares.values()) == pytest.approx(expected, abs=2e-6)
-    evaluation = evaluated(tartan, run, tmp_path / "task/test.jsonl")
-    scores = {name: metric["value"] for name, metric in evaluation["metrics"].items()}
-    assert scores == pytest.approx(summary(run)["test"], abs=1e-6)
-    assert evaluation["confusion"] is None
-    assert sum(each["count"] for each in evaluation["calibration"]["bins"]) == 2 * 12
-
-
-def test_chunks_of_long_texts_count_by_their_mean(tartan: Tartan, tmp_path: Path):
-    write_task(tmp_path / "task")
-    run = trained(tmp_path, "model.long=chunks", "model.max_length=8", "model.max_chunks=3")
-    text = "red red blue sky number 3 of the long text"
-    (prediction,) = library.Run(run).predict([text])
-    found = library.Run(run)
-    parts = found.tokenizer(
-        text, truncation=True, max_length=8, return_overflowing_tokens=True, padding=True,
-        return_tensors="pt",
-    )  # fmt: skip
-    assert 1 < len(parts["input_ids"]) <= 3
-    with torch.no_grad():
-        logits = found.model(parts["input_ids"], parts["attention_mask"]).logits
-    expected = logits.mean(0).softmax(0).tolist()
-    assert list(prediction["probabilities"].values()) == pytest.approx(expected, abs=2e-6)
-    scores = evaluated(tartan, run, tmp_path / "task/test.jsonl")["metrics"]
-    assert scores["accuracy"]["value"] == summary(run)["test"]["accuracy"]
-
-
 REFUSED = [
     (["RUN", "texts.csv", "there.csv"],
      "there.csv is there already and is not overwritten: give another name"),
@@ -295,19 +227,6 @@ def test_a_refused_prediction_is_one_line_and_writes_nothing(
     assert (tmp_path / "there.csv").read_text() == "mine"
 
 
-def evaluated(tartan: Tartan, run: Path, data: Path, *more: str) -> dict[str, Any]:
-    answer = tartan("evaluate", str(run), str(data), "out=found", "resamples=50", *more)
-    assert answer.status == 0, answer.err
-    found: dict[str, Any] = json.loads(Path("found/evaluation.json").read_text())
-    page = read(Path("found/evaluation.html"))
-    check_self_contained(page)
-    for name, metric in found["metrics"].items():
-        assert f"{name:9}  {metric['value']:.4f}" in answer.out or name in answer.out
-        assert f"{metric['value']:.4f}" in page.cells()
-        assert metric["low"] <= metric["high"]
-    return found
-
-
 @pytest.mark.parametrize("name", ["classes", "tagged", "numbers"])
 def test_evaluate_gives_the_scores_of_the_run_on_its_own_splits(
     tartan: Tartan, request: pytest.FixtureRequest, tmp_path: Path, name: str
@@ -343,29 +262,6 @@ def test_evaluate_reads_columns_of_any_name_and_writes_beside_the_run(
     assert unknown.status == 2
     assert "'worm' does not occur in train: did you mean 'warm'?" in unknown.err
     assert not (classes / "evaluations/other").exists()
-
-
-def test_compare_shows_scores_and_what_differs(tartan: Tartan, tmp_path: Path):
-    for seed in (0, 1):
-        library.run(run_dir=f"run{seed}", seed=seed, verbose=False, **small_options())
-    answer = tartan("compare", "run0", "run1")
-    assert answer.status == 0, answer.err
-    for run in ("run0", "run1"):
-        assert f"{summary(tmp_path / run)['test']['macro_f1']:.4f}" in answer.out
-    assert "a difference may be that of their seeds" in answer.out
-    page = read(tmp_path / "comparison.html")
-    check_self_contained(page)
-    assert page.texts("h2") == ["Scores", "What differs", "Predictions on dev"]
-    cells = page.cells()
-    place = cells.index("seed")
-    assert cells[place : place + 3] == ["seed", "0", "1"]
-    assert tartan("compare", "run0", "run1").err == (
-        "tartan: comparison.html is there already and is not overwritten: give out=FILE\n"
-    )
-    assert tartan("compare", "run0").err == "tartan: RUN is missing: give RUN RUN\n"
-    refused = tartan("compare", "run0", "nothing", "out=other.html")
-    assert refused.err.startswith("tartan: nothing has no finished run (summary.json is missing)")
-    assert not (tmp_path / "other.html").exists()
 
 
 @pytest.mark.parametrize("command", ["predict", "evaluate", "compare"])
