@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CARRIED = Path(__file__).resolve().parent / "carried"
 SECONDS = 540.0
 BUILD = "built"
-LIBRARY = "from tartan.testing.fake_cuda.library import library; print(library())"
+LIBRARY = "from tartan.testing.fake_cuda.build import library; print(library())"
 
 TESTS = (
     "tests/unit/body/test_accelerator.py",

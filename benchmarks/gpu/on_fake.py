@@ -1,6 +1,6 @@
 """`python benchmarks/gpu/on_fake.py LIBRARY -m MODULE ...`: run a module on the fake CUDA device.
 
-LIBRARY is what `tartan.testing.fake_cuda.library` built. torch asks for devices when it is
+LIBRARY is what `tartan.testing.fake_cuda.build` built. torch asks for devices when it is
 imported, so the library is loaded before. Processes that the module starts to train in have the
 device too: `inherited/sitecustomize.py` loads it there.
 """

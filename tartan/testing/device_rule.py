@@ -8,7 +8,7 @@ from tartan.objective import Objective
 from tartan.testing.compare import require_close
 from tartan.testing.contract import Broken, NotApplicable
 from tartan.testing.fake_cuda import CannotBeSentError
-from tartan.testing.fake_cuda.library import BuildError
+from tartan.testing.fake_cuda.build import BuildError
 from tartan.testing.fake_cuda.shared import on_fake_device
 from tartan.testing.trial import Trial
 

@@ -5,7 +5,7 @@ import pytest
 from support.breakers import ComputesOnTheHost, Faithful
 from tartan.testing import ObjectiveContract, fake_cuda
 from tartan.testing.contract import Broken, NotApplicable
-from tartan.testing.fake_cuda.library import why_not
+from tartan.testing.fake_cuda.build import why_not
 from tartan.testing.fake_cuda.shared import _device
 
 RULE = "test_it_computes_where_the_body_is"
@@ -30,6 +30,6 @@ def test_an_objective_that_mixes_devices_is_broken():
 
 def test_without_a_compiler_the_rule_says_why_it_does_not_apply(monkeypatch: pytest.MonkeyPatch):
     _device.cache_clear()  # the one that the tests before have started stays alive
-    monkeypatch.setattr(fake_cuda.library, "why_not", lambda: "there is no C++ compiler")
+    monkeypatch.setattr(fake_cuda.build, "why_not", lambda: "there is no C++ compiler")
     with pytest.raises(NotApplicable, match="none can be simulated: there is no C"):
         examine(Faithful)

@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from support import device_steps
 from tartan.testing.fake_cuda import FakeDevice
-from tartan.testing.fake_cuda.library import why_not
+from tartan.testing.fake_cuda.build import why_not
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 

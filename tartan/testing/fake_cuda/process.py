@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, Self, TypeVar, cast
 
-from tartan.testing.fake_cuda.library import library, why_not
+from tartan.testing.fake_cuda.build import library, why_not
 
 T = TypeVar("T")
 

@@ -7,9 +7,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tartan.testing.fake_cuda import CannotBeSentError, DeviceProcessError, FakeDevice, recorded
-from tartan.testing.fake_cuda import library as library_module
-from tartan.testing.fake_cuda.library import BuildError, library, why_not
+from tartan.testing.fake_cuda import (
+    CannotBeSentError,
+    DeviceProcessError,
+    FakeDevice,
+    build,
+    recorded,
+)
+from tartan.testing.fake_cuda.build import BuildError, library, why_not
 
 pytestmark = pytest.mark.heavy
 
@@ -24,9 +29,9 @@ def device():
 
 def test_each_installation_of_torch_has_a_library(monkeypatch):
     """One that was removed would leave a library without what it is linked to."""
-    here = library_module._file()
+    here = build._file()
     monkeypatch.setattr(torch, "__file__", "/elsewhere/torch/__init__.py")
-    assert library_module._file() != here
+    assert build._file() != here
 
 
 def mixes_devices() -> None:
