@@ -1,7 +1,7 @@
 """The regimes of docs/evidence.md: what all arms share, what each arm is, and its trials."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 TRIAL_SEED = 11
@@ -14,15 +14,17 @@ ALL_ARMS = (
     "data=citation_intent", "model.max_length=64", "batch_size=16", "eval.patience=0",
     "checkpoint.every=1000", "checkpoint.keep=1", "report=false",
 )  # fmt: skip
+SUPCON: Mapping[str, Sequence[str]] = {"supcon": ["batch_size=16"]}
+"""An objective on labels: supervised contrastive learning."""
 ARMS: Mapping[str, Sequence[str]] = {
     "finetune": ["schedule=finetune"],
     "tapt": ["schedule=pretrain"],
-    "mt": ["schedule=together", "weighting=static"],
-    "meta": ["schedule=together", "weighting=meta", f"weighting.every={EVERY}"],
-    "gcs": ["schedule=together", "weighting=gcs"],
-    "pcd": ["schedule=together", "weighting=pcd"],
+    "mt": ["weighting=static"],
+    "meta": ["weighting=meta", f"weighting.every={EVERY}"],
+    "gcs": ["weighting=gcs"],
+    "pcd": ["weighting=pcd"],
 }
-"""Every arm's way of training. All but the end task alone have the regime's auxiliary objective."""
+"""Every arm's way of training; the last four have the regime's schedule and objectives."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,10 @@ class Regime:
         every: steps between evaluations.
         body_lr: the trials of the body's learning rate, in every arm.
         more_lr: further trials of it in arms that never add losses: the end task alone and TAPT.
-        scale: the trials of the auxiliary objective's scale in the other arms; as many values as
-            the trials of `more_lr` allow, so that every arm has the same number of trials.
-        auxiliary: the objective beside the end task.
-        options: overrides of that objective.
+        scale: the trials of MLM's scale in the other arms; as many values as the trials of
+            `more_lr` allow, so that every arm has the same number of trials.
+        objectives: the auxiliary objectives, with their options; the arm TAPT has `tapt` alone.
+        schedule: of the arms that train some of them beside the end task.
         arms: those that are run.
     """
 
@@ -52,15 +54,20 @@ class Regime:
     body_lr: str = "1e-4,3e-4"
     more_lr: str = ""
     scale: str = ""
-    auxiliary: str = "tapt"
-    options: Sequence[str] = ("objectives.tapt.batch_size=8",)
+    objectives: Mapping[str, Sequence[str]] = field(
+        default_factory=lambda: {"tapt": ["batch_size=8"]}
+    )
+    schedule: str = "together"
     arms: Sequence[str] = tuple(ARMS)
 
     def overrides(self, arm: str) -> list[str]:
         """Return the overrides of an arm."""
         if arm == "finetune":
             return [*ARMS[arm], "objectives=[]"]
-        found = [*ARMS[arm], f"objectives=[{self.auxiliary}]", *self.options]
+        names = ["tapt"] if arm == "tapt" else list(self.objectives)
+        schedule = [] if arm == "tapt" else [f"schedule={self.schedule}"]
+        found = [*schedule, *ARMS[arm], f"objectives=[{','.join(names)}]"]
+        found += [f"objectives.{name}.{one}" for name in names for one in self.objectives[name]]
         if arm == "meta":
             found.append(f"weighting.lr={TRAVEL * EVERY / self.steps:.3g}")
         return found
@@ -75,7 +82,7 @@ class Regime:
         """Return the values that an arm tries: every combination of them."""
         if arm in ("finetune", "tapt"):
             return [f"optimizer.body_lr={self.body_lr}{self.more_lr}"]
-        scale = [f"objectives.{self.auxiliary}.scale={self.scale}"] if self.scale else []
+        scale = [f"objectives.tapt.scale={self.scale}"] if self.scale else []
         return [f"optimizer.body_lr={self.body_lr}", *scale]
 
 
@@ -84,19 +91,20 @@ def regime(name: str, directory: Path) -> Regime:
 
     Args:
         name: `a`, `b64`, `b128`, `b256`, `b512`, `c`, or one of the further questions: `c4000`, (c)
-            with twice the steps, or `supcon128`, 128 labels and an objective on labels.
+            with twice the steps, `supcon128`, 128 labels and an objective on labels, or `after64`,
+            64 labels and the same objective after TAPT.
         directory: where data, models and results are.
     """
     pretrained = ("model=auto", f"model.name={directory}/models/minilm-acl")
     if name == "a":
         return Regime(directory, pretrained, "citation_intent", steps=640, every=40)
     if name == "supcon128":
-        return replace(
-            regime("b128", directory),
-            auxiliary="supcon",
-            options=("objectives.supcon.batch_size=16",),
-            arms=("finetune", "mt", "meta", "gcs"),
-        )
+        others = ("finetune", "mt", "meta", "gcs")
+        return replace(regime("b128", directory), objectives=SUPCON, arms=others)
+    if name == "after64":
+        found = replace(regime("b64", directory), schedule="tapt_together")
+        both = {**found.objectives, **SUPCON}
+        return replace(found, objectives=both, arms=("finetune", "tapt", "mt", "meta", "gcs"))
     if name == "c4000":
         longer = replace(regime("c", directory), steps=4000, every=200, arms=("finetune", "mt"))
         return replace(longer, more_lr="", scale="")
@@ -111,7 +119,7 @@ def regime(name: str, directory: Path) -> Regime:
             body_lr="1e-3,3e-3",
             more_lr=",3e-4,5e-3",
             scale="1,0.1",
-            options=("objectives.tapt.batch_size=32", "objectives.tapt.corpus=[task,domain]"),
+            objectives={"tapt": ["batch_size=32", "corpus=[task,domain]"]},
         )
     size, steps = {"b64": (64, 64), "b128": (128, 96), "b256": (256, 192), "b512": (512, 384)}[name]
     data = f"citation_intent-{size}/seed${{seed}}"
