@@ -142,7 +142,9 @@ def best_threshold(found: np.ndarray, labels: np.ndarray) -> float:
     below = np.concatenate([[0.0], cuts[:-1]])
     middles = (cuts.astype(np.float64) + below) / 2
     best = np.flatnonzero(f1 >= f1.max() - 1e-12)
-    return float(round(middles[best[np.abs(middles[best] - 0.5).argmin()]], 6))
+    place = best[np.abs(middles[best] - 0.5).argmin()]
+    middle = float(middles[place])
+    return rounded if below[place] < (rounded := round(middle, 6)) < cuts[place] else middle
 
 
 def positive_weights(given: Any, context: Context) -> Tensor:

@@ -94,7 +94,8 @@ class Bandit(Weighting):
             chances = torch.ones_like(self.rewards)
         else:
             active, chances = signals.active[1:], self.chances()[1:]
-        losses = signals.losses[1:].to(self.rewards).clamp(min=EPS)
+        losses = signals.losses[1:].to(self.rewards)
+        active = active & (losses > 0)  # 0 is the loss of a batch without items
         self.first = torch.where(active & (self.first == 0), losses, self.first)
         relative = losses / self.first.clamp(min=EPS)
         reward = (relative / chances).clamp(max=LARGEST)

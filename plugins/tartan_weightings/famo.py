@@ -68,7 +68,9 @@ class FAMO(Weighting):
 
     def update(self, signals: Signals) -> None:
         """Take a step of the logits, from how the losses changed since the last step."""
-        losses = signals.losses.to(self.losses).clamp(min=EPS)
+        losses = signals.losses.to(self.losses)
+        # 0 is the loss of a batch without items, as where no token was masked: the last one counts
+        losses = torch.where(losses > 0, losses.clamp(min=EPS), self.losses)
         fall = self.losses.log() - losses.log()
         gradient = fall_gradient(self.logits, fall) + self._options.weight_decay * self.logits
         first = self.steps == 0  # there is no loss to compare with yet

@@ -77,7 +77,7 @@ class Meta(Weighting):
     def budget(self, steps: int) -> None:
         """Choose the learning rate by the number of measurements, unless it is an option."""
         if self._options.lr is None:
-            self._lr = TRAVEL / math.ceil(steps / self._options.every)
+            self._lr = TRAVEL / max(1, math.ceil(steps / self._options.every))
 
     def weights(self) -> Tensor:
         """Return the softmax of the logits, [objectives]."""

@@ -11,6 +11,7 @@ from tartan.data.cache import caching, remove_abandoned
 from tartan.data.token_stream import TokenStream
 from tartan.distributed.accumulate import check_shares
 from tartan.distributed.ranks import Ranks
+from tartan.errors import ConfigError
 from tartan.experiment.acceleration import accelerate
 from tartan.experiment.context import Texts
 from tartan.experiment.model import load_joint_model, load_source, save_memory
@@ -183,6 +184,11 @@ def _held_out(probes: Mapping[str, ProbeOptions]) -> float:
 
 
 def _check_probes(probes: Mapping[str, ProbeOptions], data: Data) -> None:
-    """ConfigError where a stage's dev gradient has too few rows."""
+    """ConfigError where a stage's dev gradient has too few rows, or leaves none to train on."""
     for probe in probes.values():
+        if not len(data.train):
+            raise ConfigError(
+                f"weighting.probe.held_out={probe.held_out:g} leaves none of the "
+                f"{len(data.held_out)} training rows to train on: give a smaller share"
+            )
         check_rows(data.held_out if probe.split == "train" else data.texts.split("dev"), probe)

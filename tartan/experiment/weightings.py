@@ -11,7 +11,7 @@ from tartan.config.parse import options
 from tartan.errors import ConfigError, PluginError
 from tartan.plugins import Plugins
 from tartan.train.schedule import StageOptions
-from tartan.weighting import Needs, ProbeOptions, Weighting
+from tartan.weighting import Needs, ProbeOptions, Weighting, samples
 
 OWN = "weighting"
 """The run's own section."""
@@ -87,6 +87,7 @@ class Weightings:
         for name, stage in stages.items():
             where = OWN if stage.weighting is None else f"schedule.stages.{name}.weighting"
             made = self.make(stage.weighting, stage.select(names), where)
+            _check_first(made, name, stage.select(names), names[0])
             if Needs.DEV in made.needs:
                 found[name] = made.probe
         shares = {probe.held_out for probe in found.values() if probe.split == "train"}
@@ -96,6 +97,21 @@ class Weightings:
                 f"weighting.probe.held_out differs between stages ({listed}): give all the same"
             )
         return found
+
+
+def _check_first(weighting: Weighting, stage: str, trained: tuple[str, ...], primary: str) -> None:
+    """ConfigError where an auxiliary objective would have the end task's part of a rule.
+
+    Weightings that follow the dev gradient have the end task in it, whatever a stage trains.
+    """
+    chooses = samples(type(weighting))
+    first = chooses or (weighting.end_task_first and Needs.DEV not in weighting.needs)
+    if first and primary not in trained and len(trained) > 1:
+        raise ConfigError(
+            f"schedule.stages.{stage} does not train the end task, and its weighting puts the end "
+            f"task before the others ({', '.join(trained)}): give "
+            f"schedule.stages.{stage}.weighting=static, or another that treats all alike"
+        )
 
 
 def _placed(message: str, where: str) -> str:

@@ -40,7 +40,7 @@ class Table:
 
 def arm_table(results: StudyResults) -> Table:
     """Return the table of arms: scores, their spread, time and memory."""
-    percent = f"{results.confidence:.0%}"
+    percent = f"{100 * results.confidence:g}%"
     return Table(
         "Arms",
         f"Means over runs, standard deviations (n - 1), and {percent} bootstrap intervals of the "
@@ -64,7 +64,7 @@ def pair_table(results: StudyResults) -> Table:
         f"{len(results.pairs)} comparisons; * is below {results.level:g}. The effect is the mean "
         "difference divided by the standard deviation of the differences.",
         (
-            "pair", "difference", f"{results.confidence:.0%} interval", "effect", "seeds", "p",
+            "pair", "difference", f"{100 * results.confidence:g}% interval", "effect", "seeds", "p",
             "corrected p",
         ),
         [_pair_row(pair, results) for pair in results.pairs],

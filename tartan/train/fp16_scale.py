@@ -26,21 +26,29 @@ class Fp16Scale:
     def __init__(self) -> None:
         self.factor = FIRST
         self._steps = 0
+        self._before: float | None = None  # the factor that the step began with, once halved
 
     def overflows(self, signals: Signals, norms: Tensor) -> bool:
         """Return True if a step has to be taken again with the factor it has from now on.
 
         The host waits for the step. A loss that is not finite, or gradients that are not with the
-        least factor, have another cause: then the answer is False.
+        least factor, have another cause: then the answer is False, and the factor is again the one
+        that the step began with.
 
         Args:
             signals: what was measured, with gradients divided by the factor.
             norms: [groups], the norms of the gradients that the optimiser reads.
         """
-        bad = non_finite(signals, norms) & signals.losses.isfinite().all()
-        if self.factor > LEAST and bool(bad):
-            self.factor, self._steps = self.factor / 2, 0
-            return True
+        before, self._before = self._before, None
+        if self.factor > LEAST or before:
+            bad = bool(non_finite(signals, norms) & signals.losses.isfinite().all())
+            if bad and self.factor > LEAST:
+                self._before = before or self.factor
+                self.factor, self._steps = self.factor / 2, 0
+                return True
+            if bad and before:
+                self.factor = before
+                return False
         self._steps += 1
         if self._steps == PATIENCE:
             self.factor, self._steps = self.factor * 2, 0

@@ -138,7 +138,12 @@ class Optimiser:
         return {"adamw": self._adamw.state_dict(), "schedule": self._schedule.state_dict()}
 
     def load_state_dict(self, state: dict[str, dict[str, object]]) -> None:
-        """Load a `state_dict`. ValueError if its moments are not those of these parameters."""
+        """Load a `state_dict`, whose options do not count: a resumed run may have others.
+
+        ValueError if its moments are not those of these parameters.
+        """
+        groups, peaks = self._adamw.param_groups, self._schedule.base_lrs
+        given = [{k: v for k, v in group.items() if k != "params"} for group in groups]
         self._adamw.load_state_dict(state["adamw"])
         for parameter, moments in self._local.state.items():
             if moments["exp_avg"].shape != parameter.shape:  # fused AdamW reads past their ends
@@ -147,6 +152,12 @@ class Optimiser:
                     f"{list(parameter.shape)}"
                 )
         self._schedule.load_state_dict(state["schedule"])
+        self._schedule.base_lrs = peaks
+        factors = [factor(self._schedule.last_epoch) for factor in self._schedule.lr_lambdas]
+        for group, own, peak, factor in zip(
+            self._adamw.param_groups, given, peaks, factors, strict=True
+        ):
+            group.update(own, lr=peak * factor)
 
 
 def _gradients(parameters: Iterable[nn.Parameter]) -> list[Tensor]:

@@ -190,7 +190,7 @@ class Stage:
         except RuntimeError as error:  # torch's reasons have several lines
             raise ValueError(" ".join(str(error).split())) from error
         self.window.load_state_dict(state["window"])
-        if self.step.scale is not None:
+        if self.step.scale is not None and "scale" in state:  # or another precision's
             self.step.scale.load_state_dict(state["scale"])
 
 

@@ -76,7 +76,11 @@ class Pure(Weighting):
     def update(self, signals: Signals) -> None:
         """Take the derivative at the step's losses."""
         losses = signals.losses.to(self.last)
-        self.last = self.derive(losses.clamp(min=SMALLEST) if self.positive else losses)
+        if self.positive:  # 0 is the loss of a batch without items: it says nothing
+            found = self.derive(losses.clamp(min=SMALLEST))
+            self.last = torch.where((losses > 0).all(), found, self.last)
+        else:
+            self.last = self.derive(losses)
 
     def derive(self, losses: Tensor) -> Tensor:
         """Return the derivative at some losses, [objectives], at least 0."""

@@ -157,6 +157,13 @@ WHERE = "schedule.stages.joint"
           "schedule.stages.finetune.weighting="
           "{plugin: meta, probe: {split: train, held_out: 0.2}}"],
          "weighting.probe.held_out differs between stages (0.1, 0.2): give all the same"),
+        (["weighting=meta", "weighting.probe.split=train", "weighting.probe.held_out=0.999"],
+         "weighting.probe.held_out=0.999 leaves none of the 24 training rows to train on: give a "
+         "smaller share"),
+        *((["objectives=[mlm,clm]", "schedule=pretrain", f"weighting={name}"],
+           "schedule.stages.pretrain does not train the end task, and its weighting puts the end "
+           "task before the others (mlm, clm): give schedule.stages.pretrain.weighting=static, or "
+           "another that treats all alike") for name in ("gcs", "meta_factored", "bandit")),
     ],
 )  # fmt: skip
 def test_a_stage_without_meaning_is_one_line(overrides: list[str], line: str):

@@ -105,6 +105,13 @@ def test_no_threshold_has_a_better_micro_f1(seed: int):
     assert f1(best) == pytest.approx(max(f1(cut) for cut in np.arange(0, 1.01, 0.005)))
 
 
+@pytest.mark.parametrize("top", [4e-7, 1 - 1e-8])
+def test_a_threshold_beside_0_or_1_is_where_it_was_chosen(top: float):
+    """Rounded to six digits it would be 0 or 1, outside the two probabilities."""
+    found = np.array([[top - 2e-9], [top]])
+    assert top - 2e-9 < best_threshold(found, np.array([[0], [1]])) < top
+
+
 def test_the_threshold_is_chosen_and_exported_unless_it_is_given():
     outputs = torch.logit(torch.tensor([[0.1, 0.2, 0.3], [0.1, 0.1, 0.1], [0.1, 0.3, 0.1],
                                         [0.3, 0.1, 0.1]]))  # fmt: skip

@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tartan.study.statistics import estimate, holm, least_p, paired_test, seeds_needed
@@ -60,16 +60,21 @@ def test_an_interval_moves_with_its_values(sample):
 
 
 @settings(max_examples=30, deadline=None)
-@given(values)
-def test_the_paired_test_counts_exchanges_that_are_as_far_from_nought(differences):
-    """The definition, in so many words: every pattern of signs, both tails."""
-    seen = abs(sum(differences))
+@example([3, -1, -2, -2, 5, -2, 0, 3], 974)
+@example([7, -2, 1, -2, -6, 0, 7, -6], 114)
+@given(st.lists(st.integers(-8, 8), min_size=2, max_size=7), st.integers(1, 2000))
+def test_the_paired_test_counts_exchanges_that_are_as_far_from_nought(counts, rows):
+    """The definition, in so many words: every pattern of signs, both tails.
+
+    Differences of an accuracy are counts divided by rows, so that many patterns are ties.
+    """
+    seen = abs(sum(counts))
     sums = [
-        sum(sign * value for sign, value in zip(signs, differences, strict=True))
-        for signs in product((-1, 1), repeat=len(differences))
+        sum(sign * value for sign, value in zip(signs, counts, strict=True))
+        for signs in product((-1, 1), repeat=len(counts))
     ]
-    share = sum(abs(one) >= seen - 1e-9 for one in sums) / len(sums)
-    assert paired_test(differences) == pytest.approx(share)
+    share = sum(abs(one) >= seen for one in sums) / len(sums)
+    assert paired_test([count / rows for count in counts]) == pytest.approx(share)
 
 
 def test_the_paired_test_by_hand():

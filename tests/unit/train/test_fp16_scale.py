@@ -70,6 +70,24 @@ def test_the_factor_follows_overflows():
     assert scale.factor == FIRST
 
 
+def test_a_step_that_the_least_factor_does_not_help_leaves_the_factor_as_it_was():
+    scale, taken = Fp16Scale(), 1
+    while scale.overflows(FINE, NORMS * torch.nan):
+        taken += 1
+    assert taken == 1 + 16
+    assert scale.factor == FIRST
+    assert scale.overflows(FINE, NORMS * torch.inf)
+    assert not scale.overflows(FINE, NORMS)
+    assert scale.factor == FIRST / 2
+
+
+def test_a_checkpoint_of_another_precision_starts_with_the_first_factor():
+    made = stage("fp16")
+    made.load_state_dict(stage("fp32").state_dict())
+    assert made.step.scale is not None
+    assert made.step.scale.factor == FIRST
+
+
 def test_what_no_factor_can_help_is_left_to_the_guard():
     scale, broken = Fp16Scale(), replace(FINE, losses=torch.tensor([1.0, torch.nan]))
     assert not scale.overflows(broken, NORMS)

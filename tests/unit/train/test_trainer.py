@@ -26,6 +26,33 @@ class Silent:
         return lambda *_, **__: None
 
 
+def taken(*overrides: str, after: dict[str, Any] | None = None) -> Stage:
+    """A stage after three steps, or one that continues another's state by one step."""
+    experiment = built(*SMALL, "objectives=[mlm]", *overrides)
+    stage = Stage(experiment.setup, experiment.stages["joint"])
+    if after is not None:
+        stage.load_state_dict(after)
+    for step in range(3) if after is None else (3,):
+        stage.take(step)
+    return stage
+
+
+def rates(stage: Stage) -> list[tuple[float, ...]]:
+    groups = stage._optimiser._adamw.param_groups
+    return [(g["lr"], g["weight_decay"], *g["betas"], g["eps"]) for g in groups]
+
+
+def test_a_resumed_stage_has_the_options_that_it_is_given():
+    """Rates follow the schedule from the new peak on; the moments are those that were saved."""
+    changed = ("optimizer.body_lr=1e-6", "optimizer.body_weight_decay=0.5", "optimizer.beta1=0.5")
+    state = taken().state_dict()
+    alike, other = taken(after=state), taken(*changed, after=state)
+    found, expected = rates(other), rates(alike)
+    assert found[0][0] == pytest.approx(expected[0][0] * 1e-6 / 3e-3)
+    assert [one[1:3] for one in found[:2]] == [(0.5, 0.5), (0.0, 0.5)]
+    assert [one[0] for one in found[2:]] == [one[0] for one in expected[2:]]
+
+
 def starts(place: Path, monkeypatch: pytest.MonkeyPatch, *selections: str) -> dict[str, Tensor]:
     """The body's weights before the first step of each stage, and those that a run ends with."""
     experiment = built(*SMALL, "objectives=[mlm]")

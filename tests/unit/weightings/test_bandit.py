@@ -66,6 +66,14 @@ def test_rewards_are_moving_means_of_relative_losses_by_chance():
     assert_close(weighting.rewards, torch.tensor([expected, 0, 0]))
 
 
+def test_a_batch_without_items_is_no_reward():
+    weighting = Bandit(BanditOptions(momentum=0.5), NAMES)
+    step(weighting, [9.0, 0.0, 0.0, 0.0], [0, 1])
+    assert_close(weighting.rewards, torch.zeros(3))
+    step(weighting, [9.0, 2.0, 0.0, 0.0], [0, 1])
+    assert_close(weighting.rewards[0], 0.5 / weighting.chances()[1], atol=0.1, rtol=0)
+
+
 def test_what_still_has_much_to_learn_is_computed_more_often():
     weighting = Bandit(BanditOptions(), NAMES)
     for number in range(300):

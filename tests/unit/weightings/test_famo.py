@@ -44,6 +44,15 @@ def test_the_loss_that_stands_still_gains_weight():
     assert shares[0] > shares[1] > shares[2]
 
 
+def test_a_batch_without_items_changes_no_weight():
+    """Its loss is 0; a loss that small would take all of the weight."""
+    weighting, values = made(), torch.tensor([1.0, 2.0, 4.0])
+    weighting.update(Signals(values, weighting.weights()))
+    before = weighting.weights()
+    weighting.update(Signals(values * torch.tensor([1.0, 0.0, 1.0]), before))
+    assert_close(weighting.weights(), before)
+
+
 @pytest.mark.parametrize("name", ["lr", "weight_decay"])
 @pytest.mark.parametrize("value", [-1.0, math.inf])
 def test_options_without_meaning_are_refused(name: str, value: float):

@@ -222,6 +222,12 @@ def test_metas_learning_rate_by_measurements_needs_their_number():
         meta.update(signals([1.0, 1.0, 1.0]))
 
 
+def test_a_stage_without_steps_has_no_measurements():
+    meta = Meta(MetaOptions(lr=None), NAMES)
+    meta.budget(0)
+    assert_close(meta.weights(), torch.full((3,), 1 / 3))
+
+
 def test_a_budget_leaves_a_given_learning_rate_as_it_is():
     one, other = (Meta(MetaOptions(lr=0.1), NAMES) for _ in range(2))
     one.budget(10)
