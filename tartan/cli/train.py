@@ -4,7 +4,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from tartan.experiment.hydra_files import hydra_files
+from tartan.config.hydra_files import hydra_files
 from tartan.experiment.run import run
 from tartan.plugins import discover
 from tartan.train.memory import keep_freed_memory

@@ -9,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from tartan.config.composer import Composer
+from tartan.config.hydra_files import Files, hydra_files
 from tartan.config.isolation import own_hydra
 from tartan.config.overrides import accept
 from tartan.config.parse import resolved
@@ -28,7 +29,7 @@ class Composed:
 
     config: DictConfig
     directory: Path
-    files: dict[str, DictConfig | list[str]]
+    files: Files
 
 
 def compose_run(overrides: Sequence[str], search: str | None = None) -> Composed:
@@ -47,13 +48,8 @@ def compose_run(overrides: Sequence[str], search: str | None = None) -> Composed
         with initialize_config_module("tartan.configs", job_name="tartan", version_base="1.3"):
             whole = Composer("config", search).compose(accepted, hydra=True)
             HydraConfig.instance().set_config(whole)
-            settings = OmegaConf.to_container(HydraConfig.get())
-            task = list(whole.hydra.overrides.task)
+            files = hydra_files()
             with open_dict(whole):
                 del whole["hydra"]
             values = resolved(whole)
-    files: dict[str, DictConfig | list[str]] = {
-        "hydra.yaml": OmegaConf.create({"hydra": settings}),
-        "overrides.yaml": task,
-    }
     return Composed(OmegaConf.create(values), Path(values["run_dir"]).expanduser(), files)

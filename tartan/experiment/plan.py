@@ -5,14 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
-
+from tartan.config.hydra_files import Files
 from tartan.config.schema import Config
 from tartan.distributed.ranks import Ranks
 from tartan.plugins import Plugins
-
-Files = Mapping[str, DictConfig | list[str]]
-"""Files of .hydra/, by name."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from tartan.config.hydra_files import Files
 from tartan.config.parse import parse, resolved
 from tartan.distributed.join import joined
 from tartan.distributed.ranks import Ranks
@@ -19,7 +20,7 @@ from tartan.experiment.identity import Identity, describe, differing_parts, iden
 from tartan.experiment.lock import locked
 from tartan.experiment.model import check_precision
 from tartan.experiment.overview import overview, remaining
-from tartan.experiment.plan import Files, Plan
+from tartan.experiment.plan import Plan
 from tartan.experiment.publish import check_publishing, publish
 from tartan.experiment.resume import (
     Saved,

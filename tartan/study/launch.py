@@ -17,8 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from tartan.config.explain import one_line
+from tartan.config.hydra_files import hydra_files
 from tartan.errors import ConfigError, TartanError, suggest
-from tartan.experiment.hydra_files import hydra_files
 from tartan.report.record import SUMMARY, read_json
 from tartan.streams import lossy
 from tartan.study import child, worker

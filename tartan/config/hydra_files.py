@@ -1,10 +1,15 @@
 """The files that Hydra itself would write to .hydra/."""
 
+from collections.abc import Mapping
+
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+Files = Mapping[str, DictConfig | list[str]]
+"""Files of .hydra/, by name."""
 
-def hydra_files() -> dict[str, DictConfig | list[str]]:
+
+def hydra_files() -> Files:
     """Return Hydra's own settings and the overrides, by the name of their file in .hydra/."""
     settings = HydraConfig.get()
     return {
