@@ -34,6 +34,7 @@ class FilesOptions(StreamOptions):
     Attributes:
         path: a file, or a directory of files whose names say train, dev (or validation) and test;
             CSV, TSV, JSON, JSON lines, Parquet or Arrow, also compressed (gz, bz2, xz, zst).
+            Directories of runs in it are not read.
         dev: a file of dev rows, where `path` has none.
         test: a file of test rows, where `path` has none.
         text: the column of the text; by default the one with a usual name.

@@ -17,6 +17,8 @@ NAMES: Mapping[str, str] = {
 """What a word in a file's name says about it."""
 TEXTS = ("unlabelled", "domain")
 """Files of text without labels."""
+RESULTS = (".hydra/config.yaml", "multirun.yaml", "study.json", "evaluation.json")
+"""What a directory of results has: that of a run, a sweep, a study or an evaluation."""
 
 
 @dataclass(frozen=True)
@@ -58,19 +60,29 @@ def find_layout(path: Path) -> Layout:
         return Layout({"train": rest, **parts})
     if "train" not in parts:
         listed = ", ".join(str(file.relative_to(path)) for file in files) or "none"
+        results = "; directories of runs are not read" if _results(path, _files(path)) else ""
         raise DataError(
-            f"{path}: no file of training rows (its files of rows are: {listed}): add one whose "
-            "name says train"
+            f"{path}: no file of training rows (its files of rows are: {listed}{results}): add one "
+            "whose name says train"
         )
     return Layout(parts, rest)
 
 
 def readable_files(path: Path) -> list[Path]:
-    """Return the files below a directory whose names end in a known format, hidden ones left out.
+    """Return the files below a directory whose names end in a known format.
+
+    Hidden ones are left out, and those in directories of results below it.
 
     Raises:
         DataError: the directory cannot be read.
     """
+    files = _files(path)
+    results = _results(path, files)
+    return [file for file in files if not results.intersection(file.parents)]
+
+
+def _files(path: Path) -> list[Path]:
+    """Return the files of a known format that are not hidden. DataError where none can be read."""
     try:
         found = sorted(file for file in path.rglob("*") if is_readable(file) and file.is_file())
     except OSError as error:
@@ -80,6 +92,12 @@ def readable_files(path: Path) -> list[Path]:
         for file in found
         if not any(part.startswith((".", "_")) for part in file.relative_to(path).parts)
     ]
+
+
+def _results(path: Path, files: Sequence[Path]) -> set[Path]:
+    """Return the directories of results below a directory, of those that files are in."""
+    below = {each for file in files for each in file.parents if path in each.parents}
+    return {each for each in below if any((each / mark).is_file() for mark in RESULTS)}
 
 
 def part_of(path: Path) -> str | None:

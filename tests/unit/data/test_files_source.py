@@ -159,6 +159,26 @@ def test_a_directory_is_read_by_the_names_of_its_files(tmp_path: Path):
     assert task.division is None
 
 
+@pytest.mark.parametrize(
+    "mark", [".hydra/config.yaml", "multirun.yaml", "study.json", "evaluation.json"]
+)
+def test_directories_of_results_are_not_read(mark: str, tmp_path: Path):
+    (tmp_path / "mine.csv").write_text(csv(numbered(*["a", "b"] * 20)))
+    results = tmp_path / "results"
+    for file in ("train/texts.txt", "predictions-dev.jsonl", "unlabelled/texts.txt", mark):
+        (results / file).parent.mkdir(parents=True, exist_ok=True)
+        (results / file).write_text("{}\n")
+    assert load(tmp_path).notes[0].startswith("Read train from mine.csv; ")
+    assert len(load(tmp_path, unlabelled=str(tmp_path)).corpora["task"]) == 28 + 28  # without dev and test
+    (tmp_path / "mine.csv").unlink()
+    with pytest.raises(DataError) as refused:
+        load(tmp_path)
+    assert "are: none; directories of runs are not read): add one" in str(refused.value)
+    # One that is given is read.
+    (results / "train.csv").write_text(csv(numbered(*["a", "b"] * 20)))
+    assert len(load(results, dev=str(results / "train.csv")).dev) == 40
+
+
 def test_files_without_a_split_in_their_names_are_one(tmp_path: Path):
     (tmp_path / "a.csv").write_text(csv([(f"a {n}", "xy"[n % 2]) for n in range(10)]))
     (tmp_path / "b.csv").write_text(csv([(f"b {n}", "xy"[n % 2]) for n in range(10)]))
