@@ -181,7 +181,9 @@ def _right(directory: Path) -> list[bool]:
         given, predicted = line["label"], line["predicted"]
         if isinstance(given, float):
             return []
-        if isinstance(given, list) and "probabilities" not in line:  # tags of words
+        if isinstance(given, list) and "probabilities" in line:  # labels of a set, in any order
+            found.append(set(given) == set(predicted))
+        elif isinstance(given, list):  # tags of words
             found += [a == b for a, b in zip(given, predicted, strict=True)]
         else:
             found.append(given == predicted)

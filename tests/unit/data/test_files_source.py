@@ -169,7 +169,8 @@ def test_directories_of_results_are_not_read(mark: str, tmp_path: Path):
         (results / file).parent.mkdir(parents=True, exist_ok=True)
         (results / file).write_text("{}\n")
     assert load(tmp_path).notes[0].startswith("Read train from mine.csv; ")
-    assert len(load(tmp_path, unlabelled=str(tmp_path)).corpora["task"]) == 28 + 28  # without dev and test
+    given = load(tmp_path, unlabelled=str(tmp_path))
+    assert len(given.corpora["task"]) == 28 + 28  # not the texts of dev and test
     (tmp_path / "mine.csv").unlink()
     with pytest.raises(DataError) as refused:
         load(tmp_path)
