@@ -133,7 +133,8 @@ def load_files(
             or declared_names(found.tables["train"].features, found.columns[ROLES[labels][-1]]),
             kind=labels,
         )
-    return replace(task, notes=(*notes(found, layout), *_made(division)), division=division)
+    read = (*notes(found, layout), *_made(division))
+    return replace(task, notes=read, division=division, separator=found.separator)
 
 
 def find_files(options: FilesOptions) -> Layout:

@@ -13,7 +13,7 @@ from tartan.batch import LabelKind
 from tartan.data.arrow import batches_of, in_batches, spool
 from tartan.data.digests import digest, row_digest
 from tartan.data.endless import Streamed, Streaming
-from tartan.data.rows import Example
+from tartan.data.rows import PAIR, Example
 from tartan.data.shards import shards_hash
 from tartan.data.splits import SplitReader, line
 from tartan.errors import DataError
@@ -81,6 +81,7 @@ class Task:
         subset: where only some of the labels are used, which; None for all of them.
         division: where splits were made of one file, how; None if every split has its own.
         notes: what the source read as what, a sentence each.
+        separator: what separates labels in a string, where a row may have several.
     """
 
     name: str
@@ -98,6 +99,12 @@ class Task:
     division: Division | None = None
     notes: Sequence[str] = ()
     streams: Mapping[str, Streamed] = field(default_factory=dict)
+    separator: str | None = None
+
+    @property
+    def pairs(self) -> bool:
+        """Return whether a row is a pair of texts."""
+        return PAIR in self.train.column_names
 
 
 def build_task(

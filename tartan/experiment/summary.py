@@ -63,6 +63,8 @@ def summarise(
             "name": task.name,
             "kind": task.kind.value,
             "labels": list(task.labels),
+            "pairs": task.pairs,
+            "separator": task.separator,
             "scoring": model.end_task.scoring_options(),
         },
         "model": config.model.get("name") or config.model["kind"],

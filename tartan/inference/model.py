@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tartan.errors import CheckpointError
+from tartan.errors import CheckpointError, DataError
 from tartan.experiment.summary import read_summary
 from tartan.report.record import MODEL, SUMMARY
 
@@ -35,12 +35,14 @@ class Place:
         trusted: whether its run allowed Python code that comes with the model.
         long: how the run read long texts.
         columns: by role, the columns that the run's options named.
+        pairs: whether the run's texts were pairs; None where it is not known.
     """
 
     directory: Path
     trusted: bool = False
     long: LongTexts = LongTexts()
     columns: Mapping[str, Any] = field(default_factory=dict)
+    pairs: bool | None = None
 
 
 def model_directory(run: Path) -> Place:
@@ -51,7 +53,8 @@ def model_directory(run: Path) -> Place:
     """
     if (run / SUMMARY).is_file():
         summary = read_summary(run) or {}
-        return Place(run / MODEL, trusted(summary), long_texts(summary), named_columns(summary))
+        columns, pairs = named_columns(summary), read_pairs(summary)
+        return Place(run / MODEL, trusted(summary), long_texts(summary), columns, pairs)
     if any((run / name).is_file() for name in ("config.json", "adapter_config.json")):
         return Place(run)
     raise CheckpointError(
@@ -75,14 +78,48 @@ def long_texts(summary: Mapping[str, Any]) -> LongTexts:
 def named_columns(summary: Mapping[str, Any]) -> dict[str, Any]:
     """Return the columns that a run's options named, by role, by its summary.
 
-    `labels` is a list: the columns of a run that reads one for each label.
+    `labels` is a list: the columns of a run that reads one for each label. A second text is not
+    named where the run's texts were not pairs.
     """
     data = _section(summary, "data")
     found = {
         role: data.get(role) or data.get(f"{role}_column") or data.get(f"{role}_field")
         for role in ROLES
+        if role != "pair" or read_pairs(summary) is not False
     }
     return {role: column for role, column in found.items() if column}
+
+
+def read_pairs(summary: Mapping[str, Any]) -> bool | None:
+    """Return whether a run's texts were pairs; None of an older version's, which did not say."""
+    found: bool | None = summary["task"].get("pairs")
+    return found
+
+
+def check_pairs(pairs: bool | None, columns: Mapping[str, str], name: str) -> None:
+    """DataError where a file has no second text and the run's texts were pairs, or the reverse.
+
+    Args:
+        pairs: what `read_pairs` returned.
+        columns: those of the file that are read, by role.
+        name: the file's.
+    """
+    if pairs and "pair" not in columns:
+        raise DataError(
+            f"{name}: the model was trained on pairs of texts and no column of the second text was "
+            "found: name it, data.pair=COLUMN"
+        )
+    if pairs is False and "pair" in columns:
+        raise DataError(
+            f"{name}: the model was trained on single texts and '{columns['pair']}' is a second "
+            "text: name the text alone, data.text=COLUMN"
+        )
+
+
+def separator(summary: Mapping[str, Any]) -> str | None:
+    """Return what separated labels in a string in a run's data, by its summary."""
+    found = summary["task"].get("separator") or _section(summary, "data").get("label_separator")
+    return str(found) if found else None
 
 
 def completed(

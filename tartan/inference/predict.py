@@ -92,7 +92,7 @@ def predict_file(run: Path, source: Path, target: Path, options: PredictOptions)
     predictor = Predictor.load(place, options.device)
     kind = predictor.kind
     tagged = kind is LabelKind.TAGS
-    texts = Texts.open(source, vars(options.data), kind, place.columns)
+    texts = Texts.open(source, vars(options.data), kind, place.columns, place.pairs)
     own = own_columns(target.suffix.lower(), predictor.labels, kind)
     _check_free(texts.table.columns, own, source.name)
     written = 0

@@ -24,7 +24,15 @@ from tartan.experiment.context import TaskContext, TokenizedTexts, Training, rea
 from tartan.experiment.predictions import RowPrediction, predictions
 from tartan.experiment.summary import read_summary
 from tartan.experiment.tasks import end_task_class
-from tartan.inference.model import completed, long_texts, named_columns, trusted
+from tartan.inference.model import (
+    check_pairs,
+    completed,
+    long_texts,
+    named_columns,
+    read_pairs,
+    separator,
+    trusted,
+)
 from tartan.objective import PrimaryObjective
 from tartan.plugins import RESERVED, Plugins
 from tartan.report.record import MODEL, SUMMARY
@@ -151,8 +159,9 @@ def _read(run: FinishedRun, path: Path, given: Mapping[str, Any]) -> tuple[Datas
         what = "a directory" if path.is_dir() else "no such file"
         raise DataError(f"{path}: {what}: give one file of labelled texts")
     given = completed(given, named_columns(run.summary), open_table([path]).columns)
-    wanted = FilesOptions(path=str(path), **given)
+    wanted = FilesOptions(path=str(path), label_separator=separator(run.summary), **given)
     found = find_labelled(find_files(wanted), wanted, run.kind)
+    check_pairs(read_pairs(run.summary), found.columns, path.name)
     reader = SplitReader(path.name, run.kind, None)
     reader.labels = run.labels
     rows = found.examples("train", run.kind)

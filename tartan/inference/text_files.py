@@ -1,6 +1,6 @@
 """Files of texts to predict: which columns are read, and each row checked."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from tartan.data.tables import Table
 from tartan.data.usual import NAMES, find_text, usual
 from tartan.errors import ConfigError, DataError, suggest
 from tartan.inference.inputs import Input
-from tartan.inference.model import completed
+from tartan.inference.model import check_pairs, completed
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Texts:
         given: Mapping[str, str | None],
         kind: LabelKind,
         named: Mapping[str, Any],
+        pairs: bool | None = None,
     ) -> "Texts":
         """Open a file of any format that `data=files` reads.
 
@@ -45,9 +46,11 @@ class Texts:
             kind: what is predicted. Where words are tagged, the words are those of a column
                 `tokens`, or of the text, divided at white space.
             named: the columns that the run's options named, used where the file has them.
+            pairs: whether the run's texts were pairs; None where it is not known.
 
         Raises:
-            DataError: the file cannot be read, or no column has a usual name.
+            DataError: the file cannot be read, no column has a usual name, or there is no second
+                text for a model of pairs.
             ConfigError: a given column is not in it, or cannot be used.
         """
         if not path.is_file():
@@ -58,15 +61,14 @@ class Texts:
         tokens = given.get("tokens")
         if tokens is not None:
             _check_tokens(tokens, table, given, tagged, path.name)
-        given = completed(given, named, table.columns, ("text", "pair"))
-        given.pop("tokens", None)
-        if tokens is None and tagged and table.typed and "text" not in given:
-            own = named.get("tokens")
-            found = usual(table.columns, NAMES[LabelKind.TAGS]["tokens"])
-            tokens = own if own in table.columns else found
+        elif tagged and table.typed and given.get("text") is None:
+            tokens = _find_tokens(table.columns, named)
         if tokens is not None:
             return cls(path, table, {"tokens": tokens})
-        return cls(path, table, find_text(table, given, path.name))
+        given = completed(given, named, table.columns, ("text", "pair"))
+        columns = find_text(table, given, path.name)
+        check_pairs(pairs, columns, path.name)
+        return cls(path, table, columns)
 
     def rows(self, tagged: bool) -> Iterator[tuple[Row, Input]]:
         """Yield each row with what is read of it. DataError at the first that cannot be used.
@@ -96,6 +98,13 @@ class Texts:
                 f"{place}: the row has no field '{column}' ({suggest(column, row.values)}): add it"
             )
         return row.values[column]
+
+
+def _find_tokens(columns: Sequence[str], named: Mapping[str, Any]) -> str | None:
+    """Return the column of words: the run's, or a usual one where its text is not there either."""
+    if named.get("tokens") in columns:
+        return str(named["tokens"])
+    return None if named.get("text") in columns else usual(columns, NAMES[LabelKind.TAGS]["tokens"])
 
 
 def _check_tokens(

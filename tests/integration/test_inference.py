@@ -121,7 +121,8 @@ def test_the_python_api_predicts_the_same(tartan: Tartan, classes: Path, tmp_pat
 
 def test_tags_are_those_of_plain_transformers(tartan: Tartan, tagged: Path, tmp_path: Path):
     words = [["Anna", "sang", "in", "Rome"], ["x"] * 200]
-    (tmp_path / "words.jsonl").write_text("".join(json.dumps({"tokens": w}) + "\n" for w in words))
+    rows = ({"text": "another text", "tokens": each} for each in words)
+    (tmp_path / "words.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     answer = tartan("predict", str(tagged), "words.jsonl", "out.jsonl")
     assert answer.status == 0, answer.err
     assert "words of words.jsonl were cut off or without a token: not predicted." in answer.err
@@ -137,6 +138,8 @@ def test_tags_are_those_of_plain_transformers(tartan: Tartan, tagged: Path, tmp_
         assert given == pytest.approx(shares[starts[word]].tolist(), abs=2e-6)
     assert len(long["predicted"]) == 200
     assert long["predicted"][-1] is None
+    typed = tartan("predict", str(tagged), "words.jsonl", "typed.jsonl", "data.text=text")
+    assert "text from 'text'" in typed.out
 
 
 def test_the_column_of_words_may_be_named(
@@ -177,6 +180,32 @@ def test_numbers_and_pairs_are_predicted(tartan: Tartan, numbers: Path, tmp_path
     given = [("good 3", "bad"), ("good 5", "bad")]
     by_api = [each["predicted"] for each in library.Run(numbers).predict(given)]
     assert by_api == pytest.approx(found)
+
+
+@pytest.mark.parametrize(("run", "columns", "line"), [
+    ("numbers", "text,other,label",
+     "the model was trained on pairs of texts and no column of the second text was found: name it, "
+     "data.pair=COLUMN"),
+    ("classes", "premise,hypothesis,label",
+     "the model was trained on single texts and 'hypothesis' is a second text: name the text "
+     "alone, data.text=COLUMN"),
+])  # fmt: skip
+def test_pairs_and_single_texts_are_not_read_as_one_another(
+    tartan: Tartan, tmp_path: Path, request: pytest.FixtureRequest, run: str, columns: str,
+    line: str,
+):  # fmt: skip
+    directory = str(request.getfixturevalue(run))
+    (tmp_path / "rows.csv").write_text(
+        f"{columns}\ngood 3,bad,{'101' if run == 'numbers' else 'warm'}\n"
+    )
+    for command in (
+        ["predict", directory, "rows.csv", "out.csv"],
+        ["evaluate", directory, "rows.csv"],
+    ):
+        answer = tartan(*command)
+        assert (answer.status, answer.err) == (2, f"tartan: rows.csv: {line}\n")
+    named = f"data.pair={columns.split(',')[1]}" if run == "numbers" else "data.text=premise"
+    assert tartan("predict", directory, "rows.csv", "out.csv", named).status == 0
 
 
 REFUSED = [

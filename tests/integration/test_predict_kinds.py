@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import tartan as library
-from support.command import Answer, summary, write_task
+from support.command import SMALL, Answer, summary, write_task
 from support.inference import evaluated, read_csv, trained
 
 Tartan = Callable[..., Answer]
@@ -46,6 +46,20 @@ def test_several_labels_a_text_are_predicted_by_the_models_threshold(
     assert scores == pytest.approx(summary(run)["test"], abs=1e-6)
     assert evaluation["confusion"] is None
     assert sum(each["count"] for each in evaluation["calibration"]["bins"]) == 2 * 12
+
+
+def test_labels_of_a_row_are_separated_as_in_training(tartan: Tartan, tmp_path: Path):
+    labels = {"red": "warm, bright", "blue": "cold", "violet": "warm, bright;cold"}
+    rows = [f'{word} {n},"{labels[word]}"' for n in range(12) for word in labels]
+    for split in ("train", "dev", "test"):
+        lines = [f"{split} {row}" for row in rows]
+        (tmp_path / f"{split}.csv").write_text("\n".join(["text,labels", *lines]))
+    (tmp_path / "more.csv").write_text("\n".join(["text,labels", *rows[:2]]))
+    options = [text for text in SMALL if not text.startswith("data.")]
+    task = ["primary=multilabel", "data=files", "data.path=.", "run_dir=out"]
+    assert tartan("run", *task, *options).status == 0
+    answer = tartan("evaluate", "out", "more.csv", "resamples=2")
+    assert (answer.status, answer.err) == (0, "")
 
 
 def test_chunks_of_long_texts_count_by_their_mean(tartan: Tartan, tmp_path: Path):
