@@ -3,14 +3,13 @@
     python -m benchmarks.evidence.results [DIRECTORY]
 
 Studies in `DIRECTORY/study-REGIME` whose runs have all finished are copied to
-benchmarks/results/evidence, and their learning curves to docs/evidence. Then, from the results
-files alone, text between `<!-- study REGIME -->` and `<!-- end -->` in docs/evidence.md is written
-again, and the figure of scores over labels is drawn.
+benchmarks/results/evidence. Then, from the results files alone, text between
+`<!-- study REGIME -->` and `<!-- end -->` in docs/evidence.md is written again, and the figures in
+docs/evidence are drawn: learning curves, and scores over labels.
 """
 
 import json
 import re
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,8 +18,9 @@ from typing import Any
 from tartan.files import write_text
 from tartan.report.curves import Curve
 from tartan.report.figures import Band, lines
-from tartan.report.plot import Plot, drawing
+from tartan.report.plot import Plot
 from tartan.study.conclusions import conclusions
+from tartan.study.plots import mean_curve
 from tartan.study.results import Estimate, Pair
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ RESULTS = ROOT / "benchmarks" / "results" / "evidence"
 FIGURES = ROOT / "docs" / "evidence"
 LABELS: Mapping[str, int] = {"b64": 64, "b128": 128, "b256": 256, "b512": 512, "a": 1688}
 """Labelled rows of each regime that starts from the same pre-trained model."""
-CURVES = "dev-over-rows.svg"
+CURVES = "dev-over-rows"
 _PART = re.compile(r"(<!-- study (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -44,7 +44,6 @@ def publish(directory: Path) -> list[str]:
         if not (RESULTS / f"study-{name}.json").exists():
             text = json.dumps(content, indent=1) + "\n"
             write_text(RESULTS / f"study-{name}.json", text.replace(str(directory), "DIRECTORY"))
-            shutil.copyfile(study.parent / "figures" / CURVES, FIGURES / f"{name}-{CURVES}")
         found.append(name)
     return found
 
@@ -82,7 +81,7 @@ def section(name: str, study: Mapping[str, Any]) -> str:
         "",
         *(f"* {sentence}" for sentence in sentences),
         "",
-        f"![Learning curves on dev](evidence/{name}-{CURVES})",
+        f"![Learning curves on dev](evidence/{name}-{CURVES}.svg)",
         "",
         f"Source: `benchmarks/results/evidence/study-{name}.json`. Command: "
         f"`python -m benchmarks.evidence.chain DIRECTORY {name}`.",
@@ -109,8 +108,27 @@ def over_labels(found: Mapping[str, Mapping[str, Any]]) -> Plot | None:
         for label, own in points.items()
     }
     drawn = lines(curves, "labelled rows", "macro_f1 on test", bands=bands)
+    (axes,), sizes = drawn.axes, [LABELS[name] for name in regimes]
+    axes.set_xscale("log")
+    axes.set_xticks(sizes, list(map(str, sizes)))
+    axes.minorticks_off()
     told = "; ".join(f"{label}: {curve.y}" for label, curve in curves.items())
     return Plot("over-labels", "Test score over labelled rows", drawn, told)
+
+
+def over_rows(name: str, study: Mapping[str, Any]) -> Plot:
+    """Return the plot of each arm's mean score on dev over rows of the end task."""
+    curves: dict[str, Curve] = {}
+    bands: dict[str, Band] = {}
+    for arm in study["arms"]:
+        runs = [run["curve"] for run in study["runs"] if run["arm"] == arm["name"]]
+        points = [[(point["primary_examples"], point["value"]) for point in run] for run in runs]
+        if found := mean_curve([Curve(*zip(*run, strict=True)) for run in points]):
+            curves[arm["label"]], bands[arm["label"]] = found
+    drawn = lines(curves, "rows of the end task trained on", "macro_f1 on dev", bands=bands)
+    return Plot(
+        f"{name}-{CURVES}", "Learning curves on dev", drawn, "means of the runs of each arm"
+    )
 
 
 def _arm_row(arm: Mapping[str, Any]) -> str:
@@ -142,14 +160,14 @@ def _pair_row(pair: Pair, label: Mapping[str, str]) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Publish what is complete, and write the page and the figure."""
+    """Publish what is complete, and write the page and the figures."""
     if arguments:
         print("published: " + ", ".join(publish(Path(arguments[0]).absolute())))
     found = studies()
     write_text(PAGE, fill(PAGE.read_text("utf-8"), found))
-    if plot := over_labels(found):
-        with drawing():
-            write_text(FIGURES / "over-labels.svg", plot.svg)
+    for plot in (over_labels(found), *(over_rows(*one) for one in found.items())):
+        if plot:
+            write_text(FIGURES / f"{plot.name}.svg", plot.on_white)
 
 
 if __name__ == "__main__":

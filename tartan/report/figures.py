@@ -1,5 +1,6 @@
 """Figures: curves, intervals, points, and the confusion of labels."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from tartan.spelling import spelled
 DASHES = ("-", "--", "-.", ":")
 SIZE = (4.8, 3.2)
 """Inches; the text of a plot of this width is legible on a phone."""
+NAME_HEIGHT = 0.21
+"""Inches; of a row of names above a plot."""
 Band = tuple[Sequence[float], Sequence[float]]
 """Lower and upper bounds around a curve."""
 
@@ -144,10 +147,11 @@ def _rows(axes: Axes, names: Sequence[str]) -> None:
 
 
 def _legend(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:
-    """Write names above the plot."""
+    """Write names above the plot, which keeps its height."""
     shown = list(map(_short, names))
     longest = max(map(len, shown), default=0)
     columns = 3 if longest <= 14 else 2 if longest <= 20 else 1
+    figure.set_figheight(figure.get_figheight() + NAME_HEIGHT * math.ceil(len(shown) / columns))
     figure.legend(
         handles, shown, loc="outside upper left", ncols=columns, frameon=False, handlelength=2.4
     )

@@ -74,6 +74,11 @@ class Plot:
         return drawn[drawn.index("<svg") :]
 
     @property
+    def on_white(self) -> str:
+        """Return the plot as an SVG file on white, legible on a dark page too."""
+        return self.svg.replace("<svg ", '<svg style="background: white" ', 1)
+
+    @property
     def inline(self) -> Markup:
         """Return the plot for a page."""
         return Markup(inline(self.svg, self.name, str(escape(visible(self.told)))))
@@ -85,8 +90,7 @@ def save(plots: Sequence[Plot], directory: Path) -> None:
         directory.mkdir(exist_ok=True)
         for plot in plots:
             place = directory / plot.name
-            svg = plot.svg.replace("<svg ", '<svg style="background: white" ', 1)
-            write_text(place.with_suffix(".svg"), svg)
+            write_text(place.with_suffix(".svg"), plot.on_white)
             image = io.BytesIO()
             plot.drawn.savefig(image, format="png", dpi=150, facecolor="white")
             write_bytes(place.with_suffix(".png"), image.getvalue())
