@@ -160,12 +160,17 @@ def parse_identity(content: Any, path: Path) -> Identity:
 
 
 def dependent(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration without the keys of `FREE`."""
-    return {
+    """Return a configuration without the keys of `FREE`, as JSON files hold it.
+
+    JSON has no keys but strings: those of `class_weights={1: 5, 0: 1}` are numbers in memory alone.
+    """
+    kept = {
         name: _without(value, f"{name}.") if isinstance(value, Mapping) else value
         for name, value in values.items()
         if name not in FREE
     }
+    stored: dict[str, Any] = json.loads(json.dumps(kept, default=str))
+    return stored
 
 
 def differing_keys(one: Any, other: Any, key: str = "") -> list[str]:

@@ -9,7 +9,13 @@ import pytest
 
 from tartan.config.schema import Config
 from tartan.errors import CheckpointError
-from tartan.experiment.identity import Identity, dependent, parse_identity, tokenizer_hash
+from tartan.experiment.identity import (
+    Identity,
+    dependent,
+    differing_keys,
+    parse_identity,
+    tokenizer_hash,
+)
 from tartan.experiment.model_files import loaded_files, model_hashes
 from tartan.experiment.plugin_code import code_hash
 from tartan.experiment.resume import Saved, compare
@@ -108,6 +114,14 @@ def test_where_a_run_is_and_how_it_is_shown_is_not_part_of_it():
     free = {"run_dir": "a", "resume": "auto", "tracker": "wandb", "report": False, "cache": True}
     values = free | {"seed": 1, "checkpoint": {"every": 5, "keep": 2}, "eval": {"every": 3}}
     assert dependent(values) == {"seed": 1, "checkpoint": {}, "eval": {"every": 3}}
+
+
+def test_keys_that_are_numbers_are_the_same_in_memory_and_in_a_file():
+    weights = {1: 5, 0: 1, "NA": 2, None: 3}
+    values = {"primary": {"class_weights": weights}, "study": {"arms": [{"weights": weights}]}}
+    stored = json.loads(json.dumps(identity(configuration=dependent(values)).plain()))
+    assert differing_keys(stored["parts"]["configuration"], dependent(values)) == []
+    assert parse_identity(stored, Path("identity.json")).digest == stored["digest"]
 
 
 @pytest.mark.parametrize(
