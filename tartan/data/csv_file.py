@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from tartan.data.lines import LONGEST, raw_lines
@@ -22,6 +23,10 @@ class Dialect:
     separator: str = ","
     quote: str | None = '"'
     header: Sequence[str] | None = None
+
+
+class Unnamed(str):
+    """The key of a column whose name is empty: keys differ by their spaces, names do not."""
 
 
 def read_csv(path: Path, dialect: Dialect) -> Iterator[tuple[int, Mapping[str, str]]]:
@@ -51,7 +56,13 @@ def csv_columns(path: Path, dialect: Dialect) -> Sequence[str]:
 
 
 def read_header(path: Path, rows: Iterator[tuple[int, Sequence[str]]]) -> Sequence[str]:
-    """Return the first of a file's rows. DataError if there is none, or if a name stands twice."""
+    """Return the keys of a file's columns, by its first row.
+
+    They are the names; of columns without a name, which tables have of row numbers, `Unnamed`.
+
+    Raises:
+        DataError: there is no row, or a name stands twice.
+    """
     number, header = next(rows, (0, []))
     if not header:
         raise DataError(f"{path}: the file is empty: fill it or remove it")
@@ -60,7 +71,8 @@ def read_header(path: Path, rows: Iterator[tuple[int, Sequence[str]]]) -> Sequen
             raise DataError(
                 f"{path}:{number}: the header has the column '{shown(column)}' twice: rename one"
             )
-    return header
+    blanks = (" " * size for size in count() if " " * size not in header or not size)
+    return [column or Unnamed(next(blanks)) for column in header]
 
 
 def _rows(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:

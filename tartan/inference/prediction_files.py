@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from tartan.batch import LabelKind
+from tartan.data.csv_file import Unnamed
 from tartan.errors import DataError, StorageError, suggest
 from tartan.files import create, writing
 
@@ -71,7 +72,7 @@ def _writer(suffix: str, file: TextIO, columns: Sequence[str]) -> Write:
     if suffix == ".jsonl":
         return lambda row: print(json.dumps(row, ensure_ascii=False, default=str), file=file)
     rows = csv.DictWriter(file, columns, restval="", delimiter=SEPARATORS[suffix])
-    rows.writeheader()
+    rows.writer.writerow(["" if isinstance(name, Unnamed) else name for name in columns])
 
     def write(row: Mapping[str, Any]) -> None:
         rows.writerow({name: _cell(value) for name, value in row.items()})

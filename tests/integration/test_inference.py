@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,24 @@ def test_formats_follow_the_names_of_files(tartan: Tartan, classes: Path, tmp_pa
     model = tartan("predict", str(classes / "model"), "texts.txt", "other.tsv")
     assert model.status == 0
     assert (tmp_path / "other.tsv").read_bytes() == (tmp_path / "out.tsv").read_bytes()
+
+
+def read_back(tartan: Tartan, run: Path, source: str, target: str) -> str:
+    """What predict writes of a file, without what it predicts."""
+    answer = tartan("predict", str(run), source, target)
+    assert (answer.status, answer.err) == (0, "")
+    text = Path(target).read_text(encoding="utf-8")
+    own = r', "predicted": .*(?=})' if target.endswith("jsonl") else r",(predicted|warm|cold),.*"
+    return re.sub(own, "", text)
+
+
+def test_columns_without_a_name_keep_their_cells(tartan: Tartan, classes: Path, tmp_path: Path):
+    (tmp_path / "export.csv").write_text(',text, ,\n1,red sky,a,\n2,blue,b,"c,d"\n')
+    assert (
+        read_back(tartan, classes, "export.csv", "out.csv") == (tmp_path / "export.csv").read_text()
+    )
+    found = read_back(tartan, classes, "export.csv", "out.jsonl").splitlines()
+    assert found[1] == '{"": "2", "text": "blue", " ": "b", "  ": "c,d"}'
 
 
 def test_the_python_api_predicts_the_same(tartan: Tartan, classes: Path, tmp_path: Path):
