@@ -93,12 +93,14 @@ def predict_file(run: Path, source: Path, target: Path, options: PredictOptions)
     kind = predictor.kind
     tagged = kind is LabelKind.TAGS
     texts = Texts.open(source, vars(options.data), kind, place.columns, place.pairs)
-    own = own_columns(target.suffix.lower(), predictor.labels, kind)
-    _check_free(texts.table.columns, own, source.name)
+    suffix = target.suffix.lower()
+    own = own_columns(suffix, predictor.labels, kind)
+    columns = texts.table.columns if suffix == ".jsonl" else texts.names()
+    _check_free(columns, own, source.name)
     written = 0
     ahead, read = tee(texts.rows(tagged))
     predictions = predictor.predict((row for _, row in ahead), options.batch_size)
-    with predictions_file(target, texts.table.columns, own) as write:
+    with predictions_file(target, columns, own) as write:
         for (row, _), prediction in zip(read, predictions, strict=True):
             _check_free(row.values, own, row.line or source.name)
             write({**row.values, **flat(prediction, own)})

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ OWN = ("predicted", "probability", "probabilities")
 """The columns of predictions."""
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 FORMATS = (".csv", ".tsv", ".jsonl")
+HALVES = "backslashreplace"
+"""Half of a surrogate pair, which only JSON can hold, is written as JSON escapes it."""
 
 
 def check_target(path: Path) -> None:
@@ -54,7 +57,7 @@ def predictions_file(path: Path, columns: Sequence[str], own: Sequence[str]) -> 
         raw = create(beside)
     try:
         with (
-            os.fdopen(os.dup(raw.fileno()), "w", encoding="utf-8", newline="") as file,
+            os.fdopen(os.dup(raw.fileno()), "w", -1, "utf-8", HALVES, newline="") as file,
             writing(path),
         ):
             yield _writer(path.suffix.lower(), file, [*columns, *own])
@@ -70,7 +73,7 @@ def predictions_file(path: Path, columns: Sequence[str], own: Sequence[str]) -> 
 def _writer(suffix: str, file: TextIO, columns: Sequence[str]) -> Write:
     """Return what writes rows in a format."""
     if suffix == ".jsonl":
-        return lambda row: print(json.dumps(row, ensure_ascii=False, default=str), file=file)
+        return lambda row: print(_json(row), file=file)
     rows = csv.DictWriter(file, columns, restval="", delimiter=SEPARATORS[suffix])
     rows.writer.writerow(["" if isinstance(name, Unnamed) else name for name in columns])
 
@@ -82,7 +85,24 @@ def _writer(suffix: str, file: TextIO, columns: Sequence[str]) -> Write:
 
 def _cell(value: Any) -> Any:
     """Return a value as a cell: lists and maps as JSON."""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+    return _json(value) if isinstance(value, list | dict) else value
+
+
+def _json(value: Any) -> str:
+    """Return a value as JSON: what JSON has no type for as a string, what is not finite as null."""
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=False, default=str)
+
+
+def _finite(value: Any) -> Any:
+    """Return a value with None for each number that is not finite."""
+    if isinstance(value, Mapping):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def own_columns(suffix: str, labels: Sequence[str], kind: LabelKind) -> list[str]:

@@ -6,11 +6,14 @@ import io
 import json
 import re
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
 import torch
+from pyarrow import parquet
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
 import tartan as library
@@ -126,6 +129,45 @@ def test_columns_without_a_name_keep_their_cells(tartan: Tartan, classes: Path, 
     )
     found = read_back(tartan, classes, "export.csv", "out.jsonl").splitlines()
     assert found[1] == '{"": "2", "text": "blue", " ": "b", "  ": "c,d"}'
+
+
+JSON_LINES = (
+    '{"text": "red sky", "a": "\\ud83d x"}\n{"text": "blue", "b": [1, "\\ud83d"], "c": 2}\n'
+)
+HALF = r"\ud83d"
+
+
+def test_fields_that_the_first_row_lacks_and_half_characters_are_written(
+    tartan: Tartan, classes: Path, tmp_path: Path
+):
+    (tmp_path / "rows.jsonl").write_text(JSON_LINES)
+    lines = read_back(tartan, classes, "rows.jsonl", "out.csv").splitlines()
+    assert lines[0] == "text,a,b,c"
+    assert lines[1] == rf"red sky,{HALF} x,,"
+    assert lines[2] == rf'blue,,"[1, ""{HALF}""]",2'
+    assert read_back(tartan, classes, "rows.jsonl", "out.jsonl") == JSON_LINES
+
+
+def test_what_parquet_holds_and_json_does_not_is_written(
+    tartan: Tartan, classes: Path, tmp_path: Path
+):
+    table = {
+        "text": ["red"], "days": [[date(2026, 1, 2)]], "n": [float("nan")],
+        "image": [{"bytes": b"ab", "more": [float("inf"), 1.5]}],
+    }  # fmt: skip
+    parquet.write_table(pyarrow.table(table), tmp_path / "rows.parquet")
+    read_back(tartan, classes, "rows.parquet", "out.csv")
+    (row,) = read_csv(tmp_path / "out.csv")
+    assert json.loads(row["days"]) == ["2026-01-02"]
+    assert json.loads(row["image"]) == {"bytes": "b'ab'", "more": [None, 1.5]}
+    text = read_back(tartan, classes, "rows.parquet", "out.jsonl")
+    found = json.loads(text, parse_constant=pytest.fail)
+    assert found == {
+        "text": "red",
+        "days": ["2026-01-02"],
+        "n": None,
+        "image": json.loads(row["image"]),
+    }
 
 
 def test_the_python_api_predicts_the_same(tartan: Tartan, classes: Path, tmp_path: Path):
