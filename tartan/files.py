@@ -22,6 +22,8 @@ from tartan.errors import StorageError
 
 ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """The system's errors where more room is needed."""
+UNLINKED = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
+"""The system's errors where a file system (exFAT, many of FUSE) has no hard links."""
 GONE = frozenset({errno.ENOENT, errno.ESTALE, errno.ENXIO})
 """The system's errors where a directory was removed, renamed or unmounted."""
 
@@ -96,6 +98,23 @@ def create(path: Path) -> BinaryIO:
     """Create a file that is not there and open it for writing. FileExistsError if it is there."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.fdopen(os.open(path, flags, 0o666), "wb")
+
+
+def publish(beside: Path, path: Path) -> None:
+    """Give a complete file its name, which no other file has. FileExistsError if one has it."""
+    try:
+        os.link(beside, path)  # unlike a rename, it does not replace another file
+    except OSError as error:
+        if error.errno not in UNLINKED:
+            raise
+        create(path).close()  # the name is taken by an empty file, which may be replaced
+        try:
+            beside.replace(path)
+        finally:
+            if os.path.lexists(beside):  # it was not renamed: the name has the empty file
+                path.unlink()
+    else:
+        beside.unlink()
 
 
 def open_own(path: Path, flags: int = os.O_RDWR | os.O_CREAT | os.O_APPEND) -> int:

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from tartan.batch import LabelKind
 from tartan.data.csv_file import Unnamed
 from tartan.errors import DataError, StorageError, suggest
-from tartan.files import create, writing
+from tartan.files import create, publish, writing
 
 Write = Callable[[Mapping[str, Any]], None]
 """Writes one row."""
@@ -64,7 +64,7 @@ def predictions_file(path: Path, columns: Sequence[str], own: Sequence[str]) -> 
             file.flush()
             os.fsync(file.fileno())
         with writing(path):
-            os.link(beside, path)  # unlike a rename, it does not replace another file
+            publish(beside, path)
     finally:
         raw.close()
         beside.unlink(missing_ok=True)

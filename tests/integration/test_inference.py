@@ -1,14 +1,17 @@
 """predict and evaluate: what a finished run is used for."""
 
 import csv
+import errno
 import gzip
 import io
 import json
+import os
 import re
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pyarrow
 import pytest
@@ -122,7 +125,12 @@ def read_back(tartan: Tartan, run: Path, source: str, target: str) -> str:
     return re.sub(own, "", text)
 
 
-def test_columns_without_a_name_keep_their_cells(tartan: Tartan, classes: Path, tmp_path: Path):
+def test_columns_without_a_name_keep_their_cells(
+    tartan: Tartan, classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Also where a file system has no hard links."""
+    refusal = PermissionError(errno.EPERM, "not permitted")
+    monkeypatch.setattr(os, "link", Mock(side_effect=refusal))
     (tmp_path / "export.csv").write_text(',text, ,\n1,red sky,a,\n2,blue,b,"c,d"\n')
     assert (
         read_back(tartan, classes, "export.csv", "out.csv") == (tmp_path / "export.csv").read_text()

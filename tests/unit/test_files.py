@@ -1,13 +1,15 @@
 """Files and directories are complete or absent, whatever dies while they are written."""
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from tartan.errors import StorageError
-from tartan.files import open_own, recover, write_text, write_whole, writing
+from tartan.files import open_own, publish, recover, write_text, write_whole, writing
 
 
 def tree(directory: Path) -> dict[str, str]:
@@ -149,3 +151,32 @@ def test_a_directory_that_was_removed_is_not_made_again(tmp_path: Path):
         with pytest.raises(StorageError, match="its directory was removed, renamed or unmounted"):
             write()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [None, errno.EPERM, errno.EOPNOTSUPP, errno.EINVAL])
+def test_a_file_gets_its_name_and_never_that_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int | None
+):
+    """With hard links, and where a file system has none."""
+    if number is not None:
+        monkeypatch.setattr(os, "link", Mock(side_effect=OSError(number, "no hard links")))
+    beside, path = tmp_path / "beside", tmp_path / "it"
+    beside.write_text("new")
+    publish(beside, path)
+    assert tree(tmp_path) == {"it": "new"}
+    beside.write_text("newer")
+    with pytest.raises(FileExistsError):
+        publish(beside, path)
+    assert tree(tmp_path) == {"it": "new", "beside": "newer"}
+
+
+def test_a_name_that_was_taken_in_vain_is_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "beside").write_text("new")
+    refuse = Mock(side_effect=PermissionError(errno.EPERM, "not permitted"))
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(PermissionError):
+        publish(tmp_path / "beside", tmp_path / "it")
+    assert tree(tmp_path) == {"beside": "new"}
