@@ -10,7 +10,6 @@ from transformers import PreTrainedModel
 
 from tartan.body.abilities import ABILITIES, Ability, reason_against
 from tartan.body.adapters import precise
-from tartan.body.ahead import Layouts
 from tartan.body.bf16 import Bf16Layers
 from tartan.body.checkpointing import checkpoint_layers, read_in_parts
 from tartan.body.compiling import check_compiling
@@ -24,6 +23,7 @@ from tartan.body.half_verification import (
 )
 from tartan.body.kernels.dropout import replace_dropout
 from tartan.body.layers import layers_of
+from tartan.body.layouts import Layouts
 from tartan.body.pooler import remove_pooler
 from tartan.body.reading import (
     first_position,

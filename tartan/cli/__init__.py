@@ -6,7 +6,7 @@ from importlib import import_module
 from importlib.metadata import version
 
 from tartan.cli.commands import COMMANDS
-from tartan.cli.waiting import wait_briefly
+from tartan.cli.openmp import wait_briefly
 from tartan.errors import ConfigError, TartanError, message_of, suggest
 from tartan.streams import lossy, report_loss
 

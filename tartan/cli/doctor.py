@@ -10,7 +10,7 @@ from importlib import metadata
 import psutil
 import torch
 
-from tartan.cli.waiting import DECIDED
+from tartan.cli.openmp import DECIDED
 from tartan.config.composing import compose_run
 from tartan.config.parse import parse
 from tartan.errors import ConfigError

@@ -26,9 +26,9 @@ from tartan.errors import CheckpointError
 from tartan.files import read_text, recover, write_whole, writing
 from tartan.train.history import HISTORY, History, Mark
 from tartan.train.manifest import damage, seal
-from tartan.train.parts import load_complete, load_parts, required, save_part
 from tartan.train.progress import Progress
-from tartan.train.trained import load_trained, save_trained
+from tartan.train.sharded_checkpoint import load_complete, load_parts, required, save_part
+from tartan.train.weights_file import load_trained, save_trained
 
 MODEL, TRAINING, PROGRESS = "model.safetensors", "training.pt", "progress.json"
 IDENTITY, BEST = "identity.json", "best.safetensors"
@@ -167,9 +167,9 @@ class Checkpoints:
             CheckpointError: it is a checkpoint of another model, or cannot be read.
         """
         if required(checkpoint):
-            place, places = self._ranks.part or (0, 1)
+            rank, size = self._ranks.part or (0, 1)
             try:
-                return load_parts(checkpoint, place, places, model)
+                return load_parts(checkpoint, rank, size, model)
             except (OSError, RuntimeError, ValueError, LookupError, TypeError) as error:
                 raise misfit(checkpoint, error) from error
         try:

@@ -11,15 +11,14 @@ from tartan.batch import Row
 from tartan.distributed.sharded import local
 from tartan.train import out_of_memory
 from tartan.train.activations import measure
-from tartan.train.advice import advice
 from tartan.train.cost import Reading, expected_cost, step_activations, step_cost
 from tartan.train.loss_scale import LossScale
 from tartan.train.memory import TIDIED, give_back_memory
 from tartan.train.optimiser import Optimiser
-from tartan.train.parts import DIVIDED, divide_moments
 from tartan.train.probe import DevGradient
 from tartan.train.schedule import StageOptions
 from tartan.train.setup import Setup
+from tartan.train.sharded_checkpoint import DIVIDED, divide_moments
 from tartan.train.step import Step
 from tartan.train.turns import Turns
 from tartan.train.window import Window
@@ -161,7 +160,9 @@ class Stage:
                 raise
             model = self._setup.model
             limits = {name: stream.limit for name, stream in self.streams.items()}
-            place, remedy = advice(*self.step.at_work, model.primary, model.body, limits)
+            place, remedy = out_of_memory.advice(
+                *self.step.at_work, model.primary, model.body, limits
+            )
             raise out_of_memory.refusal(error, self._setup.runtime, place, remedy) from error
 
     def weights(self) -> dict[str, float]:

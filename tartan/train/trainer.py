@@ -11,9 +11,8 @@ from typing import Any
 from tartan.errors import CheckpointError, Interrupted, StorageError
 from tartan.train.checkpoint import Checkpoints, misfit
 from tartan.train.collapse import collapse_notice, collapsed_share
-from tartan.train.divergence import check_means, diverged
 from tartan.train.evaluate import evaluate
-from tartan.train.finite import NonFiniteError
+from tartan.train.finite import NonFiniteError, check_means, diverged
 from tartan.train.interrupt import Interrupts
 from tartan.train.milestones import Milestones
 from tartan.train.observer import Observer, Record

@@ -142,7 +142,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 MOMENTS = [
-    ("train.trained:save_model", 3, "checkpoints/"),
+    ("train.weights_file:save_model", 3, "checkpoints/"),
     ("train.checkpoint:torch.save", 2, "checkpoints/checkpoint-10"),
     ("report.record:MetricsFile.write", 20, "metrics.jsonl"),
     ("body.export:write_whole", 1, "model"),

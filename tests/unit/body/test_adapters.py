@@ -14,7 +14,7 @@ from tartan.errors import ConfigError, ModelError
 from tartan.packed import Packed
 from tartan.quiet import quiet
 from tartan.testing import save_tiny
-from tartan.train.trained import load_trained, save_trained
+from tartan.train.weights_file import load_trained, save_trained
 
 LABELS = ("no", "perhaps", "yes")
 TEXTS = ["the model", "we train the network and show that our results are better", "good word"]

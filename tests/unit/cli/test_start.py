@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tartan.cli.commands import COMMANDS
-from tartan.cli.waiting import BRIEF, DECIDED, wait_briefly
+from tartan.cli.openmp import BRIEF, DECIDED, wait_briefly
 
 pytestmark = pytest.mark.heavy
 

@@ -6,7 +6,6 @@ import torch
 from tartan.errors import OutOfMemoryError
 from tartan.testing import tiny_source
 from tartan.train import out_of_memory
-from tartan.train.advice import advice
 from tartan.train.runtime import Runtime
 
 CUDA = (
@@ -83,28 +82,28 @@ def test_refused_memory_is_recognised_whoever_reports_it(error: Exception, memor
 
 
 def test_options_that_save_memory_are_named_until_they_are_used(body):
-    where, remedy = advice(["mlm"], [100, 60], "task", body)
+    where, remedy = out_of_memory.advice(["mlm"], [100, 60], "task", body)
     assert where == "mlm, 2 sequences of at most 100 tokens, 160 tokens in all"
     assert remedy == (
         "lower objectives.mlm.batch_size, which a higher accumulate makes up for, or "
         "model.max_length; or set model.gradient_checkpointing=true"
     )
-    _, remedy = advice(["task", "mlm"], [20] * 10, "task", body)
+    _, remedy = out_of_memory.advice(["task", "mlm"], [20] * 10, "task", body)
     assert remedy.startswith("lower batch_size, which")
     assert remedy.endswith(
         "; or set model.gradient_checkpointing=true or model.max_tokens_per_pass=100"
     )
     body.checkpoint_layers()
     body.max_tokens = 100
-    _, remedy = advice(["task"], [20] * 10, "task", body)
+    _, remedy = out_of_memory.advice(["task"], [20] * 10, "task", body)
     assert remedy.endswith("model.max_length; or set model.max_tokens_per_pass=50")
     body.max_tokens = 20
-    _, remedy = advice(["task"], [20] * 10, "task", body)
+    _, remedy = out_of_memory.advice(["task"], [20] * 10, "task", body)
     assert remedy.endswith("or model.max_length")
 
 
 def test_the_dev_gradient_has_options_of_its_own(body):
-    assert advice(("the dev gradient",), [], "task", body) == (
+    assert out_of_memory.advice(("the dev gradient",), [], "task", body) == (
         "the dev gradient",
         "lower weighting.probe.fit_batch_size and weighting.probe.grad_batch_size; or set "
         "model.gradient_checkpointing=true, or choose a smaller model",

@@ -87,7 +87,7 @@ def test_a_pass_uses_the_layout_that_was_made_ahead(packed, body, monkeypatch):
 
 
 def test_a_layout_ahead_is_for_its_lengths_and_direction_alone(body, monkeypatch):
-    monkeypatch.setattr("tartan.body.ahead.KEPT", 64)
+    monkeypatch.setattr("tartan.body.layouts.KEPT", 64)
     body.lay_out((2, 3))
     assert body._layouts.get((2, 3), causal=False) is not None
     assert body._layouts.get((2, 3), causal=True) is None

@@ -24,20 +24,20 @@ DIVIDED = "divided"
 """The key of a training state that holds the places of divided parameters in the optimiser."""
 
 
-def part_name(place: int, places: int) -> str:
+def part_name(rank: int, size: int) -> str:
     """Return the name of a process's file."""
-    return f"rank-{place:05}-of-{places:05}.safetensors"
+    return f"rank-{rank:05}-of-{size:05}.safetensors"
 
 
 def save_part(
-    directory: Path, place: int, places: int, model: nn.Module, training: Mapping[str, Any]
+    directory: Path, rank: int, size: int, model: nn.Module, training: Mapping[str, Any]
 ) -> None:
     """Write the file of one process, and in the first one the structure.
 
     Args:
         directory: the checkpoint's.
-        place: of the process among those that share a body.
-        places: how many these are.
+        rank: of the process among those that share a body.
+        size: how many these are.
         model: body and heads.
         training: the state of the stage, as this process has it.
     """
@@ -50,21 +50,21 @@ def save_part(
     mine = {
         name: tensor.detach().cpu().contiguous().clone()
         for name, tensor in tensors.items()
-        if place == 0 or name in divided
+        if rank == 0 or name in divided
     }
-    save_file(mine, directory / part_name(place, places), {"format": "pt"})
-    if place == 0:
-        content = {"processes": places, "divided": sorted(divided), "structure": structure}
+    save_file(mine, directory / part_name(rank, size), {"format": "pt"})
+    if rank == 0:
+        content = {"processes": size, "divided": sorted(divided), "structure": structure}
         (directory / STRUCTURE).write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
 
 
-def load_parts(directory: Path, place: int, places: int, model: nn.Module) -> dict[str, Any]:
+def load_parts(directory: Path, rank: int, size: int, model: nn.Module) -> dict[str, Any]:
     """Load the parameters of a model, and return the training state, as one process owns them.
 
     Args:
         directory: the checkpoint's.
-        place: of the process among those that share a body now.
-        places: how many these are.
+        rank: of the process among those that share a body now.
+        size: how many these are.
         model: body and heads.
 
     Raises:
@@ -82,10 +82,10 @@ def load_parts(directory: Path, place: int, places: int, model: nn.Module) -> di
     def read(name: str) -> Tensor:
         if name not in divided:
             return part(name, 0)
-        if given == places:
-            return part(name, place)
+        if given == size:
+            return part(name, rank)
         complete = torch.cat([part(name, n) for n in range(given)])
-        return part_of(complete, place, places).clone()
+        return part_of(complete, rank, size).clone()
 
     with torch.no_grad():
         for name, parameter in _parameters(model).items():
@@ -122,20 +122,20 @@ def load_complete(model: nn.Module, path: Path) -> None:
 
 
 def divide_moments(
-    optimiser: Mapping[str, Any], parameters: Collection[int], place: int, places: int
+    optimiser: Mapping[str, Any], parameters: Collection[int], rank: int, size: int
 ) -> dict[str, Any]:
     """Return an optimiser's state with this process's parts of some parameters' moments.
 
     Args:
         optimiser: of `Optimiser.state_dict`, with complete moments.
         parameters: the places of the parameters in it that are divided now.
-        place: of the process among those that share a body.
-        places: how many these are.
+        rank: of the process among those that share a body.
+        size: how many these are.
     """
     adamw = dict(optimiser["adamw"])
     adamw["state"] = {
         number: {
-            name: part_of(value, place, places).clone()
+            name: part_of(value, rank, size).clone()
             if number in parameters and name.startswith("exp_avg")
             else value
             for name, value in moments.items()
@@ -150,10 +150,10 @@ def required(checkpoint: Path) -> Collection[str]:
     if not (checkpoint / STRUCTURE).exists():
         return ()
     try:
-        places = int(json.loads((checkpoint / STRUCTURE).read_text(encoding="utf-8"))["processes"])
+        size = int(json.loads((checkpoint / STRUCTURE).read_text(encoding="utf-8"))["processes"])
     except (OSError, ValueError, KeyError, TypeError):
-        places = 1  # the manifest says that the file is damaged
-    return STRUCTURE, *(part_name(place, places) for place in range(places))
+        size = 1  # the manifest says that the file is damaged
+    return STRUCTURE, *(part_name(rank, size) for rank in range(size))
 
 
 def _parameters(model: nn.Module) -> dict[str, Tensor]:
