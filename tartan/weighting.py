@@ -184,7 +184,7 @@ class Weighting(nn.Module, ABC):
         return ProbeOptions()
 
     def due(self, step: int) -> Needs:
-        """Return what this step measures: `needs`, or less."""
+        """Return what this step measures: `needs`, or less. It depends on the step alone."""
         return self.needs
 
     @abstractmethod

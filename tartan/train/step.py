@@ -32,11 +32,16 @@ class Collated:
     """Everything that a step reads, on the CPU.
 
     Attributes:
+        needs: what the weighting measures.
+        together: whether objectives share passes of the body. Separate gradients need separate
+            passes, and a body that pads would pad to the longest of all.
         micro: the micro-batches of this process.
         items: by objective, the items of the micro-batches of all processes.
         dev: the batches of the dev gradient, if it is due.
     """
 
+    needs: Needs
+    together: bool
     micro: Micro
     items: Mapping[str, int]
     dev: tuple[Batch, Batch] | None
@@ -126,20 +131,19 @@ class Step:
         """
         self._model.train()
         self._losses.begin()
-        needs, together = self._weighting.due(step), self._together(step)
         batches = self._batches(step)
-        terms = self._terms(step, batches, together=together)
+        terms = self._terms(step, batches)
         if self.turns.chosen:
             for parameter in self._model.heads(self._streams):  # also of those not computed now
                 parameter.grad = None
-        dev = self._dev_term(step, batches) if Needs.DEV in needs else None
+        dev = self._dev_term(step, batches)
         with sparse_embedding_gradient(self._model.body.model):
             signals = backward(
                 list(terms.values()),
                 self._weighting,
                 self._shared,
                 dev=dev,
-                needs=needs,
+                needs=batches.needs,
                 generator=generator(self._seed, "weighting", step),
                 scale=1.0 if self.scale is None else self.scale.factor,
                 active=self.turns.places(step),
@@ -184,19 +188,19 @@ class Step:
             raise
 
     def _dev_term(self, step: int, batches: Collated) -> Term | None:
-        """Return the dev loss of a step; each process computes it on the same rows."""
-        if self._dev is None:
+        """Return the dev loss of a step, if due; each process computes it on the same rows."""
+        if self._dev is None or batches.dev is None:
             return None
         self._losses.at_work = ("the dev gradient",), ()
         term = self._dev.term(step, batches.dev)
         return replace(term, items=term.items * self._ranks.size)
 
-    def _terms(self, step: int, batches: Collated, *, together: bool) -> dict[str, Term]:
+    def _terms(self, step: int, batches: Collated) -> dict[str, Term]:
         """Return each objective's loss over this process's part of the step's effective batch."""
         passes = [
             pieces
             for number, micro in batches.micro.items()
-            for pieces in self._losses.passes(number, micro, together=together)
+            for pieces in self._losses.passes(number, micro, together=batches.together)
         ]
         return {
             name: Term(
@@ -214,24 +218,19 @@ class Step:
 
     def _collated(self, step: int) -> Collated:
         """Make everything that a step reads, on the CPU: micro-batches, and those of dev if due."""
-        due = self._dev is not None and Needs.DEV in self._weighting.due(step)
-        dev = self._dev.batches(step) if self._dev and due else None
+        needs = self._weighting.due(step)
+        together = needs == Needs.LOSSES and self._model.body.packed
+        dev = self._dev.batches(step) if self._dev and Needs.DEV in needs else None
         micro = self._micro_batches(step)
         if self._device.type != "cpu":  # in a thread: see `__init__`
             for batches in micro.values():
-                self._losses.lay_out(batches, together=self._together(step))
+                self._losses.lay_out(batches, together=together)
             for batch in dev or ():
                 self._model.body.lay_out(batch.inputs.lengths)
         names = self.turns.names(step)
         items = [sum(batches[name].items for batches in micro.values()) for name in names]
-        return Collated(micro, dict(zip(names, self._ranks.counts(items), strict=True)), dev)
-
-    def _together(self, step: int) -> bool:
-        """Return whether objectives share passes of the body in a step.
-
-        Separate gradients need separate passes; a body that pads would pad to the longest of all.
-        """
-        return self._weighting.due(step) == Needs.LOSSES and self._model.body.packed
+        counts = dict(zip(names, self._ranks.counts(items), strict=True))
+        return Collated(needs, together, micro, counts, dev)
 
     def _micro_batches(self, step: int) -> Micro:
         """Make this process's micro-batches of a step."""
