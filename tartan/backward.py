@@ -54,9 +54,9 @@ def backward(
 
     Raises:
         ValueError, TypeError: an argument cannot be used: DEV is needed and `dev` is None, terms
-            are not as many as objectives, a loss reaches a trainable parameter that is neither
-            shared nor private, or one is not a number that can be differentiated. The message names
-            the argument.
+            are not as many as objectives, a loss is not one number, or it reaches a trainable
+            parameter that is neither shared nor private. The message names the argument. Or a loss
+            does not require a gradient.
     """
     needs = weighting.needs if needs is None else needs
     if Needs.DEV in needs and dev is None:
@@ -100,10 +100,10 @@ def _sum(terms: Sequence[Term], weights: Tensor, shared: Shared, scale: float) -
         total = torch.zeros((), device=shared.device)
         for index, piece in enumerate(micro):
             if piece is not None:
-                value = piece() * terms[index].scale
+                value = piece() * terms[index].per_item
                 losses[index] += value.detach()
                 total = total + weights[index] * value
-        needs_gradient(total, "terms")
+        needs_gradient(total)
         (total * scale).backward()
     shared.give(shared.divided(shared.take(), scale))
     for parameter in {p for term in terms for p in term.private if p.grad is not None}:
@@ -118,21 +118,21 @@ def _stream(
     """Take one gradient at a time; hold it, the dev gradient and the weighted sum only."""
     dev_gradient = _dev_gradient(dev, terms, shared, scale)
     total = shared.none
-    losses, products, norms, heads = [], [], [shared.norm(dev_gradient)], []
+    losses, inner, norms, heads = [], [], [shared.norm(dev_gradient)], []
     for term, weight in zip(terms, weights, strict=True):
         loss, gradient = _gradient(term, shared, scale)
         losses.append(loss)
-        products.append(shared.product(gradient, dev_gradient))
+        inner.append(shared.product(gradient, dev_gradient))
         norms.append(shared.norm(gradient))
         total = shared.add(total, gradient, weight)
         del gradient  # before the next one is computed
         heads.append(_take(term, scale))
     _give(terms, heads, weights)
     shared.give(total)
-    summed, inner, every = shared.totals(
-        torch.stack(losses), torch.stack(products), torch.stack(norms)
+    summed, dev_products, every = shared.totals(
+        torch.stack(losses), torch.stack(inner), torch.stack(norms)
     )
-    return Signals(summed, weights, norms=every[1:], dev=inner, dev_norm=every[0])
+    return Signals(summed, weights, norms=every[1:], dev=dev_products, dev_norm=every[0])
 
 
 def _gramian(
@@ -199,8 +199,8 @@ def _gradient(term: Term, shared: Shared, scale: float) -> tuple[Tensor, Gradien
     shared.clear()
     loss = torch.zeros((), device=shared.device)
     for piece in filter(None, term.pieces):
-        value = piece() * term.scale
-        needs_gradient(value, "terms")
+        value = piece() * term.per_item
+        needs_gradient(value)
         (value * scale).backward(retain_graph=term.retain)
         loss += value.detach()
     return loss, shared.divided(shared.take(), scale)

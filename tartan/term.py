@@ -35,7 +35,7 @@ class Term:
         return cls([lambda: loss], 1, tuple(private), retain=True)
 
     @property
-    def scale(self) -> float:
+    def per_item(self) -> float:
         """The factor that turns the pieces' sum into the mean; a batch without items has loss 0."""
         return 1 / max(self.items, 1)
 
@@ -134,11 +134,11 @@ def reached(loss: Tensor) -> list[nn.Parameter]:
     return list(found.values())
 
 
-def needs_gradient(value: Tensor, name: str) -> None:
+def needs_gradient(value: Tensor) -> None:
     """ValueError unless a loss can be differentiated."""
     if not value.requires_grad:
-        raise ValueError(f"{name}: the loss does not require a gradient: some parameter must be "
-                         "trained, and the loss not computed under torch.no_grad()")  # fmt: skip
+        raise ValueError("the loss does not require a gradient: some parameter must be trained, "
+                         "and the loss not computed under torch.no_grad()")  # fmt: skip
 
 
 def _named(terms: Sequence[Term], dev: Term | None) -> list[tuple[str, Term]]:

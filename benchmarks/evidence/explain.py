@@ -167,7 +167,7 @@ class Measuring:
             term = probe.term(10_000 + k)
             piece = term.pieces[0]
             assert piece is not None  # dev is read in every measurement
-            (piece() * term.scale).backward()
+            (piece() * term.per_item).backward()
             gradients.append(self._taken())
         for loss in self._dev_pieces():
             loss.backward()

@@ -66,7 +66,7 @@ class Step:
         optimiser: Optimiser,
         dev: DevGradient | None,
         turns: Turns,
-        scales: Mapping[str, Callable[[int], float]],
+        loss_factors: Mapping[str, Callable[[int], float]],
         shared: Shared,
     ) -> None:
         """Prepare the steps of a stage.
@@ -78,12 +78,14 @@ class Step:
             optimiser: steps the parameters.
             dev: computes the dev gradient; None if the weighting never needs it.
             turns: the objectives that each step computes.
-            scales: from a step's number to the factor of a loss, for objectives that have one.
+            loss_factors: from a step's number to the factor of a loss, for objectives that have
+                one.
             shared: the body's parameters.
         """
         self._model, self._streams = setup.model, streams
         self._weighting, self._optimiser, self._dev = weighting, optimiser, dev
-        self._accumulate, self._seed, self._scales = setup.accumulate, setup.seed, scales
+        self._accumulate, self._seed = setup.accumulate, setup.seed
+        self._loss_factors = loss_factors
         self._runtime, self._device = setup.runtime, setup.runtime.device
         self._losses = Losses(setup.model, setup.runtime, setup.seed)
         self.turns = turns
@@ -213,7 +215,7 @@ class Step:
 
     def _scaled(self, name: str, step: int, piece: Piece | None) -> Piece | None:
         """Return what computes a loss that is multiplied by its objective's factor of a step."""
-        factor = self._scales[name](step) if name in self._scales else 1.0
+        factor = self._loss_factors[name](step) if name in self._loss_factors else 1.0
         return piece if factor == 1 or piece is None else lambda: factor * piece()
 
     def _collated(self, step: int) -> Collated:

@@ -96,7 +96,7 @@ def test_a_head_of_several_objectives_gets_the_weighted_sum_of_their_gradients(n
     expected = [torch.zeros_like(p) for p in parameters]
     for weight, term in zip(WEIGHTS, joint.terms(together=False), strict=True):
         for piece in term.pieces:
-            found = torch.autograd.grad(piece() * term.scale, parameters, allow_unused=True)
+            found = torch.autograd.grad(piece() * term.per_item, parameters, allow_unused=True)
             for at, gradient in enumerate(found):
                 expected[at] += 0 if gradient is None else weight * gradient
     dev = Term([lambda: joint.model.body.embed(joint.batches(0)["task"].inputs).square().sum()])
