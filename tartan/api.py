@@ -21,8 +21,8 @@ from tartan.experiment.process_state import restored_settings
 from tartan.experiment.resume import run_directory
 from tartan.experiment.run import run as run_composed
 from tartan.experiment.summary import read_summary
-from tartan.inference.inputs import as_input
-from tartan.inference.model import long_texts, trusted
+from tartan.inference.inputs import as_inputs
+from tartan.inference.model import long_texts, read_pairs, trusted
 from tartan.inference.predictions import Prediction
 from tartan.inference.predictor import Predictor
 from tartan.plugins import discover
@@ -92,17 +92,18 @@ class Run:
         """Return the prediction for each text, with all probabilities.
 
         Args:
-            texts: texts; pairs of texts as tuples; lists of words where words are tagged.
+            texts: texts; pairs of texts as tuples, for a model of pairs; where words are tagged,
+                lists of words, or texts, which are divided at white space.
             batch_size: rows that the model reads at once.
             device: `auto`, or a torch device.
 
         Raises:
-            DataError: a text is empty, or not a text.
+            DataError: a text is empty, not a text, or not what the model reads; or it is one text.
         """
         predictor = Predictor.of(
             deepcopy(self.model), self.tokenizer, device, long_texts(self.summary)
         )
-        rows = (as_input(text, number) for number, text in enumerate(texts))
+        rows = as_inputs(texts, predictor.kind, read_pairs(self.summary))
         return list(predictor.predict(rows, batch_size))
 
     def __repr__(self) -> str:

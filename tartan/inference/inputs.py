@@ -1,8 +1,11 @@
 """What is predicted: a text, a pair of texts, or words to tag."""
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from tartan.batch import LabelKind
 from tartan.data.rows import check_text, check_words
+from tartan.errors import DataError
 
 
 class Input(NamedTuple):
@@ -19,16 +22,49 @@ class Input(NamedTuple):
     words: tuple[str, ...] = ()
 
 
-def as_input(text: object, number: int | None = None) -> Input:
-    """Return a row to predict from a text, a pair of texts (a tuple) or words (a list).
+def as_inputs(
+    texts: Iterable[object], kind: LabelKind, pairs: bool | None = None
+) -> Iterator[Input]:
+    """Yield rows to predict from texts, pairs of texts (tuples) or words (lists).
+
+    Args:
+        texts: what is to be predicted. Where words are tagged, a text is divided at white space.
+        kind: what the model predicts.
+        pairs: whether the model reads pairs of texts; None to follow the first one.
 
     Raises:
-        DataError: it is something else, or empty.
+        DataError: one is something else, is empty, or is not what the model reads.
     """
-    place = "texts" if number is None else f"texts[{number}]"
-    if isinstance(text, tuple) and len(text) == 2:
-        return Input(check_text(text[0], place), check_text(text[1], place, "the second text"))
-    if isinstance(text, list):
-        words = check_words(text, "words", place)
-        return Input(" ".join(words), words=words)
-    return Input(check_text(text, place))
+    if isinstance(texts, str | bytes):
+        raise DataError("texts is a single text: give a list of texts")
+    for number, text in enumerate(texts):
+        place = f"texts[{number}]"
+        row = _words(text, place) if kind is LabelKind.TAGS else _text(text, place)
+        pairs = row.pair is not None if pairs is None else pairs
+        if pairs and row.pair is None:
+            raise DataError(f"{place} is a single text: give pairs of texts, as tuples")
+        if row.pair is not None and not pairs:
+            raise DataError(f"{place} is a pair of texts: give single texts")
+        yield row
+
+
+def _text(value: object, place: str) -> Input:
+    """Return a text or a pair of texts."""
+    if isinstance(value, list):
+        raise DataError(f"{place} is a list and the model does not tag words: give a text")
+    if isinstance(value, tuple):
+        if len(value) != 2:
+            raise DataError(f"{place} has {len(value)} entries: give a pair of texts")
+        return Input(check_text(value[0], place), check_text(value[1], place, "the second text"))
+    return Input(check_text(value, place))
+
+
+def _words(value: object, place: str) -> Input:
+    """Return words to tag, of a text those between white space."""
+    given = list(value) if isinstance(value, tuple) else value
+    words = (
+        check_words(given, "words", place)
+        if isinstance(given, list)
+        else tuple(check_text(given, place).split())
+    )
+    return Input(" ".join(words), words=words)

@@ -209,6 +209,9 @@ def test_tags_are_those_of_plain_transformers(tartan: Tartan, tagged: Path, tmp_
     assert long["predicted"][-1] is None
     typed = tartan("predict", str(tagged), "words.jsonl", "typed.jsonl", "data.text=text")
     assert "text from 'text'" in typed.out
+    by_api, divided = library.Run(tagged).predict([words[0], " ".join(words[0])])
+    assert by_api == divided
+    assert by_api["predicted"] == first["predicted"]
 
 
 def test_the_column_of_words_may_be_named(
@@ -249,6 +252,8 @@ def test_numbers_and_pairs_are_predicted(tartan: Tartan, numbers: Path, tmp_path
     given = [("good 3", "bad"), ("good 5", "bad")]
     by_api = [each["predicted"] for each in library.Run(numbers).predict(given)]
     assert by_api == pytest.approx(found)
+    with pytest.raises(library.DataError, match="is a single text: give pairs of texts, as tuples"):
+        library.Run(numbers).predict(["good 3"])
 
 
 @pytest.mark.parametrize(("run", "columns", "line"), [
