@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from tartan.api import run
 from tartan.errors import ConfigError, DataError, ModelError
@@ -79,26 +79,30 @@ class TartanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.verbose = verbose
         self.options = options
 
-    def fit(self, X: Iterable[str], y: Iterable[Any], unlabeled: Iterable[str] = ()) -> Self:  # noqa: N803
+    def fit(
+        self,
+        X: Iterable[str],  # noqa: N803
+        y: Iterable[Any],
+        unlabeled: Iterable[str] | None = None,
+    ) -> Self:
         """Train on labelled texts, and on unlabelled ones if there are some.
 
         Args:
             X: [rows] texts: a list, an array or a column of a data frame.
-            y: [rows] labels, of any type that `sklearn` takes for classes.
-            unlabeled: texts for the auxiliary objectives.
+            y: [rows] labels, of any type that `sklearn` takes for classes; or [rows, 1].
+            unlabeled: texts for the auxiliary objectives, if there are any.
 
         Raises:
             ValueError: X are not texts, y are not classes, or an option cannot be used.
         """
-        texts, labels = as_texts(X), np.asarray(y)
-        check_classification_targets(labels)
+        texts, labels = as_texts(X), as_labels(y)
         if len(texts) != len(labels):
             raise ValueError(f"X has {len(texts)} texts and y has {len(labels)} labels")
         self.classes_, ids = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"y has {len(self.classes_)} class: give at least two")
         names = [str(label) for label in self.classes_]
-        more = as_texts(unlabeled, "unlabeled", least=0)
+        more = as_texts(() if unlabeled is None else unlabeled, "unlabeled", least=0)
         with tempfile.TemporaryDirectory(prefix="tartan-") as scratch:
             directory = Path(scratch)
             rows = zip(texts, ids.tolist(), strict=True)
@@ -198,6 +202,35 @@ def as_texts(values: Iterable[Any], name: str = "X", least: int = 1) -> list[str
     if len(found) < least:
         raise ValueError(f"{name} has no texts")
     return [str(text) for text in found]
+
+
+def as_labels(values: Any) -> NDArray[Any]:
+    """Return classes as an array, [rows]; of a single column, with a warning.
+
+    Raises:
+        ValueError: a row has several labels or none, or they are not classes of one type.
+    """
+    found = np.asarray(values, dtype=object)
+    if found.shape[1:] > (1,) or any(isinstance(each, list | tuple | set) for each in found.flat):
+        raise ValueError(
+            "y has several labels for a row: give one class for each text; "
+            "tartan.run(primary='multilabel') predicts several"
+        )
+    for number, label in enumerate(found.flat):
+        if _is_missing(label):
+            raise ValueError(f"y[{number}] is {label!r}: give every text a class")
+    labels: NDArray[Any] = column_or_1d(np.asarray(values), warn=True)
+    try:
+        check_classification_targets(labels)
+    except TypeError:  # they cannot be sorted
+        raise ValueError("y has labels of different types: use one type throughout") from None
+    return labels
+
+
+def _is_missing(value: object) -> bool:
+    """Return whether a value is None, NaN or pandas' NA, whose comparison is not a boolean."""
+    same = value == value  # noqa: PLR0124
+    return value is None or not isinstance(same, bool | np.bool_) or not same
 
 
 def _write(path: Path, rows: Iterable[Mapping[str, str]]) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -118,11 +118,23 @@ def test_parameters_are_kept_as_they_were_given():
         ((["red", "blue"], ["a", "a"]), r"^y has 1 class: give at least two"),
         ((["red", "blue"], [0.5, 0.7]), r"Unknown label type: continuous"),
         ((["red", "blue"], ["a", "b"]), r"too few"),
+        ((["red", "blue"], np.eye(2, dtype=int)), r"^y has several labels for a row: give one"),
+        ((["red", "blue"], [["a"], ["a", "b"]]), r"^y has several labels for a row"),
+        ((["red", "blue"], ["a", None]), r"^y\[1\] is None: give every text a class"),
+        ((["red", "blue"], [1, float("nan")]), r"^y\[1\] is nan: give every text a class"),
+        ((["red", "blue"], pd.Series(["a", pd.NA], dtype="string")), r"^y\[1\] is <NA>"),
+        ((["red", "blue"], pd.Series(["a", 1])), r"^y has labels of different types"),
     ],
 )
 def test_what_cannot_be_learnt_is_a_value_error(arguments: Any, line: str):
     with pytest.raises(ValueError, match=line):
         small().fit(*arguments)
+
+
+def test_a_column_of_labels_is_read_with_scikit_learns_warning():
+    with pytest.warns(DataConversionWarning, match="A column-vector y was passed"):
+        found = small(steps=1).fit(TEXTS, pd.DataFrame({"label": LABELS}), unlabeled=None)
+    assert list(found.classes_) == ["cold", "warm"]
 
 
 def test_options_are_checked_and_an_estimator_has_to_be_fitted():
