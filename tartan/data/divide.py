@@ -9,6 +9,7 @@ from itertools import chain, islice
 from tartan.batch import LabelKind
 from tartan.data.digests import row_digest
 from tartan.data.labelled import strata_of_labels
+from tartan.data.labels import check_label_type
 from tartan.data.nested import cover, nested_order
 from tartan.data.rows import Example, Label
 from tartan.errors import ConfigError, DataError, shown
@@ -159,11 +160,17 @@ def _size(given: float, total: int) -> int:
 def _grouped(
     examples: Iterable[Example],
 ) -> tuple[Sequence[int], list[list[Label]], list[Label]]:
-    """Return each row's group, each group's labels, and each row's label."""
+    """Return each row's group, each group's labels, and each row's label.
+
+    DataError where labels are of different types.
+    """
     found: dict[bytes, int] = {}
     groups, of_groups, labels = array("q"), list[list[Label]](), list[Label]()
     known: dict[Label, Label] = {}  # one object for equal labels
+    first: Example | None = None
     for example in examples:
+        first = first or example
+        check_label_type(example, first)
         group = found.setdefault(row_digest(example.texts), len(found))
         label = known.setdefault(example.label, example.label)
         if group == len(of_groups):

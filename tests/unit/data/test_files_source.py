@@ -240,6 +240,14 @@ def test_bad_rows_name_file_and_line(tmp_path: Path):
     )
 
 
+def test_labels_of_different_types_are_one_line_before_rows_are_divided(tmp_path: Path):
+    path = tmp_path / "mine.jsonl"
+    rows = [{"text": f"text {n // 2}", "label": 1 if n % 2 else "warm"} for n in range(40)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(DataError, match=r"mine.jsonl:2\): label is an integer, but a string at"):
+        load(path)
+
+
 def test_an_empty_split_and_a_missing_path_are_refused(tmp_path: Path):
     (tmp_path / "train.csv").write_text(csv(numbered(*"ab")))
     (tmp_path / "dev.csv").write_text("text,label\n")
