@@ -1,13 +1,16 @@
 """Errors that a user can fix: one line that says what is wrong, where, and what to do."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from signal import Signals
+from typing import Any
 
 LISTED = 40
 """Choices that an error line lists at most."""
 LONGEST = 60
 """The most characters that an error line shows for a name or value."""
+Pickled = tuple[Callable[..., BaseException], tuple[Any, ...], dict[str, Any]]
+"""What `__reduce__` returns of an error."""
 
 
 class TartanError(Exception):
@@ -16,6 +19,10 @@ class TartanError(Exception):
     def __init__(self, message: str) -> None:
         """Keep the message on one line, whatever it quotes of a file or its name."""
         super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
+
+    def __reduce__(self) -> Pickled:
+        """Return how it is unpickled, whatever its constructor takes."""
+        return _restored, (type(self), self.args), self.__dict__
 
 
 class ConfigError(TartanError):
@@ -93,10 +100,19 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(f"stopped by {Signals(number).name}; {saved}")
         self.number = number
 
+    def __reduce__(self) -> Pickled:
+        """Return how it is unpickled."""
+        return _restored, (type(self), self.args), self.__dict__
+
     @property
     def status(self) -> int:
         """Return the exit status that shells give a process ended by this signal."""
         return 128 + self.number
+
+
+def _restored(cls: type[BaseException], args: tuple[Any, ...]) -> BaseException:
+    """Return an error of a class, without its constructor, which may take other arguments."""
+    return cls.__new__(cls, *args)
 
 
 def message_of(error: BaseException) -> str:
