@@ -24,7 +24,17 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("multilabel", {"positive_weight": "balanced", "threshold": 0.3}),
     ("rdrop", {"alpha": 5.0}),
     ("vat", {"texts": "labelled", "iterations": 3}),
+    ("auxinash", {"every": 2, "lr": 1.0}),
+    ("bandit", {"sampled": 2, "momentum": 0.0}),
+    ("dwa", {"every": 2, "temperature": 0.5}),
+    ("famo", {"lr": 1.0}),
+    ("lookahead", {"momentum": 0.9, "eta": 10.0}),
     ("meta", {"every": 3, "similarity": "dot"}),
+    ("meta_factored", {"sampled": 1, "every": 1, "lr": 1.0}),
+    ("metabalance", {"strategy": "reduce", "beta": 0.0}),
+    ("ol_aux", {"horizon": 2, "initial": 0.0}),
+    ("pcd", {"tau": 0.5, "beta": 0.0}),
+    ("uncertainty", {"lr": 1.0}),
 ]
 
 

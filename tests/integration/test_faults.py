@@ -44,14 +44,6 @@ def fault(tmp_path: Path) -> Fault:
     return say
 
 
-def line(answer: Answer) -> str:
-    """The one line of a refusal."""
-    assert answer.status == 2, answer.err
-    assert answer.err.startswith("tartan: ")
-    assert answer.err.count("\n") == 1, answer.err
-    return answer.err
-
-
 @pytest.fixture
 def whole(tartan: Tartan) -> None:
     """The run as it is when nothing fails."""
@@ -67,7 +59,7 @@ def test_a_plugin_that_raises_is_named_and_the_run_goes_on_once_it_is_mended(
     tartan: Tartan, tmp_path: Path, fault: Fault, method: str, place: str
 ):
     fault(method=method, kind="raise", call=8)
-    said = line(tartan(*RUN))
+    said = tartan(*RUN).refusal()
     name = "balky" if method == "update" else "faulty"
     assert f"tartan-faulty 1.2: '{name}' failed in {place} (tartan_faulty.py:" in said
     assert (
@@ -84,7 +76,7 @@ def test_a_plugin_that_raises_before_the_run_begins_leaves_nothing(
     tartan: Tartan, tmp_path: Path, fault: Fault
 ):
     fault(method="init", kind="raise")
-    assert "tartan-faulty 1.2: 'faulty' failed in Faulty.__init__" in line(tartan(*RUN))
+    assert "tartan-faulty 1.2: 'faulty' failed in Faulty.__init__" in tartan(*RUN).refusal()
     assert not (tmp_path / "out").exists()
 
 
@@ -106,7 +98,7 @@ def test_what_is_not_finite_is_traced_to_objective_step_and_rows(
 ):
     """Row 3 is in one of the first eight batches: an epoch has 64 rows."""
     fault(method="loss", kind=kind, rows=[3])
-    said = line(tartan(*RUN))
+    said = tartan(*RUN).refusal()
     assert f"faulty: the {wrong} at step " in said
     assert ", on row 3 of its examples (counted from 0): lower optimizer.body_lr" in said
     assert "on_nonfinite=skip" in said
@@ -135,7 +127,7 @@ def test_a_skipped_step_moves_nothing_and_is_counted(tartan: Tartan, tmp_path: P
 
 def test_steps_are_skipped_up_to_a_limit(tartan: Tartan, fault: Fault):
     fault(method="loss", kind="loss", rows=list(range(64)))
-    said = line(tartan(*RUN, "on_nonfinite=skip", "max_skipped=2"))
+    said = tartan(*RUN, "on_nonfinite=skip", "max_skipped=2").refusal()
     assert "faulty: the loss is nan at step 3, on rows " in said
     assert "each of them by itself): 2 steps were skipped, the most max_skipped allows" in said
 
@@ -144,7 +136,7 @@ def test_memory_that_is_not_there_is_told_with_objective_batch_and_option(
     tartan: Tartan, tmp_path: Path, fault: Fault
 ):
     fault(method="loss", kind="allocate", call=6)
-    said = line(tartan(*RUN))
+    said = tartan(*RUN).refusal()
     assert "out of memory in faulty, 8 sequences of at most " in said
     assert " tokens in all (1024 TiB more were requested, " in said
     assert "lower objectives.faulty.batch_size, which a higher accumulate makes up for" in said
@@ -173,7 +165,7 @@ def test_a_process_that_may_not_have_more_memory_says_so(
     large = ["data.dev=400", "eval.batch_size=400"]
     command = ["run", "run_dir=out", "schedule=finetune", *SMALL, *wide, *large]
     prepare = partial(at_call, f"tartan.{when}", 1, partial(_limit, 1 << 20))
-    said = line(answered(command, tmp_path / "said", prepare))
+    said = answered(command, tmp_path / "said", prepare).refusal()
     assert f"out of memory in {place}" in said
     assert remedy in said
 

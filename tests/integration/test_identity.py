@@ -118,12 +118,6 @@ def contents(directory: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in found}
 
 
-def line(answer: Answer) -> str:
-    assert answer.status == 2, answer
-    assert answer.err.count("\n") == 1, answer.err
-    return answer.err
-
-
 @pytest.mark.parametrize("place", ["unfinished", "finished"], indirect=True)
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_run_whose_ground_has_changed_is_refused_and_nothing_lost(
@@ -131,7 +125,7 @@ def test_a_run_whose_ground_has_changed_is_refused_and_nothing_lost(
 ):
     CHANGES[name](place)
     before = contents(place / "out")
-    said = line(started(place))
+    said = started(place).refusal()
     assert name in said
     finished = (place / "out/summary.json").exists()
     assert ("out is complete, and " if finished else " changed since checkpoint-8 was") in said
@@ -201,8 +195,8 @@ def test_a_record_that_is_deleted_is_reported_and_restored(
 @pytest.mark.parametrize("place", ["unfinished", "finished"], indirect=True)
 def test_another_configuration_is_refused_without_hydras_directory_too(place: Path):
     shutil.rmtree(place / "out/.hydra")
-    assert "a run of another configuration (seed differ)" in line(started(place, "seed=1"))
-    assert "already has a run" in line(started(place, "resume=never"))
+    assert "a run of another configuration (seed differ)" in started(place, "seed=1").refusal()
+    assert "already has a run" in started(place, "resume=never").refusal()
 
 
 @pytest.mark.parametrize("what", ["the newest checkpoint", "all of checkpoints/"])
@@ -220,7 +214,7 @@ def test_a_checkpoint_of_another_seed_is_never_used(runs: Path, place: Path, wha
     else:
         shutil.rmtree(place / "out/checkpoints")
         shutil.copytree(place / "other/checkpoints", place / "out/checkpoints")
-        assert "another configuration (seed differ)" in line(started(place))
+        assert "another configuration (seed differ)" in started(place).refusal()
 
 
 def test_a_checkpoint_of_another_run_of_the_same_configuration_is_refused(place: Path):
@@ -228,7 +222,7 @@ def test_a_checkpoint_of_another_run_of_the_same_configuration_is_refused(place:
     assert started(place, "run_dir=other", prepare=kill).status == -signal.SIGKILL
     origin = place / "out/checkpoints/origin.json"
     shutil.copyfile(place / "other/checkpoints/origin.json", origin)
-    said = line(started(place))
+    said = started(place).refusal()
     assert "checkpoint-8 belongs to another run. Remove it, choose another run_dir" in said
 
 
@@ -245,14 +239,14 @@ MALFORMED = {
 @pytest.mark.parametrize("place", ["finished"], indirect=True)
 def test_a_malformed_summary_is_one_line(place: Path, how: str):
     MALFORMED[how](place / "out/summary.json")
-    assert "summary.json" in line(started(place))
+    assert "summary.json" in started(place).refusal()
 
 
 def test_a_malformed_origin_is_one_line(place: Path):
     path = place / "out/checkpoints/origin.json"
     for content in ("[1]", '{"run": 5}', "{ no"):
         path.write_text(content)
-        assert "checkpoint" in line(started(place))
+        assert "checkpoint" in started(place).refusal()
 
 
 def reseal(checkpoint: Path) -> None:
@@ -267,8 +261,9 @@ def test_a_malformed_identity_is_one_line(place: Path):
     for content in ("[]", "{}", '{"identity": {"run": "a", "parts": {"data": 3}}, "changes": []}'):
         (checkpoint / "identity.json").write_text(content)
         reseal(checkpoint)
-        assert "identity.json has no valid record of what its run depends on" in line(
-            started(place)
+        assert (
+            "identity.json has no valid record of what its run depends on"
+            in started(place).refusal()
         )
 
 
@@ -279,7 +274,7 @@ def test_a_pickle_in_a_checkpoint_is_one_line(place: Path):
     checkpoint = place / "out/checkpoints/checkpoint-8"
     torch.save({"optimiser": forked}, checkpoint / "training.pt")
     reseal(checkpoint)
-    said = line(started(place))
+    said = started(place).refusal()
     assert "training.pt holds objects other than tensors and plain values" in said
 
 
@@ -287,8 +282,8 @@ def test_a_checkpoint_of_an_older_version_is_refused(place: Path):
     checkpoint = place / "out/checkpoints/checkpoint-8"
     (checkpoint / "identity.json").unlink()
     reseal(checkpoint)
-    assert "does not say which data, model and plugins its run used" in line(started(place))
-    assert "Finish the run with that version" in line(started(place, "resume_changed=true"))
+    assert "does not say which data, model and plugins its run used" in started(place).refusal()
+    assert "Finish the run with that version" in started(place, "resume_changed=true").refusal()
 
 
 @pytest.mark.parametrize("place", ["finished"], indirect=True)
@@ -300,6 +295,7 @@ def test_a_finished_run_of_an_older_version_is_shown_with_a_notice(place: Path):
     answer = started(place)
     assert answer.status == 0
     assert "an older version wrote it. Only the configuration was compared" in answer.out
-    assert "another configuration (seed differ), and it is complete" in line(
-        started(place, "seed=1")
+    assert (
+        "another configuration (seed differ), and it is complete"
+        in started(place, "seed=1").refusal()
     )

@@ -1,6 +1,5 @@
 """Inputs that once gave wrong scores, heads or predictions, from shared/faults."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from seqeval.metrics import f1_score
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from support.command import Answer, summary
+from support.end_tasks import predictions
 from support.shared import SHARED
 
 Tartan = Callable[..., Answer]
@@ -18,11 +18,6 @@ FAULTS = SHARED / "faults"
 RUN = ["data=jsonl", "schedule=finetune", "report=false", "run_dir=out", "device=cpu"]
 
 pytestmark = pytest.mark.skipif(not FAULTS.is_dir(), reason="the shared inputs are not here")
-
-
-def predictions(run: Path) -> list[dict[str, Any]]:
-    lines = (run / "predictions-dev.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
 
 
 def plain_logits(model: Path, lines: list[dict[str, Any]]) -> tuple[torch.Tensor, dict[int, str]]:

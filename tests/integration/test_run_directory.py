@@ -19,13 +19,6 @@ Tartan = Callable[..., Answer]
 RUN = ["run", "run_dir=out", "schedule=finetune", *SMALL]
 
 
-def one_line(answer: Answer) -> str:
-    assert answer.status == 2, answer.err
-    assert answer.err.startswith("tartan: ")
-    assert answer.err.count("\n") == 1, answer.err
-    return answer.err
-
-
 def rename(run: Path) -> None:
     run.rename(run.with_name("renamed"))
 
@@ -46,7 +39,7 @@ def test_a_run_whose_directory_is_removed_or_renamed_is_one_line(
     """And the directory is not made again, with half of a run in it."""
     monkeypatch.chdir(tmp_path)
     prepare = partial(at_call, f"tartan.{when}", call, partial(how, tmp_path / "out"))
-    said = one_line(answered(RUN, tmp_path / "said", prepare))
+    said = answered(RUN, tmp_path / "said", prepare).refusal()
     assert "was removed, renamed or unmounted" in said or "was removed or renamed" in said
     assert str(tmp_path / "out") in said
     assert not (tmp_path / "out").exists()
@@ -81,7 +74,7 @@ def test_a_link_in_place_of_a_directory_of_a_run_is_one_line(
     target.mkdir()
     link.parent.mkdir()
     link.symlink_to(target)
-    said = one_line(tartan(*RUN, "report=true"))
+    said = tartan(*RUN, "report=true").refusal()
     assert f"{link} is a link, and is not written to: remove it" in said
     assert list(target.iterdir()) == []
     assert list(link.parent.iterdir()) == [link]
@@ -126,14 +119,14 @@ def test_a_directory_that_cannot_be_made_is_one_line(
         answer = tartan("run", "-m", *RUN[2:], "seed=0,1", f"hydra.sweep.dir={place}")
     else:
         answer = tartan(*RUN, f"run_dir={place}")
-    assert reason in one_line(answer)
+    assert reason in answer.refusal()
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_directory_without_permission_is_one_line(tartan: Tartan, tmp_path: Path):
     (tmp_path / "closed").mkdir(mode=0o500)
-    assert "Permission denied" in one_line(tartan(*RUN, "run_dir=closed/deep/out"))
+    assert "Permission denied" in tartan(*RUN, "run_dir=closed/deep/out").refusal()
 
 
 MALFORMED = ["", "{", "[]", "null", "3", '{"a": 1}', '{"changes": 3}', '{"changes": [3]}', "\0", "["
@@ -163,7 +156,7 @@ def test_a_damaged_file_of_a_run_is_one_line_or_restored(
         if answer.status == 0:
             assert (tmp_path / "out" / name).read_text() != content
         else:
-            assert f"{name} cannot be read (" in one_line(answer)
+            assert f"{name} cannot be read (" in answer.refusal()
 
 
 def test_a_damaged_summary_is_one_line(tartan: Tartan, tmp_path: Path):
@@ -171,7 +164,7 @@ def test_a_damaged_summary_is_one_line(tartan: Tartan, tmp_path: Path):
     before = records(tmp_path / "out")
     for content in (*MALFORMED, '{"dev": 3, "test": {}, "weights": {}, "best_step": 1}'):
         (tmp_path / "out/summary.json").write_text(content)
-        assert "out/summary.json " in one_line(tartan(*RUN)), content[:20]
+        assert "out/summary.json " in tartan(*RUN).refusal(), content[:20]
     assert records(tmp_path / "out") == before
 
 
@@ -194,7 +187,7 @@ def test_a_pipe_in_place_of_any_file_of_a_run_does_not_make_it_wait(
         answer = answered([*RUN, "checkpoint.every=2"], tmp_path / "said", prepare)
         assert answer.status in (0, 2), (name, answer)
         if answer.status == 2:
-            assert name.name in one_line(answer)
+            assert name.name in answer.refusal()
 
 
 def test_a_model_that_was_removed_is_exported_again(tartan: Tartan, tmp_path: Path):
@@ -229,7 +222,7 @@ def test_a_stored_configuration_that_cannot_be_used_is_one_line(
     (tmp_path / "out/.hydra").mkdir(parents=True)
     path = tmp_path / "out/.hydra/config.yaml"
     path.write_text(stored + "\n")
-    said = one_line(tartan(*RUN))
+    said = tartan(*RUN).refusal()
     assert "out/.hydra/config.yaml" in said
     assert line in said
     assert path.read_text() == stored + "\n"

@@ -39,12 +39,6 @@ class Bomb:
         return Path.touch, (self.path,)
 
 
-def one_line(answer: Answer) -> str:
-    assert answer.status == 2
-    assert answer.err.count("\n") == 1, answer.err
-    return answer.err
-
-
 def test_code_beside_a_model_does_not_run(tartan: Tartan, tmp_path: Path, bomb):
     model = save_tiny(tmp_path / "model")
     (tmp_path / "bomb.py").rename(model / "bomb.py")
@@ -54,7 +48,7 @@ def test_code_beside_a_model_does_not_run(tartan: Tartan, tmp_path: Path, bomb):
     assert answer.status == 0, answer.err
     assert list((tmp_path / "out/model").glob("*.py")) == []
     edit_json(model / "config.json", model_type="bomb")
-    assert "custom code" in one_line(tartan("run", *MODEL, "run_dir=other"))
+    assert "custom code" in tartan("run", *MODEL, "run_dir=other").refusal()
     assert not bomb()
 
 
@@ -66,7 +60,7 @@ def test_code_beside_data_does_not_run(tartan: Tartan, tmp_path: Path, bomb):
     (tmp_path / "pets/other.py").write_text(code)
     assert tartan(*command).status == 0, "a file that is no data"
     (tmp_path / "pets/pets.py").write_text(code)
-    assert "Dataset scripts are no longer supported" in one_line(tartan(*command, "run_dir=other"))
+    assert "Dataset scripts are no longer supported" in tartan(*command, "run_dir=other").refusal()
     assert not bomb()
 
 
@@ -74,7 +68,7 @@ def test_weights_that_are_code_are_refused(tartan: Tartan, tmp_path: Path):
     model = save_tiny(tmp_path / "model")
     (model / "model.safetensors").unlink()
     torch.save({"weight": Bomb(tmp_path / "ran")}, model / "pytorch_model.bin")
-    assert "its weights cannot be loaded" in one_line(tartan("run", *MODEL))
+    assert "its weights cannot be loaded" in tartan("run", *MODEL).refusal()
     assert not (tmp_path / "ran").exists()
     assert not (tmp_path / "out").exists()
 
@@ -91,8 +85,9 @@ def test_no_kernel_that_a_model_names_is_fetched(tartan: Tartan, tmp_path: Path)
 def test_a_template_cannot_name_a_file_elsewhere(tartan: Tartan, tmp_path: Path, name: str):
     model = save_tiny(tmp_path / "model")
     edit_json(model / "tokenizer_config.json", chat_template=[{"name": name, "template": "x"}])
-    assert f"a chat template named '{name}', which is not a file name" in one_line(
-        tartan("run", *MODEL)
+    assert (
+        f"a chat template named '{name}', which is not a file name"
+        in tartan("run", *MODEL).refusal()
     )
     assert not (tmp_path / "out").exists()
 
@@ -138,7 +133,7 @@ def test_an_objective_cannot_have_a_name_that_means_something_else(
         f"# @package _global_\n{json.dumps(section)}\n"
     )
     answer = tartan("run", "--config-dir", str(tmp_path / "conf"), "objectives=[odd]", *SMALL)
-    assert f"objectives.{name}: no objective can have this name" in one_line(answer)
+    assert f"objectives.{name}: no objective can have this name" in answer.refusal()
 
 
 ODD = ["two words, läuft", "a=b[x]", "$HOME", "-m", "100%#{", 'quo"te', "tab\tline\nbreak"]

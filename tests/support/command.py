@@ -24,6 +24,13 @@ class Answer:
     out: str
     err: str
 
+    def refusal(self) -> str:
+        """The one line of a command that refuses."""
+        assert self.status == 2, self.err
+        assert self.err.startswith("tartan: "), self.err
+        assert self.err.count("\n") == 1, self.err
+        return self.err
+
 
 def write_task(directory: Path, **files: list[Any] | str) -> Path:
     """A jsonl task; `train=[...]` and so on replace its files, a str is written as it is."""

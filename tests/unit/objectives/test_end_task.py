@@ -9,7 +9,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from support.context import ROWS, TinyContext
-from support.fixed import Fixed
+from support.problems import Fixed
 from tartan import Batch, ConfigError, Needs, Objective, Shared, Term, backward
 from tartan.experiment.context import TaskContext
 from tartan.testing import tiny_source
@@ -102,7 +102,7 @@ def test_a_head_of_several_objectives_gets_the_weighted_sum_of_their_gradients(n
     dev = Term([lambda: joint.model.body.embed(joint.batches(0)["task"].inputs).square().sum()])
     backward(
         joint.terms(together=False),
-        Fixed(needs, *WEIGHTS.tolist()),
+        Fixed(WEIGHTS, needs),
         Shared(joint.model.shared()),
         dev=dev,
         needs=needs,

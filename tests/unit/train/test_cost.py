@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from support.context import ROWS, TinyContext
-from support.fixed import Fixed
+from support.problems import Fixed
 from tartan import CorpusOptions, Needs, Objective, Shared, Term, backward
 from tartan.testing import tiny_source
 from tartan.train.cost import step_cost
@@ -62,7 +62,7 @@ class Counting:
             Term([part[name] for part in pieces], 1, self.model.private(name))
             for name in self.model.names
         ]
-        weighting = Fixed(needs, *[1.0] * len(terms))
+        weighting = Fixed(torch.ones(len(terms)), needs)
         backward(terms, weighting, Shared(self.model.shared()), needs=needs)
 
 

@@ -1,21 +1,20 @@
 """Uncertainty weighting: TorchJD's values, and parameters that are trained with a run's."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.testing import assert_close
 from torchjd.scalarization import UW
 
 from support.command import SMALL
 from support.experiments import built
-from tartan import ConfigError, Needs, Shared, Signals, Term, backward
+from support.problems import Problem
+from tartan import ConfigError, Needs, Signals, backward
 from tartan.experiment.build import Experiment
 from tartan.plugins import Plugin, Plugins, discover
-from tartan.testing import WeightingContract
 from tartan.train.finite import NonFiniteError
 from tartan.train.stage import Stage
 from tartan.train.trace import trace
@@ -33,36 +32,6 @@ def signals(losses: Tensor) -> Signals:
     return Signals(losses, torch.ones(len(losses)))
 
 
-class Problem:
-    """A shared matrix, a head each, and rows for three mean losses."""
-
-    def __init__(self) -> None:
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            self.body = nn.Linear(4, 5)
-            self.heads = [nn.Linear(5, 2) for _ in NAMES]
-            self.rows = [torch.randn(12, 4) for _ in NAMES]
-
-    def loss(self, index: int, rows: Tensor) -> Tensor:
-        return self.heads[index](self.body(rows)).pow(2).sum()
-
-    def means(self) -> Tensor:
-        return torch.stack([self.loss(i, rows) / len(rows) for i, rows in enumerate(self.rows)])
-
-    def terms(self, micro: int) -> list[Term]:
-        return [
-            Term(
-                [lambda i=i, part=part: self.loss(i, part) for part in rows.chunk(micro)],
-                len(rows),
-                list(self.heads[i].parameters()),
-            )
-            for i, rows in enumerate(self.rows)
-        ]
-
-    def gradients(self) -> Sequence[Tensor | None]:
-        return [p.grad for m in (self.body, *self.heads) for p in m.parameters()]
-
-
 @pytest.mark.parametrize("micro", [1, 3])
 @pytest.mark.parametrize("needs", WAYS)
 def test_all_gradients_are_those_of_torchjds_loss(needs: Needs, micro: int):
@@ -76,26 +45,17 @@ def test_all_gradients_are_those_of_torchjds_loss(needs: Needs, micro: int):
     found = backward(
         problem.terms(micro),
         weighting,
-        Shared(problem.body.parameters()),
-        dev=Term([lambda: problem.loss(0, problem.rows[1])], 12),
+        problem.shared(),
+        dev=problem.dev_term(),
     )
     ours = problem.gradients()
     for module in (problem.body, *problem.heads):
         module.zero_grad()
-    reference(problem.means()).backward()
+    means = [problem.loss(i, rows) / len(rows) for i, rows in enumerate(problem.rows)]
+    reference(torch.stack(means)).backward()
     assert_close(weighting.log_variances.grad, reference.log_var.grad)
     assert_close(ours, problem.gradients(), rtol=1e-5, atol=1e-6)
     assert not found.weights.requires_grad
-
-
-class Contract(WeightingContract):
-    weighting = Uncertainty
-
-
-@pytest.mark.parametrize("lr", [0.01, 1.0])
-@pytest.mark.parametrize("rule", [rule.name for rule in WeightingContract.rules()])
-def test_it_keeps_its_contract(rule: str, lr: float):
-    getattr(type("Given", (Contract,), {"options": {"lr": lr}})(), rule)()
 
 
 def test_its_loss_is_the_papers():
