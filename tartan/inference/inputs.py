@@ -51,7 +51,9 @@ def as_inputs(
 def _text(value: object, place: str) -> Input:
     """Return a text or a pair of texts."""
     if isinstance(value, list):
-        raise DataError(f"{place} is a list and the model does not tag words: give a text")
+        raise DataError(
+            f"{place} is a list and the model does not tag words: give a text or a tuple of two"
+        )
     if isinstance(value, tuple):
         if len(value) != 2:
             raise DataError(f"{place} has {len(value)} entries: give a pair of texts")

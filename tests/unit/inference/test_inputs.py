@@ -22,7 +22,7 @@ def test_a_text_to_tag_is_divided_at_white_space(words: Any):
     [
         ("red", CLASS, False, "texts is a single text: give a list of texts"),
         (["a", ["red", "sky"]], CLASS, False,
-         "texts[1] is a list and the model does not tag words: give a text"),
+         "texts[1] is a list and the model does not tag words: give a text or a tuple of two"),
         ([("a", "b", "c")], CLASS, True, "texts[0] has 3 entries: give a pair of texts"),
         (["a", ("a", "b")], CLASS, None, "texts[1] is a pair of texts: give single texts"),
         ([("a", "b"), "a"], CLASS, None,
