@@ -66,16 +66,6 @@ def cut(batch: Any, index: int, start: int, length: int) -> Any:
 
 
 @pytest.mark.parametrize("cls", [MLM, Classification])
-def test_every_own_parameter_and_the_body_get_a_gradient(cls: type[Objective], given: TinyContext):
-    objective = make(cls, given)
-    mean_loss(objective, given.body, ROWS).backward()
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in objective.parameters())
-    assert sum(p.grad is not None for p in given.body.parameters()) == len(
-        list(given.body.parameters())
-    )
-
-
-@pytest.mark.parametrize("cls", [MLM, Classification])
 def test_the_same_generator_gives_the_same_batch_and_the_global_one_is_left(
     cls: type[Objective], given: TinyContext
 ):

@@ -173,14 +173,6 @@ def test_the_generator_learns_nothing_from_the_discriminator(given: TinyContext)
     assert all(p.grad.any() for p in objective.head.parameters())
 
 
-def test_every_parameter_of_its_own_and_of_the_body_gets_a_gradient(given: TinyContext):
-    objective = make(given, mask_prob=0.5)
-    batch = prepared(objective)
-    objective.loss(given.body(batch.inputs), batch).total.backward()
-    parameters = [*objective.parameters(), *given.body.parameters()]
-    assert all(p.grad is not None and p.grad.any() for p in parameters)
-
-
 def joint(given: TinyContext, objective: RTD) -> JointModel:
     primary = Classification(ClassificationOptions(), given)
     return JointModel(given.body, "classification", {"classification": primary, "rtd": objective})

@@ -89,14 +89,6 @@ def test_the_batch_is_the_negatives_so_that_its_loss_cannot_be_split(given: Tiny
     assert total(ROWS) > total(ROWS[:4]) + total(ROWS[4:])
 
 
-def test_every_own_parameter_and_the_body_get_a_gradient(given: TinyContext):
-    objective = make(given)
-    batch = collate(objective)
-    objective.loss(given.body(batch.inputs), batch).total.backward()
-    parameters = [*objective.parameters(), *given.body.parameters()]
-    assert all(p.grad is not None and p.grad.any() for p in parameters)
-
-
 @pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_temperature_is_positive_and_finite(given: TinyContext, temperature: float):
     with pytest.raises(ConfigError) as caught:
