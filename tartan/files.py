@@ -117,7 +117,7 @@ def publish(beside: Path, path: Path) -> None:
         beside.unlink()
 
 
-def open_own(path: Path, flags: int = os.O_RDWR | os.O_CREAT | os.O_APPEND) -> int:
+def open_own(path: Path) -> int:
     """Open a regular file that nothing else names, or create it; return its descriptor.
 
     What already has the name is opened as it is, and nothing of it is changed.
@@ -128,8 +128,8 @@ def open_own(path: Path, flags: int = os.O_RDWR | os.O_CREAT | os.O_APPEND) -> i
         OSError: it cannot be opened.
     """
     try:
-        extra = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        descriptor = os.open(path, flags | extra, 0o666)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(path, flags, 0o666)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
             raise _foreign(path) from error

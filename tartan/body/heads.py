@@ -93,7 +93,6 @@ class LiftedHead(nn.Module):
         width: int,
         *,
         float32: bool = False,
-        last: bool = False,
     ) -> None:
         """Use `lift`, which verifies the head.
 
@@ -105,7 +104,7 @@ class LiftedHead(nn.Module):
         own = (name for name, _ in model.named_parameters())
         self.new_parameters = tuple(name for name in own if name in new_parameters)
         self.width = width
-        self.last = last
+        self.last = False
         self.unit: Unit | None = None
         self.notice: str | None = None
         self._float32 = float32

@@ -37,13 +37,12 @@ class LabelledOptions:
     labelled_seed: int = 0
 
 
-def keep_labels(task: Task, options: LabelledOptions, where: str = "data") -> Task:
+def keep_labels(task: Task, options: LabelledOptions) -> Task:
     """Return a task whose `train` has only as many rows as options say; corpora are unchanged.
 
     Args:
         task: any task. The hash of its train stays that of the rows as they were read.
         options: how many rows are kept, and which.
-        where: the section of the options, for error lines.
 
     Raises:
         ConfigError: there are not so many rows, or more labels than rows are to be kept.
@@ -53,7 +52,7 @@ def keep_labels(task: Task, options: LabelledOptions, where: str = "data") -> Ta
         return task
     if not 1 <= count <= len(rows):
         raise ConfigError(
-            f"{where}.labelled={count}: {task.name} has {len(rows)} labelled training rows: give "
+            f"data.labelled={count}: {task.name} has {len(rows)} labelled training rows: give "
             f"between 1 and {len(rows)}, or null for all of them"
         )
     labels = list(_labels(rows))
@@ -63,7 +62,7 @@ def keep_labels(task: Task, options: LabelledOptions, where: str = "data") -> Ta
     least = 1 if each is None else len(cover(each, order))
     if count < least:
         raise ConfigError(
-            f"{where}.labelled={count}: at least {least} rows are needed for every label of "
+            f"data.labelled={count}: at least {least} rows are needed for every label of "
             f"{task.name} to occur: give {least} or more"
         )
     train = rows.select(sorted(order[:count]))

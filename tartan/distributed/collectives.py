@@ -7,21 +7,20 @@ _gather = getattr(distributed, "all_gather_single", None) or distributed.all_gat
 _scatter = getattr(distributed, "reduce_scatter_single", None) or distributed.reduce_scatter_tensor
 
 
-def sum_all(tensor: Tensor, group: ProcessGroup | None = None) -> None:
+def sum_all(tensor: Tensor) -> None:
     """Replace a tensor by its sum over all processes (all-reduce)."""
-    distributed.all_reduce(tensor, group=group)
+    distributed.all_reduce(tensor)
 
 
-def sum_parts(tensor: Tensor, group: ProcessGroup | None = None) -> Tensor:
+def sum_parts(tensor: Tensor) -> Tensor:
     """Return this process's part of a tensor's sum over all processes (reduce-scatter).
 
     Args:
         tensor: [processes * size].
-        group: the processes; None for all.
     """
-    part = tensor.new_empty(tensor.numel() // distributed.get_world_size(group))
+    part = tensor.new_empty(tensor.numel() // distributed.get_world_size())
     if tensor.numel():
-        _scatter(part, tensor, group=group)
+        _scatter(part, tensor)
     return part
 
 
