@@ -19,6 +19,7 @@ from tartan.cli.flags import read_flags, without_overrides
 from tartan.cli.run_help import run_help
 from tartan.cli.sweep import naming
 from tartan.config.explain import one_line
+from tartan.config.hydra_files import task_overrides
 from tartan.config.overrides import accept
 from tartan.config.typed_text import value_of
 from tartan.distributed.place import find_place
@@ -158,7 +159,7 @@ def stopped_line(stopped: Interrupted, directory: Path, flags: Sequence[str]) ->
         directory: the run's, unless it was resumed elsewhere.
         flags: Hydra's flags, as typed.
     """
-    overrides = HydraConfig.get().overrides.task
+    overrides = task_overrides()
     resumed = [value_of(text) for text in overrides if text.startswith("resume=")]
     if resumed and resumed[-1] not in ("auto", "never"):
         directory = Path(resumed[-1])

@@ -25,9 +25,10 @@ def parse_override(text: str, loader: ConfigLoader | None = None) -> Override:
     try:
         return OverridesParser.create(config_loader=loader).parse_override(text)
     except HydraException as error:
+        maps = ', and a map with a space after each colon, {a: 1, "another key": 2}'
         raise ConfigError(
             f"'{text}' is not an override: write name=value, in quotes where the value has spaces "
-            "or brackets"
+            f"or brackets{maps if '={' in text else ''}"
         ) from error
 
 

@@ -1,6 +1,7 @@
 """The files that Hydra itself would write to .hydra/."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -14,5 +15,11 @@ def hydra_files() -> Files:
     settings = HydraConfig.get()
     return {
         "hydra.yaml": OmegaConf.create({"hydra": OmegaConf.to_container(settings)}),
-        "overrides.yaml": list(settings.overrides.task),
+        "overrides.yaml": task_overrides(),
     }
+
+
+def task_overrides() -> list[str]:
+    """Return the run's overrides as Hydra took them, interpolations as they were typed."""
+    found: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    return list(found)

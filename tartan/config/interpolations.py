@@ -12,6 +12,7 @@ from omegaconf.errors import (
     UnsupportedInterpolationType,
 )
 
+from tartan.config.maps import MAP, register_resolver
 from tartan.errors import ConfigError, shown, suggest
 
 LATER = "HydraConfig was not set"
@@ -34,6 +35,8 @@ def _failures(tree: DictConfig) -> Iterator[tuple[str, tuple[str, Exception]]]:
     for key, node in _nodes(tree):
         if not node._is_interpolation():
             continue
+        if MAP in str(node._value()):
+            register_resolver()
         try:
             value = node._dereference_node()
             if value._is_missing():

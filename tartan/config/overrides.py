@@ -16,6 +16,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, Node, OmegaConf
 
 from tartan.config.composer import Composer, parse_override, single
+from tartan.config.maps import as_map
 from tartan.config.typed_text import as_typed
 from tartan.errors import ConfigError, NoSuchOptionError, suggest
 
@@ -82,7 +83,7 @@ def _shape(text: str, tree: DictConfig) -> str:
     Raises:
         ConfigError: the option does not exist, cannot be removed, or exists and is added.
     """
-    override = parse_override(text)
+    override = parse_override(text := _with_any_keys(text))
     key = override.key_or_group
     if key.partition(".")[0].partition("/")[0] == "hydra":
         return text
@@ -97,6 +98,19 @@ def _shape(text: str, tree: DictConfig) -> str:
         raise ConfigError(f"'{text}': write {text.lstrip('+')}, without the plus sign")
     new = node is None or (isinstance(node, DictConfig) and _is_map(node))
     return f"++{text.lstrip('+')}" if new else text
+
+
+def _with_any_keys(text: str) -> str:
+    """Return an override whose value is a map with a form that Hydra takes, whatever its keys."""
+    name, _, value = text.partition("=")
+    written = as_map(value)
+    if written is None:
+        return text
+    try:
+        parse_override(text)
+    except ConfigError:
+        return f"{name}={written}"
+    return text
 
 
 def _find(key: str, tree: DictConfig) -> tuple[Node | None, bool]:

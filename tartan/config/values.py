@@ -1,5 +1,6 @@
 """Python values as overrides: `objectives=["mlm"]` becomes `objectives=['mlm']`."""
 
+import json
 from collections.abc import Mapping
 from numbers import Integral, Real
 from os import PathLike, fspath
@@ -7,6 +8,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
+from tartan.config.maps import is_bare, written_map
 from tartan.errors import ConfigError
 
 
@@ -22,27 +24,37 @@ def overrides_of(options: Mapping[str, Any]) -> list[str]:
     >>> overrides_of({"seed": 1, "objectives": ["mlm"], "tracker": None})
     ['seed=1', "objectives=['mlm']", 'tracker=null']
     """
-    return [f"{name}={_written(value, name)}" for name, value in options.items()]
+    return [f"{name}={_written(_plain(value, name))}" for name, value in options.items()]
 
 
-def _written(value: Any, name: str) -> str:
-    """Return a value in Hydra's grammar."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str | PathLike):
-        text = fspath(value)
-        if isinstance(text, str):
-            return QuotedString(text, Quote.single).with_quotes()
+def _plain(value: Any, name: str) -> Any:
+    """Return a value as None, a text, a number, a boolean, or lists and maps of these."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str | PathLike) and isinstance(text := fspath(value), str):
+        return str(text)
     if isinstance(value, Integral | Real):
-        return repr(int(value) if isinstance(value, Integral) else float(value))
+        return int(value) if isinstance(value, Integral) else float(value)
     if isinstance(value, list | tuple):
-        return f"[{','.join(_written(each, name) for each in value)}]"
+        return [_plain(each, name) for each in value]
     if isinstance(value, Mapping):
-        pairs = (f"{key}:{_written(each, name)}" for key, each in value.items())
-        return f"{{{','.join(pairs)}}}"
+        return {_plain(key, name): _plain(each, name) for key, each in value.items()}
     raise ConfigError(
         f"{name} is of type {type(value).__name__}: give a text, a path, a number, a boolean, "
         "None, or a list or map of these"
     )
+
+
+def _written(value: Any) -> str:
+    """Return a plain value in Hydra's grammar."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, str):
+        return QuotedString(value, Quote.single).with_quotes()
+    if isinstance(value, list):
+        return f"[{','.join(map(_written, value))}]"
+    if isinstance(value, dict):
+        if not all(map(is_bare, value)):
+            return written_map(value)
+        return f"{{{','.join(f'{key}:{_written(each)}' for key, each in value.items())}}}"
+    return repr(value)

@@ -6,7 +6,9 @@ from random import Random
 from typing import Any
 
 import pytest
+import yaml
 
+import tartan as library
 from support.command import Answer, records, summary
 from support.end_tasks import RUN, predictions, write
 from support.plain import elsewhere
@@ -50,20 +52,24 @@ answer = [config.problem_type, config.threshold, config.id2label, found.tolist()
 def test_a_model_that_predicts_one_class_alone_is_reported(tartan: Tartan, tmp_path: Path):
     def row(rng: Random, where: str) -> dict[str, Any]:
         rare = int(where.removeprefix("train").removeprefix("dev").removeprefix("test")) % 6 == 0
-        return {"text": f"{rng.choice(['ann', 'bob'])} left {where}", "label": int(rare)}
+        return {"text": f"{rng.choice(['ann', 'bob'])} left {where}", "label": ["0", "Größe"][rare]}
 
     write(tmp_path / "data", row)
     slow = ["optimizer.head_lr=1e-6", "optimizer.body_lr=1e-6"]
-    command = ["run", *RUN, *slow, "primary.class_weights={1: 1, 0: 1}"]
+    command = ["run", *RUN, *slow, "primary.class_weights={Größe: 1, 0: 1}"]
     answer = tartan(*command)
     assert answer.status == 0, answer.err
     predicted = {line["predicted"] for line in predictions(tmp_path / "out")}
     assert len(predicted) == 1
     (only,) = predicted
-    rows = {"0": 10, "1": 2}[only]
+    rows = {"0": 10, "Größe": 2}[only]
     assert (
         f"The best model predicts only '{only}', for all 12 rows of dev, of which {rows} have it: "
         "train longer, with another learning rate or seed, or set primary.class_weights=balanced."
     ) in answer.out.splitlines()
-    again = tartan(*command)  # the classes are numbers in memory, and strings in summary.json
+    again = tartan(*command)  # 0 is a number in memory, and a string in summary.json
     assert again.status == 0, again.err
+    recorded = yaml.safe_load((tmp_path / "out/.hydra/overrides.yaml").read_text())
+    assert tartan("run", *recorded).status == 0
+    options: dict[str, Any] = {"primary.class_weights": {"Größe": 1.0, 0: 1}}
+    assert library.run(*recorded[:-1], verbose=False, **options).directory == Path("out")

@@ -10,7 +10,9 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 from tartan.config.overrides import accept
+from tartan.config.parse import resolved
 from tartan.config.store import register
+from tartan.config.values import overrides_of
 from tartan.errors import ConfigError
 from tartan.plugins import discover
 from tartan.study import options as study_options
@@ -146,6 +148,33 @@ def test_a_sweep_without_a_needed_choice_is_one_line():
 
 def test_a_study_without_a_file_is_one_line():
     assert refusal("study=null", name="study").startswith("study=null: study cannot be empty; cho")
+
+
+KEY = "primary.class_weights"
+WEIGHTS = {
+    "{Größe: 5}": {"Größe": 5},
+    '{"Größe": 5, Q&A: 0.5}': {"Größe": 5, "Q&A": 0.5},
+    "{'it''s': 1, \"50% of $x\": 2, \"a, b: c\": 3}": {"it's": 1, "50% of $x": 2, "a, b: c": 3},
+    '{"1": 5, 2: 3, "no": 1}': {"1": 5, 2: 3, "no": 1},
+}
+
+
+@pytest.mark.parametrize("typed", WEIGHTS)
+def test_a_map_may_have_any_text_as_a_key(typed: str):
+    (accepted,) = accept([f"{KEY}={typed}"])
+    for text in (accepted, *overrides_of({KEY: WEIGHTS[typed]})):
+        again = accept([text])
+        with initialize_config_module("tartan.configs", job_name="tartan", version_base="1.3"):
+            composed = compose("config", again)
+        assert resolved(composed)["primary"]["class_weights"] == WEIGHTS[typed]
+
+
+@pytest.mark.parametrize("typed", ["{Größe:5}", "{Größe}", "{Größe: 5", "{Größe: [}", "{ä: 1},{}"])
+def test_a_map_that_cannot_be_read_is_refused(typed: str):
+    assert refusal(f"{KEY}={typed}") == (
+        f"'{KEY}={typed}' is not an override: write name=value, in quotes where the value has "
+        'spaces or brackets, and a map with a space after each colon, {a: 1, "another key": 2}'
+    )
 
 
 @pytest.mark.parametrize(
