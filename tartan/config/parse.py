@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
@@ -72,3 +73,20 @@ def options(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         raise ConfigError(one_line(error, where)) from error
     assert isinstance(instance, cls)
     return instance
+
+
+@contextmanager
+def placed(section: str, where: str) -> Iterator[None]:
+    """Name the options of a section by where they stand, in errors about their values.
+
+    Args:
+        section: the dotted name of the run's own section, with which such errors begin.
+        where: the dotted name of the section that is read.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        message = str(error)
+        if not message.startswith(f"{section}."):
+            raise
+        raise ConfigError(f"{where}{message.removeprefix(section)}") from error

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from torch import nn
 
-from tartan.config.parse import options
+from tartan.config.parse import options, placed
 from tartan.config.schema import Config, at_least
 from tartan.errors import ConfigError, suggest
 from tartan.experiment.tasks import Section
@@ -122,12 +122,14 @@ def _completed(
     if isinstance(named, list):
         named = ["primary" if name == primary else name for name in named]
     merged = {**asdict(config.optimizer), **stage.optimizer}
+    with placed("optimizer", f"{where}.optimizer"):
+        optimizer = options(OptimiserOptions, merged, "optimizer")
     return StageOptions(
         objectives=named,
         weighting=weightings.section(stage.weighting, f"{where}.weighting"),
         steps=steps,
         patience=stage.patience,
-        optimizer=asdict(options(OptimiserOptions, merged, f"{where}.optimizer")),
+        optimizer=asdict(optimizer),
     )
 
 

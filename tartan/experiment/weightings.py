@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tartan.config.parse import options
+from tartan.config.parse import options, placed
 from tartan.errors import ConfigError, PluginError
 from tartan.plugins import Plugins
 from tartan.train.schedule import StageOptions
@@ -59,10 +59,8 @@ class Weightings:
         section = self.section(chosen, where)
         values = {key: value for key, value in section.items() if key != "plugin"}
         cls = self._plugins.weighting(section["plugin"])
-        try:
+        with placed(OWN, where):
             made: Weighting = cls(options(cls.Options, values, OWN), objectives)
-        except ConfigError as error:
-            raise ConfigError(_placed(str(error), where)) from error
         made.describe({name: self._factors.get(name, {}) for name in objectives})
         if stray := [n for n, v in made.state_dict().items() if not isinstance(v, Tensor)]:
             raise PluginError(
@@ -112,8 +110,3 @@ def _check_first(weighting: Weighting, stage: str, trained: tuple[str, ...], pri
             f"task before the others ({', '.join(trained)}): give "
             f"schedule.stages.{stage}.weighting=static, or another that treats all alike"
         )
-
-
-def _placed(message: str, where: str) -> str:
-    """An error about an option of a weighting, with the place where the option stands."""
-    return f"{where}{message.removeprefix(OWN)}" if message.startswith(f"{OWN}.") else message

@@ -44,14 +44,18 @@ class OptimiserOptions:
         """ConfigError where a value has no meaning."""
         for name in ("body_lr", "head_lr", "body_weight_decay", "head_weight_decay", "clip"):
             if not 0 <= getattr(self, name) < float("inf"):
-                raise ConfigError(f"{name} is {getattr(self, name)}: give at least 0, and finite")
+                raise self._refused(name, "give at least 0, and finite")
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}: give at least 0 and below 1")
+                raise self._refused(name, "give at least 0 and below 1")
         if not 0 < self.eps < float("inf"):
-            raise ConfigError(f"eps is {self.eps}: give more than 0, and finite")
+            raise self._refused("eps", "give more than 0, and finite")
         if not 0 <= self.warmup <= 1:
-            raise ConfigError(f"warmup is {self.warmup}: give a share of the steps, 0 to 1")
+            raise self._refused("warmup", "give a share of the steps, 0 to 1")
+
+    def _refused(self, name: str, remedy: str) -> ConfigError:
+        """Return the error of an option."""
+        return ConfigError(f"optimizer.{name} is {getattr(self, name)}: {remedy}")
 
 
 class Optimiser:

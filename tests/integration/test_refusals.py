@@ -77,12 +77,12 @@ def refused(answer: Answer, line: str, directory: Path) -> None:
          "got 2.0"),
         (["weighting.weights={classification: 0}"], "weighting.weights "
          "are all 0 for classification: give at least one objective that is trained a weight"),
-        (["optimizer.beta1=2"], "beta1 is 2.0: give at least 0 and below 1"),
+        (["optimizer.beta1=2"], "tartan: optimizer.beta1 is 2.0: give at least 0 and below 1"),
         (["seed=0,1"], "'seed=0,1' is several runs: add -m to start them"),
         (["-m", "seed=0,abc"], "seed must be a whole number, got abc"),
         (["-m", "seed=0,1", "run_dir=x"], "run_dir belongs to a single run: with -m, give "
          "hydra.sweep.dir"),
-        (["optimizer.body_lr=-1"], "body_lr is -1.0: give at least 0"),
+        (["optimizer.body_lr=-1"], "tartan: optimizer.body_lr is -1.0: give at least 0"),
         (["on_nonfinite=skp"], "on_nonfinite=skp: did you mean 'skip'?"),
         (["report_examples=-1"], "report_examples=-1: give at least 0"),
         (["max_skipped=-1"], "max_skipped=-1: give at least 0"),

@@ -153,6 +153,11 @@ WHERE = "schedule.stages.joint"
         ([f"{WHERE}.epochs=-1"], f"{WHERE}.epochs=-1.0: give at least 0, and finite"),
         ([f"{WHERE}.optimizer.body_lrr=1"],
          f"{WHERE}.optimizer.body_lrr: no such option; did you mean 'body_lr'?"),
+        ([f"{WHERE}.optimizer.body_lr=-1"],
+         f"{WHERE}.optimizer.body_lr is -1.0: give at least 0, and finite"),
+        ([f"{WHERE}.optimizer.body_lr=fast"],
+         f"{WHERE}.optimizer.body_lr must be a number, got fast"),
+        (["optimizer.warmup=2"], "optimizer.warmup is 2.0: give a share of the steps, 0 to 1"),
         (["weighting=meta", "weighting.probe.split=train", "weighting.probe.held_out=0.1",
           "schedule.stages.finetune.weighting="
           "{plugin: meta, probe: {split: train, held_out: 0.2}}"],
