@@ -8,6 +8,8 @@ def typed(value: str) -> Any:
 
     >>> typed("[a, b]"), typed("null"), typed("007"), typed('"my label"'), typed("{hub: x}")
     (['a', 'b'], None, '007', 'my label', {'hub': 'x'})
+    >>> typed("[Größe, b]"), typed("[a")
+    (['Größe', 'b'], '[a')
     """
     if not value.startswith(("[", "{", "'", '"')):
         return None if value == "null" else value
@@ -17,4 +19,6 @@ def typed(value: str) -> Any:
     try:
         return OverridesParser.create().parse_override(f"x={value}").value()
     except HydraException:
-        return value
+        from tartan.config.maps import yaml_value  # noqa: PLC0415
+
+        return value if (found := yaml_value(value)) is None else found

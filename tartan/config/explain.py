@@ -75,7 +75,8 @@ def _said(text: str, key: str) -> str | None:
         if found := re.match(pattern, text):
             groups = {"got": "null", "kind": "", **found.groupdict()}
             kind = form.format(kind=NAMED.get(groups["kind"], groups["kind"]))
-            return f"{key} must be {kind}, got {groups['got'].replace('ListConfig', 'a list')}"
+            got = {"ListConfig": "a list", "AnyNode": "a single value"}
+            return f"{key} must be {kind}, got {got.get(groups['got'], groups['got'])}"
     return None
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 MAP = "tartan.map"
@@ -40,21 +40,26 @@ def written_map(values: Mapping[Any, Any]) -> str:
     return f"'${{{MAP}:\"{safe}\"}}'"
 
 
-def as_map(value: str) -> str | None:
-    """Return a map, typed as in YAML, as Hydra takes it; None if the text is not a map.
+def yaml_value(text: str) -> Any:
+    """Return a list or map that is typed as in YAML; None if the text is neither.
 
-    >>> print(as_map('{"a class": 5}'), as_map("{Größe:5}"), as_map("{a, b}"))
-    '${tartan.map:"{a class: 5}"}' None None
+    >>> yaml_value('{"a class": 5}'), yaml_value("[Größe, b]"), yaml_value("{Größe:5}")
+    ({'a class': 5}, ['Größe', 'b'], None)
     """
-    if not (value.startswith("{") and value.endswith("}")):
+    if text[:1] + text[-1:] not in ("{}", "[]"):
         return None
     try:
-        found = OmegaConf.create(value)
-        plain: Any = OmegaConf.to_container(found) if isinstance(found, DictConfig) else {}
-        # YAML reads `{a:5}` as a key without a value.
-        return written_map(plain) if plain and None not in plain.values() else None
+        found = OmegaConf.to_container(OmegaConf.create(text))
     except (yaml.YAMLError, OmegaConfBaseException):
         return None
+    return None if _lacks_value(found) else found
+
+
+def _lacks_value(found: Any) -> bool:
+    """Return whether a map has a key without a value, as YAML reads `{a:5}`."""
+    if isinstance(found, list):
+        return any(map(_lacks_value, found))
+    return isinstance(found, dict) and any(v is None or _lacks_value(v) for v in found.values())
 
 
 def register_resolver() -> None:

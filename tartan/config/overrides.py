@@ -16,8 +16,9 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, Node, OmegaConf
 
 from tartan.config.composer import Composer, parse_override, single
-from tartan.config.maps import as_map
+from tartan.config.maps import yaml_value
 from tartan.config.typed_text import as_typed
+from tartan.config.values import written
 from tartan.errors import ConfigError, NoSuchOptionError, suggest
 
 STAGE_WEIGHTING = re.compile(r"schedule\.stages\.[^.]+\.weighting")
@@ -83,7 +84,7 @@ def _shape(text: str, tree: DictConfig) -> str:
     Raises:
         ConfigError: the option does not exist, cannot be removed, or exists and is added.
     """
-    override = parse_override(text := _with_any_keys(text))
+    override = parse_override(text := _readable(text))
     key = override.key_or_group
     if key.partition(".")[0].partition("/")[0] == "hydra":
         return text
@@ -100,16 +101,14 @@ def _shape(text: str, tree: DictConfig) -> str:
     return f"++{text.lstrip('+')}" if new else text
 
 
-def _with_any_keys(text: str) -> str:
-    """Return an override whose value is a map with a form that Hydra takes, whatever its keys."""
+def _readable(text: str) -> str:
+    """Return an override with its list or map in Hydra's grammar, where that cannot read it."""
     name, _, value = text.partition("=")
-    written = as_map(value)
-    if written is None:
-        return text
     try:
         parse_override(text)
     except ConfigError:
-        return f"{name}={written}"
+        found = yaml_value(value)
+        return text if found is None else f"{name}={written(found)}"
     return text
 
 

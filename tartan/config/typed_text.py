@@ -3,7 +3,7 @@
 Hydra reads values by a grammar of its own: `2025_01_02` is the number 20250102, `a=b` and
 `task (1)` are errors, `a,b` is a sweep. An option whose type is a text gets the characters that
 were typed, unless they are in quotes, are an interpolation, or are `null` where the option may be
-empty.
+empty. So does one that is a path or a list or map, where it begins as neither of the two.
 """
 
 import os
@@ -25,8 +25,10 @@ from omegaconf import DictConfig, Node, StringNode, ValueNode
 
 from tartan.config.entries import registered
 
-PATHS = frozenset({"run_dir", "resume", "dir", "name", "domain", "subdir"})
+PATHS = frozenset({"run_dir", "resume", "dir", "name", "domain", "unlabelled", "subdir"})
 """Last words of options that may be paths: a `~` at their beginning is the home directory."""
+SOURCES = ("data.unlabelled", "data.domain")
+"""Options that are a path, unless they begin as a list or map does."""
 HYDRA = frozenset({"hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.job.name"})
 """Texts among Hydra's own options."""
 
@@ -47,7 +49,8 @@ def as_typed(text: str, tree: DictConfig, several: bool) -> str:
     if match is None:
         return text
     prefix, key, value = match.groups()
-    if (kind := _text(key, tree)) is None:
+    path = key.endswith(SOURCES) and value[:1] not in ("[", "{")
+    if (kind := "optional" if path else _text(key, tree)) is None:
         return text
     optional = kind == "optional"
     parsed = _parse(f"x={value}")

@@ -24,7 +24,7 @@ def overrides_of(options: Mapping[str, Any]) -> list[str]:
     >>> overrides_of({"seed": 1, "objectives": ["mlm"], "tracker": None})
     ['seed=1', "objectives=['mlm']", 'tracker=null']
     """
-    return [f"{name}={_written(_plain(value, name))}" for name, value in options.items()]
+    return [f"{name}={written(_plain(value, name))}" for name, value in options.items()]
 
 
 def _plain(value: Any, name: str) -> Any:
@@ -45,16 +45,16 @@ def _plain(value: Any, name: str) -> Any:
     )
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
     """Return a plain value in Hydra's grammar."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     if isinstance(value, str):
         return QuotedString(value, Quote.single).with_quotes()
     if isinstance(value, list):
-        return f"[{','.join(map(_written, value))}]"
+        return f"[{','.join(map(written, value))}]"
     if isinstance(value, dict):
         if not all(map(is_bare, value)):
             return written_map(value)
-        return f"{{{','.join(f'{key}:{_written(each)}' for key, each in value.items())}}}"
+        return f"{{{','.join(f'{key}:{written(each)}' for key, each in value.items())}}}"
     return repr(value)

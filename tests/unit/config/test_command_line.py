@@ -63,6 +63,8 @@ def test_a_text_is_taken_as_it_is_typed(text: str):
         ("objectives.classification_aux.data.dir", ["objectives=[classification_aux]"]),
         ("data.text_field", ["data=jsonl"]),
         ("data.name", ["data=hub"]),
+        ("data.domain", ["data=hub"]),
+        ("data.unlabelled", ["data=files"]),
         ("data.splits.train", ["data=hub"]),
         ("tracker", []),
         ("device", []),
@@ -85,6 +87,10 @@ def test_the_home_directory_is_what_a_shell_makes_of_it(monkeypatch: pytest.Monk
     assert value("data.dir", "data=jsonl", "data.dir=~/task=1") == "/home/me/task=1"
     assert value("model.name", "model=auto", "model.name=~") == "/home/me"
     assert value("study.dir", "study.dir=~/study", name="study") == "/home/me/study"
+    assert (
+        value("data.unlabelled", "data=files", "data.unlabelled=~/a (1).csv")
+        == "/home/me/a (1).csv"
+    )
     assert value("run_dir", "run_dir=~nobody-here/x") == "~nobody-here/x"
     assert value("run_dir", "run_dir=a~/x") == "a~/x"
     assert value("run_dir", "run_dir='~/x'") == "~/x", "as in quotes"
@@ -167,6 +173,17 @@ def test_a_map_may_have_any_text_as_a_key(typed: str):
         with initialize_config_module("tartan.configs", job_name="tartan", version_base="1.3"):
             composed = compose("config", again)
         assert resolved(composed)["primary"]["class_weights"] == WEIGHTS[typed]
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("Größe, a.csv", "Größe, a.csv"), ("null", None), ("{path: a}", {"path": "a"}),
+        ("[ä, b (1).csv]", ["ä", "b (1).csv"]), ("[{text: Größe}]", [{"text": "Größe"}]),
+    ],
+)  # fmt: skip
+def test_texts_may_come_from_a_path_a_list_or_a_map(typed: str, found: object):
+    assert value("data.domain", "data=files", f"data.domain={typed}") == found
 
 
 @pytest.mark.parametrize("typed", ["{Größe:5}", "{Größe}", "{Größe: 5", "{Größe: [}", "{ä: 1},{}"])
