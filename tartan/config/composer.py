@@ -16,6 +16,7 @@ from tartan.config.choices import choose
 from tartan.config.explain import broken_file, one_line, wrong_value
 from tartan.config.interpolations import check_interpolations
 from tartan.config.typed_text import value_of
+from tartan.config.values import searchpath
 from tartan.errors import ConfigError
 
 
@@ -42,7 +43,7 @@ class Composer:
 
     def compose(self, overrides: Sequence[str], hydra: bool = False) -> DictConfig:
         """Return a composed configuration. ConfigError where it cannot be composed."""
-        further = [] if self._search is None else [f"hydra.searchpath=[file://{self._search}]"]
+        further = searchpath(self._search)
         try:
             return compose(self._name, [*further, *overrides], return_hydra_config=hydra)
         except (HydraException, OmegaConfBaseException) as error:

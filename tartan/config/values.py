@@ -27,6 +27,11 @@ def overrides_of(options: Mapping[str, Any]) -> list[str]:
     return [f"{name}={written(_plain(value, name))}" for name, value in options.items()]
 
 
+def searchpath(directory: str | None) -> list[str]:
+    """Return a further directory of configurations as an override of Hydra's search path."""
+    return [] if directory is None else overrides_of({"hydra.searchpath": [f"file://{directory}"]})
+
+
 def _plain(value: Any, name: str) -> Any:
     """Return a value as None, a text, a number, a boolean, or lists and maps of these."""
     if value is None or isinstance(value, bool):

@@ -9,6 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from tartan.config.typed_text import PATHS
+from tartan.config.values import searchpath
 from tartan.errors import ConfigError
 
 OWN = {
@@ -50,7 +51,7 @@ class Typed:
     @cached_property
     def searchpath(self) -> list[str]:
         """Return the additional directory as an override of Hydra's search path."""
-        return [] if self.search is None else [f"hydra.searchpath=[file://{self.search}]"]
+        return searchpath(self.search)
 
 
 def quoted(text: str) -> str:

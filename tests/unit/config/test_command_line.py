@@ -16,6 +16,7 @@ from tartan.config.values import overrides_of
 from tartan.errors import ConfigError
 from tartan.plugins import discover
 from tartan.study import options as study_options
+from tartan.study.typed import Typed
 
 pytestmark = pytest.mark.heavy
 
@@ -317,6 +318,16 @@ def test_a_broken_file_of_configurations_is_one_line(
         accept(["experiment=mine"], search=str(tmp_path))
     assert str(refused.value).isprintable()
     assert line.replace(FILE, str(path)) in str(refused.value)
+
+
+def test_a_directory_of_configurations_may_have_any_name(tmp_path: Path):
+    directory = tmp_path / "it's = [läuft], (1)"
+    (directory / "experiment").mkdir(parents=True)
+    (directory / "experiment/mine.yaml").write_text("# @package _global_\nsteps: 3\n")
+    assert accept(["experiment=mine"], search=str(directory)) == ["experiment=mine"]
+    with initialize_config_module("tartan.configs", job_name="tartan", version_base="1.3"):
+        place = Typed.split([], str(directory)).searchpath
+        assert compose("config", [*place, "experiment=mine"]).steps == 3
 
 
 def test_a_directory_of_configurations_that_is_not_there_is_one_line(tmp_path: Path):
