@@ -147,7 +147,7 @@ def run(
         Interrupted: Ctrl-C or another signal, a `KeyboardInterrupt`; the last step is saved.
     """
     composed = compose_run([*overrides, *overrides_of(options)], config_dir)
-    before = existing([str(composed.directory)])
+    before = existing([("run_dir", str(composed.directory))])
     printed = nullcontext() if verbose else redirect_stdout(io.StringIO())
     try:
         with restored_settings(), printed:

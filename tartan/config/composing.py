@@ -49,7 +49,8 @@ def compose_run(overrides: Sequence[str], search: str | None = None) -> Composed
             whole = Composer("config", search).compose(accepted, hydra=True)
             HydraConfig.instance().set_config(whole)
             files = hydra_files()
+            directory = str(HydraConfig.get().run.dir)  # run_dir, or hydra.run.dir=...
             with open_dict(whole):
                 del whole["hydra"]
             values = resolved(whole)
-    return Composed(OmegaConf.create(values), Path(values["run_dir"]).expanduser(), files)
+    return Composed(OmegaConf.create(values), Path(directory).expanduser(), files)

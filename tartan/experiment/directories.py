@@ -7,6 +7,9 @@ from pathlib import Path
 from tartan.config.typed_text import value_of
 from tartan.errors import ConfigError
 
+OPTIONS = ("run_dir", "hydra.run.dir")
+"""Options that give a run's directory."""
+
 
 def existing_for(overrides: Sequence[str]) -> frozenset[Path]:
     """Return the directories that exist already, of the run directory given and its parents.
@@ -14,23 +17,30 @@ def existing_for(overrides: Sequence[str]) -> frozenset[Path]:
     Raises:
         ConfigError: what is given is, or is in, a file.
     """
-    return existing(value_of(text) for text in overrides if text.startswith("run_dir="))
+    return existing(
+        (option, value_of(text))
+        for text in overrides
+        if (option := text.partition("=")[0]) in OPTIONS
+    )
 
 
-def existing(names: Iterable[str]) -> frozenset[Path]:
+def existing(directories: Iterable[tuple[str, str]]) -> frozenset[Path]:
     """Return the directories that exist already, of run directories and their parents.
+
+    Args:
+        directories: the option that gives one, and the directory.
 
     Raises:
         ConfigError: one of them is, or is in, a file.
     """
     found = {path for path in parents(Path.cwd()) if path.is_dir()}
-    for name in names:
+    for option, name in directories:
         for path in parents(Path(name)):
             with suppress(OSError, ValueError):  # a name that no file can have is refused later
                 if path.is_dir():
                     found.add(path)
                 elif path.exists():
-                    raise ConfigError(f"run_dir={name}: {path} is a file; give a directory")
+                    raise ConfigError(f"{option}={name}: {path} is a file; give a directory")
     return frozenset(found)
 
 

@@ -122,15 +122,17 @@ def test_a_bad_row_is_named_by_file_and_line(
 def test_a_directory_that_was_there_stays(tartan: Tartan, tmp_path: Path):
     (tmp_path / "mine").mkdir()
     assert tartan("run", "run_dir=mine", "steps=0").status == 2
-    assert tartan("run", "run_dir=mine/deeper/still", "data=jsonl", "data.dir=no").status == 2
+    for option in ("run_dir", "hydra.run.dir"):
+        typed = f"{option}=mine/deeper/still"
+        assert tartan("run", typed, "data=jsonl", "data.dir=no").status == 2
     assert [path.name for path in tmp_path.rglob("*")] == ["mine"]
 
 
 def test_a_run_directory_that_is_a_file_is_one_line(tartan: Tartan, tmp_path: Path):
     (tmp_path / "file").write_text("something")
-    answer = tartan("run", "run_dir=file/below")
-    assert answer.status == 2
-    assert "file is a file; give a directory" in answer.err
+    for option in ("run_dir", "hydra.run.dir"):
+        line = f"tartan: {option}=file/below: {tmp_path / 'file'} is a file; give a directory\n"
+        assert tartan("run", f"{option}=file/below").refusal() == line
     assert (tmp_path / "file").read_text() == "something"
 
 

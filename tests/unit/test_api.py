@@ -23,6 +23,7 @@ from transformers.utils import logging as transformers_logging
 import tartan
 from support.command import records, small_options, summary
 from support.process import answered
+from tartan.config.composing import compose_run
 from tartan.config.values import overrides_of
 
 pytestmark = pytest.mark.heavy
@@ -113,6 +114,12 @@ def test_a_refused_run_is_an_exception_and_writes_nothing(
     assert list(tmp_path.iterdir()) == []
     after = state()
     assert {name for name in before if before[name] != after[name]} == set()
+
+
+def test_the_run_directory_may_be_given_to_hydra():
+    assert compose_run(["hydra.run.dir=x/${run_dir}", "run_dir=y"]).directory == Path("x/y")
+    composed = compose_run([])
+    assert composed.directory == Path(composed.config.run_dir)
 
 
 @pytest.mark.parametrize(
