@@ -49,8 +49,7 @@ def as_typed(text: str, tree: DictConfig, several: bool) -> str:
     if match is None:
         return text
     prefix, key, value = match.groups()
-    path = key.endswith(SOURCES) and value[:1] not in ("[", "{")
-    if (kind := "optional" if path else _text(key, tree)) is None:
+    if (kind := _text(key, tree)) is None or (key.endswith(SOURCES) and value[:1] in ("[", "{")):
         return text
     optional = kind == "optional"
     parsed = _parse(f"x={value}")
@@ -105,6 +104,8 @@ def _text(key: str, tree: DictConfig) -> str | None:
     for position, name in enumerate(names):
         if (hint := _declared(names[:position], node, names[position:])) is not None:
             kinds = (hint,) if get_origin(hint) is list else get_args(hint) or (hint,)
+            if hint is Any and key.endswith(SOURCES):
+                kinds = (str, type(None))
             if str in kinds:
                 return "optional" if type(None) in kinds else "text"
             return None

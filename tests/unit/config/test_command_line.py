@@ -185,6 +185,7 @@ def test_a_map_may_have_any_text_as_a_key(typed: str):
 )  # fmt: skip
 def test_texts_may_come_from_a_path_a_list_or_a_map(typed: str, found: object):
     assert value("data.domain", "data=files", f"data.domain={typed}") == found
+    assert accept(["data=demo", "data.unlabelled=40"])[1] == "data.unlabelled=40", "a number"
 
 
 @pytest.mark.parametrize("typed", ["{Größe:5}", "{Größe}", "{Größe: 5", "{Größe: [}", "{ä: 1},{}"])
