@@ -101,7 +101,11 @@ def time_arms(configs: Mapping[str, str]) -> dict[str, float]:
 
 def run_one(config: str, directory: str, files: Mapping[str, str]) -> None:
     """Run a configuration in YAML; `files` are those of .hydra/, likewise. Raises as `run` does."""
-    extra: dict[str, Any] = {name: OmegaConf.create(text) for name, text in files.items()}
+    loaded = {name: OmegaConf.create(text) for name, text in files.items()}
+    extra: dict[str, Any] = {  # lists of overrides, whose interpolations stay as they were typed
+        name: found if isinstance(found, DictConfig) else OmegaConf.to_container(found)
+        for name, found in loaded.items()
+    }
     run(_composed(config), Path(directory), extra, discover())
 
 
