@@ -18,6 +18,9 @@ MOST = 50
 TRACED = ("weight", "alignment", "loss", "eval")
 """First parts of metrics' names that are kept."""
 
+KEPT = ("lr", "tapt.scale", "seed")
+"""Last parts of the names of options that are kept."""
+
 
 def trial(run: Path) -> dict[str, Any]:
     """Return what a trial's run wrote, test left out."""
@@ -29,7 +32,7 @@ def trial(run: Path) -> dict[str, Any]:
     values = [line[2:].strip("'\"") for line in typed]
     return {
         "arm": run.parent.name,
-        "values": [value for value in values if value.split("=")[0].endswith(("lr", "tapt.scale"))],
+        "values": [value for value in values if value.split("=")[0].endswith(KEPT)],
         "dev": summary["dev"],
         "best_step": summary["best_step"],
         "seconds": summary["seconds"],
