@@ -61,7 +61,7 @@ def read_header(path: Path, rows: Iterator[tuple[int, Sequence[str]]]) -> Sequen
     They are the names; of columns without a name, which tables have of row numbers, `Unnamed`.
 
     Raises:
-        DataError: there is no row, or a name stands twice.
+        DataError: there is no row, or two columns have the same name.
     """
     number, header = next(rows, (0, []))
     if not header:

@@ -76,7 +76,7 @@ def test_the_matrix_has_every_python_that_the_project_supports():
         ("it is no method", "is no m"),
         ("to mend it", "mend"),
         ("the same as of run", "as of"),
-        ("files below /work/main", "/work/m"),
+        ("files below /opt/models", "/opt/m"),
     ],
 )
 def test_a_phrase_is_found_with_its_line(text: str, phrase: str):
