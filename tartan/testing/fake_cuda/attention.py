@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.library import Library
 
-AREA = torch.library.Library("aten", "IMPL")
+AREA = Library("aten", "IMPL")
 ATEN = torch.ops.aten
 
 

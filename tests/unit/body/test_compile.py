@@ -8,11 +8,10 @@ import torch
 from torch.nn.functional import cosine_similarity
 from torch.testing import assert_close
 
+from support.kernels import kernel_on_a_cpu
 from tartan import ModelError
-from tartan.body.kernels import varlen
 from tartan.packed import Packed
 from tartan.testing import tiny_source
-from tartan.testing.fake_cuda import attention
 
 
 def gradient(body, packed, dtype=torch.float32):
@@ -72,12 +71,7 @@ def test_without_a_compiler_it_is_refused(monkeypatch):
 
 @pytest.fixture
 def _kernel_on_a_cpu(monkeypatch):
-    """Compute the operators of the variable-length kernel on a CPU, by the formula."""
-    with torch.library._scoped_library("aten", "IMPL") as library:
-        for way in (attention._varlen, attention._varlen_backward):
-            name = f"_flash_attention_{'backward' if 'backward' in way.__name__ else 'forward'}"
-            library.impl(name, torch.compiler.disable(way), "CPU")
-        monkeypatch.setattr(varlen, "kernel_for", lambda _: varlen.by_torch)
+    with kernel_on_a_cpu(monkeypatch, torch.compiler.disable):
         yield
 
 

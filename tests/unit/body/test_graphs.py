@@ -8,15 +8,14 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from support.kernels import kernel_on_a_cpu
 from tartan import ModelError
 from tartan.body.bf16 import Bf16Layers
 from tartan.body.graphs import LayerGraphs
 from tartan.body.graphs.recorder import WaitsError
-from tartan.body.kernels import varlen
 from tartan.body.reading import lay_out
 from tartan.packed import Packed
 from tartan.testing import tiny_source
-from tartan.testing.fake_cuda import attention
 from tartan.testing.fake_cuda.repeating import Repeating
 
 BF16 = torch.autocast("cpu", torch.bfloat16)
@@ -24,12 +23,7 @@ BF16 = torch.autocast("cpu", torch.bfloat16)
 
 @pytest.fixture(autouse=True)
 def _kernel_on_a_cpu(monkeypatch):
-    """Compute the operators of the variable-length kernel on a CPU, by the formula."""
-    with torch.library._scoped_library("aten", "IMPL") as library:
-        for way in (attention._varlen, attention._varlen_backward):
-            name = f"_flash_attention_{'backward' if 'backward' in way.__name__ else 'forward'}"
-            library.impl(name, way, "CPU")
-        monkeypatch.setattr(varlen, "kernel_for", lambda _: varlen.by_torch)
+    with kernel_on_a_cpu(monkeypatch):
         yield
 
 
