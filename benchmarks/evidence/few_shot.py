@@ -4,7 +4,8 @@
 
 Needs `pip install setfit`. The sentence encoder is trained for STEPS steps of 16 pairs of labelled
 texts, then logistic regression is fitted on its features. Both with SetFit's defaults: no trials,
-nothing chosen on dev. The seed is the number at the end of a directory's name.
+nothing chosen on dev. The seed is the number at the end of a directory's name. Directories whose
+scores are in RESULTS are left out.
 """
 
 import json
@@ -51,7 +52,12 @@ def fitted(model: str, steps: int, directory: Path) -> dict[str, Any]:
         setfit.Trainer(model=classifier, args=options, train_dataset=train).train()
     scores = {split: _score(classifier, splits[split], labels) for split in ("dev", "test")}
     seconds = time.perf_counter() - start
-    return {"task": "/".join(directory.parts[-2:]), **scores, "seconds": seconds}
+    return {"task": _task(directory), **scores, "seconds": seconds}
+
+
+def _task(directory: Path) -> str:
+    """Return the name of a task and a seed."""
+    return "/".join(directory.parts[-2:])
 
 
 def _score(classifier: Any, rows: Sequence[Mapping[str, str]], labels: Sequence[str]) -> float:
@@ -68,10 +74,11 @@ def _rows(path: Path) -> list[Mapping[str, str]]:
 
 
 def main(model: str, results: Path, steps: int, directories: Sequence[Path]) -> None:
-    """Train on each task, and write the scores after each."""
+    """Train on each task that has no scores in the file, and write it after each."""
     torch.set_num_threads(1)
-    runs: list[dict[str, Any]] = []
-    for directory in directories:
+    runs: list[dict[str, Any]] = json.loads(results.read_text())["runs"] if results.exists() else []
+    done = {run["task"] for run in runs}
+    for directory in (one for one in directories if _task(one) not in done):
         runs.append(fitted(model, steps, directory))
         means = {split: float(np.mean([run[split] for run in runs])) for split in ("dev", "test")}
         content = {

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 TRIAL_SEED = 11
 """The seed of trials; the study has seeds 0 to 7."""
@@ -14,6 +15,8 @@ ALL_ARMS = (
     "data=citation_intent", "model.max_length=64", "batch_size=16", "eval.patience=0",
     "checkpoint.every=1000", "checkpoint.keep=1", "report=false",
 )  # fmt: skip
+TAPT: Mapping[str, Sequence[str]] = {"tapt": ["batch_size=8"]}
+"""MLM on the task's texts."""
 SUPCON: Mapping[str, Sequence[str]] = {"supcon": ["batch_size=16"]}
 """An objective on labels: supervised contrastive learning."""
 ARMS: Mapping[str, Sequence[str]] = {
@@ -54,9 +57,7 @@ class Regime:
     body_lr: str = "1e-4,3e-4"
     more_lr: str = ""
     scale: str = ""
-    objectives: Mapping[str, Sequence[str]] = field(
-        default_factory=lambda: {"tapt": ["batch_size=8"]}
-    )
+    objectives: Mapping[str, Sequence[str]] = field(default_factory=lambda: TAPT)
     schedule: str = "together"
     arms: Sequence[str] = tuple(ARMS)
 
@@ -86,28 +87,42 @@ class Regime:
         return [f"optimizer.body_lr={self.body_lr}", *scale]
 
 
+FURTHER: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "a1280": ("a", {"steps": 1280, "every": 80, "arms": ("finetune", "tapt")}),
+    "rest128": ("b128", {"arms": ("finetune", "meta", "pcd")}),
+    "supcon128": ("b128", {"objectives": SUPCON, "arms": ("finetune", "mt", "meta", "gcs")}),
+    "after64": (
+        "b64",
+        {
+            "schedule": "tapt_together",
+            "objectives": {**TAPT, **SUPCON},
+            "arms": ("finetune", "tapt", "mt", "meta", "gcs"),
+        },
+    ),
+    "c4000": (
+        "c",
+        {"steps": 4000, "every": 200, "arms": ("finetune", "mt"), "more_lr": "", "scale": ""},
+    ),
+}
+"""Further questions: the regime that each changes, and how."""
+
+
 def regime(name: str, directory: Path) -> Regime:
     """Return a regime; KeyError for an unknown name.
 
     Args:
-        name: `a`, `b64`, `b128`, `b256`, `b512`, `c`, or one of the further questions: `c4000`, (c)
-            with twice the steps, `supcon128`, 128 labels and an objective on labels, or `after64`,
-            64 labels and the same objective after TAPT.
+        name: `a`, `b64`, `b128`, `b256`, `b512`, `c`, or one of the further questions: `a1280` and
+            `c4000`, (a) and (c) with twice the steps, `rest128`, the arms that `b128` lacks,
+            `supcon128`, 128 labels and an objective on labels, or `after64`, 64 labels and the same
+            objective after TAPT.
         directory: where data, models and results are.
     """
+    if name in FURTHER:
+        base, changes = FURTHER[name]
+        return replace(regime(base, directory), **changes)
     pretrained = ("model=auto", f"model.name={directory}/models/minilm-acl")
     if name == "a":
         return Regime(directory, pretrained, "citation_intent", steps=640, every=40)
-    if name == "supcon128":
-        others = ("finetune", "mt", "meta", "gcs")
-        return replace(regime("b128", directory), objectives=SUPCON, arms=others)
-    if name == "after64":
-        found = replace(regime("b64", directory), schedule="tapt_together")
-        both = {**found.objectives, **SUPCON}
-        return replace(found, objectives=both, arms=("finetune", "tapt", "mt", "meta", "gcs"))
-    if name == "c4000":
-        longer = replace(regime("c", directory), steps=4000, every=200, arms=("finetune", "mt"))
-        return replace(longer, more_lr="", scale="")
     if name == "c":
         tiny = ("model=tiny", "model.vocab_size=4000", "model.hidden_size=128", "model.heads=4")
         return Regime(

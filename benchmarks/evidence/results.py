@@ -27,7 +27,14 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "evidence.md"
 RESULTS = ROOT / "benchmarks" / "results" / "evidence"
 FIGURES = ROOT / "docs" / "evidence"
-LABELS: Mapping[str, int] = {"b64": 64, "b128": 128, "b256": 256, "b512": 512, "a": 1688}
+LABELS: Mapping[str, int] = {
+    "b64": 64,
+    "b128": 128,
+    "rest128": 128,
+    "b256": 256,
+    "b512": 512,
+    "a": 1688,
+}
 """Labelled rows of each regime that starts from the same pre-trained model."""
 CURVES = "dev-over-rows"
 _PART = re.compile(r"(<!-- study (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -93,22 +100,23 @@ def section(name: str, study: Mapping[str, Any]) -> str:
 def over_labels(found: Mapping[str, Mapping[str, Any]]) -> Plot | None:
     """Return the plot of each arm's test score over labelled rows; None of fewer than two."""
     regimes = [name for name in LABELS if name in found]
-    if len(regimes) < 2:
+    sizes = sorted({LABELS[name] for name in regimes})
+    if len(sizes) < 2:
         return None
-    points: dict[str, list[tuple[int, Mapping[str, float]]]] = {}
+    points: dict[str, dict[int, Mapping[str, float]]] = {}
     for name in regimes:
         for arm in found[name]["arms"]:
-            points.setdefault(arm["label"], []).append((LABELS[name], arm["test"]))
+            points.setdefault(arm["label"], {}).setdefault(LABELS[name], arm["test"])
     curves = {
-        label: Curve(tuple(rows for rows, _ in own), tuple(test["mean"] for _, test in own))
+        label: Curve(tuple(own), tuple(test["mean"] for test in own.values()))
         for label, own in points.items()
     }
     bands: dict[str, Band] = {
-        label: ([test["low"] for _, test in own], [test["high"] for _, test in own])
+        label: ([test["low"] for test in own.values()], [test["high"] for test in own.values()])
         for label, own in points.items()
     }
     drawn = lines(curves, "labelled rows", "macro_f1 on test", bands=bands)
-    (axes,), sizes = drawn.axes, [LABELS[name] for name in regimes]
+    (axes,) = drawn.axes
     axes.set_xscale("log")
     axes.set_xticks(sizes, list(map(str, sizes)))
     axes.minorticks_off()

@@ -13,7 +13,7 @@ from benchmarks.evidence import results
 from benchmarks.evidence.chain import CONFIGURATIONS, combinations, study_command
 from benchmarks.evidence.explain import summary
 from benchmarks.evidence.passages import MOST, passages
-from benchmarks.evidence.regimes import regime
+from benchmarks.evidence.regimes import FURTHER, regime
 from benchmarks.evidence.subsets import ranked, write_subsets
 from support.command import write_task
 from tartan.config.store import register
@@ -22,7 +22,7 @@ from tartan.study import options as study_options
 from tartan.study.plan import arms, read_options
 from tartan.study.typed import Typed
 
-REGIMES = ["b128", "c", "c4000", "supcon128", "after64"]
+REGIMES = ["b128", "c", *FURTHER]
 
 
 @pytest.fixture
@@ -107,12 +107,13 @@ def test_the_page_says_what_the_results_files_say():
     assert results.fill(text, results.studies()) == text
 
 
-def test_scores_over_labels_need_two_regimes():
+def test_scores_over_labels_need_two_numbers_of_labels():
     study = results.studies()["b128"]
-    assert results.over_labels({"b128": study}) is None
+    assert results.over_labels({"b128": study, "rest128": study}) is None
     plot = results.over_labels({"b64": study, "b128": study})
     assert plot is not None
     assert "End task alone: (0.29" in plot.told
+    assert results.over_labels({"b64": study, "b128": study, "rest128": study}).told == plot.told
 
 
 def test_agreement_is_of_alignments_and_look_aheads():
