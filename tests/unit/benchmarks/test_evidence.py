@@ -84,7 +84,7 @@ def test_a_regimes_study_is_one_that_tartan_accepts(name: str, tmp_path: Path):
     found = arms(options, typed)
     assert [arm.name for arm in found] == list(what.arms)
     assert all(rate in arm.overrides for arm in found)
-    assert any("${seed}" in text for text in found[0].overrides) == (name not in ("c", "c4000"))
+    assert any("${seed}" in text for text in found[0].overrides) == ("seed$" in what.data)
 
 
 @pytest.mark.parametrize("name", REGIMES)
@@ -95,7 +95,7 @@ def test_every_arm_has_the_same_number_of_trials(name: str, tmp_path: Path):
 
 def test_metas_logits_can_part_in_every_budget(tmp_path: Path):
     """Their learning rate times the number of measurements is the same in each regime."""
-    for name in ("b128", "c", "supcon128", "after64"):
+    for name in ("b128", "c", "rest128", "supcon128", "after64"):
         what = regime(name, tmp_path)
         (text,) = (one for one in what.overrides("meta") if one.startswith("weighting.lr="))
         measurements = what.steps / 4
