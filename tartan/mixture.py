@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 from tartan.batch import Row
+from tartan.checks import check_range
 from tartan.context import Context
 from tartan.errors import ConfigError
 
@@ -110,10 +111,7 @@ def read_corpora(context: Context, options: CorpusOptions) -> Sequence[Row]:
     """
     where = context.section
     corpus, temperature = options.corpus, options.mix_temperature
-    if not 1 <= temperature < float("inf"):
-        raise ConfigError(
-            f"{where}.mix_temperature must be at least 1 and finite, got {temperature}."
-        )
+    check_range(f"{where}.mix_temperature", temperature, "[1, inf)")
     names = corpus if isinstance(corpus, list) else [corpus]
     if not names or not all(isinstance(name, str) and name for name in names):
         raise ConfigError(f"{where}.corpus={corpus}: give task, domain or a list of both.")

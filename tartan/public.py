@@ -5,6 +5,7 @@ Everything a plugin or a training loop of one's own needs is re-exported here.
 
 from tartan.backward import backward
 from tartan.batch import Batch, LabelKind, Loss, Row
+from tartan.checks import check_choice, check_range, check_ranges
 from tartan.consistency import divergence
 from tartan.context import Classifier, Context, Encoder, EndTask, Head, LanguageModel
 from tartan.errors import (
@@ -80,6 +81,9 @@ __all__ = [
     "WordStarts",
     "backward",
     "check_both_directions",
+    "check_choice",
+    "check_range",
+    "check_ranges",
     "choose_spans",
     "choose_tokens",
     "choose_words",

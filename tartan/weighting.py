@@ -1,6 +1,5 @@
 """Weightings: how much each objective counts in an update, decided from small signals alone."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from tartan.errors import ConfigError, suggest
+from tartan.checks import check_choice, check_ranges
 
 
 class Needs(Flag):
@@ -124,20 +123,11 @@ class ProbeOptions:
 
     def __post_init__(self) -> None:
         """ConfigError where a value has no meaning."""
-        shares = {"lr": math.inf, "weight_decay": math.inf, "tolerance": math.inf, "dropout": 1.0}
-        for name, bound in shares.items():
-            if not 0 <= (value := getattr(self, name)) < bound:
-                limit = "finite" if bound == math.inf else f"below {bound:g}"
-                raise ConfigError(f"weighting.probe.{name}={value}: give at least 0, and {limit}")
-        for name in ("steps", "fit_batch_size", "grad_batch_size"):
-            if (value := getattr(self, name)) < 1:
-                raise ConfigError(f"weighting.probe.{name}={value}: give at least 1")
-        if self.split not in (splits := ("dev", "train")):
-            raise ConfigError(f"weighting.probe.split={self.split}: {suggest(self.split, splits)}")
-        if not 0 < self.held_out < 1:
-            raise ConfigError(
-                f"weighting.probe.held_out={self.held_out}: give a share between 0 and 1"
-            )
+        where = "weighting.probe"
+        check_ranges(where, self, lr="[0, inf)", weight_decay="[0, inf)", tolerance="[0, inf)")
+        check_ranges(where, self, dropout="[0, 1)", held_out="(0, 1)", steps="[1, inf)")
+        check_ranges(where, self, fit_batch_size="[1, inf)", grad_batch_size="[1, inf)")
+        check_choice(f"{where}.split", self.split, ("dev", "train"))
 
 
 class Weighting(nn.Module, ABC):

@@ -9,7 +9,16 @@ from sklearn.metrics import accuracy_score, f1_score
 from torch import Tensor
 from torch.nn import functional
 
-from tartan import Batch, ConfigError, Context, Objective, Row, SequenceObjective, hookimpl
+from tartan import (
+    Batch,
+    ConfigError,
+    Context,
+    Objective,
+    Row,
+    SequenceObjective,
+    check_ranges,
+    hookimpl,
+)
 
 
 @dataclass
@@ -39,16 +48,7 @@ class Classification(SequenceObjective):
 
     def __init__(self, options: ClassificationOptions, context: Context) -> None:
         super().__init__(options, context)
-        if not 0 <= options.label_smoothing < 1:
-            raise ConfigError(
-                f"{context.section}.label_smoothing must be at least 0 and below 1, got "
-                f"{options.label_smoothing}"
-            )
-        if not 0 <= options.focal_gamma < float("inf"):
-            raise ConfigError(
-                f"{context.section}.focal_gamma must be at least 0 and finite, got "
-                f"{options.focal_gamma}"
-            )
+        check_ranges(context.section, options, label_smoothing="[0, 1)", focal_gamma="[0, inf)")
         self._label_smoothing, self._gamma = options.label_smoothing, options.focal_gamma
         weights = class_weights(options.class_weights, context)
         self.register_buffer("_weights", weights, persistent=False)

@@ -10,13 +10,13 @@ from torch.nn import functional
 
 from tartan import (
     Batch,
-    ConfigError,
     Context,
     CorpusOptions,
     Loss,
     Objective,
     Packed,
     Row,
+    check_ranges,
     hookimpl,
     read_corpora,
     special_tokens,
@@ -52,11 +52,7 @@ class DeCLUTR(Objective):
 
     def __init__(self, options: DeCLUTROptions, context: Context) -> None:
         super().__init__(options, context)
-        if not 0 < options.temperature < float("inf"):
-            raise ConfigError(
-                f"{context.section}.temperature must be positive and finite, "
-                f"got {options.temperature}."
-            )
+        check_ranges(context.section, options, temperature="(0, inf)")
         self._temperature = options.temperature
         self._special = set(special_tokens(context).tolist())
         self._examples = read_corpora(context, options)

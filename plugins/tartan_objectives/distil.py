@@ -17,8 +17,9 @@ from tartan import (
     ModelError,
     Objective,
     Row,
+    check_choice,
+    check_ranges,
     hookimpl,
-    suggest,
 )
 
 TEXTS = ("task", "domain", "labelled")
@@ -119,12 +120,8 @@ def _check(options: DistilOptions, where: str) -> None:
             f"{where}.teacher must be set: a directory with a classification model of the end "
             "task's classes, for example the model/ of an earlier run."
         )
-    if options.texts not in TEXTS:
-        raise ConfigError(f"{where}.texts={options.texts}: {suggest(options.texts, TEXTS)}")
-    if not 0 < options.temperature < float("inf"):
-        raise ConfigError(
-            f"{where}.temperature must be positive and finite, got {options.temperature}."
-        )
+    check_choice(f"{where}.texts", options.texts, TEXTS)
+    check_ranges(where, options, temperature="(0, inf)")
 
 
 @hookimpl

@@ -22,6 +22,8 @@ from tartan import (
     SpanLengths,
     WordStarts,
     check_both_directions,
+    check_choice,
+    check_ranges,
     choose_spans,
     choose_tokens,
     choose_words,
@@ -29,7 +31,6 @@ from tartan import (
     mask_token,
     read_corpora,
     special_tokens,
-    suggest,
     token_loss,
 )
 
@@ -130,16 +131,8 @@ class MLM(Objective):
 
 def _check(options: MLMOptions, where: str) -> None:
     """Raise ConfigError unless the options' values are valid."""
-    if options.masking not in MASKINGS:
-        raise ConfigError(
-            f"{where}.masking={options.masking}: {suggest(options.masking, MASKINGS)}"
-        )
-    if not 0 < options.span_p <= 1:
-        raise ConfigError(f"{where}.span_p must be in (0, 1], got {options.span_p}.")
-    if options.span_max < 1:
-        raise ConfigError(f"{where}.span_max must be at least 1, got {options.span_max}.")
-    if not 0 < options.mask_prob <= 1:
-        raise ConfigError(f"{where}.mask_prob must be in (0, 1], got {options.mask_prob}.")
+    check_choice(f"{where}.masking", options.masking, MASKINGS)
+    check_ranges(where, options, span_p="(0, 1]", span_max="[1, inf)", mask_prob="(0, 1]")
     if min(options.mask_share, options.random_share) < 0 or (
         options.mask_share + options.random_share > 1
     ):

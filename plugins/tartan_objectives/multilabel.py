@@ -18,6 +18,7 @@ from tartan import (
     Objective,
     Row,
     SequenceObjective,
+    check_ranges,
     hookimpl,
 )
 
@@ -52,11 +53,7 @@ class Multilabel(SequenceObjective):
 
     def __init__(self, options: MultilabelOptions, context: Context) -> None:
         super().__init__(options, context)
-        if options.threshold is not None and not 0 < options.threshold < 1:
-            raise ConfigError(
-                f"{context.section}.threshold must be between 0 and 1, or null, got "
-                f"{options.threshold}"
-            )
+        check_ranges(context.section, options, threshold="(0, 1) or null")
         self._given = options.threshold
         self._threshold = 0.5 if options.threshold is None else options.threshold
         weight = positive_weights(options.positive_weight, context)

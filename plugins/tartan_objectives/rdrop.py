@@ -8,13 +8,13 @@ import torch
 
 from tartan import (
     Batch,
-    ConfigError,
     Context,
     Encoder,
     Loss,
     Objective,
     Passes,
     Row,
+    check_ranges,
     divergence,
     hookimpl,
 )
@@ -51,10 +51,7 @@ class RDrop(Objective):
 
     def __init__(self, options: RDropOptions, context: Context) -> None:
         super().__init__(options, context)
-        if not 0 <= options.alpha < float("inf"):
-            raise ConfigError(
-                f"{context.section}.alpha must be at least 0 and finite, got {options.alpha}."
-            )
+        check_ranges(context.section, options, alpha="[0, inf)")
         self._alpha = options.alpha
         self._examples = context.labelled()
 

@@ -23,12 +23,13 @@ from tartan import (
     Packed,
     Row,
     check_both_directions,
+    check_choice,
+    check_ranges,
     choose_tokens,
     hookimpl,
     mask_token,
     read_corpora,
     special_tokens,
-    suggest,
 )
 
 
@@ -186,20 +187,14 @@ def _generator(options: RTDOptions, context: Context) -> nn.Module:
 
 def _check(options: RTDOptions, where: str) -> None:
     """Raise ConfigError unless the options' values are valid."""
-    for share in ("mask_prob", "generator_size"):
-        value = getattr(options, share)
-        if not 0 < value <= 1:
-            raise ConfigError(f"{where}.{share} must be in (0, 1], got {value}.")
+    check_ranges(where, options, mask_prob="(0, 1]", generator_size="(0, 1]")
     weights = options.discriminator_weight, options.generator_weight
     if min(weights) < 0 or not 0 < sum(weights) < float("inf"):
         raise ConfigError(
             f"{where}.discriminator_weight and generator_weight must be finite, at least "
             f"0 and not both 0, got {weights[0]} and {weights[1]}."
         )
-    if options.sampling not in SAMPLERS:
-        raise ConfigError(
-            f"{where}.sampling={options.sampling}: {suggest(options.sampling, SAMPLERS)}"
-        )
+    check_choice(f"{where}.sampling", options.sampling, SAMPLERS)
 
 
 @hookimpl

@@ -10,13 +10,13 @@ from torch.nn import functional
 
 from tartan import (
     Batch,
-    ConfigError,
     Context,
     CorpusOptions,
     Loss,
     Objective,
     Packed,
     Row,
+    check_ranges,
     hookimpl,
     read_corpora,
 )
@@ -49,11 +49,7 @@ class SimCSE(Objective):
 
     def __init__(self, options: SimCSEOptions, context: Context) -> None:
         super().__init__(options, context)
-        if not 0 < options.temperature < float("inf"):
-            raise ConfigError(
-                f"{context.section}.temperature must be positive and finite, "
-                f"got {options.temperature}."
-            )
+        check_ranges(context.section, options, temperature="(0, inf)")
         self._temperature = options.temperature
         self._examples = read_corpora(context, options)
         size, self._last = context.hidden_size, context.causal

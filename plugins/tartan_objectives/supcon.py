@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tartan import Batch, ConfigError, Context, Loss, Objective, Packed, Row, hookimpl
+from tartan import Batch, ConfigError, Context, Loss, Objective, Packed, Row, check_ranges, hookimpl
 
 
 @dataclass
@@ -47,12 +47,7 @@ class SupCon(Objective):
     def __init__(self, options: SupConOptions, context: Context) -> None:
         super().__init__(options, context)
         where = context.section
-        if not 0 < options.temperature < float("inf"):
-            raise ConfigError(
-                f"{where}.temperature must be positive and finite, got {options.temperature}."
-            )
-        if options.size < 1:
-            raise ConfigError(f"{where}.size must be at least 1, got {options.size}.")
+        check_ranges(where, options, temperature="(0, inf)", size="[1, inf)")
         self._temperature = options.temperature
         self._examples = context.labelled()
         if not isinstance(self._examples[0]["label"], int):

@@ -22,9 +22,10 @@ from tartan import (
     Packed,
     Passes,
     Row,
+    check_choice,
+    check_ranges,
     divergence,
     hookimpl,
-    suggest,
 )
 
 TEXTS = ("task", "domain", "labelled")
@@ -152,14 +153,8 @@ def unit(values: Tensor, packed: Packed) -> Tensor:
 
 def _check(options: VATOptions, where: str) -> None:
     """Raise ConfigError unless the options' values are valid."""
-    if options.texts not in TEXTS:
-        raise ConfigError(f"{where}.texts={options.texts}: {suggest(options.texts, TEXTS)}")
-    if not 0 <= options.epsilon < float("inf"):
-        raise ConfigError(f"{where}.epsilon must be at least 0 and finite, got {options.epsilon}.")
-    if not 0 < options.xi < float("inf"):
-        raise ConfigError(f"{where}.xi must be positive and finite, got {options.xi}.")
-    if options.iterations < 1:
-        raise ConfigError(f"{where}.iterations must be at least 1, got {options.iterations}.")
+    check_choice(f"{where}.texts", options.texts, TEXTS)
+    check_ranges(where, options, epsilon="[0, inf)", xi="(0, inf)", iterations="[1, inf)")
 
 
 @hookimpl

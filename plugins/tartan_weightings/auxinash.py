@@ -1,13 +1,12 @@
 """AuxiNash: bargaining with learned preferences (Shamsian et al., ICML 2023)."""
 
-import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from tartan import ConfigError, GramianWeighting, Needs, ProbeOptions, Signals, Weighting, hookimpl
+from tartan import GramianWeighting, Needs, ProbeOptions, Signals, Weighting, check_ranges, hookimpl
 
 RIDGE = 1e-4
 """Added to the cosines' diagonal: opposite gradients would make the bargain's weights infinite."""
@@ -56,10 +55,7 @@ class AuxiNash(GramianWeighting):
 
     def __init__(self, options: AuxiNashOptions, objectives: tuple[str, ...]) -> None:
         super().__init__(options, objectives)
-        if not 0 <= options.lr < math.inf:
-            raise ConfigError(f"weighting.lr is {options.lr}: give at least 0, and finite")
-        if options.every < 1:
-            raise ConfigError(f"weighting.every is {options.every}: give at least 1")
+        check_ranges("weighting", options, lr="[0, inf)", every="[1, inf)")
         self._options = options
         self.register_buffer("logits", torch.zeros(len(objectives)))
 

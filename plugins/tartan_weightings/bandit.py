@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from tartan import ConfigError, Needs, Signals, Weighting, hookimpl
+from tartan import Needs, Signals, Weighting, check_ranges, hookimpl
 
 EPS = 1e-8
 """Smallest loss that counts."""
@@ -57,12 +57,7 @@ class Bandit(Weighting):
 
     def __init__(self, options: BanditOptions, objectives: tuple[str, ...]) -> None:
         super().__init__(options, objectives)
-        if options.sampled < 1:
-            raise ConfigError(f"weighting.sampled is {options.sampled}: give at least 1")
-        if not 0 <= options.momentum < 1:
-            raise ConfigError(
-                f"weighting.momentum is {options.momentum}: give at least 0 and less than 1"
-            )
+        check_ranges("weighting", options, sampled="[1, inf)", momentum="[0, 1)")
         self._options, count = options, len(objectives)
         self._sampled = min(options.sampled, count - 1)
         self.register_buffer("rewards", torch.zeros(count - 1))

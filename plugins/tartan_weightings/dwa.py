@@ -1,13 +1,12 @@
 """Dynamic weight average: more weight where the loss falls slowly (Liu et al., CVPR 2019)."""
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from tartan import ConfigError, Needs, Signals, Weighting, hookimpl
+from tartan import Needs, Signals, Weighting, check_ranges, hookimpl
 
 LARGEST = 1e3
 """Largest ratio of two mean losses that counts."""
@@ -46,12 +45,7 @@ class DWA(Weighting):
 
     def __init__(self, options: DWAOptions, objectives: tuple[str, ...]) -> None:
         super().__init__(options, objectives)
-        if not 0 < options.temperature < math.inf:
-            raise ConfigError(
-                f"weighting.temperature is {options.temperature}: give more than 0, and finite"
-            )
-        if options.every < 1:
-            raise ConfigError(f"weighting.every is {options.every}: give at least 1")
+        check_ranges("weighting", options, temperature="(0, inf)", every="[1, inf)")
         self._options = options
         self.register_buffer("current", torch.zeros(len(objectives)))
         self.register_buffer("past", torch.zeros(2, len(objectives)))

@@ -1,13 +1,12 @@
 """FAMO: all losses fall at the same rate, from losses alone (Liu et al., NeurIPS 2023)."""
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from tartan import ConfigError, Needs, Signals, Weighting, hookimpl
+from tartan import Needs, Signals, Weighting, check_ranges, hookimpl
 
 EPS = 1e-8
 """Smallest loss that counts."""
@@ -51,9 +50,7 @@ class FAMO(Weighting):
 
     def __init__(self, options: FAMOOptions, objectives: tuple[str, ...]) -> None:
         super().__init__(options, objectives)
-        for name in ("lr", "weight_decay"):
-            if not 0 <= (value := getattr(options, name)) < math.inf:
-                raise ConfigError(f"weighting.{name} is {value}: give at least 0, and finite")
+        check_ranges("weighting", options, lr="[0, inf)", weight_decay="[0, inf)")
         self._options = options
         count = len(objectives)
         self.register_buffer("logits", torch.zeros(count))

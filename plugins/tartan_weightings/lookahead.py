@@ -1,6 +1,5 @@
 """One step ahead: the weights whose update lowers the dev loss most (Wang et al., 2024)."""
 
-import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -14,6 +13,7 @@ from tartan import (
     ProbeOptions,
     Signals,
     Weighting,
+    check_ranges,
     hookimpl,
     minimise,
 )
@@ -56,12 +56,7 @@ class Lookahead(GramianWeighting):
 
     def __init__(self, options: LookaheadOptions, objectives: tuple[str, ...]) -> None:
         super().__init__(options, objectives)
-        if not 0 < options.eta < math.inf:
-            raise ConfigError(f"weighting.eta is {options.eta}: give more than 0, and finite")
-        if not 0 <= options.momentum < 1:
-            raise ConfigError(
-                f"weighting.momentum is {options.momentum}: give at least 0, and below 1"
-            )
+        check_ranges("weighting", options, eta="(0, inf)", momentum="[0, 1)")
         if len(objectives) > 12:
             raise ConfigError(f"lookahead weighs at most 12 objectives, found {len(objectives)}")
         self._options = options

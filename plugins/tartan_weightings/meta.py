@@ -7,7 +7,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from tartan import ConfigError, Needs, ProbeOptions, Signals, Weighting, hookimpl, suggest
+from tartan import (
+    ConfigError,
+    Needs,
+    ProbeOptions,
+    Signals,
+    Weighting,
+    check_choice,
+    check_ranges,
+    hookimpl,
+)
 
 SIMILARITIES = ("cosine", "dot")
 LARGEST = 1e30
@@ -51,17 +60,10 @@ class Meta(Weighting):
 
     def __init__(self, options: MetaOptions, objectives: tuple[str, ...]) -> None:
         super().__init__(options, objectives)
-        if options.similarity not in SIMILARITIES:
-            raise ConfigError(
-                f"weighting.similarity is '{options.similarity}': "
-                f"{suggest(options.similarity, SIMILARITIES)}"
-            )
-        if options.lr is not None and not 0 <= options.lr < float("inf"):
-            raise ConfigError(f"weighting.lr is {options.lr}: give at least 0, and finite, or null")
-        if options.every < 1:
-            raise ConfigError(f"weighting.every is {options.every}: give at least 1")
-        if not 0 < options.spread <= 80:  # the softmax of a difference of 88 is 0 in float32
-            raise ConfigError(f"weighting.spread is {options.spread}: give more than 0, at most 80")
+        check_choice("weighting.similarity", options.similarity, SIMILARITIES)
+        check_ranges("weighting", options, lr="[0, inf) or null", every="[1, inf)")
+        # The softmax of a difference of 88 is 0 in float32.
+        check_ranges("weighting", options, spread="(0, 80]")
         self._options, self._lr = options, options.lr
         self.register_buffer("logits", torch.full((len(objectives),), 1 / len(objectives)))
 

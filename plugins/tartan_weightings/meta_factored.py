@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from tartan import ConfigError, Needs, ProbeOptions, Signals, Weighting, hookimpl
+from tartan import Needs, ProbeOptions, Signals, Weighting, check_ranges, hookimpl
 
 
 @dataclass
@@ -62,14 +62,9 @@ class MetaFactored(Weighting):
 
     def __init__(self, options: MetaFactoredOptions, objectives: tuple[str, ...]) -> None:
         super().__init__(options, objectives)
-        for name in ("lr", "end_lr"):
-            if not 0 <= (value := getattr(options, name)) < float("inf"):
-                raise ConfigError(f"weighting.{name} is {value}: give at least 0, and finite")
-        for name in ("sampled", "every"):
-            if (value := getattr(options, name)) < 1:
-                raise ConfigError(f"weighting.{name} is {value}: give at least 1")
-        if not 0 < options.spread <= 80:  # the softmax of a difference of 88 is 0 in float32
-            raise ConfigError(f"weighting.spread is {options.spread}: give more than 0, at most 80")
+        check_ranges("weighting", options, lr="[0, inf)", end_lr="[0, inf)")
+        # The softmax of a difference of 88 is 0 in float32.
+        check_ranges("weighting", options, sampled="[1, inf)", every="[1, inf)", spread="(0, 80]")
         self._options, self._names = options, objectives[1:]
         self.register_buffer("ends", torch.zeros(2))
         self.register_buffer("own", torch.zeros(len(self._names)))

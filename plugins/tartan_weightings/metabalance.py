@@ -6,7 +6,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from tartan import ConfigError, GramianWeighting, Needs, Signals, Weighting, hookimpl, suggest
+from tartan import (
+    GramianWeighting,
+    Needs,
+    Signals,
+    Weighting,
+    check_choice,
+    check_ranges,
+    hookimpl,
+)
 
 STRATEGIES = ("reduce", "enlarge", "both")
 LARGEST = 1e6
@@ -49,16 +57,8 @@ class MetaBalance(GramianWeighting):
 
     def __init__(self, options: MetaBalanceOptions, objectives: tuple[str, ...]) -> None:
         super().__init__(options, objectives)
-        for name in ("relax", "beta"):
-            value, below = getattr(options, name), name == "beta"
-            if not 0 <= value <= 1 or (below and value == 1):
-                limit = "below 1" if below else "at most 1"
-                raise ConfigError(f"weighting.{name} is {value}: give at least 0, and {limit}")
-        if options.strategy not in STRATEGIES:
-            raise ConfigError(
-                f"weighting.strategy is '{options.strategy}': "
-                f"{suggest(options.strategy, STRATEGIES)}"
-            )
+        check_ranges("weighting", options, relax="[0, 1]", beta="[0, 1)")
+        check_choice("weighting.strategy", options.strategy, STRATEGIES)
         self._options = options
         self.register_buffer("means", torch.zeros(len(objectives)))
 

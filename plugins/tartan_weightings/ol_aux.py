@@ -1,13 +1,12 @@
 """OL-AUX: auxiliary weights learned online from inner products (Lin et al., NeurIPS 2019)."""
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from tartan import ConfigError, GramianWeighting, Needs, Signals, Weighting, hookimpl
+from tartan import GramianWeighting, Needs, Signals, Weighting, check_ranges, hookimpl
 
 LARGEST = 1e6
 """Largest weight, and largest sum of inner products."""
@@ -50,11 +49,7 @@ class OLAUX(GramianWeighting):
 
     def __init__(self, options: OLAUXOptions, objectives: tuple[str, ...]) -> None:
         super().__init__(options, objectives)
-        for name in ("lr", "initial"):
-            if not 0 <= (value := getattr(options, name)) < math.inf:
-                raise ConfigError(f"weighting.{name} is {value}: give at least 0, and finite")
-        if options.horizon < 1:
-            raise ConfigError(f"weighting.horizon is {options.horizon}: give at least 1")
+        check_ranges("weighting", options, lr="[0, inf)", initial="[0, inf)", horizon="[1, inf)")
         self._options = options
         count = len(objectives)
         self.last = torch.tensor([1.0] + [options.initial] * (count - 1))

@@ -1,13 +1,21 @@
 """PCD: the end task's direction, with a little progress for every auxiliary (TMLR 2026)."""
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from tartan import ConfigError, GramianWeighting, Needs, Signals, Weighting, hookimpl, minimise
+from tartan import (
+    ConfigError,
+    GramianWeighting,
+    Needs,
+    Signals,
+    Weighting,
+    check_ranges,
+    hookimpl,
+    minimise,
+)
 
 
 @dataclass
@@ -48,12 +56,7 @@ class PCD(GramianWeighting):
 
     def __init__(self, options: PCDOptions, objectives: tuple[str, ...]) -> None:
         super().__init__(options, objectives)
-        if not 0 <= options.tau <= 1:
-            raise ConfigError(f"weighting.tau is {options.tau}: give at least 0, and at most 1")
-        if not 0 <= options.beta < 1:
-            raise ConfigError(f"weighting.beta is {options.beta}: give at least 0, and below 1")
-        if not 0 <= options.eps < math.inf:
-            raise ConfigError(f"weighting.eps is {options.eps}: give at least 0, and finite")
+        check_ranges("weighting", options, tau="[0, 1]", beta="[0, 1)", eps="[0, inf)")
         if len(objectives) > 13:
             raise ConfigError(f"pcd weighs at most 12 auxiliaries, found {len(objectives) - 1}")
         self._options = options

@@ -1,13 +1,12 @@
 """Uncertainty weighting: weights learned by gradient descent (Kendall et al., CVPR 2018)."""
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from tartan import ConfigError, Needs, Signals, Weighting, hookimpl
+from tartan import Needs, Signals, Weighting, check_ranges, hookimpl
 
 BOUND = 20.0
 """Largest absolute log variance: weights stay within exp(-20)/2 and exp(20)/2."""
@@ -44,8 +43,7 @@ class Uncertainty(Weighting):
 
     def __init__(self, options: UncertaintyOptions, objectives: tuple[str, ...]) -> None:
         super().__init__(options, objectives)
-        if not 0 <= options.lr < math.inf:
-            raise ConfigError(f"weighting.lr is {options.lr}: give at least 0, and finite")
+        check_ranges("weighting", options, lr="[0, inf)")
         self.lr = options.lr
         self.log_variances = nn.Parameter(torch.zeros(len(objectives)))
 

@@ -19,7 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 
-from tartan.errors import ConfigError, ModelError, suggest
+from tartan.checks import check_choice, check_ranges
+from tartan.errors import ConfigError, ModelError
 from tartan.quiet import quiet
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -63,14 +64,9 @@ class LoraOptions:
         where = "model.lora"
         if self.r < 0:
             raise ConfigError(f"{where}.r must be at least 1, or 0 for no adapters, got {self.r}.")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"{where}.dropout must be in [0, 1), got {self.dropout}.")
-        if not 0 < self.alpha < float("inf"):
-            raise ConfigError(f"{where}.alpha must be positive and finite, got {self.alpha}.")
-        for name, known in (("base", tuple(DTYPES)), ("export", EXPORTS)):
-            value = getattr(self, name)
-            if value not in known:
-                raise ConfigError(f"{where}.{name}={value}: {suggest(value, known)}")
+        check_ranges(where, self, dropout="[0, 1)", alpha="(0, inf)")
+        check_choice(f"{where}.base", self.base, DTYPES)
+        check_choice(f"{where}.export", self.export, EXPORTS)
 
 
 def adapt(model: PreTrainedModel, options: LoraOptions) -> None:

@@ -29,7 +29,8 @@ from tartan.body.pretrained import (
     skeleton,
 )
 from tartan.body.weights import Loaded, pretrained_model, random_model
-from tartan.errors import ModelError
+from tartan.checks import check_ranges
+from tartan.errors import ConfigError, ModelError
 from tartan.unit import Unit
 
 ON_LABELS = ("SequenceClassification", "TokenClassification")
@@ -165,16 +166,15 @@ class ModelSource:
         """Create a source of a small BERT with random weights over a tokenizer.
 
         Raises:
-            ModelError: when an option is out of its range.
+            ConfigError: an option is not in its range.
         """
-        sizes = (options.hidden_size, options.layers, options.heads, options.intermediate_size)
-        if min(*sizes, options.max_length) < 1 or options.hidden_size % options.heads:
-            raise ModelError(
-                f"model sizes must be at least 1, and hidden_size={options.hidden_size} a multiple "
-                f"of heads={options.heads}"
+        sizes = ("hidden_size", "layers", "heads", "intermediate_size", "max_length")
+        check_ranges("model", options, **dict.fromkeys(sizes, "[1, inf)"), dropout="[0, 1)")
+        if options.hidden_size % options.heads:
+            raise ConfigError(
+                f"model.hidden_size must be a multiple of model.heads={options.heads}, got "
+                f"{options.hidden_size}."
             )
-        if not 0 <= options.dropout < 1:
-            raise ModelError(f"model.dropout must be at least 0 and below 1, got {options.dropout}")
         config = BertConfig(
             vocab_size=len(tokenizer),
             hidden_size=options.hidden_size,

@@ -1,25 +1,11 @@
 """The typed schema of a run's configuration: every option of the command line."""
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from tartan.errors import ConfigError, suggest
+from tartan.checks import check_choice, check_ranges
 from tartan.train.optimiser import OptimiserOptions
 from tartan.train.schedule import StageOptions
-
-
-def at_least(least: int, **values: int) -> None:
-    """Check that values are not below the least. ConfigError at the first that is."""
-    for name, value in values.items():
-        if value < least:
-            raise ConfigError(f"{name}={value}: give at least {least}")
-
-
-def one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Check that a value is one of some words. ConfigError if it is not."""
-    if value not in choices:
-        raise ConfigError(f"{name}={value}: {suggest(value, choices)}")
 
 
 @dataclass
@@ -43,10 +29,8 @@ class EvalOptions:
 
     def __post_init__(self) -> None:
         """ConfigError where a number has no meaning."""
-        at_least(1, **{"eval.every": self.every, "eval.batch_size": self.batch_size})
-        at_least(0, **{"eval.patience": self.patience})
-        if self.epochs is not None and not 0 < self.epochs < math.inf:
-            raise ConfigError(f"eval.epochs={self.epochs}: give more than 0, and finite")
+        ranges = {"every": "[1, inf)", "batch_size": "[1, inf)", "patience": "[0, inf)"}
+        check_ranges("eval", self, **ranges, epochs="(0, inf) or null")
 
 
 @dataclass
@@ -63,7 +47,7 @@ class CheckpointOptions:
 
     def __post_init__(self) -> None:
         """ConfigError where a number has no meaning."""
-        at_least(1, **{"checkpoint.every": self.every, "checkpoint.keep": self.keep})
+        check_ranges("checkpoint", self, every="[1, inf)", keep="[1, inf)")
 
 
 @dataclass
@@ -78,7 +62,7 @@ class LogOptions:
 
     def __post_init__(self) -> None:
         """ConfigError where a number has no meaning."""
-        at_least(1, **{"log.every": self.every})
+        check_ranges("log", self, every="[1, inf)")
 
 
 @dataclass
@@ -186,13 +170,8 @@ class Config:
 
     def __post_init__(self) -> None:
         """ConfigError where a number has no meaning."""
-        at_least(1, steps=self.steps, batch_size=self.batch_size, accumulate=self.accumulate)
-        at_least(
-            0,
-            seed=self.seed,
-            max_skipped=self.max_skipped,
-            report_examples=self.report_examples,
-        )
+        check_ranges("", self, steps="[1, inf)", batch_size="[1, inf)", accumulate="[1, inf)")
+        check_ranges("", self, seed="[0, inf)", max_skipped="[0, inf)", report_examples="[0, inf)")
         self.compile = self.compile.lower()  # OmegaConf makes a word of true
-        one_of("compile", self.compile, ("auto", "true", "false"))
-        one_of("on_nonfinite", self.on_nonfinite, ("stop", "skip"))
+        check_choice("compile", self.compile, ("auto", "true", "false"))
+        check_choice("on_nonfinite", self.on_nonfinite, ("stop", "skip"))

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tartan.errors import ConfigError, suggest
+from tartan.checks import check_choice, check_range
+from tartan.errors import ConfigError
 
 WAYS = ("truncate", "head_tail", "chunks")
 """How a long text is read: `model.long`."""
@@ -14,10 +15,8 @@ Row = Mapping[str, Sequence[Any]]
 
 def check_way(way: str, chunks: int) -> None:
     """Raise ConfigError unless the options are valid."""
-    if way not in WAYS:
-        raise ConfigError(f"model.long={way}: {suggest(way, WAYS)}")
-    if chunks < 1:
-        raise ConfigError(f"model.max_chunks must be at least 1, got {chunks}.")
+    check_choice("model.long", way, WAYS)
+    check_range("model.max_chunks", chunks, "[1, inf)")
 
 
 def check_texts(way: str, columns: Sequence[str]) -> None:

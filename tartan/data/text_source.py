@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from tartan.checks import check_ranges
 from tartan.data.endless import Streaming
 from tartan.data.formats import format_of, open_table
 from tartan.data.hub_files import load_splits
@@ -124,8 +125,7 @@ def domain_corpus(
         ConfigError: an option cannot be used.
         DataError: a file or data set is missing, or of no known format.
     """
-    if options.buffer < 1:
-        raise ConfigError(f"data.buffer must be at least 1, got {options.buffer}.")
+    check_ranges("data", options, buffer="[1, inf)")
     if not options.stream:
         return read_texts(sources, "data.domain") if sources else None, None
     if not sources:

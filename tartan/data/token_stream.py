@@ -9,9 +9,9 @@ import torch
 from datasets import Dataset
 
 from tartan.batch import Row
+from tartan.checks import check_range
 from tartan.data.arrow import batches_of
 from tartan.data.stream import Stream
-from tartan.errors import ConfigError
 from tartan.mixture import Mixture
 
 COUNTED = 16
@@ -42,8 +42,7 @@ class TokenStream(Stream):
             ConfigError: the limit is less than 1.
         """
         super().__init__(examples, 1, seed, name)
-        if max_tokens < 1:
-            raise ConfigError(f"objective '{name}' has max_tokens={max_tokens}: give at least 1")
+        check_range(f"max_tokens of objective '{name}'", max_tokens, "[1, inf)")
         self._most = max_tokens
         self._sizes = sizes_of(examples)
         self._ends: list[int] = []

@@ -5,11 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 from tartan.body import AutoOptions, Body, LiftedHead, ModelSource
+from tartan.checks import check_choice, check_ranges
 from tartan.config.parse import options
 from tartan.config.store import MODELS
 from tartan.data import Task, train_tokenizer
 from tartan.data.long_texts import check_way
-from tartan.errors import ConfigError, suggest
+from tartan.errors import ConfigError
 from tartan.experiment.context import TaskContext, Training
 from tartan.experiment.tasks import Section, section_options
 from tartan.objective import Objective, PrimaryObjective
@@ -21,12 +22,9 @@ from tartan.train.runtime import Runtime
 
 def load_source(section: Mapping[str, Any], task: Task) -> ModelSource:
     """Return where the section `model` takes body and heads from. ConfigError or ModelError."""
-    if section["kind"] not in MODELS:
-        raise ConfigError(f"model.kind={section['kind']}: {suggest(section['kind'], MODELS)}")
+    check_choice("model.kind", section["kind"], MODELS)
     chosen = options(MODELS[section["kind"]], section, "model")
-    most = chosen.max_tokens_per_pass
-    if most is not None and most < 1:
-        raise ConfigError(f"model.max_tokens_per_pass={most}: give at least 1, or null")
+    check_ranges("model", chosen, max_tokens_per_pass="[1, inf) or null")
     check_way(chosen.long, chosen.max_chunks)
     if isinstance(chosen, AutoOptions):
         source = ModelSource.pretrained(chosen)

@@ -1,15 +1,15 @@
 """The stages of a run: checked, and completed with the run's own values; and its milestones."""
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 from torch import nn
 
+from tartan.checks import check_choice, check_range, check_ranges
 from tartan.config.parse import options, placed
-from tartan.config.schema import Config, at_least
-from tartan.errors import ConfigError, suggest
+from tartan.config.schema import Config
+from tartan.errors import ConfigError
 from tartan.experiment.tasks import Section
 from tartan.experiment.weightings import Weightings
 from tartan.train.loss_scale import LossScale
@@ -34,10 +34,10 @@ def trained_sections(config: Config) -> dict[str, Section]:
         )
     for name, section in sections.items():
         check_name(name)
-        at_least(1, **{f"{name}.batch_size": section["batch_size"]})
         where = "primary" if name == primary else f"objectives.{name}"
+        check_range(f"{where}.batch_size", section["batch_size"], "[1, inf)")
         if (most := section.get("max_tokens")) is not None:
-            at_least(1, **{f"{where}.max_tokens": most})
+            check_range(f"{where}.max_tokens", most, "[1, inf)")
     names = tuple(sections)
     stages = config.schedule.stages
     for name, stage in stages.items():
@@ -114,10 +114,9 @@ def _completed(
     steps_of: Callable[[float], int],
 ) -> StageOptions:
     """Return one stage with every number and choice its own."""
-    if stage.epochs is not None and not 0 <= stage.epochs < math.inf:
-        raise ConfigError(f"{where}.epochs={stage.epochs}: give at least 0, and finite")
+    check_ranges(where, stage, epochs="[0, inf) or null", patience="[0, inf)")
     steps = stage.steps if stage.epochs is None else steps_of(stage.epochs)
-    at_least(0, **{f"{where}.steps": steps, f"{where}.patience": stage.patience})
+    check_range(f"{where}.steps", steps, "[0, inf)")
     named = stage.objectives
     if isinstance(named, list):
         named = ["primary" if name == primary else name for name in named]
@@ -141,8 +140,7 @@ def milestones(
     ConfigError if `eval.metric` is not one of the end task's metrics.
     """
     metric = config.eval.metric or metrics[0]
-    if metric not in metrics:
-        raise ConfigError(f"eval.metric={metric}: {suggest(metric, metrics)}")
+    check_choice("eval.metric", metric, metrics)
     epochs = config.eval.epochs
     return Milestones(
         evaluate=config.eval.every if epochs is None else steps_of(epochs),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tartan.batch import LabelKind
-from tartan.config.schema import at_least
+from tartan.checks import check_ranges
 from tartan.errors import StorageError
 from tartan.files import write_whole, writing
 from tartan.inference.bootstrap import Interval, intervals
@@ -66,7 +66,7 @@ class EvaluateOptions:
 
     def __post_init__(self) -> None:
         """ConfigError where a number has no meaning."""
-        at_least(1, resamples=self.resamples, batch_size=self.batch_size)
+        check_ranges("", self, resamples="[1, inf)", batch_size="[1, inf)")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tartan.batch import LabelKind
-from tartan.config.schema import at_least
+from tartan.checks import check_ranges
 from tartan.data.notices import lost_notices
 from tartan.errors import DataError
 from tartan.inference.model import model_directory
@@ -52,7 +52,7 @@ class PredictOptions:
 
     def __post_init__(self) -> None:
         """ConfigError where a number has no meaning."""
-        at_least(1, batch_size=self.batch_size)
+        check_ranges("", self, batch_size="[1, inf)")
 
 
 @dataclass(frozen=True)

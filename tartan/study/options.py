@@ -5,6 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from tartan.checks import check_ranges
 from tartan.config.entries import Entry, enter
 from tartan.config.parse import options, resolved
 from tartan.errors import ConfigError, suggest
@@ -65,11 +66,7 @@ def register() -> None:
 def parse(composed: DictConfig) -> StudyOptions:
     """Return the typed options, with a list of seeds. ConfigError if they are not valid."""
     found = options(StudyOptions, resolved(composed)["study"], "study")
-    for name in ("confidence", "level"):
-        if not 0 < getattr(found, name) < 1:
-            raise ConfigError(f"study.{name}={getattr(found, name)}: give a share, 0 to 1")
-    if found.processes < 1:
-        raise ConfigError(f"study.processes={found.processes}: give at least 1")
+    check_ranges("study", found, confidence="(0, 1)", level="(0, 1)", processes="[1, inf)")
     chosen = list(found.overrides) if found.arms is None else found.arms
     if not chosen:
         raise ConfigError("study.arms=[]: name at least one arm")

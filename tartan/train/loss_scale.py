@@ -4,7 +4,8 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tartan.errors import ConfigError, suggest
+from tartan.checks import check_choice
+from tartan.errors import ConfigError
 
 SCHEDULES: Mapping[str, Callable[[int, int], float]] = {
     "constant": lambda *_: 1.0,
@@ -43,7 +44,4 @@ class LossScale:
                 f"{where}.scale must be in (0, {LARGEST:g}], got {self.scale:g}: to train without "
                 "an objective, leave it out."
             )
-        if self.schedule not in SCHEDULES:
-            raise ConfigError(
-                f"{where}.schedule={self.schedule}: {suggest(self.schedule, SCHEDULES)}"
-            )
+        check_choice(f"{where}.schedule", self.schedule, SCHEDULES)

@@ -9,7 +9,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import get_linear_schedule_with_warmup
 
-from tartan.errors import ConfigError
+from tartan.checks import check_range, check_ranges
 from tartan.hold import hold
 from tartan.weighting import Weighting
 
@@ -43,19 +43,9 @@ class OptimiserOptions:
     def __post_init__(self) -> None:
         """ConfigError where a value has no meaning."""
         for name in ("body_lr", "head_lr", "body_weight_decay", "head_weight_decay", "clip"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise self._refused(name, "give at least 0, and finite")
-        for name in ("beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise self._refused(name, "give at least 0 and below 1")
-        if not 0 < self.eps < float("inf"):
-            raise self._refused("eps", "give more than 0, and finite")
-        if not 0 <= self.warmup <= 1:
-            raise self._refused("warmup", "give a share of the steps, 0 to 1")
-
-    def _refused(self, name: str, remedy: str) -> ConfigError:
-        """Return the error of an option."""
-        return ConfigError(f"optimizer.{name} is {getattr(self, name)}: {remedy}")
+            check_range(f"optimizer.{name}", getattr(self, name), "[0, inf)")
+        ranges = {"beta1": "[0, 1)", "beta2": "[0, 1)", "eps": "(0, inf)", "warmup": "[0, 1]"}
+        check_ranges("optimizer", self, **ranges)
 
 
 class Optimiser:

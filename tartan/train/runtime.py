@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 
 from tartan.batch import Batch
-from tartan.errors import ConfigError, suggest
+from tartan.checks import check_choice
+from tartan.errors import ConfigError
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -36,8 +37,7 @@ class Runtime:
         Raises:
             ConfigError: an unknown precision, or a device that is not available.
         """
-        if precision not in PRECISIONS:
-            raise ConfigError(f"precision={precision}: {suggest(precision, PRECISIONS)}")
+        check_choice("precision", precision, PRECISIONS)
         chosen = _device(device)
         if precision == "auto":
             precision = "bf16" if gains_by_bf16(chosen) else "fp32"

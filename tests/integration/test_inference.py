@@ -223,7 +223,7 @@ REFUSED = [
     (["RUN", "texts.csv"], "OUT is missing: give RUN TEXTS OUT"),
     (["RUN", "texts.csv", "out.csv", "batchsize=3"],
      "'batchsize=3' is one argument too many: give RUN TEXTS OUT; did you mean 'batch_size'?"),
-    (["RUN", "texts.csv", "out.csv", "batch_size=0"], "batch_size=0: give at least 1"),
+    (["RUN", "texts.csv", "out.csv", "batch_size=0"], "batch_size must be at least 1, got 0."),
     (["RUN", "texts.csv", "out.csv", "batch_size=x"],
      "batch_size must be a whole number, got x"),
     (["RUN", "texts.csv", "out.csv", "--text"],

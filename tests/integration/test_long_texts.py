@@ -103,4 +103,4 @@ def test_batches_of_each_objective_are_limited_by_tokens_and_resume_exactly(tart
 def test_a_limit_below_one_token_is_refused(option, tartan, tmp_path):
     long_task(tmp_path / "task")
     answer = tartan("run", *LONG, "run_dir=no", "objectives=[mlm]", f"{option}=0")
-    assert (answer.status, answer.err) == (2, f"tartan: {option}=0: give at least 1\n")
+    assert (answer.status, answer.err) == (2, f"tartan: {option} must be at least 1, got 0.\n")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tartan import Batch, ConfigError, Context, Loss, Objective, Packed, Row, hookimpl
+from tartan import Batch, Context, Loss, Objective, Packed, Row, check_ranges, hookimpl
 
 
 @dataclass
@@ -34,10 +34,7 @@ class Transposed(Objective):
 
     def __init__(self, options: TransposedOptions, context: Context) -> None:
         super().__init__(options, context)
-        if not 0 < options.swap_prob <= 1:
-            raise ConfigError(
-                f"{context.section}.swap_prob must be in (0, 1], got {options.swap_prob}."
-            )
+        check_ranges(context.section, options, swap_prob="(0, 1]")
         self._swap_prob = options.swap_prob
         self._examples = context.corpus(options.corpus)
         self.head = nn.Linear(context.hidden_size, 1)

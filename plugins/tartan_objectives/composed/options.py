@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tartan import ConfigError, CorpusOptions, suggest
+from tartan import ConfigError, CorpusOptions, check_choice, check_ranges
 
 TRANSFORMS = ("none", "mask", "replace", "bert", "shuffle")
 ATTENTIONS = ("both", "left_to_right", "right_to_left", "random")
@@ -49,10 +49,8 @@ def check(options: ComposedOptions, where: str) -> None:
     """Raise ConfigError unless the options' values are valid together."""
     choices = {"transform": TRANSFORMS, "attention": ATTENTIONS, "output": OUTPUTS}
     for key, valid in choices.items():
-        if (value := getattr(options, key)) not in valid:
-            raise ConfigError(f"{where}.{key}={value}: {suggest(value, valid)}")
-    if not 0 < options.share <= 1:
-        raise ConfigError(f"{where}.share must be in (0, 1], got {options.share}.")
+        check_choice(f"{where}.{key}", getattr(options, key), valid)
+    check_ranges(where, options, share="(0, 1]")
     reason = illegal(options.transform, options.attention, options.output)
     if reason is not None:
         raise ConfigError(

@@ -11,7 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import torch
 from torch import Tensor, nn
 
-from tartan import ConfigError, suggest
+from tartan import ConfigError, check_choice, suggest
 from tartan_weightings.torchjd import EXTRA
 
 MEANT: Mapping[str, str] = {
@@ -128,10 +128,8 @@ def construct(cls: type[nn.Module], options: Any, objectives: tuple[str, ...]) -
     given: dict[str, Any] = {}
     for parameter in parameters(cls):
         value = getattr(options, parameter.name)
-        if parameter.choices and value not in parameter.choices:
-            raise ConfigError(
-                f"weighting.{parameter.name} is '{value}': {suggest(value, parameter.choices)}"
-            )
+        if parameter.choices:
+            check_choice(f"weighting.{parameter.name}", value, parameter.choices)
         given[parameter.name] = vector(parameter, value, objectives) if parameter.vector else value
     named = inspect.signature(cls).parameters
     given |= {name: len(objectives) for name in ("shape", "n_tasks") if name in named}

@@ -1,6 +1,5 @@
 """TorchJD's scalarizers: functions of the losses, whose derivative is the weights."""
 
-import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -10,7 +9,7 @@ from torch.optim import Adam
 from torchjd import scalarization
 from torchjd.scalarization import Scalarizer
 
-from tartan import ConfigError, Needs, Signals, Weighting
+from tartan import Needs, Signals, Weighting, check_ranges
 from tartan_weightings.torchjd.constructors import (
     construct,
     options_class,
@@ -103,8 +102,7 @@ class Learned(Weighting):
 
     def __init__(self, options: Any, objectives: tuple[str, ...]) -> None:
         super().__init__(options, objectives)
-        if not 0 <= options.lr < math.inf:
-            raise ConfigError(f"weighting.lr is {options.lr}: give at least 0, and finite")
+        check_ranges("weighting", options, lr="[0, inf)")
         self.lr = options.lr
         self.scalarizer: nn.Module = construct(self.method, options, objectives)
         self._count = len(objectives)
@@ -149,8 +147,7 @@ class Average(Pure):
 
     def __init__(self, options: Any, objectives: tuple[str, ...]) -> None:
         super().__init__(options, objectives)
-        if options.every < 1:
-            raise ConfigError(f"weighting.every is {options.every}: give at least 1")
+        check_ranges("weighting", options, every="[1, inf)")
         self._every = options.every
         self.register_buffer("current", torch.zeros(len(objectives)))
         self.register_buffer("past", torch.zeros(2, len(objectives)))

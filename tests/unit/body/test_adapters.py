@@ -145,7 +145,7 @@ def test_target_modules_choose_the_layers(tmp_path):
     [
         ({"r": -1}, "model.lora.r must be at least 1, or 0 for no adapters, got -1."),
         ({"dropout": 1.0}, "model.lora.dropout must be in [0, 1), got 1.0."),
-        ({"alpha": 0.0}, "model.lora.alpha must be positive and finite, got 0.0."),
+        ({"alpha": 0.0}, "model.lora.alpha must be more than 0 and finite, got 0.0."),
         ({"base": "int8"}, "model.lora.base=int8: choose from: bf16, fp32"),
         ({"export": "merge"}, "model.lora.export=merge: did you mean 'merged'?"),
     ],

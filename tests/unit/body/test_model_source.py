@@ -9,7 +9,7 @@ from transformers.utils import logging as transformers_logging
 
 from support.checkpoints import edit_json, load, refusal
 from tartan.body import Body, ModelSource, TinyOptions
-from tartan.errors import ModelError
+from tartan.errors import ConfigError, ModelError
 from tartan.packed import Packed
 from tartan.quiet import quiet
 from tartan.seeding import seeded
@@ -109,14 +109,17 @@ def test_tiny_is_a_bert_over_the_tokenizer(packed):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"hidden_size": 30, "heads": 4}, "hidden_size=30 a multiple of heads=4"),
-        ({"layers": 0}, "model sizes must be at least 1"),
-        ({"max_length": 0}, "model sizes must be at least 1"),
-        ({"dropout": 1.0}, "model.dropout must be at least 0 and below 1, got 1.0"),
+        (
+            {"hidden_size": 30, "heads": 4},
+            "model.hidden_size must be a multiple of model.heads=4, got 30.",
+        ),
+        ({"layers": 0}, "model.layers must be at least 1, got 0."),
+        ({"max_length": 0}, "model.max_length must be at least 1, got 0."),
+        ({"dropout": 1.0}, "model.dropout must be in [0, 1), got 1.0."),
     ],
 )
 def test_a_tiny_model_that_is_none_is_refused(options, text):
-    with pytest.raises(ModelError) as caught:
+    with pytest.raises(ConfigError) as caught:
         ModelSource.tiny(tiny_tokenizer(), TinyOptions(**options))
     assert text in str(caught.value)
 

@@ -66,5 +66,7 @@ def test_sizes_are_read_from_data_sets_and_mixtures():
 
 
 def test_a_limit_without_a_meaning_is_refused():
-    with pytest.raises(ConfigError, match=r"^objective 'mlm' has max_tokens=0: give at least 1$"):
+    with pytest.raises(
+        ConfigError, match=r"^max_tokens of objective 'mlm' must be at least 1, got 0\.$"
+    ):
         TokenStream(rows([1]), 0, 0, "mlm")

@@ -72,8 +72,8 @@ def test_weights_are_no_state():
         ({"class_weights": {"a": float("inf")}},
          "class_weights.a must be above 0 and finite, got inf"),
         ({"label_smoothing": 1.0},
-         "label_smoothing must be at least 0 and below 1, got 1.0"),
-        ({"focal_gamma": -1.0}, "focal_gamma must be at least 0 and finite, got -1.0"),
+         "label_smoothing must be in [0, 1), got 1.0."),
+        ({"focal_gamma": -1.0}, "focal_gamma must be at least 0 and finite, got -1.0."),
     ],
 )  # fmt: skip
 def test_options_that_have_no_meaning_are_refused(options, message):

@@ -107,7 +107,7 @@ def test_training_makes_the_end_task_predict_as_the_teacher(given: TinyContext, 
         ({}, "objectives.mine.teacher must be set: a directory with a classification model of"),
         (
             {"teacher": "x", "temperature": 0.0},
-            "objectives.mine.temperature must be positive and finite, got 0.0.",
+            "objectives.mine.temperature must be more than 0 and finite, got 0.0.",
         ),
         ({"teacher": "x", "texts": "tsk"}, "objectives.mine.texts=tsk: did you mean 'task'?"),
     ],

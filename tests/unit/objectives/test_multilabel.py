@@ -128,7 +128,7 @@ def test_the_threshold_is_chosen_and_exported_unless_it_is_given():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"threshold": 1.0}, "threshold must be between 0 and 1, or null, got 1.0"),
+        ({"threshold": 1.0}, "threshold must be in (0, 1), or null, got 1.0."),
         ({"positive_weight": 0}, "positive_weight must be a positive number or balanced, got 0"),
         (
             {"positive_weight": True},

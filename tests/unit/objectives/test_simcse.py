@@ -94,5 +94,5 @@ def test_a_temperature_is_positive_and_finite(given: TinyContext, temperature: f
     with pytest.raises(ConfigError) as caught:
         make(given, temperature=temperature)
     assert str(caught.value) == (
-        f"objectives.mine.temperature must be positive and finite, got {temperature}."
+        f"objectives.mine.temperature must be more than 0 and finite, got {temperature}."
     )

@@ -82,7 +82,10 @@ def test_a_single_row_is_contrasted_with_nothing(given: TinyContext):
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"temperature": 0.0}, "objectives.mine.temperature must be positive and finite, got 0.0."),
+        (
+            {"temperature": 0.0},
+            "objectives.mine.temperature must be more than 0 and finite, got 0.0.",
+        ),
         ({"size": 0}, "objectives.mine.size must be at least 1, got 0."),
     ],
 )

@@ -250,7 +250,7 @@ def test_a_sequence_whose_prediction_does_not_move_is_left_as_it_is():
     [
         ({"epsilon": -1.0}, "objectives.mine.epsilon must be at least 0 and finite, got -1.0."),
         ({"epsilon": math.inf}, "objectives.mine.epsilon must be at least 0 and finite, got inf."),
-        ({"xi": 0.0}, "objectives.mine.xi must be positive and finite, got 0.0."),
+        ({"xi": 0.0}, "objectives.mine.xi must be more than 0 and finite, got 0.0."),
         ({"iterations": 0}, "objectives.mine.iterations must be at least 1, got 0."),
         ({"texts": "labeled"}, "objectives.mine.texts=labeled: did you mean 'labelled'?"),
     ],

@@ -89,7 +89,7 @@ def test_jobs_go_seed_by_seed_each_in_a_directory_of_its_own(tmp_path):
         (["study=papr"], "study=papr: no such option; did you mean 'paper'?"),
         (["study.seeds=0"], "study.seeds=0: give how many, at least 1, or a list of them"),
         (["study.seeds=[1,1]"], "study.seeds=[1, 1]: give how many, at least 1, or a list of them"),
-        (["study.level=2"], "study.level=2.0: give a share, 0 to 1"),
+        (["study.level=2"], "study.level must be in (0, 1), got 2.0."),
         (["study.arms=[]"], "study.arms=[]: name at least one arm"),
         (["study.arms=[mt,mata]"], "study: no arm 'mata'; did you mean 'meta'?"),
         (["study.arms=[mt,mt]"], "study.arms=['mt', 'mt']: name each arm once"),

@@ -61,5 +61,7 @@ def test_steps_with_all_of_them_and_dropout_can_be_taken(precision: str):
 
 
 def test_a_limit_below_1_is_refused():
-    with pytest.raises(ConfigError, match=r"model.max_tokens_per_pass=0: give at least 1, or null"):
+    with pytest.raises(
+        ConfigError, match=r"model.max_tokens_per_pass must be at least 1, or null, got 0\."
+    ):
         stage("weighting=static", "model.max_tokens_per_pass=0")

@@ -71,8 +71,8 @@ def test_the_dev_gradient_is_measured_every_25th_step():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"lr": math.inf}, r"^weighting\.lr is inf: give at least 0, and finite$"),
-        ({"every": 0}, r"^weighting\.every is 0: give at least 1$"),
+        ({"lr": math.inf}, r"^weighting\.lr must be at least 0 and finite, got inf\.$"),
+        ({"every": 0}, r"^weighting\.every must be at least 1, got 0\.$"),
     ],
 )
 def test_options_without_meaning_are_refused(options: dict[str, float], message: str):

@@ -103,8 +103,8 @@ def test_few_objectives_are_all_computed(names: tuple[str, ...]):
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"sampled": 0}, "weighting.sampled is 0: give at least 1"),
-        ({"momentum": 1.0}, "weighting.momentum is 1.0: give at least 0 and less than 1"),
+        ({"sampled": 0}, "weighting.sampled must be at least 1, got 0."),
+        ({"momentum": 1.0}, "weighting.momentum must be in [0, 1), got 1.0."),
     ],
 )
 def test_an_option_that_is_not_valid_is_refused(options: dict[str, float], line: str):

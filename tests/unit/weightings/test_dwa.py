@@ -46,9 +46,15 @@ def test_a_loss_that_does_not_fall_counts_more_than_one_that_does():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"temperature": 0.0}, r"^weighting\.temperature is 0\.0: give more than 0, and finite$"),
-        ({"temperature": math.inf}, r"^weighting\.temperature is inf: give more than 0"),
-        ({"every": 0}, r"^weighting\.every is 0: give at least 1$"),
+        (
+            {"temperature": 0.0},
+            r"^weighting\.temperature must be more than 0 and finite, got 0\.0\.$",
+        ),
+        (
+            {"temperature": math.inf},
+            r"^weighting\.temperature must be more than 0 and finite, got inf\.",
+        ),
+        ({"every": 0}, r"^weighting\.every must be at least 1, got 0\.$"),
     ],
 )
 def test_options_without_meaning_are_refused(options: dict[str, float], message: str):

@@ -56,6 +56,6 @@ def test_a_batch_without_items_changes_no_weight():
 @pytest.mark.parametrize("name", ["lr", "weight_decay"])
 @pytest.mark.parametrize("value", [-1.0, math.inf])
 def test_options_without_meaning_are_refused(name: str, value: float):
-    message = rf"^weighting\.{name} is {value}: give at least 0, and finite$"
+    message = rf"^weighting\.{name} must be at least 0 and finite, got {value}\.$"
     with pytest.raises(ConfigError, match=message):
         made(**{name: value})

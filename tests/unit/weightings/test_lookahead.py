@@ -55,9 +55,9 @@ def test_units_do_not_matter():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"eta": 0.0}, r"^weighting\.eta is 0\.0: give more than 0, and finite$"),
-        ({"eta": math.nan}, r"^weighting\.eta is nan: give more than 0, and finite$"),
-        ({"momentum": 1.0}, r"^weighting\.momentum is 1\.0: give at least 0, and below 1$"),
+        ({"eta": 0.0}, r"^weighting\.eta must be more than 0 and finite, got 0\.0\.$"),
+        ({"eta": math.nan}, r"^weighting\.eta must be more than 0 and finite, got nan\.$"),
+        ({"momentum": 1.0}, r"^weighting\.momentum must be in \[0, 1\), got 1\.0\.$"),
     ],
 )
 def test_options_without_meaning_are_refused(options: dict[str, float], message: str):

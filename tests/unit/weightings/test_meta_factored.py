@@ -104,9 +104,9 @@ def test_its_state_is_saved_with_the_factors_logits():
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"lr": -1.0}, "weighting.lr is -1.0: give at least 0, and finite"),
-        ({"every": 0}, "weighting.every is 0: give at least 1"),
-        ({"spread": 0.0}, "weighting.spread is 0.0: give more than 0, at most 80"),
+        ({"lr": -1.0}, "weighting.lr must be at least 0 and finite, got -1.0."),
+        ({"every": 0}, "weighting.every must be at least 1, got 0."),
+        ({"spread": 0.0}, "weighting.spread must be in (0, 80], got 0.0."),
     ],
 )
 def test_an_option_that_is_not_valid_is_refused(options: dict[str, float], line: str):

@@ -44,9 +44,9 @@ def test_a_strategy_changes_gradients_on_one_side_only(strategy: str, kept: int)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"relax": 1.5}, r"^weighting\.relax is 1\.5: give at least 0, and at most 1$"),
-        ({"beta": 1.0}, r"^weighting\.beta is 1\.0: give at least 0, and below 1$"),
-        ({"strategy": "reduced"}, r"^weighting\.strategy is 'reduced': did you mean 'reduce'\?$"),
+        ({"relax": 1.5}, r"^weighting\.relax must be in \[0, 1\], got 1\.5\.$"),
+        ({"beta": 1.0}, r"^weighting\.beta must be in \[0, 1\), got 1\.0\.$"),
+        ({"strategy": "reduced"}, r"^weighting\.strategy=reduced: did you mean 'reduce'\?$"),
     ],
 )
 def test_options_without_meaning_are_refused(options: dict[str, object], message: str):

@@ -41,9 +41,9 @@ def test_an_auxiliary_that_helps_gains_and_one_that_hurts_is_left_out():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"lr": -1.0}, r"^weighting\.lr is -1\.0: give at least 0, and finite$"),
-        ({"initial": math.inf}, r"^weighting\.initial is inf: give at least 0, and finite$"),
-        ({"horizon": 0}, r"^weighting\.horizon is 0: give at least 1$"),
+        ({"lr": -1.0}, r"^weighting\.lr must be at least 0 and finite, got -1\.0\.$"),
+        ({"initial": math.inf}, r"^weighting\.initial must be at least 0 and finite, got inf\.$"),
+        ({"horizon": 0}, r"^weighting\.horizon must be at least 1, got 0\.$"),
     ],
 )
 def test_options_without_meaning_are_refused(options: dict[str, float], message: str):

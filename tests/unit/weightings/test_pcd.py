@@ -59,9 +59,9 @@ def test_auxiliaries_that_progress_anyway_count_nothing():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"tau": 1.5}, r"^weighting\.tau is 1\.5: give at least 0, and at most 1$"),
-        ({"beta": 1.0}, r"^weighting\.beta is 1\.0: give at least 0, and below 1$"),
-        ({"eps": -1.0}, r"^weighting\.eps is -1\.0: give at least 0, and finite$"),
+        ({"tau": 1.5}, r"^weighting\.tau must be in \[0, 1\], got 1\.5\.$"),
+        ({"beta": 1.0}, r"^weighting\.beta must be in \[0, 1\), got 1\.0\.$"),
+        ({"eps": -1.0}, r"^weighting\.eps must be at least 0 and finite, got -1\.0\.$"),
     ],
 )
 def test_options_without_meaning_are_refused(options: dict[str, float], message: str):

@@ -146,11 +146,11 @@ def test_a_vector_is_given_by_the_objectives_names():
     [
         ("cagrad", {"c": -1.0}, r"^weighting: c must be non-negative, but got -1\.0\.$"),
         ("cagrad", {"c": float("nan")}, r"^weighting\.c is nan: give a finite number$"),
-        ("aligned_mtl", {"scale_mode": "mn"}, r"^weighting\.scale_mode is 'mn': did you mean"),
+        ("aligned_mtl", {"scale_mode": "mn"}, r"^weighting\.scale_mode=mn: did you mean"),
         ("upgrad", {"pref_vector": {"tsk": 1.0}}, r"^weighting\.pref_vector\.tsk: no such"),
         ("upgrad", {"pref_vector": {"a": 1.0}}, r"^weighting\.pref_vector\.task is missing: give"),
-        ("dwa", {"every": 0}, r"^weighting\.every is 0: give at least 1$"),
-        ("uw", {"lr": -1.0}, r"^weighting\.lr is -1\.0: give at least 0, and finite$"),
+        ("dwa", {"every": 0}, r"^weighting\.every must be at least 1, got 0\.$"),
+        ("uw", {"lr": -1.0}, r"^weighting\.lr must be at least 0 and finite, got -1\.0\.$"),
     ],
 )
 def test_options_that_torchjd_cannot_use_are_refused(name: str, options: Any, message: str):

@@ -86,7 +86,9 @@ def test_log_variances_stay_within_their_bound():
 
 @pytest.mark.parametrize("lr", [-1.0, math.nan, math.inf])
 def test_a_rate_without_meaning_is_refused(lr: float):
-    with pytest.raises(ConfigError, match=rf"^weighting\.lr is {lr}: give at least 0, and finite$"):
+    with pytest.raises(
+        ConfigError, match=rf"^weighting\.lr must be at least 0 and finite, got {lr}\.$"
+    ):
         made(lr=lr)
 
 

@@ -259,11 +259,11 @@ def test_meta_goes_on_from_its_state():
     [
         (
             MetaOptions(similarity="cosin"),
-            "weighting.similarity is 'cosin': did you mean 'cosine'?",
+            "weighting.similarity=cosin: did you mean 'cosine'?",
         ),
-        (MetaOptions(every=0), "weighting.every is 0: give at least 1"),
-        (MetaOptions(spread=0), "weighting.spread is 0: give more than 0, at most 80"),
-        (MetaOptions(spread=100), "weighting.spread is 100: give more than 0, at most 80"),
+        (MetaOptions(every=0), "weighting.every must be at least 1, got 0."),
+        (MetaOptions(spread=0), "weighting.spread must be in (0, 80], got 0."),
+        (MetaOptions(spread=100), "weighting.spread must be in (0, 80], got 100."),
     ],
 )
 def test_meta_refuses_options_without_meaning(options: MetaOptions, line: str):
