@@ -12,7 +12,7 @@ EVERY = 4
 TRAVEL = 22.0
 """What META's learning rate of the logits is, times the number of measurements."""
 ALL_ARMS = (
-    "data=citation_intent", "model.max_length=64", "batch_size=16", "eval.patience=0",
+    "model.max_length=64", "batch_size=16", "eval.patience=0",
     "checkpoint.every=1000", "checkpoint.keep=1", "report=false",
 )  # fmt: skip
 TAPT: Mapping[str, Sequence[str]] = {"tapt": ["batch_size=8"]}
@@ -47,6 +47,7 @@ class Regime:
         objectives: the auxiliary objectives, with their options; the arm TAPT has `tapt` alone.
         schedule: of the arms that train some of them beside the end task.
         arms: those that are run.
+        task: the name of the task's data.
     """
 
     directory: Path
@@ -60,6 +61,7 @@ class Regime:
     objectives: Mapping[str, Sequence[str]] = field(default_factory=lambda: TAPT)
     schedule: str = "together"
     arms: Sequence[str] = tuple(ARMS)
+    task: str = "citation_intent"
 
     def overrides(self, arm: str) -> list[str]:
         """Return the overrides of an arm."""
@@ -77,7 +79,7 @@ class Regime:
         """Return the overrides that all arms share."""
         place = self.directory / "data" / self.data
         budget = [f"steps={self.steps}", f"eval.every={self.every}"]
-        return [*ALL_ARMS, f"data.dir={place}", *self.model, *budget]
+        return [f"data={self.task}", *ALL_ARMS, f"data.dir={place}", *self.model, *budget]
 
     def trials(self, arm: str) -> list[str]:
         """Return the values that an arm tries: every combination of them."""
@@ -103,6 +105,10 @@ FURTHER: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         "c",
         {"steps": 4000, "every": 200, "arms": ("finetune", "mt"), "more_lr": "", "scale": ""},
     ),
+    "sciie128": (
+        "b128",
+        {"task": "sciie", "data": "sciie-128/seed${seed}", "steps": 128, "every": 16},
+    ),
 }
 """Further questions: the regime that each changes, and how."""
 
@@ -114,7 +120,7 @@ def regime(name: str, directory: Path) -> Regime:
         name: `a`, `b64`, `b128`, `b256`, `b512`, `c`, or one of the further questions: `a1280` and
             `c4000`, (a) and (c) with twice the steps, `rest128`, the arms that `b128` lacks,
             `supcon128`, 128 labels and an objective on labels, or `after64`, 64 labels and the same
-            objective after TAPT.
+            objective after TAPT. `sciie128` is 128 labels of the second task.
         directory: where data, models and results are.
     """
     if name in FURTHER:
