@@ -4,8 +4,8 @@
 
 Studies in `DIRECTORY/study-REGIME` whose runs have all finished are copied to
 benchmarks/results/evidence. Then, from the results files alone, text between
-`<!-- study REGIME -->` and `<!-- end -->` in docs/evidence.md is written again, and the figures in
-docs/evidence are drawn: learning curves, and scores over labels.
+`<!-- study REGIME -->`, or `<!-- summary -->`, and `<!-- end -->` in docs/evidence.md is written
+again, and the figures in docs/evidence are drawn: learning curves, and scores over labels.
 """
 
 import json
@@ -36,8 +36,32 @@ LABELS: Mapping[str, int] = {
     "a": 1688,
 }
 """Labelled rows of each regime that starts from the same pre-trained model."""
+ROWS: Mapping[str, str] = {
+    "b64": "64 labels",
+    "after64": "64 labels, `supcon` after TAPT",
+    "b128": "128 labels",
+    "rest128": "128 labels, further arms",
+    "supcon128": "128 labels, `supcon` in place of MLM",
+    "b256": "256 labels",
+    "b512": "512 labels",
+    "a": "all labels",
+    "a1280": "all labels, twice the steps",
+    "c": "all labels, random weights",
+    "c4000": "all labels, random weights, twice the steps",
+    "sciie128": "sciie, 128 labels",
+}
+"""Rows of the summary, by regime."""
+ARMS: Mapping[str, str] = {
+    "finetune": "end task alone",
+    "tapt": "TAPT",
+    "mt": "MT",
+    "meta": "META",
+    "gcs": "GCS",
+    "pcd": "PCD",
+}
+"""Columns of the summary, by arm."""
 CURVES = "dev-over-rows"
-_PART = re.compile(r"(<!-- study (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_PART = re.compile(r"(<!-- (?:summary|study (\w+)) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def publish(directory: Path) -> list[str]:
@@ -66,10 +90,36 @@ def fill(text: str, found: Mapping[str, Mapping[str, Any]]) -> str:
 
     def part(match: re.Match[str]) -> str:
         opening, name, end = match.groups()
-        written = section(name, found[name]) if name in found else "Not complete.\n"
+        if name is None:
+            written = summary(found)
+        else:
+            written = section(name, found[name]) if name in found else "Not complete.\n"
         return f"{opening}\n{written}\n{end}"
 
     return _PART.sub(part, text)
+
+
+def summary(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the table of all studies: each arm's mean on test and on dev.
+
+    An arrow says that an arm is significantly above or below the end task alone on test.
+    """
+    names = {name: label for name, label in ROWS.items() if name in found}
+    rows = ["| | " + " | ".join(ARMS.values()) + " |", "|---" + "|---:" * len(ARMS) + "|"]
+    for name, label in names.items():
+        study = found[name]
+        means = {arm["name"]: (arm["test"]["mean"], arm["dev"]["mean"]) for arm in study["arms"]}
+        arrows = {
+            pair["first"]: " ↑" if pair["difference"]["mean"] > 0 else " ↓"
+            for pair in study["pairs"]
+            if pair["corrected"] < study["level"]
+        }
+        cells = [
+            f"{means[arm][0]:.3f}{arrows.get(arm, '')} / {means[arm][1]:.3f}" if arm in means else ""
+            for arm in ARMS
+        ]
+        rows.append(f"| {label} | {' | '.join(cells)} |")
+    return "\n".join([*rows, ""])
 
 
 def section(name: str, study: Mapping[str, Any]) -> str:
