@@ -108,17 +108,17 @@ def summary(found: Mapping[str, Mapping[str, Any]]) -> str:
     rows = ["| | " + " | ".join(ARMS.values()) + " |", "|---" + "|---:" * len(ARMS) + "|"]
     for name, label in names.items():
         study = found[name]
-        means = {arm["name"]: (arm["test"]["mean"], arm["dev"]["mean"]) for arm in study["arms"]}
         arrows = {
             pair["first"]: " ↑" if pair["difference"]["mean"] > 0 else " ↓"
             for pair in study["pairs"]
             if pair["corrected"] < study["level"]
         }
-        cells = [
-            f"{means[arm][0]:.3f}{arrows.get(arm, '')} / {means[arm][1]:.3f}" if arm in means else ""
-            for arm in ARMS
-        ]
-        rows.append(f"| {label} | {' | '.join(cells)} |")
+        cells = {
+            arm["name"]: f"{arm['test']['mean']:.3f}{arrows.get(arm['name'], '')} / "
+            f"{arm['dev']['mean']:.3f}"
+            for arm in study["arms"]
+        }
+        rows.append(f"| {label} | {' | '.join(cells.get(arm, '') for arm in ARMS)} |")
     return "\n".join([*rows, ""])
 
 
