@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -141,14 +142,15 @@ def find_files(options: FilesOptions) -> Layout:
     """Return the files of a task.
 
     Raises:
-        ConfigError: no path is given.
+        ConfigError: no path is given, or the option of texts cannot be used.
         DataError: there is no such file or directory, or there are no files of rows.
     """
     if not options.path:
         raise ConfigError("data.path is not set: give a file or a directory with data.path=...")
-    layout = find_layout(expand(options.path))
     given = {split: getattr(options, split) for split in SPLITS[1:]}
     parts = {split: [expand(file)] for split, file in given.items() if file}
+    named = [*chain.from_iterable(parts.values()), *_named_texts(options)]
+    layout = find_layout(expand(options.path), {file.resolve() for file in named})
     for split, [file] in parts.items():
         if not file.exists():
             raise DataError(f"data.{split}={file}: no such file: check the path")
@@ -236,6 +238,14 @@ def _sources(layout: Layout, options: FilesOptions, name: str) -> list[TextSourc
     if given is not None:
         return text_sources(given, f"data.{name}")
     return [TextSource(path=str(file)) for file in layout.parts.get(name, [])]
+
+
+def _named_texts(options: FilesOptions) -> Iterator[Path]:
+    """Yield the files and directories that options name as texts without labels."""
+    for name in TEXTS:
+        if (given := getattr(options, name)) is not None:
+            for source in text_sources(given, f"data.{name}"):
+                yield expand(source.path or source.hub or "")
 
 
 def _made(division: Division | None) -> list[str]:

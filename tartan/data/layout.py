@@ -1,7 +1,7 @@
 """Which files of a directory are which split of a task, by their names."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,10 +34,15 @@ class Layout:
     ignored: Sequence[Path] = field(default_factory=tuple)
 
 
-def find_layout(path: Path) -> Layout:
+def find_layout(path: Path, named: Collection[Path] = ()) -> Layout:
     """Return the files of a task: one file of rows, or those of a directory.
 
     Where no name says `train`, `dev` or `test`, all files of rows are training data.
+
+    Args:
+        path: the file or directory.
+        named: resolved files and directories that options name as something else. Files among
+            them, or below them, are not training data unless their names say so.
 
     Raises:
         DataError: there is no such file or directory, or it has no file of rows.
@@ -49,18 +54,22 @@ def find_layout(path: Path) -> Layout:
     files = readable_files(path)
     parts: dict[str, list[Path]] = {}
     rest: list[Path] = []
+    elsewhere = set(named) - {path.resolve(), *path.resolve().parents}
+    away = {file for file in files if elsewhere.intersection(_with_parents(file))}
     for file in files:
         part = part_of(file.relative_to(path))
         # A row of a text file has no label.
         if part is not None and (part in TEXTS or ending(file) != ".txt"):
             parts.setdefault(part, []).append(file)
-        elif ending(file) != ".txt":
+        elif ending(file) != ".txt" and file not in away:
             rest.append(file)
     if rest and parts.keys() <= set(TEXTS):
         return Layout({"train": rest, **parts})
     if "train" not in parts:
-        listed = ", ".join(str(file.relative_to(path)) for file in files) or "none"
+        rows = [str(file.relative_to(path)) for file in files if file not in away]
+        listed = ", ".join(rows) or "none"
         results = "; directories of runs are not read" if _results(path, _files(path)) else ""
+        results += "; those that other options name are not among them" if away else ""
         raise DataError(
             f"{path}: no file of training rows (its files of rows are: {listed}{results}): add one "
             "whose name says train"
@@ -92,6 +101,12 @@ def _files(path: Path) -> list[Path]:
         for file in found
         if not any(part.startswith((".", "_")) for part in file.relative_to(path).parts)
     ]
+
+
+def _with_parents(file: Path) -> set[Path]:
+    """Return a file and the directories that it is in, resolved."""
+    found = file.resolve()
+    return {found, *found.parents}
 
 
 def _results(path: Path, files: Sequence[Path]) -> set[Path]:

@@ -187,6 +187,27 @@ def test_files_without_a_split_in_their_names_are_one(tmp_path: Path):
     assert len(task.train) + len(task.dev) + len(task.test) == 20
 
 
+@pytest.mark.parametrize("train", ["tickets.csv", "train.csv"])
+def test_files_that_other_options_name_are_not_trained_on(train: str, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in (train, "dd/holdout.csv", "dd/more.csv", "dd/old/a.csv", "dd/old/b.csv"):
+        path = tmp_path / ("dd" if name == train else "") / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(csv([(f"{path.stem} {n}", "ab"[n % 2]) for n in range(20)]))
+    (tmp_path / "link").symlink_to("dd")
+    given = {"dev": "link/holdout.csv", "unlabelled": "dd/more.csv", "domain": ["dd/old", "dd"]}
+    task = load(Path("dd"), test="dd/../dd/holdout.csv", **given)
+    assert texts(task)["train"] == [f"{Path(train).stem} {n}" for n in range(20)]
+    assert not any("Not read" in note for note in task.notes)
+    (tmp_path / "dd" / train).unlink()
+    with pytest.raises(DataError) as caught:
+        load(Path("dd"), **given)
+    assert str(caught.value) == (
+        "dd: no file of training rows (its files of rows are: none; those that other options name "
+        "are not among them): add one whose name says train"
+    )
+
+
 def test_texts_may_come_from_files_and_data_sets(tmp_path: Path, dictionary):
     (tmp_path / "mine.csv").write_text(csv(numbered(*["a", "b"] * 20)))
     (tmp_path / "texts").mkdir()
