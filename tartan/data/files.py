@@ -11,6 +11,7 @@ from tartan.data.divide import Division, SplitOptions, divide
 from tartan.data.formats import SEPARATORS, ending, open_table, separator_of
 from tartan.data.hub_rows import Selected, read_examples
 from tartan.data.label_sets import INDICATED, IndicatorTable, separator_in
+from tartan.data.label_sets import SEPARATORS as LABEL_SEPARATORS
 from tartan.data.layout import TEXTS, Layout, find_layout
 from tartan.data.lines import expand
 from tartan.data.rows import ROLES, Example
@@ -77,7 +78,8 @@ class Labelled:
         files: the names of each split's files, for error lines.
         columns: by role, the same in every split.
         ignored: files that were not read.
-        separator: what separates labels in a string, where a row may have several.
+        separator: what separates labels in a string, where a row may have several; None if no
+            option names it and no string of train has several labels.
     """
 
     tables: Mapping[str, Table]
@@ -98,7 +100,7 @@ class Labelled:
                 table.typed,
                 split == "train",
                 "data.{}",
-                self.separator,
+                self.separator or LABEL_SEPARATORS[0],
             ),
             labels,
         )
@@ -181,9 +183,9 @@ def find_labelled(layout: Layout, options: FilesOptions, labels: LabelKind) -> L
                     f"{parts[split][0]}: no column '{column}', which is the {role} of "
                     f"{names['train']}: rename the column"
                 )
-    separator = options.label_separator
+    separator = None
     if labels is LabelKind.SETS and not options.labels:
-        separator = separator or separator_in(tables["train"], columns["label"])
+        separator = options.label_separator or separator_in(tables["train"], columns["label"])
     ignored = [file.name for file in layout.ignored]
     return Labelled(tables, names, columns, ignored, separator)
 
@@ -212,6 +214,8 @@ def notes(found: Labelled, layout: Layout) -> list[str]:
     first = layout.parts["train"][0]
     if ending(first) == ".csv" and (separator := separator_of(first)) != ",":
         lines.append(f"The cells of {first.name} are separated by {SEPARATORS[separator]}.")
+    if found.separator:
+        lines.append(f"Labels are separated by '{found.separator}'.")
     if found.ignored:
         lines.append(f"Not read, as no name says train, dev or test: {', '.join(found.ignored)}.")
     return lines

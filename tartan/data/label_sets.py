@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from datasets import Features
 
@@ -14,8 +13,6 @@ from tartan.errors import DataError, shown
 
 SEPARATORS = ("|", ";", ",")
 """What separates labels in a cell: the first of these that occurs in the column."""
-LOOKED_AT = 1000
-"""Rows in which a separator is looked for."""
 LISTED = re.compile(r"\[\s*((?:'[^']*'|\"[^\"]*\")\s*(?:,\s*(?:'[^']*'|\"[^\"]*\")\s*)*,?)?\s*\]")
 """A list as Python writes it."""
 ENTRY = re.compile(r"'([^']*)'|\"([^\"]*)\"")
@@ -59,11 +56,16 @@ def split_labels(cell: str, separator: str | None, place: str) -> list[str]:
     return labels
 
 
-def separator_in(table: Table, column: str) -> str:
-    """Return what separates the labels in a column's cells."""
-    cells = (row.values.get(column) for row in islice(table.rows([column]), LOOKED_AT))
-    seen = "".join(cell for cell in cells if isinstance(cell, str) and not _is_list(cell))
-    return next((each for each in SEPARATORS if each in seen), SEPARATORS[0])
+def separator_in(table: Table, column: str) -> str | None:
+    """Return what separates the labels in a column's cells; None if no cell has several."""
+    seen: set[str] = set()
+    for row in table.rows([column]):
+        cell = row.values.get(column)
+        if isinstance(cell, str) and not _is_list(cell):
+            seen.update(each for each in SEPARATORS if each in cell)
+            if SEPARATORS[0] in seen:
+                break
+    return next((each for each in SEPARATORS if each in seen), None)
 
 
 @dataclass(frozen=True)

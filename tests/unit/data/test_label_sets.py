@@ -38,6 +38,29 @@ def test_cells_are_divided_by_the_separator_that_occurs(separator: str, tmp_path
     assert count_labels(task) == {"a": 3, "b": 2, "c": 2}
 
 
+def test_the_separator_is_found_in_any_row_and_named(tmp_path: Path):
+    path = tmp_path / "mine.csv"
+    cells = [f"text {n},{'ab'[n % 2]}" for n in range(1200)]
+    path.write_text("\n".join(["text,labels", *cells, "last,a;b"]))
+    task = load(path)
+    assert (task.labels, task.separator) == (("a", "b"), ";")
+    assert task.notes[1] == "Labels are separated by ';'."
+
+
+def test_no_separator_is_kept_where_no_string_was_divided(tmp_path: Path):
+    lists = [json.dumps({"text": f"text {n}", "label": labels}) for n, labels in enumerate(ROWS)]
+    files = {
+        "lists.jsonl": lists,
+        "single.csv": ["text,label", *(f"text {n},{n % 3}" for n in range(6))],
+    }
+    for name, lines in files.items():
+        (tmp_path / name).write_text("\n".join(lines))
+        task = load(tmp_path / name)
+        assert (task.separator, len(task.notes)) == (None, 1)
+    task = load(tmp_path / "lists.jsonl", label_separator="/")
+    assert task.separator == "/"
+
+
 @pytest.mark.parametrize("write", [json.dumps, str], ids=["JSON", "Python"])
 def test_lists_may_stand_in_cells(write, tmp_path: Path):
     path = tmp_path / "mine.tsv"
