@@ -173,7 +173,7 @@ def _gramian(
         generator=generator,
     )
     signals = signals if some is None else some.signals(signals)
-    combined = weighting.combine(signals).detach().to(shared.device)
+    combined = weighting.combine(signals).detach().to(shared.device, copy=True)
     weights = combined if some is None else some.of(combined)
     _give(terms, heads, weights.clamp(min=0))  # no head is trained against its own loss
     shared.give_flat(gradients.T @ weights)

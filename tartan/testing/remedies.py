@@ -78,6 +78,10 @@ REMEDIES: Mapping[str, str] = {
         "pass generator=signals.generator to torch's functions"
     ),
     "test_declared_needs_are_enough": "add what it reads to `needs`, for example Needs.GRADIENTS",
+    "test_signals_are_left_as_they_were": (
+        "work on copies: signals.losses.clamp(0) instead of signals.losses.clamp_(0), and clone() "
+        "before item assignment"
+    ),
     "test_the_cost_declared_is_the_cost_measured": (
         "let `due` return what a step reads, and `needs` the union of it over all steps"
     ),

@@ -1,5 +1,6 @@
 """The contract of weightings."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import ClassVar
@@ -15,8 +16,10 @@ from tartan.testing.host import no_host_sync
 from tartan.testing.weighting_trial import (
     Measured,
     Undeclared,
+    changed,
     choice_generator,
     chosen,
+    copied,
     draws,
     extremes,
     learn,
@@ -26,10 +29,18 @@ from tartan.testing.weighting_trial import (
     take,
     take_chosen,
 )
-from tartan.weighting import Weighting, cost, samples
+from tartan.weighting import Signals, Weighting, cost, samples
 
 NAMES = ("task", "tapt", "dapt", "rtd")
+FACTORS: Mapping[str, Mapping[str, str]] = {
+    "tapt": {"data": "task", "output": "tokens"},
+    "dapt": {"data": "domain", "output": "tokens"},
+    "rtd": {"data": "task", "output": "binary"},
+}
+"""What `describe` receives; nothing of the end task."""
 STEPS = range(9)
+BUDGET = 12
+"""What `budget` receives: as many steps as the longest rule takes."""
 DRAWN = 400
 """The number of choices from which shares are computed."""
 
@@ -54,14 +65,17 @@ class WeightingContract(Contract):
         return cls.weighting or discover().weighting(cls.plugin)
 
     def make(self, names: tuple[str, ...] = NAMES) -> Weighting:
-        """Make the weighting of some objectives; Broken if it cannot be built."""
+        """Make the weighting of some objectives as a run does; Broken if it cannot be built."""
         try:
-            return self.plugin_class()(self.parsed(), names)
+            weighting = self.plugin_class()(self.parsed(), names)
+            weighting.describe({name: FACTORS.get(name, {}) for name in names})
+            weighting.budget(BUDGET)
         except TartanError as error:
             raise Broken(
                 f"it cannot be built for the objectives {', '.join(names)} ({error}): subclass "
                 "WeightingContract and give it `options` that can"
             ) from error
+        return weighting
 
     def test_weights_are_finite_and_not_negative(self) -> None:
         """For all finite signals, its weights are finite and, unless it is `signed`, >= 0."""
@@ -162,6 +176,20 @@ class WeightingContract(Contract):
             guard = partial(Undeclared.guard, weighting.needs)
             take(weighting, step, Measured.of(len(NAMES), step), guard)
 
+    def test_signals_are_left_as_they_were(self) -> None:
+        """It does not modify the signals, from which a run reports losses and weights."""
+        weighting = self.make()
+        handed: list[tuple[Signals, Signals]] = []
+
+        def keep(signals: Signals) -> Signals:
+            handed.append((copied(signals), signals))
+            return signals
+
+        for step in STEPS:
+            take(weighting, step, Measured.of(len(NAMES), step), keep)
+            names = {name: None for pair in handed for name in changed(*pair)}
+            require(not names, f"at step {step} it modifies {', '.join(names)} of its signals")
+
     def test_the_cost_declared_is_the_cost_measured(self) -> None:
         """A step takes as many backward passes as `due` declares, and never more than `needs`."""
         for objectives in range(max(2, self.plugin_class().fewest), len(NAMES) + 1):
@@ -251,8 +279,8 @@ class WeightingContract(Contract):
             measured, some = Measured.of(len(NAMES), step), chosen(one, step)
             signals = only(some, measured.signals(one.due(step), one.weights()))
             signals = replace(signals, generator=step_generator(step))
-            learn(one, signals)
             absent = torch.zeros(len(NAMES)) > 0 if some is None else ~some.mask
+            learn(one, copied(signals))
             learn(other, replace(signals, losses=signals.losses.masked_fill(absent, 1e3)))
             require(
                 torch.equal(one.weights(), other.weights()),

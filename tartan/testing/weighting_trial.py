@@ -65,7 +65,8 @@ class Measured:
             "dev_norm": self.dev.norm(),
         }
         asked = {name: value for name, value in values.items() if NEEDED[name] & needs}
-        return Signals(self.losses, weights.detach().clone(), generator=generator, **asked)
+        losses, weights = self.losses.clone(), weights.detach().clone()
+        return Signals(losses, weights, generator=generator, **asked)
 
 
 def extremes(objectives: int) -> dict[str, Measured]:
@@ -127,10 +128,12 @@ def take_chosen(
     """As `take`, once the weighting has chosen what the step computes: `some`, or all."""
     needs, rng = weighting.due(step), rng or step_generator(step)
     weights = weighting.weights() if some is None else weighting.applied(some.mask)
-    signals = guard(only(some, measured.signals(needs, weights, rng)))
+    found = only(some, measured.signals(needs, weights, rng))
     if Needs.GRADIENTS in needs:
-        weights = weighting.combine(signals)
-        signals = guard(only(some, measured.signals(needs, weights, rng)))
+        # As in `backward`: what it combines is what it learns from, the same tensors.
+        weights = weighting.combine(guard(found)).detach().clone()
+        found = replace(found, weights=weights if some is None else some.spread(some.of(weights)))
+    signals = guard(found)
     differentiate(weighting, signals)
     learn(weighting, signals)
     return signals.weights
@@ -157,6 +160,19 @@ def only(some: Active | None, signals: Signals) -> Signals:
         dev=None if dev is None else some.of(dev),
     )
     return some.signals(part)
+
+
+def copied(signals: Signals) -> Signals:
+    """Return the same signals, in tensors of their own."""
+    values = {field.name: getattr(signals, field.name) for field in fields(signals)}
+    return Signals(**{n: v.clone() if isinstance(v, Tensor) else v for n, v in values.items()})
+
+
+def changed(before: Signals, after: Signals) -> list[str]:
+    """Return the names of the signals whose tensors differ."""
+    pairs = {f.name: (getattr(before, f.name), getattr(after, f.name)) for f in fields(Signals)}
+    tensors = {name: pair for name, pair in pairs.items() if isinstance(pair[0], Tensor)}
+    return [name for name, (one, other) in tensors.items() if not torch.equal(one, other)]
 
 
 def step_generator(step: int) -> torch.Generator:

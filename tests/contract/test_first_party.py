@@ -29,7 +29,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("dwa", {"every": 2, "temperature": 0.5}),
     ("famo", {"lr": 1.0}),
     ("lookahead", {"momentum": 0.9, "eta": 10.0}),
-    ("meta", {"every": 3, "similarity": "dot"}),
+    ("meta", {"every": 3, "similarity": "dot", "lr": None}),
     ("meta_factored", {"sampled": 1, "every": 1, "lr": 1.0}),
     ("metabalance", {"strategy": "reduce", "beta": 0.0}),
     ("ol_aux", {"horizon": 2, "initial": 0.0}),

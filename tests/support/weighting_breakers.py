@@ -69,6 +69,12 @@ class Hopes(Learning):
             super().update(signals)
 
 
+class ClearsTheLosses(Learning):
+    def update(self, signals: Signals) -> None:
+        super().update(signals)
+        signals.losses.zero_()
+
+
 class AsksForMore(Learning):
     def due(self, step: int) -> Needs:
         return Needs.LOSSES | Needs.DEV if step == 3 else Needs.LOSSES
@@ -128,6 +134,7 @@ WEIGHTINGS: Mapping[str, tuple[type[Weighting], str]] = {
     "its_state_moves_with_it": (StaysBehind, "rates: a tensor that is neither a buffer nor"),
     "random_choices_are_the_steps_own": (DrawsWeightsGlobally, "draws from torch's global gener"),
     "declared_needs_are_enough": (Hopes, "reads signals.gramian, which its `needs` do not decl"),
+    "signals_are_left_as_they_were": (ClearsTheLosses, "at step 0 it modifies losses of its sig"),
     "the_cost_declared_is_the_cost_measured": (AsksForMore, "at step 3 it needs Needs.LOSSES|D"),
     "nothing_waits_for_the_device": (Waits, "it waits for the device: Tensor.tolist"),
     "a_step_computes_the_end_task_and_objectives_that_exist": (
