@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -165,7 +166,8 @@ def only(some: Active | None, signals: Signals) -> Signals:
 def copied(signals: Signals) -> Signals:
     """Return the same signals, in tensors of their own."""
     values = {field.name: getattr(signals, field.name) for field in fields(signals)}
-    return Signals(**{n: v.clone() if isinstance(v, Tensor) else v for n, v in values.items()})
+    own: dict[str, Any] = {n: v.clone() for n, v in values.items() if isinstance(v, Tensor)}
+    return replace(signals, **own)
 
 
 def changed(before: Signals, after: Signals) -> list[str]:
