@@ -8,6 +8,7 @@ from pathlib import Path
 from string import Template
 
 from tartan.errors import ConfigError, suggest
+from tartan.experiment.schedule import can_name
 from tartan.plugins import discover
 
 KINDS: Mapping[str, tuple[str, str]] = {
@@ -65,12 +66,14 @@ def distribution(kind: str, name: str) -> dict[str, str]:
 
 
 def _check_name(kind: str, name: str) -> None:
-    """Raise ConfigError unless the name is valid and unused."""
+    """Raise ConfigError unless the name is valid, one that a run accepts, and unused."""
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
         raise ConfigError(
             f"'{name}' is not a valid plugin name: use a-z, 0-9 and single _, and start with a "
             "letter"
         )
+    if kind == "objective" and not can_name(name):
+        raise ConfigError(f"no objective can have the name '{name}': choose another")
     if find_spec(f"tartan_{name}") or (files("tartan.configs") / f"{kind}s/{name}.yaml").is_file():
         raise ConfigError(f"the name '{name}' is already used by tartan: choose another")
     plugins = discover()

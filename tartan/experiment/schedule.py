@@ -75,10 +75,15 @@ def loss_scales(
     return found
 
 
-def check_name(name: str) -> None:
-    """ConfigError unless a name can be an objective's: of metrics, parameters and options."""
+def can_name(name: str) -> bool:
+    """Return whether a name can be an objective's: of metrics, parameters and options."""
     taken = name in SELECTIONS or hasattr(nn.ModuleDict(), name)
-    if taken or not re.fullmatch(r"\w[\w-]*", name):
+    return not taken and re.fullmatch(r"\w[\w-]*", name) is not None
+
+
+def check_name(name: str) -> None:
+    """ConfigError unless a name can be an objective's."""
+    if not can_name(name):
         raise ConfigError(
             f"objectives.{name}: no objective can have this name: give it another, of letters, "
             "digits, _ and -"

@@ -125,6 +125,8 @@ def test_they_run_by_configuration_their_variants_too(answers: dict[str, Answer]
         ([], "usage: python -m tartan new objective|weighting NAME"),
         (["objective", "Mine-Own"], "'Mine-Own' is not a valid plugin name"),
         (["objective", "mlm"], "the name 'mlm' is already used by tartan 0."),
+        (["objective", "keys"], "no objective can have the name 'keys': choose another"),
+        (["objective", "all"], "no objective can have the name 'all': choose another"),
         (["weighting", "there"], "tartan-there already exists"),
     ],
 )
