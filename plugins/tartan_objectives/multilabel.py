@@ -31,7 +31,8 @@ class MultilabelOptions:
         threshold: the probability from which on a label is predicted; null chooses the one with the
             best micro-F1 on dev, at each evaluation.
         positive_weight: what the loss of a label that a row has is multiplied by, more than 0;
-            `balanced` takes the number of rows without the label, divided by that of rows with it.
+            `balanced` takes the number of rows without the label, divided by that of rows with it,
+            each counted as 1 at least.
     """
 
     threshold: float | None = None
@@ -155,7 +156,7 @@ def positive_weights(given: Any, context: Context) -> Tensor:
         positive, rows = torch.zeros(count), context.labelled()
         for row in rows:
             positive[row["label"]] += 1
-        return (len(rows) - positive) / positive.clamp(min=1)
+        return (len(rows) - positive).clamp(min=1) / positive.clamp(min=1)
     if (
         isinstance(given, bool)
         or not isinstance(given, int | float)

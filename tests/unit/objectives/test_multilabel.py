@@ -12,7 +12,13 @@ from support.context import TinyContext
 from tartan import ConfigError, LabelKind
 from tartan.consistency import divergence
 from tartan.testing import tiny_source
-from tartan_objectives.multilabel import Multilabel, MultilabelOptions, best_threshold, indicators
+from tartan_objectives.multilabel import (
+    Multilabel,
+    MultilabelOptions,
+    best_threshold,
+    indicators,
+    positive_weights,
+)
 
 ROWS = [
     {"input_ids": [2, 5, 6, 3], "label": [0, 2]},
@@ -66,6 +72,12 @@ def test_positive_weights_multiply_the_loss_of_labels_that_are_there():
     plain = functional.binary_cross_entropy_with_logits(outputs, labels, reduction="none")
     expected = (plain * torch.where(labels > 0, weight, 1.0)).mean(1).sum()
     assert_close(criterion(make(positive_weight="balanced"), outputs), expected)
+
+
+def test_a_label_that_every_row_or_no_row_has_is_still_trained(monkeypatch: pytest.MonkeyPatch):
+    rows = [{"input_ids": [0, 5, 2], "label": label} for label in ([0], [0, 1], [0])]
+    monkeypatch.setattr(TinyContext, "labelled", lambda _: rows)
+    assert positive_weights("balanced", TinyContext()).tolist() == pytest.approx([1 / 3, 2, 3])
 
 
 def test_scores_are_scikit_learns():
