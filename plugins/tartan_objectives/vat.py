@@ -28,6 +28,10 @@ from tartan import (
     hookimpl,
 )
 
+STEEP = 64.0
+"""A slope in float16 from which it can fall to a millionth, or rise a thousandfold."""
+SMALLEST = 2.0**-20
+"""A divergence below which rounding decides."""
 TEXTS = ("task", "domain", "labelled")
 
 
@@ -121,8 +125,9 @@ class VAT(Objective):
         direction = unit(batch.targets["noise"], batch.inputs)
         for _ in range(options.iterations):
             start = options.xi * size * direction
-            gradient = ascent(lambda shift: gap(predict(clean + shift)), start)
-            direction = unit(gradient, batch.inputs)
+            gradient = ascent(lambda shift: magnified(gap(predict(clean + shift))), start)
+            # Where float16 overflows, a sequence has no direction rather than an infinite one.
+            direction = unit(gradient.nan_to_num(0.0, 0.0, 0.0), batch.inputs)
         return Loss(gap(predict(embeddings + options.epsilon * size * direction)))
 
 
@@ -132,6 +137,19 @@ def ascent(function: Callable[[Tensor], Tensor], point: Tensor) -> Tensor:
         point = point.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(function(point), point)
     return gradient
+
+
+def magnified(value: Tensor) -> Tensor:
+    """Return a divergence, [], multiplied so that float16 can hold its gradient, if that is used.
+
+    A divergence D has a gradient by the predictions of at most about sqrt(2 D) (Pinsker's
+    inequality): often below what float16 can hold, already before it passes the body. Divided by
+    that it is at most about `STEEP`. Elsewhere the divergence is returned as it is.
+    """
+    kind = value.device.type
+    if not (torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) is torch.float16):
+        return value
+    return value * (STEEP / (2 * value.detach().clamp_min(SMALLEST)).sqrt())
 
 
 def norms(values: Tensor, packed: Packed) -> Tensor:

@@ -16,7 +16,7 @@ from tartan.train.objective_body import ObjectiveBody
 from tartan_objectives.classification import Classification, ClassificationOptions
 from tartan_objectives.regression import Regression, RegressionOptions
 from tartan_objectives.tokens import Tokens, TokensOptions
-from tartan_objectives.vat import VAT, VATOptions, norms, unit
+from tartan_objectives.vat import VAT, VATOptions, magnified, norms, unit
 
 SHARP = 5
 
@@ -162,6 +162,34 @@ def test_no_gradient_flows_through_the_clean_prediction_or_the_direction(given: 
     )
     for found, wanted in pairs:
         assert_close(found, wanted, rtol=1e-3, atol=1e-6)
+
+
+def test_directions_in_float16_are_those_in_float32(given: TinyContext):
+    """A certain prediction hardly changes: its gradients are below what float16 can hold."""
+    given.body.eval()
+    objective = make(given)
+    given.primary.eval()
+    with torch.no_grad():
+        list(given.primary.head.parameters())[-1][0] += 8
+    batch, found = prepared(objective), []
+    for dtype in (torch.float32, torch.float16):
+        with torch.autocast("cpu", dtype, enabled=dtype is torch.float16):
+            _, (_, shift) = perturbations(given, objective, batch)
+        found.append(shift)
+    parts = zip(*(shift.split(batch.inputs.lengths) for shift in found), strict=True)
+    cosines = torch.stack([torch.cosine_similarity(*map(torch.flatten, p), dim=0) for p in parts])
+    assert cosines.sort().values[1] > 0.99  # one prediction changes by less than logits' rounding
+
+
+def test_a_divergence_is_magnified_in_float16_alone():
+    value = torch.tensor(1e-5)
+    assert magnified(value) is value
+    with torch.autocast("cpu", torch.bfloat16):
+        assert magnified(value) is value
+    with torch.autocast("cpu", torch.float16):
+        for size in (0.0, 1e-12, 1e-5, 1.0, 1e4):
+            assert magnified(torch.tensor(size)).isfinite()
+        assert magnified(value) > 0.1
 
 
 def test_directions_are_a_function_of_the_batchs_seed(given: TinyContext):
