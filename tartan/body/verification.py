@@ -71,18 +71,20 @@ def reason_against_padding(model: PreTrainedModel, packed: Packed, expected: Ten
 
 
 def reason_against_places(read: Callable[[Packed], Tensor], packed: Packed) -> str | None:
-    """Compare sequences with the same sequences laid out backwards, with their tokens' places.
+    """Compare sequences with the same sequences in a random order, with their tokens' places.
+
+    Backwards would not do: distances stay, and so do windows of attention that follow the layout.
 
     Args:
         read: from sequences to hidden states [tokens, hidden], of a model in eval mode.
-        packed: sequences of `trial`.
+        packed: sequences of `trial`, longer than the model's windows.
 
     Returns:
         Why the model cannot read sequences in another order; None if it can.
     """
-    rows = torch.arange(len(packed.lengths), device=packed.input_ids.device)
-    rows = rows.repeat_interleave(torch.tensor(packed.lengths, device=rows.device))
-    order = torch.argsort(rows * len(rows) - packed.positions)
+    rows = torch.arange(len(packed.lengths)).repeat_interleave(torch.tensor(packed.lengths))
+    noise = torch.rand(len(rows), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    order = torch.argsort(rows + noise).to(packed.input_ids.device)
     laid = Packed(packed.input_ids[order], packed.lengths, places=packed.positions[order])
     with torch.no_grad(), quiet():
         try:

@@ -70,3 +70,16 @@ def test_compiled_layers_compute_them_all(body, packed):
     expected = body(packed)
     body.compile_layers()
     torch.testing.assert_close(body(packed.want(WANTED)), expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("family", "options", "can"),
+    [
+        ("bert", {}, True),
+        ("modernbert", {"local_attention": 16}, False),
+        ("modernbert", {"local_attention": 64}, False),
+    ],
+)
+def test_windows_that_follow_the_layout_forbid_another_order(family, options, can):
+    reason = tiny_source(family, **options).body().reason_against("places")
+    assert (reason is None) == can
