@@ -27,6 +27,8 @@ class SOP(Objective):
     A text is cut before the word nearest to its middle (ALBERT cuts between sentences), and its
     parts are swapped with probability 1/2. They stand in one segment, with the tokenizer's final
     special tokens between them; as many tokens are left out at the end, so that no sequence grows.
+    Where a tokenizer marks the space before a word (byte-level BPE), both parts are tokenised as
+    texts of their own: else the first token alone would tell which part stands first.
     The classifier reads the first token's hidden state, in a decoder the last one's, through a
     dense layer and tanh.
     """
@@ -37,6 +39,7 @@ class SOP(Objective):
         super().__init__(options, context)
         self._word_starts = WordStarts(context, "leave the objective out")
         self._special = set(special_tokens(context).tolist())
+        self._respelled = context.tokenizer if marks_spaces(context) else None
         self._examples = read_corpora(context, options)
         size, self._last = context.hidden_size, context.causal
         self.head = nn.Sequential(nn.Linear(size, size), nn.Tanh(), nn.Linear(size, 1))
@@ -81,8 +84,25 @@ class SOP(Objective):
         if not starts:
             return list(ids), False
         cut = min(starts, key=lambda place: abs(place - len(text) / 2))
-        parts = (text[cut:], text[:cut]) if swapped else (text[:cut], text[cut:])
+        first, second = self._begun(text[:cut]), self._begun(text[cut:])
+        second = second[: max(1, len(text) - len(first))]
+        parts = (second, first) if swapped else (first, second)
         return [*before, *parts[0], *after, *parts[1], *after], True
+
+    def _begun(self, part: list[int]) -> list[int]:
+        """Return a part of a text as a text begins."""
+        if self._respelled is None:
+            return part
+        text = str(self._respelled.decode(part, clean_up_tokenization_spaces=False))
+        found: list[int] = self._respelled(text.lstrip(), add_special_tokens=False)["input_ids"]
+        return found or part
+
+
+def marks_spaces(context: Context) -> bool:
+    """Return whether a word has other tokens at the beginning of a text than within it."""
+    ids = context.tokenizer("a a", add_special_tokens=False)["input_ids"]
+    half = len(ids) // 2
+    return bool(ids[:half] != ids[half:])
 
 
 @hookimpl

@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from torch.testing import assert_close
+from transformers import PreTrainedTokenizerFast
 
 from support.context import ROWS, TinyContext
 from tartan import CorpusOptions
@@ -36,6 +38,35 @@ def test_sop_swaps_half_of_the_texts_at_a_word_near_the_middle(given: TinyContex
     assert (texts[~swapped] == torch.tensor([0, 10, 11, 2, 12, 13, 2])).all()
     assert (texts[swapped] == torch.tensor([0, 12, 13, 2, 10, 11, 2])).all()
     assert swapped.float().mean() == pytest.approx(0.5, abs=0.12)
+
+
+def test_the_first_token_does_not_tell_where_spaces_are_marked(given: TinyContext):
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(special_tokens=special, initial_alphabet=alphabet)
+    texts = ["one two three four", "four one  two three six", "five six one"]
+    backend.train_from_iterator(texts, trainer)
+    backend.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), False, False)
+    tokenizer = given.tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend, bos_token="<s>", eos_token="</s>", cls_token="<s>",
+        sep_token="</s>", pad_token="<pad>", unk_token="<unk>", mask_token="<mask>",
+    )  # fmt: skip
+    rows = [{"input_ids": tokenizer(text)["input_ids"]} for text in texts] * 8
+    batch = SOP(CorpusOptions(), given).collate(rows, rng())
+    made = [tokenizer.decode(part) for part in batch.inputs.input_ids.split(batch.inputs.lengths)]
+    assert batch.items == len(made) == 24
+    for part, row, swapped in zip(made, rows, batch.targets["swapped"].tolist(), strict=True):
+        one, two = part.removeprefix("<s>").removesuffix("</s>").split("</s>")
+        assert not one.startswith(" ")
+        assert not two.startswith(" ")
+        first, second = (two, one) if swapped else (one, two)
+        text = tokenizer.decode(row["input_ids"], skip_special_tokens=True)
+        assert text.startswith(first)
+        assert text[len(first) :].lstrip().startswith(second)
+    assert batch.inputs.lengths <= tuple(len(row["input_ids"]) for row in rows)
 
 
 def test_sop_never_makes_a_sequence_longer(given: TinyContext):
