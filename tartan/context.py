@@ -200,8 +200,11 @@ class Context(Protocol):
     def check_causal(self) -> None:
         """Raise ModelError unless the body can read sequences that are `causal`."""
 
-    def check_places(self) -> None:
-        """Raise ModelError unless the body can read sequences with `places`, in another order."""
+    def check_places(self, *, backwards: bool = False) -> None:
+        """Raise ModelError unless the body can read sequences with `places`, in another order.
+
+        `backwards`: the only other order that is used; more families can read it than any order.
+        """
 
     def check_embeddings(self) -> None:
         """Raise ModelError unless the body can read token embeddings instead of token ids."""

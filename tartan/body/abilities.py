@@ -9,9 +9,10 @@ from tartan.body.direction import reason_against_causal
 from tartan.body.verification import reason_against_embeddings, reason_against_places
 from tartan.packed import Packed
 
-Ability = Literal["causal", "places", "embeddings"]
+Ability = Literal["causal", "backwards", "places", "embeddings"]
 ABILITIES: Mapping[Ability, str] = {
     "causal": "read left to right",
+    "backwards": "read the tokens of a text backwards",
     "places": "read the tokens of a text in another order",
     "embeddings": "read token embeddings",
 }
@@ -35,5 +36,9 @@ def reason_against(
     """
     if ability == "embeddings":
         return reason_against_embeddings(read, embed, packed)
-    verify = reason_against_causal if ability == "causal" else reason_against_places
-    return verify(lambda sequences: read(sequences, None), packed)
+    if ability == "causal":
+        return reason_against_causal(lambda sequences: read(sequences, None), packed)
+    backwards = ability == "backwards"
+    return reason_against_places(
+        lambda sequences: read(sequences, None), packed, backwards=backwards
+    )

@@ -70,21 +70,25 @@ def reason_against_padding(model: PreTrainedModel, packed: Packed, expected: Ten
     return "hidden states depend on the padding behind a sequence"
 
 
-def reason_against_places(read: Callable[[Packed], Tensor], packed: Packed) -> str | None:
-    """Compare sequences with the same sequences in a random order, with their tokens' places.
+def reason_against_places(
+    read: Callable[[Packed], Tensor], packed: Packed, *, backwards: bool = False
+) -> str | None:
+    """Compare sequences with the same sequences in another order, with their tokens' places.
 
-    Backwards would not do: distances stay, and so do windows of attention that follow the layout.
+    A random order, as backwards alone keeps distances, and so windows that follow the layout.
 
     Args:
         read: from sequences to hidden states [tokens, hidden], of a model in eval mode.
         packed: sequences of `trial`, longer than the model's windows.
+        backwards: lay them out backwards instead.
 
     Returns:
-        Why the model cannot read sequences in another order; None if it can.
+        Why the model cannot read sequences in this order; None if it can.
     """
     rows = torch.arange(len(packed.lengths)).repeat_interleave(torch.tensor(packed.lengths))
     noise = torch.rand(len(rows), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    order = torch.argsort(rows + noise).to(packed.input_ids.device)
+    within = -packed.positions.cpu().double() / len(rows) if backwards else noise
+    order = torch.argsort(rows + within).to(packed.input_ids.device)
     laid = Packed(packed.input_ids[order], packed.lengths, places=packed.positions[order])
     with torch.no_grad(), quiet():
         try:

@@ -227,9 +227,9 @@ class TaskContext:
         """ModelError unless the body can read left to right."""
         self._body.check("causal")
 
-    def check_places(self) -> None:
-        """Raise ModelError unless the body can read sequences in another order."""
-        self._body.check("places")
+    def check_places(self, *, backwards: bool = False) -> None:
+        """Raise ModelError unless the body can read sequences in another order, or backwards."""
+        self._body.check("backwards" if backwards else "places")
 
     def check_embeddings(self) -> None:
         """Raise ModelError unless the body can read token embeddings instead of token ids."""

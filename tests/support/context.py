@@ -67,8 +67,8 @@ class TinyContext:
     def notice(self, line: str) -> None:
         self.notices.append(line)
 
-    def check_places(self) -> None:
-        self.body.check("places")
+    def check_places(self, *, backwards: bool = False) -> None:
+        self.body.check("backwards" if backwards else "places")
 
     def check_embeddings(self) -> None:
         self.body.check("embeddings")

@@ -48,7 +48,7 @@ class Composed(Objective):
         if causal:
             context.check_causal()
         if options.attention in ("right_to_left", "random"):
-            context.check_places()
+            context.check_places(backwards=options.attention == "right_to_left")
         self.passes = Passes(shared=not causal)
         masks = options.transform in ("mask", "bert")
         self._mask_id = mask_token(context) if masks else 0
