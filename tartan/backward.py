@@ -215,9 +215,10 @@ def _clear(terms: Sequence[Term]) -> None:
 
 def _take(term: Term, scale: float) -> list[Tensor | None]:
     """Return a term's private gradients, divided by a scale, and set each to None."""
-    taken = [_divided(parameter.grad, scale) for parameter in term.private]
+    taken = []
     for parameter in term.private:
-        parameter.grad = None
+        taken.append(_divided(parameter.grad, scale))
+        parameter.grad = None  # so that one that is listed twice counts once
     return taken
 
 

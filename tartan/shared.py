@@ -49,7 +49,7 @@ class Shared:
     9
 
     Attributes:
-        parameters: those that are trained.
+        parameters: those that are trained, each once, also where a tied one was passed twice.
         size: how many numbers they hold.
         dtype: their dtype.
         device: their device.
@@ -61,7 +61,7 @@ class Shared:
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
-        self.parameters = [p for p in parameters if p.requires_grad]
+        self.parameters = [p for p in dict.fromkeys(parameters) if p.requires_grad]
         self.watched: set[object] = set()
         kinds = {(p.dtype, p.device) for p in self.parameters}
         if not kinds:

@@ -125,6 +125,19 @@ def test_a_head_that_two_objectives_share_gets_the_weighted_sum(needs: Needs):
 
 
 @pytest.mark.parametrize("needs", WAYS)
+def test_a_parameter_that_is_listed_twice_counts_once(needs: Needs):
+    """As `[*encoder.parameters(), *decoder.parameters()]` with a tied weight."""
+    problem = Problem()
+    twice = Shared([*problem.body.parameters(), *problem.body[0].parameters()])
+    terms = [replace(term, private=[*term.private] * 2) for term in problem.terms()]
+    weighting, dev = Fixed(WEIGHTS, needs), problem.dev_term()
+    signals = backward(terms, weighting, twice, dev=dev, scale=8.0)
+    assert_close(problem.gradients(), plain(problem, WEIGHTS), rtol=1e-5, atol=1e-6)
+    expected = backward(problem.terms(), weighting, problem.shared(), dev=dev)
+    assert_close(vars(signals), vars(expected))
+
+
+@pytest.mark.parametrize("needs", WAYS)
 def test_the_dev_gradient_stays_out_of_the_update(needs: Needs):
     problem = Problem()
     huge = Term([lambda: 1e6 * problem.body(problem.dev).sum()])
