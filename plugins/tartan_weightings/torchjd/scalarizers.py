@@ -195,10 +195,12 @@ class Adaptive(Pure):
     def update(self, signals: Signals) -> None:
         """Have TorchJD learn from the last step's losses and these, on the CPU."""
         (famo,) = self._scalarizer
-        losses = signals.losses.detach().cpu().float().clamp(min=SMALLEST)
+        losses, last = signals.losses.detach().cpu().float(), self.losses.cpu()
+        # 0 is the loss of a batch without items, as where no token was masked: the last one counts
+        losses = torch.where(losses > 0, losses.clamp(min=SMALLEST), last)
         if self.steps > 0:
             self._restore(famo)
-            famo(self.losses.cpu())
+            famo(last)
             famo.update(losses)
             state = famo._optimizer.state[famo._w]
             moments = torch.stack([state["exp_avg"], state["exp_avg_sq"]])

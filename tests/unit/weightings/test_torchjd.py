@@ -97,6 +97,15 @@ def test_famo_and_dwa_learn_as_torchjds_own_do():
             average.step()
 
 
+def test_a_batch_without_items_takes_no_weight_in_famo():
+    """Its loss is 0; a loss that small would take all of the weight."""
+    weighting, values = made("famo", 3), torch.tensor([1.0, 2.0, 4.0])
+    weighting.update(Signals(values, weighting.weights()))
+    before = weighting.weights()
+    weighting.update(Signals(values * torch.tensor([1.0, 0.0, 1.0]), before))
+    assert_close(weighting.weights(), before, rtol=1e-3, atol=0)
+
+
 @pytest.mark.parametrize("name", STATEFUL)
 def test_what_it_keeps_between_steps_is_in_its_state(name: str):
     """A weighting that has not loaded the state goes on differently: there is state to lose."""
