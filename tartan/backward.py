@@ -176,7 +176,7 @@ def _gramian(
     combined = weighting.combine(signals).detach().to(shared.device, copy=True)
     weights = combined if some is None else some.of(combined)
     _give(terms, heads, weights.clamp(min=0))  # no head is trained against its own loss
-    shared.give_flat(gradients.T @ weights)
+    shared.give_flat(gradients.T @ weights.to(gradients))
     return replace(signals, weights=weights if some is None else some.spread(weights))
 
 

@@ -138,6 +138,18 @@ def test_a_parameter_that_is_listed_twice_counts_once(needs: Needs):
 
 
 @pytest.mark.parametrize("needs", WAYS)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_parameters_may_have_another_dtype_than_the_weights(needs: Needs, dtype: torch.dtype):
+    problem = Problem()
+    for module in (problem.body, *problem.heads):
+        module.to(dtype)
+    problem.rows, problem.dev = [rows.to(dtype) for rows in problem.rows], problem.dev.to(dtype)
+    backward(problem.terms(), Fixed(WEIGHTS, needs), problem.shared(), dev=problem.dev_term())
+    rtol = 0.1 if dtype is torch.bfloat16 else 1e-6
+    assert_close(problem.gradients(), plain(problem, WEIGHTS), rtol=rtol, atol=rtol)
+
+
+@pytest.mark.parametrize("needs", WAYS)
 def test_the_dev_gradient_stays_out_of_the_update(needs: Needs):
     problem = Problem()
     huge = Term([lambda: 1e6 * problem.body(problem.dev).sum()])
