@@ -73,6 +73,8 @@ def backward(
         signals = _stream(terms, _weights(weighting, shared, some), shared, dev, scale)
     else:
         signals = _sum(terms, _weights(weighting, shared, some), shared, scale)
+        if weighting.signed:
+            _spare(terms, signals.weights)
     if some is not None and signals.active is None:
         signals = some.signals(signals)
     signals = replace(signals, generator=generator)
@@ -175,7 +177,7 @@ def _gramian(
     signals = signals if some is None else some.signals(signals)
     combined = weighting.combine(signals).detach().to(shared.device, copy=True)
     weights = combined if some is None else some.of(combined)
-    _give(terms, heads, weights.clamp(min=0))  # no head is trained against its own loss
+    _give(terms, heads, weights)
     shared.give_flat(gradients.T @ weights.to(gradients))
     return replace(signals, weights=weights if some is None else some.spread(weights))
 
@@ -227,9 +229,23 @@ def _divided(gradient: Tensor | None, scale: float) -> Tensor | None:
     return gradient if gradient is None or scale == 1 else gradient / scale
 
 
+def _spare(terms: Sequence[Term], weights: Tensor) -> None:
+    """Set private gradients of terms with negative weights to 0, after one pass for all terms.
+
+    Of a parameter that is private to several terms, only the sum is known: one such term is enough.
+    """
+    for term, weight in zip(terms, weights, strict=True):
+        for parameter in term.private:
+            if parameter.grad is not None:
+                parameter.grad = parameter.grad * (weight >= 0)
+
+
 def _give(terms: Sequence[Term], heads: Sequence[Sequence[Tensor | None]], weights: Tensor) -> None:
-    """Set private gradients, weighted; a parameter that is private to two terms gets the sum."""
-    for term, gradients, weight in zip(terms, heads, weights, strict=True):
+    """Set private gradients, weighted; a parameter that is private to two terms gets the sum.
+
+    A negative weight counts 0: no head is trained against its own loss.
+    """
+    for term, gradients, weight in zip(terms, heads, weights.clamp(min=0), strict=True):
         for parameter, gradient in zip(term.private, gradients, strict=True):
             if gradient is not None:
                 weighted = gradient * weight

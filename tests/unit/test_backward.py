@@ -138,6 +138,18 @@ def test_a_parameter_that_is_listed_twice_counts_once(needs: Needs):
 
 
 @pytest.mark.parametrize("needs", WAYS)
+def test_a_negative_weight_moves_the_body_and_not_the_head(needs: Needs):
+    problem, weights = Problem(), torch.tensor([1.0, -0.5, 0.3])
+    weighting = Fixed(weights, needs)
+    weighting.signed = True
+    backward(problem.terms(), weighting, problem.shared(), dev=problem.dev_term())
+    expected = plain(problem, weights)
+    for place in (-4, -3):  # the second head's weight and bias, of six
+        expected[place] = torch.zeros_like(expected[place])
+    assert_close(problem.gradients(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("needs", WAYS)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_parameters_may_have_another_dtype_than_the_weights(needs: Needs, dtype: torch.dtype):
     problem = Problem()
