@@ -4,7 +4,9 @@ import torch
 from torch import Tensor
 
 RIDGE = 1e-6
-"""Share of the largest diagonal entry that is added to the diagonal: it makes minima unique."""
+"""Share of each diagonal entry that is added to it: it makes minima unique."""
+FLOOR = 1e-20
+"""Share of the largest diagonal entry that the others are at least taken to be."""
 MOST = 12
 """The most variables: every subset of them is a candidate."""
 
@@ -14,7 +16,9 @@ def minimise(matrix: Tensor, linear: Tensor, *, simplex: bool = False) -> Tensor
 
     For each subset of the variables, the minimum where the others are 0 solves a linear system.
     All are solved at once. The answer is the one with the smallest value among those that are
-    nowhere negative. Where the minimum without the ridge is at infinity, x is large but finite.
+    nowhere negative. Each variable is measured in a unit in which its diagonal entry is 1, so that
+    a large entry does not blur the others. Where the minimum without the ridge is at infinity, x is
+    large but finite.
 
     Args:
         matrix: [n, n] float, Q, symmetric and positive semi-definite; n is at most 12.
@@ -30,23 +34,31 @@ def minimise(matrix: Tensor, linear: Tensor, *, simplex: bool = False) -> Tensor
     count = len(linear)
     if count > MOST:
         raise ValueError(f"{count} variables: {MOST} at the most")
-    linear = linear.double()
-    quadratic = _ridged(matrix.double())
-    subsets = _subsets(count, quadratic.device)[int(simplex) :]  # on the simplex, none is empty
-    chosen = _solve(quadratic, linear, subsets, simplex)
-    values = ((chosen @ quadratic) * chosen).sum(1) / 2 - chosen @ linear
-    scale = chosen.abs().amax(1, keepdim=True)
-    valid = (chosen >= -1e-9 * scale).all(1) & chosen.isfinite().all(1)
-    best = torch.where(valid, values, torch.inf).argmin()
-    return chosen.index_select(0, best[None])[0].clamp(min=0)
+    units, linear = _units(matrix.double()), linear.double()
+    if (
+        simplex
+    ):  # adding a constant changes nothing: that of the smallest entry, divided by it, is 0
+        linear = linear - linear.index_select(0, matrix.diagonal().argmin()[None])
+    eye = torch.eye(count, dtype=units.dtype, device=units.device)
+    quadratic = matrix.double() * torch.outer(units, units) + RIDGE * eye
+    subsets = _subsets(count, units.device)[int(simplex) :]  # on the simplex, none is empty
+    inverses = _inverses(quadratic, subsets)
+    x = torch.zeros_like(units)
+    for _ in range(2):  # the second time the ridge pulls towards the first x: its error is squared
+        sides = linear * units + RIDGE * x
+        chosen = _solve(inverses, sides, units if simplex else None)
+        values = ((chosen @ quadratic) * chosen).sum(1) / 2 - chosen @ sides
+        valid = (chosen >= 0).all(1) & chosen.isfinite().all(1)
+        best = torch.where(valid, values, torch.inf).argmin()
+        x = chosen.index_select(0, best[None])[0]
+    return x * units
 
 
-def _ridged(matrix: Tensor) -> Tensor:
-    """Return a matrix, [n, n], with a small multiple of the identity added."""
-    largest = matrix.diagonal().max().clamp_min(torch.finfo(torch.float32).tiny)
-    return matrix + torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device) * (
-        RIDGE * largest
-    )
+def _units(matrix: Tensor) -> Tensor:
+    """Return the variables' units, [n]: with them, the diagonal entries are 1."""
+    squares = matrix.diagonal()
+    largest = squares.max().clamp_min(torch.finfo(torch.float32).tiny)
+    return squares.clamp_min(FLOOR * largest).rsqrt()
 
 
 def _subsets(count: int, device: torch.device) -> Tensor:
@@ -55,25 +67,26 @@ def _subsets(count: int, device: torch.device) -> Tensor:
     return (numbers[:, None] >> torch.arange(count, device=device)) & 1 > 0
 
 
-def _solve(quadratic: Tensor, linear: Tensor, subsets: Tensor, simplex: bool) -> Tensor:
-    """Return the minimum within each subset, [subsets, n]; it may be negative."""
-    identity = torch.eye(len(linear), dtype=linear.dtype, device=linear.device)
-    scale = quadratic.diagonal().max()
+def _inverses(quadratic: Tensor, subsets: Tensor) -> Tensor:
+    """Return each subset's inverse, [subsets, n, n], without the check that waits for the device.
+
+    It is that of the subset's own rows and columns, and 0 elsewhere.
+    """
+    identity = torch.eye(len(quadratic), dtype=quadratic.dtype, device=quadratic.device)
     inside = subsets[:, :, None] & subsets[:, None, :]
-    systems = torch.where(inside, quadratic / scale, identity)
-    sides = torch.where(subsets, linear / scale, 0)
-    if not simplex:
-        return _inverse_times(systems, sides)
-    member = subsets.to(linear)
-    both = torch.stack([sides, member], -1)
-    free, pull = _inverse_times(systems, both).unbind(-1)
+    inverses: Tensor = torch.linalg.inv_ex(torch.where(inside, quadratic, identity))[0]
+    return torch.where(inside, inverses, 0)
+
+
+def _solve(inverses: Tensor, sides: Tensor, units: Tensor | None) -> Tensor:
+    """Return the minimum within each subset, [subsets, n]; it may be negative.
+
+    With `units`, [n], the sum of the variables times their units is 1.
+    """
+    free = inverses @ sides
+    if units is None:
+        return free
+    pull = inverses @ units
     # With the multiplier m of the sum, x = free - m * pull within the subset, and sums to 1.
-    multiplier = ((free * member).sum(1) - 1) / (pull * member).sum(1)
-    solved: Tensor = (free - multiplier[:, None] * pull) * member
-    return solved
-
-
-def _inverse_times(systems: Tensor, sides: Tensor) -> Tensor:
-    """Solve linear systems without the check that waits for the device."""
-    solution: Tensor = torch.linalg.solve_ex(systems, sides)[0]
-    return solution
+    multiplier = (free @ units - 1) / (pull @ units)
+    return free - multiplier[:, None] * pull

@@ -17,6 +17,13 @@ from tartan import (
     minimise,
 )
 
+MISSED = 1e-3
+"""Share of its progress that an auxiliary may miss where its constraint counts as satisfied."""
+ROUNDING = 1e-9
+"""What it may miss besides, as a share of the end task's part of the constraint at most."""
+SHORTEST = 1e-10
+"""Length of the shortest normalised gradient that counts, as a share of the longest."""
+
 
 @dataclass
 class PCDOptions:
@@ -87,21 +94,26 @@ def prioritise(gramian: Tensor, means: Tensor, tau: float) -> Tensor:
     """Return the weights of PCD's direction, [objectives] float64.
 
     Args:
-        gramian: [objectives, objectives] float, the end task first.
+        gramian: [objectives, objectives] float, the end task first. A gradient whose normalised
+            length is less than 1e-10 of the longest counts 0.
         means: [objectives] float64, the mean squared norms; a gradient whose mean is 0 counts 0.
         tau: the share of progress.
     """
     scales = torch.where(means > 0, means.clamp_min(1e-300).rsqrt(), 0)
+    squares = gramian.diagonal().double() * scales**2
+    scales = torch.where(squares > SHORTEST**2 * squares.max(), scales, 0)
     normal = gramian.double() * torch.outer(scales, scales)
     limits = tau * normal.diagonal()[1:] - normal[1:, 0]
     dual = minimise(normal[1:, 1:], limits) if len(limits) else limits
-    # A dual without a minimum stands for constraints that no direction satisfies.
+    # A dual without a minimum stands for constraints that no direction satisfies: whatever the
+    # direction, one auxiliary makes no progress, and its constraint is missed by tau |n_j|^2.
     slack = normal[1:, 1:] @ dual - limits
-    tolerance = 1e-5 * normal.diagonal().max()
+    lengths = normal.diagonal().clamp(min=0).sqrt()
+    tolerance = lengths[1:] * (MISSED * tau * lengths[1:] + ROUNDING * lengths[0])
     dual = torch.where((slack >= -tolerance).all(), dual, 0)
     direction = torch.cat([torch.ones_like(scales[:1]), dual])
     square = direction @ normal @ direction
-    largest = (direction @ normal.diagonal().clamp(min=0).sqrt()) ** 2
+    largest = (direction @ lengths) ** 2
     rounding = 10 * torch.finfo(gramian.dtype).eps * largest
     length = (gramian[0, 0].double() / square.clamp_min(1e-300)).clamp(min=0).sqrt()
     return torch.where(square > rounding, direction * scales * length, 0)

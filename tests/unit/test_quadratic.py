@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import Tensor
+from torch.testing import assert_close
 
 from tartan import minimise
 
@@ -39,6 +40,25 @@ def test_on_the_simplex_all_variables_in_use_have_the_least_slope(count: int, se
 def test_equal_variables_share_equally():
     x = minimise(torch.ones(3, 3), torch.zeros(3), simplex=True)
     assert torch.allclose(x, torch.full((3,), 1 / 3, dtype=x.dtype), atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e-3, 1e3, 1e6])
+@pytest.mark.parametrize("simplex", [False, True])
+def test_a_variable_of_another_size_does_not_blur_the_others(size: float, simplex: bool):
+    """The third is left out by both: alone, the others reach the same."""
+    matrix, linear = torch.diag(torch.tensor([1.0, 1.0, size**2])), torch.tensor([0.8, 0.2, -size])
+    x = minimise(matrix, linear, simplex=simplex)
+    assert_close(x, torch.tensor([0.8, 0.2, 0.0], dtype=x.dtype), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [2, 4, 8])
+@pytest.mark.parametrize("seed", range(3))
+def test_units_of_the_variables_do_not_matter(count: int, seed: int):
+    matrix, linear = problem(count, seed, rank=count + 2)
+    units = torch.logspace(-4, 4, count, dtype=torch.float64)
+    x = minimise(matrix, linear)
+    other = minimise(matrix.double() * torch.outer(units, units), linear.double() * units)
+    assert_close(other * units, x, rtol=1e-6, atol=1e-6)
 
 
 def test_more_variables_than_subsets_can_be_tried_are_refused():

@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 from support.steps import gradients, signals, take
 from tartan import ConfigError
-from tartan_weightings.lookahead import Lookahead, LookaheadOptions
+from tartan_weightings.lookahead import Lookahead, LookaheadOptions, ahead
 
 NAMES = ("task", "a", "b", "c")
 
@@ -38,6 +38,13 @@ def test_equal_auxiliaries_share_and_one_that_hurts_counts_nothing():
     rows = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [-1.0, -1.0]])
     weights = made().combine(signals(rows, dev=dev))
     assert_close(weights, torch.tensor([0.5, 0.25, 0.25, 0.0]), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("length", [1e2, 1e3, 1e4])
+def test_a_long_gradient_that_counts_nothing_does_not_change_the_others(length: float):
+    rows = torch.diag(torch.tensor([1.0, 1.0, length]))
+    weights = ahead(rows @ rows.T, torch.tensor([0.8, 0.2, 0.0]), torch.tensor(1.0), eta=1.0)
+    assert_close(weights.float(), torch.tensor([0.8, 0.2, 0.0]), rtol=0, atol=1e-4)
 
 
 def test_momentum_keeps_a_share_of_the_last_weights():

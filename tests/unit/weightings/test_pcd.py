@@ -7,7 +7,7 @@ from torchjd.aggregation import PCDWeighting
 
 from support.steps import gradients, signals, take
 from tartan import ConfigError
-from tartan_weightings.pcd import PCD, PCDOptions
+from tartan_weightings.pcd import PCD, PCDOptions, prioritise
 
 NAMES = ("task", "a", "b", "c", "d", "e", "f", "g")
 
@@ -44,6 +44,23 @@ def test_with_two_objectives_it_is_the_closed_form():
     direction = units[0] + max(0.0, tau - (units[0] @ units[1]).item()) * units[1]
     update = made(2, beta=0.0).combine(signals(rows)) @ rows
     assert_close(update, direction / direction.norm() * 2, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.04, 1e-3, 1e-5])
+@pytest.mark.parametrize("tau", [0.0, 0.02, 0.5])
+def test_an_auxiliary_far_below_its_running_mean_keeps_its_constraint(share: float, tau: float):
+    """Its gradient, as that of an objective that is almost learned, opposes the end task's."""
+    rows = torch.tensor([[1.0, 0.0, 0.0], [-0.5 * share, 0.75**0.5 * share, 0.0], [0.0, 0.0, 1.0]])
+    gramian = (rows @ rows.T).double()
+    progress = prioritise(gramian, torch.ones(3).double(), tau) @ gramian
+    assert (progress[1:] >= (0.9 * tau - 1e-7) * gramian.diagonal()[1:] - 1e-9 * share).all()
+
+
+@pytest.mark.parametrize("share", [1.0, 1e-2, 1e-4])
+def test_short_auxiliaries_that_no_direction_serves_count_nothing(share: float):
+    rows = torch.tensor([[1.0, 0.0], [0.0, share], [0.0, -share]])
+    weights = prioritise(rows @ rows.T, torch.ones(3).double(), 0.02)
+    assert weights.tolist() == pytest.approx([1.0, 0.0, 0.0])
 
 
 def test_where_no_direction_serves_all_the_end_task_is_followed():
