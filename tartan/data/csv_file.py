@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 
 from tartan.data.lines import LONGEST, raw_lines
@@ -18,11 +18,13 @@ class Dialect:
         separator: between cells.
         quote: around cells that hold a separator, a quote (doubled) or a line break.
         header: the columns' names; None where the first line has them.
+        skipped: lines before the rows that are not read.
     """
 
     separator: str = ","
     quote: str | None = '"'
     header: Sequence[str] | None = None
+    skipped: int = 0
 
 
 class Unnamed(str):
@@ -75,18 +77,23 @@ def read_header(path: Path, rows: Iterator[tuple[int, Sequence[str]]]) -> Sequen
     return [column or Unnamed(next(blanks)) for column in header]
 
 
+def has_cells(cells: Sequence[str]) -> bool:
+    """Return whether a line is not blank."""
+    return len(cells) > 1 or any(cell.strip() for cell in cells)
+
+
 def _rows(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
     """Yield each row's cells with the number of its first line."""
     csv.field_size_limit(LONGEST)
     reader = csv.reader(
-        (line for _, line in raw_lines(path)),
+        islice((line for _, line in raw_lines(path)), dialect.skipped, None),
         delimiter=dialect.separator,
         quotechar=dialect.quote,
         quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
         strict=True,
     )
     while True:
-        number = reader.line_num + 1
+        number = dialect.skipped + reader.line_num + 1
         try:
             cells = next(reader, None)
         except csv.Error as error:
@@ -96,7 +103,7 @@ def _rows(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
             ) from None
         if cells is None:
             return
-        if cells and not (len(cells) == 1 and not cells[0].strip()):
+        if has_cells(cells):
             yield number, cells
 
 

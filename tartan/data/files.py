@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from tartan.batch import LabelKind
+from tartan.data.csv_dialect import SEPARATORS, find_dialect
 from tartan.data.divide import Division, SplitOptions, divide
-from tartan.data.formats import SEPARATORS, ending, open_table, separator_of
+from tartan.data.formats import ending, open_table
 from tartan.data.hub_rows import Selected, read_examples
 from tartan.data.label_sets import INDICATED, IndicatorTable, separator_in
 from tartan.data.label_sets import SEPARATORS as LABEL_SEPARATORS
@@ -211,9 +212,7 @@ def notes(found: Labelled, layout: Layout) -> list[str]:
     files = ", ".join(f"{split} from {names}" for split, names in found.files.items())
     columns = ", ".join(f"{role} from column '{name}'" for role, name in found.columns.items())
     lines = [f"Read {files}; {columns}."]
-    first = layout.parts["train"][0]
-    if ending(first) == ".csv" and (separator := separator_of(first)) != ",":
-        lines.append(f"The cells of {first.name} are separated by {SEPARATORS[separator]}.")
+    lines += _separators(layout.parts["train"])
     if found.separator:
         lines.append(f"Labels are separated by '{found.separator}'.")
     if found.ignored:
@@ -242,6 +241,19 @@ def _sources(layout: Layout, options: FilesOptions, name: str) -> list[TextSourc
     if given is not None:
         return text_sources(given, f"data.{name}")
     return [TextSource(path=str(file)) for file in layout.parts.get(name, [])]
+
+
+def _separators(files: Sequence[Path]) -> list[str]:
+    """Return what separates the cells of CSV files, where it is not commas, a sentence each."""
+    names: dict[str, list[str]] = {}
+    for file in files:
+        if ending(file) == ".csv":
+            names.setdefault(find_dialect(file).separator, []).append(file.name)
+    return [
+        f"The cells of {', '.join(found)} are separated by {SEPARATORS.get(each, repr(each))}."
+        for each, found in names.items()
+        if each != ","
+    ]
 
 
 def _named_texts(options: FilesOptions) -> Iterator[Path]:

@@ -1,19 +1,15 @@
 """Files of rows, read by the format that their name says."""
 
-import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 
 from tartan.data.columnar import ColumnarTable
+from tartan.data.csv_dialect import find_dialect
 from tartan.data.csv_file import Dialect
-from tartan.data.lines import LONGEST, OPENERS, raw_lines, read_lines
+from tartan.data.lines import OPENERS, read_lines
 from tartan.data.rows import Row
 from tartan.data.tables import Table, TextTable, csv_table, json_table
 from tartan.errors import DataError
-
-SEPARATORS: Mapping[str, str] = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-"""What separates the cells of a .csv file: the one that divides its first line into most cells."""
 
 
 def open_table(files: Sequence[Path]) -> Table:
@@ -78,23 +74,14 @@ def stem(path: Path) -> str:
     return Path(name).stem
 
 
-def separator_of(path: Path) -> str:
-    """Return what separates the cells of a CSV file, by its first line."""
-    csv.field_size_limit(LONGEST)
-    for _, first in islice(raw_lines(path), 1):
-        counts = {each: len(next(csv.reader([first], delimiter=each), [])) for each in SEPARATORS}
-        return max(counts, key=lambda each: counts[each])
-    return ","
-
-
 def _csv(files: Sequence[Path]) -> Table:
     """Read CSV files, each with its own separator."""
-    return csv_table(files, Dialect(separator_of(files[0])), None)
+    return csv_table(files, find_dialect, None)
 
 
 def _tsv(files: Sequence[Path]) -> Table:
     """Read files whose cells are separated by tabs."""
-    return csv_table(files, Dialect("\t"), None)
+    return csv_table(files, lambda _: Dialect("\t"), None)
 
 
 def _json(files: Sequence[Path]) -> Table:

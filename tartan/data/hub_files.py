@@ -130,8 +130,8 @@ def _read_files(place: str, config_name: str | None) -> Mapping[str, Table] | No
 def _table(format: str, files: Sequence[Path], config: Any, declared: Features | None) -> Table:
     """Return the rows of files of a format."""
     if format == "csv":
-        names = config.names
-        return csv_table(files, Dialect(config.sep, config.quotechar, names), declared)
+        dialect = Dialect(config.sep, config.quotechar, config.names)
+        return csv_table(files, lambda _: dialect, declared)
     if format == "json":
         return json_table(files, declared)
     return ColumnarTable(files, declared)

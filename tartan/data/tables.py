@@ -89,13 +89,22 @@ class TextTable:
         return chain.from_iterable(map(self._read, self._files))
 
 
-def csv_table(files: Sequence[Path], dialect: Dialect, declared: Features | None) -> TextTable:
-    """Return the rows of CSV files. DataError where the first file's header cannot be read."""
+def csv_table(
+    files: Sequence[Path], dialect: Callable[[Path], Dialect], declared: Features | None
+) -> TextTable:
+    """Return the rows of CSV files. DataError where the first file's header cannot be read.
+
+    Args:
+        files: one or more.
+        dialect: returns how the cells of a file are separated.
+        declared: the columns' types, if any are declared.
+    """
 
     def read(path: Path) -> Iterator[Row]:
-        return (Row(cells, f"{path.name}:{line}") for line, cells in read_csv(path, dialect))
+        rows = read_csv(path, dialect(path))
+        return (Row(cells, f"{path.name}:{line}") for line, cells in rows)
 
-    return TextTable(files, read, lambda path: csv_columns(path, dialect), declared, False)
+    return TextTable(files, read, lambda path: csv_columns(path, dialect(path)), declared, False)
 
 
 def json_table(files: Sequence[Path], declared: Features | None) -> TextTable:

@@ -208,6 +208,17 @@ def test_files_that_other_options_name_are_not_trained_on(train: str, tmp_path, 
     )
 
 
+def test_separators_that_are_not_commas_are_named(tmp_path: Path):
+    (tmp_path / "a.csv").write_text(csv(numbered(*["a", "b"] * 20)))
+    (tmp_path / "b.csv").write_text("sep=:\ntext:label\nlast:a\n")
+    for name in ("c.csv", "d.csv"):
+        (tmp_path / name).write_text(csv([(name, "b")], separator=";"))
+    assert load(tmp_path, splits=("train",)).notes[1:] == (
+        "The cells of b.csv are separated by ':'.",
+        "The cells of c.csv, d.csv are separated by semicolons.",
+    )
+
+
 def test_texts_may_come_from_files_and_data_sets(tmp_path: Path, dictionary):
     (tmp_path / "mine.csv").write_text(csv(numbered(*["a", "b"] * 20)))
     (tmp_path / "texts").mkdir()

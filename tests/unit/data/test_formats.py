@@ -111,6 +111,51 @@ def test_what_cannot_be_read_is_one_line(name: str, content: bytes, message: str
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        ("\n \r\ntext;label\nx, y;a\n", {4: {"text": "x, y", "label": "a"}}),
+        ("text;label (a, b)\nx;a\n\ny;b", {
+            2: {"text": "x", "label (a, b)": "a"}, 4: {"text": "y", "label (a, b)": "b"}}),
+        ("id;label (a, b, c)\nx, y;a\n", {2: {"id": "x, y", "label (a, b, c)": "a"}}),
+        ('"one; two, or; three",label\n"x; ""y""\nz",a\n', {
+            2: {"one; two, or; three": 'x; "y"\nz', "label": "a"}}),
+        ("\ufeffsep=;\r\ntext;a, b\r\nx,y;a\r\n", {3: {"text": "x,y", "a, b": "a"}}),
+        ('"sep=\t"\ntext\tlabel\nx;y\ta\n', {3: {"text": "x;y", "label": "a"}}),
+        ("SEP=:\ntext:label\nx;y:a", {3: {"text": "x;y", "label": "a"}}),
+        ("text\nx; y\n", {2: {"text": "x; y"}}),
+    ],
+)  # fmt: skip
+def test_the_separator_is_found_by_the_first_rows(content: str, rows, tmp_path: Path):
+    path = tmp_path / "mine.csv"
+    path.write_bytes(content.encode())
+    table = open_table([path])
+    found = list(table.rows(()))
+    assert table.columns == list(found[0].values)
+    assert {int(row.line.rpartition(":")[2]): row.values for row in found} == rows
+
+
+def test_rows_of_other_sizes_name_the_lines_of_the_file(tmp_path: Path):
+    for content, line, separator in (
+        ("sep=|\ntext|label\nx|a\ny\n", 4, "|"), ("\ntext,label\nx, y,a\n", 3, ","),
+    ):  # fmt: skip
+        path = tmp_path / "mine.csv"
+        path.write_text(content)
+        with pytest.raises(DataError) as caught:
+            list(open_table([path]).rows(()))
+        assert str(caught.value).startswith(f"{path}:{line}: the row has ")
+        assert str(caught.value).endswith(f"put cells that hold {separator!r} in double quotes")
+
+
+def test_each_file_has_its_own_separator(tmp_path: Path):
+    paths = [tmp_path / "a.csv", tmp_path / "b.csv.gz"]
+    paths[0].write_text("text,label\nx;y,a\n")
+    paths[1].write_bytes(gzip.compress(b"label;text\nb;x,y\n"))
+    assert [row.values for row in open_table(paths).rows(())] == [
+        {"text": "x;y", "label": "a"}, {"text": "x,y", "label": "b"},
+    ]  # fmt: skip
+
+
 def table_of(tmp_path: Path, header: str, *rows: str):
     path = tmp_path / "mine.csv"
     path.write_text("\n".join([header, *rows]))
