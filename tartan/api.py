@@ -41,7 +41,7 @@ class Run:
 
     def __post_init__(self) -> None:
         """CheckpointError unless a finished run is there."""
-        object.__setattr__(self, "directory", Path(self.directory).expanduser())
+        object.__setattr__(self, "directory", Path(self.directory).expanduser().absolute())
         _ = self.summary
 
     @cached_property

@@ -98,10 +98,10 @@ class TartanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         texts, labels = as_texts(X), as_labels(y)
         if len(texts) != len(labels):
             raise ValueError(f"X has {len(texts)} texts and y has {len(labels)} labels")
-        self.classes_, ids = np.unique(labels, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(f"y has {len(self.classes_)} class: give at least two")
-        names = [str(label) for label in self.classes_]
+        classes, ids = np.unique(labels, return_inverse=True)
+        if len(classes) < 2:
+            raise ValueError(f"y has {len(classes)} class: give at least two")
+        names = [str(label) for label in classes]
         more = as_texts(() if unlabeled is None else unlabeled, "unlabeled", least=0)
         with tempfile.TemporaryDirectory(prefix="tartan-") as scratch:
             directory = Path(scratch)
@@ -113,6 +113,7 @@ class TartanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 trained = run(**self._options(directory, bool(more)), verbose=self.verbose)
             except (ConfigError, DataError, ModelError) as error:
                 raise ValueError(str(error)) from error
+            self.classes_ = classes
             self.predictor_ = Predictor.of(
                 trained.model, trained.tokenizer, self.device, long_texts(trained.summary)
             )
@@ -219,6 +220,8 @@ def as_labels(values: Any) -> NDArray[Any]:
     for number, label in enumerate(found.flat):
         if _is_missing(label):
             raise ValueError(f"y[{number}] is {label!r}: give every text a class")
+    if len({isinstance(label, str) for label in found.flat}) > 1:  # numpy would make texts of all
+        raise ValueError("y has labels of different types: use one type throughout")
     labels: NDArray[Any] = column_or_1d(np.asarray(values), warn=True)
     try:
         check_classification_targets(labels)

@@ -137,10 +137,7 @@ def sequence_length(
     name: str, wanted: int | None, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel
 ) -> int:
     """Return the longest sequence in tokens: as chosen, or as tokenizer and positions allow."""
-    longest = tokenizer.model_max_length
-    limits = [longest] if longest < UNBOUNDED else []
-    if (positions := position_limit(model)) is not None:
-        limits.append(positions)
+    limits = sequence_limits(tokenizer, model)
     if wanted is None and not limits:
         raise ModelError(
             f"model.name={name}: neither its tokenizer nor its positions limit the sequence "
@@ -150,6 +147,12 @@ def sequence_length(
         most = f" to {min(limits)}" if limits else " or more"
         raise ModelError(f"model.max_length must be 1{most} for {name}, got {wanted}")
     return min(limits) if wanted is None else wanted
+
+
+def sequence_limits(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> list[int]:
+    """Return the limits that tokenizer and positions set to a sequence, in tokens; or none."""
+    longest, positions = tokenizer.model_max_length, position_limit(model)
+    return [limit for limit in (longest, positions) if limit is not None and limit < UNBOUNDED]
 
 
 def auto_class(kind: str, config: PretrainedConfig) -> Any:

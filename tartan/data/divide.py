@@ -9,7 +9,7 @@ from itertools import chain, islice
 from tartan.batch import LabelKind
 from tartan.data.digests import row_digest
 from tartan.data.labelled import strata_of_labels
-from tartan.data.labels import check_label_type
+from tartan.data.labels import check_label_type, label_name
 from tartan.data.nested import cover, nested_order
 from tartan.data.rows import Example, Label
 from tartan.errors import ConfigError, DataError, shown
@@ -214,5 +214,5 @@ def _absent(
 
 
 def _names(label: Label) -> tuple[str, ...]:
-    """Return the labels of a row as strings."""
-    return tuple(map(str, label)) if isinstance(label, tuple) else (str(label),)
+    """Return the names of a row's labels."""
+    return tuple(map(label_name, label if isinstance(label, tuple) else (label,)))

@@ -81,6 +81,7 @@ class Labelled:
         ignored: files that were not read.
         separator: what separates labels in a string, where a row may have several; None if no
             option names it and no string of train has several labels.
+        text_named: whether an option names the column of the text, which is then no pair.
     """
 
     tables: Mapping[str, Table]
@@ -88,9 +89,16 @@ class Labelled:
     columns: Mapping[str, str]
     ignored: Sequence[str]
     separator: str | None = None
+    text_named: bool = False
 
-    def examples(self, split: str, labels: LabelKind) -> Iterator[Example]:
-        """Yield the rows of a split. DataError at the first that cannot be used."""
+    def examples(self, split: str, labels: LabelKind, known: bool = False) -> Iterator[Example]:
+        """Yield the rows of a split. DataError at the first that cannot be used.
+
+        Args:
+            split: its name.
+            labels: the kind of labels.
+            known: whether the classes are known, so that `NA` is no missing label.
+        """
         table = self.tables[split]
         return read_examples(
             Selected(
@@ -99,9 +107,10 @@ class Labelled:
                 self.files[split],
                 table.features,
                 table.typed,
-                split == "train",
+                split == "train" and not known,
                 "data.{}",
                 self.separator or LABEL_SEPARATORS[0],
+                not self.text_named,
             ),
             labels,
         )
@@ -188,7 +197,8 @@ def find_labelled(layout: Layout, options: FilesOptions, labels: LabelKind) -> L
     if labels is LabelKind.SETS and not options.labels:
         separator = options.label_separator or separator_in(tables["train"], columns["label"])
     ignored = [file.name for file in layout.ignored]
-    return Labelled(tables, names, columns, ignored, separator)
+    text_named = options.text is not None
+    return Labelled(tables, names, columns, ignored, separator, text_named)
 
 
 def indicators(table: Table, names: Sequence[str], file: Path, labels: LabelKind) -> Table:

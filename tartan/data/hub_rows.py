@@ -27,6 +27,7 @@ class Selected:
         train: True for the split whose labels decide what classes there are.
         option: the option that names the column of a role.
         separator: what separates labels that stand in one string; None where none may.
+        pair_later: whether a row may have a second text that the first row lacks.
     """
 
     rows: Callable[[], Iterator[Row]]
@@ -37,6 +38,7 @@ class Selected:
     train: bool
     option: str = "data.{}_column"
     separator: str | None = None
+    pair_later: bool = True
 
     def at(self, number: int, row: Row) -> str:
         """Return a row's place: its number counts from 0."""
@@ -51,8 +53,8 @@ def read_examples(selected: Selected, labels: LabelKind) -> Iterator[Example]:
     for number, row in enumerate(selected.rows()):
         here = selected.at(number, row)
         values = {role: _value(row, role, selected, here) for role in selected.columns}
-        if "pair" not in values and "text" in values and PAIR in row.values:
-            values["pair"] = row.values[PAIR]  # as any row with one that the first row lacks
+        if selected.pair_later and "pair" not in values and "text" in values:
+            values |= {"pair": row.values[PAIR]} if PAIR in row.values else {}
         label = values[target]
         if names is not None:
             values[target] = named(label, names, here)

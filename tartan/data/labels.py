@@ -60,7 +60,7 @@ def classes(example: Example) -> tuple[Class, ...]:
     return label if isinstance(label, tuple) else (label,)
 
 
-def label_name(label: Class) -> str:
+def label_name(label: Class | float) -> str:
     """Return the name of a class.
 
     >>> label_name(True), label_name(3), label_name("Uses")

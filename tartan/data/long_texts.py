@@ -8,6 +8,8 @@ from tartan.errors import ConfigError
 
 WAYS = ("truncate", "head_tail", "chunks")
 """How a long text is read: `model.long`."""
+LONG_TEXTS = "tartan_long_texts"
+"""Where an exported model's config.json says so."""
 
 Row = Mapping[str, Sequence[Any]]
 """A row's columns, each with one value for a token."""

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from tartan.body import LiftedHead, export, export_adapter
+from tartan.data.long_texts import LONG_TEXTS, WAYS
 from tartan.distributed.sharded import whole
 from tartan.experiment.build import Experiment
 from tartan.experiment.identity import Identity
@@ -61,14 +62,16 @@ def _export(
     task, model, texts = experiment.task, experiment.setup.model, experiment.texts
     head = model.end_task.head
     assert isinstance(head, LiftedHead)  # `build` refuses others
-    head.model.config.update(model.end_task.exported_settings())
-    source, directory = texts.source, plan.directory
-    card = model_card(summary, origin_of(plan.config, summary, plan.command, source.max_length))
+    source, directory, config = texts.source, plan.directory, head.model.config
+    config.update(model.end_task.exported_settings())
+    if source.long != WAYS[0] or hasattr(config, LONG_TEXTS):
+        config.update({LONG_TEXTS: {"long": source.long, "max_chunks": source.max_chunks}})
+    card = model_card(summary, origin_of(plan.config, summary, plan.command, source))
     if source.lora.r and source.lora.export == "adapter":
         export_adapter(model.body, head, source, directory / MODEL, card)
     else:
         export(model.body, head, source.tokenizer, directory / MODEL, card)
-    threshold = getattr(head.model.config, "threshold", 0.5)
+    threshold = getattr(config, "threshold", 0.5)
     dev = experiment.setup.dev
     predicted = predictions(task.dev, dev, outputs, task.kind, task.labels, threshold)
     for notice in prediction_notices(predicted, task):

@@ -8,6 +8,7 @@ from typing import Any
 from huggingface_hub import hf_hub_download, metadata_load
 from huggingface_hub.errors import EntryNotFoundError, OfflineModeIsEnabled
 
+from tartan.body import ModelSource
 from tartan.config.schema import Config
 from tartan.experiment.identity import FREE
 from tartan.quiet import quiet
@@ -17,7 +18,7 @@ CARD = "README.md"
 
 
 def origin_of(
-    config: Config, summary: Mapping[str, Any], command: Sequence[str], max_length: int
+    config: Config, summary: Mapping[str, Any], command: Sequence[str], source: ModelSource
 ) -> Origin:
     """Return where the model of a run comes from.
 
@@ -25,7 +26,7 @@ def origin_of(
         config: the run's.
         summary: the content of summary.json.
         command: the run's overrides.
-        max_length: the longest sequence, in tokens.
+        source: of the model.
     """
     base = config.model.get("name")
     on_hub = base is not None and not Path(base).expanduser().exists()
@@ -35,7 +36,8 @@ def origin_of(
     environment = summary["identity"]["parts"]["environment"]
     revision = environment.get(f"hub revision of {base}")
     licence = None if base is None else licence_of(str(base), on_hub, revision)
-    return Origin(base, on_hub, licence, data, shareable(command), max_length)
+    told = shareable(command)
+    return Origin(base, on_hub, licence, data, told, source.max_length, source.long)
 
 
 def shareable(overrides: Sequence[str]) -> list[str]:

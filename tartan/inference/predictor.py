@@ -11,6 +11,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tartan.batch import LabelKind
 from tartan.body.exported import is_tagger, load_model, load_tokenizer
+from tartan.body.pretrained import sequence_limits
+from tartan.data.long_texts import LONG_TEXTS
 from tartan.data.reader import Counts, Reader
 from tartan.errors import ModelError
 from tartan.inference.inputs import Input
@@ -70,7 +72,8 @@ class Predictor:
         """
         model = load_model(place.directory, place.trusted)
         tokenizer = load_tokenizer(place.directory, place.trusted)
-        return cls.of(model, tokenizer, device, place.long)
+        exported = getattr(model.config, LONG_TEXTS, None)
+        return cls.of(model, tokenizer, device, LongTexts(**exported) if exported else place.long)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -85,7 +88,9 @@ class Predictor:
             return LabelKind.TAGS
         problem = self.model.config.problem_type
         known = {"regression": LabelKind.NUMBER, "multi_label_classification": LabelKind.SETS}
-        return known.get(str(problem), LabelKind.CLASS)
+        # transformers, too, takes a single output for a number
+        other = LabelKind.NUMBER if self.model.config.num_labels == 1 else LabelKind.CLASS
+        return known.get(str(problem), other)
 
     @property
     def threshold(self) -> float:
@@ -184,12 +189,10 @@ class Predictor:
     @property
     def max_length(self) -> int:
         """Return the longest sequence in tokens; the exported tokenizer has that of training."""
-        length = self.tokenizer.model_max_length
-        if length > 10**9:  # what transformers stores where none is known
-            length = getattr(self.model.config, "max_position_embeddings", None)
-        if not isinstance(length, int):
+        limits = sequence_limits(self.tokenizer, self.model)
+        if not limits:
             raise ModelError("the tokenizer has no model_max_length: set it in its directory")
-        return length
+        return min(limits)
 
 
 def _pieces(

@@ -164,7 +164,7 @@ def _read(run: FinishedRun, path: Path, given: Mapping[str, Any]) -> tuple[Datas
     check_pairs(read_pairs(run.summary), found.columns, path.name)
     reader = SplitReader(path.name, run.kind, None)
     reader.labels = run.labels
-    rows = found.examples("train", run.kind)
+    rows = found.examples("train", run.kind, known=True)
     return reader.held_out_split("the file", rows).rows, dict(found.columns)
 
 

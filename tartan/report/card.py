@@ -31,6 +31,7 @@ class Origin:
         data: the id of the data set on the hub; None where the data is not from there.
         command: the overrides that say what was trained.
         max_length: the longest sequence, in tokens.
+        long: how longer texts were read: `truncate`, `head_tail` or `chunks`.
     """
 
     base: str | None
@@ -39,6 +40,7 @@ class Origin:
     data: str | None
     command: Sequence[str]
     max_length: int
+    long: str = "truncate"
 
 
 def model_card(summary: Mapping[str, Any], origin: Origin) -> str:

@@ -76,7 +76,7 @@ def launch(jobs: Sequence[Job], typed: Typed, study: Path, processes: int = 1) -
             task_function=_Task(len(jobs), os.getpid(), socket.gethostname(), processes),
             config=settings,
         )
-        overrides = [[*job.overrides, f"hydra.sweep.subdir={job.place}"] for job in jobs]
+        overrides = [[*job.overrides, f"hydra.sweep.subdir={quoted(job.place)}"] for job in jobs]
         try:
             with Interrupts():
                 returned = launcher.launch(overrides, initial_job_idx=0)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
+from tartan.errors import ConfigError
 from tartan.study.results import Estimate
 
 RESAMPLES = 9999
@@ -79,19 +80,32 @@ def holm(values: Sequence[float]) -> list[float]:
 
 
 def least_p(pairs: int, comparisons: int) -> float:
-    """Return the smallest corrected p that an exact two-sided paired test can give.
+    """Return the smallest corrected p that `paired_test` can give.
 
     Args:
         pairs: seeds that both arms have.
         comparisons: pairs of arms that are corrected for.
     """
-    return min(1.0, comparisons * 2.0 ** (1 - pairs)) if pairs else 1.0
+    if not pairs:
+        return 1.0
+    # Of a sample of exchanges, scipy counts the one that was measured besides.
+    exchanges: int = 2**pairs if pairs <= EXACT_UP_TO else 2**EXACT_UP_TO + 1
+    return min(1.0, comparisons * 2 / exchanges)
 
 
 def seeds_needed(level: float, comparisons: int) -> int:
-    """Return the fewest seeds with which a corrected p can be below a level."""
-    needed = math.floor(math.log2(comparisons / level)) + 1
-    return next(n for n in range(max(needed - 1, 2), needed + 3) if least_p(n, comparisons) < level)
+    """Return the fewest seeds with which a corrected p can be below a level.
+
+    Raises:
+        ConfigError: no number of seeds is enough; beyond `EXACT_UP_TO`, more give no smaller p.
+    """
+    for seeds in range(2, EXACT_UP_TO + 1):
+        if least_p(seeds, comparisons) < level:
+            return seeds
+    raise ConfigError(
+        f"study.level={level:g}: corrected for {comparisons} comparisons, no p can be below "
+        f"{least_p(EXACT_UP_TO, comparisons):.2g}: give a higher level, or fewer arms"
+    )
 
 
 def _interval(sample: np.ndarray, confidence: float) -> tuple[float, float]:

@@ -81,6 +81,13 @@ def _tried(
     kept = [arm for arm in chosen if arm.name not in absent]
     if not kept:
         raise ConfigError(f"no arm is left: {'; '.join(map(str, absent.values()))}")
+    metrics = {arm.name: built[arm.name].metric for arm in kept}
+    if len(set(metrics.values())) > 1:
+        raise ConfigError(
+            "arms choose their best model by different metrics "
+            f"({', '.join(f'{name}: {metric}' for name, metric in metrics.items())}): give all the "
+            "same eval.metric"
+        )
     lines = [f"Arm {name} is left out: {missing}." for name, missing in absent.items()]
     return kept, {arm.name: built[arm.name] for arm in kept}, lines
 

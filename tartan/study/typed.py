@@ -56,7 +56,9 @@ class Typed:
 
 def quoted(text: str) -> str:
     """Return a value as Hydra's grammar takes it."""
-    return text if re.fullmatch(r"[\w./-]+", text) else "'" + text.replace("'", "\\'") + "'"
+    return (
+        text if re.fullmatch(r"[\w./-]+", text, re.ASCII) else "'" + text.replace("'", "\\'") + "'"
+    )
 
 
 def key_of(text: str) -> str:

@@ -279,6 +279,22 @@ def test_evaluate_gives_the_scores_of_the_run_on_its_own_splits(
         assert found["calibration"]["ece"] == pytest.approx(error)
 
 
+def test_a_text_that_is_named_is_read_without_a_second_one(
+    tartan: Tartan, classes: Path, tmp_path: Path
+):
+    rows = [{"text": "red sky", "label": "warm"}, {"text": "blue sea", "label": "cold"}]
+    write_csv(tmp_path / "alone.csv", rows)
+    write_csv(tmp_path / "pairs.csv", [{**row, "text_pair": "blue red " * 4} for row in rows])
+    lines = [
+        tartan("evaluate", str(classes), name, "data.text=text", "resamples=2", f"out={name}.out")
+        for name in ("alone.csv", "pairs.csv")
+    ]
+    assert [answer.status for answer in lines] == [0, 0]
+    found = [json.loads(Path(f"{name}.csv.out/evaluation.json").read_text())
+             for name in ("alone", "pairs")]  # fmt: skip
+    assert found[0]["metrics"] == found[1]["metrics"]
+
+
 def test_evaluate_reads_columns_of_any_name_and_writes_beside_the_run(
     tartan: Tartan, classes: Path, tmp_path: Path
 ):

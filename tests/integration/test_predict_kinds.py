@@ -79,3 +79,11 @@ def test_chunks_of_long_texts_count_by_their_mean(tartan: Tartan, tmp_path: Path
     assert list(prediction["probabilities"].values()) == pytest.approx(expected, abs=2e-6)
     scores = evaluated(tartan, run, tmp_path / "task/test.jsonl")["metrics"]
     assert scores["accuracy"]["value"] == summary(run)["test"]["accuracy"]
+    (tmp_path / "texts.txt").write_text(text)
+    for model in (run, run / "model"):  # the model alone reads long texts as its run does
+        out = tmp_path / f"{model.name}.csv"
+        assert tartan("predict", str(model), "texts.txt", str(out)).status == 0
+        (row,) = read_csv(out)
+        shares = [float(value) for key, value in row.items() if key.startswith("probability_")]
+        assert shares == pytest.approx(expected, abs=2e-6)
+    assert "takes the mean of the outputs" in (run / "model/README.md").read_text()

@@ -88,6 +88,10 @@ def test_a_launcher_that_fails_is_one_line_and_the_study_can_go_on(
         (["study.arms=[dapt]"],
          "tartan: arm dapt: objective dapt reads the domain corpus, which demo lacks: add a "
          "domain.txt, one passage a line, or leave the objective out\n"),
+        (["study.arms=[finetune,other]",
+          "+study.overrides.other=['objectives=[]','eval.metric=accuracy']"],
+         "tartan: arms choose their best model by different metrics (finetune: macro_f1, other: "
+         "accuracy): give all the same eval.metric\n"),
         (["--multirun"], "tartan: a study already consists of several runs: leave -m out\n"),
     ],
 )  # fmt: skip

@@ -73,6 +73,16 @@ def test_a_run_returns_scores_history_model_tokenizer_and_paths(finished: tartan
     assert repr(finished).startswith(f"Run('{finished.directory}': dev macro_f1 0.")
 
 
+def test_a_run_is_found_after_the_working_directory_changed(
+    finished: tartan.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(finished.directory.parent)
+    found = tartan.Run(Path(finished.directory.name))
+    monkeypatch.chdir(tmp_path)
+    assert found.history == finished.history
+    assert found.predict(["red"]) == finished.predict(["red"])
+
+
 def test_a_run_is_that_of_the_command_line(finished: tartan.Run, tmp_path: Path):
     typed = [f"{name}={json.dumps(value)}" for name, value in small_options().items()]
     command = ["objectives=[mlm]", "weighting=meta", f"run_dir={tmp_path / 'out'}", *typed]

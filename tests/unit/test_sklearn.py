@@ -54,6 +54,13 @@ def test_a_fitted_estimator_has_classes_scores_and_history(fitted: TartanClassif
     assert set(fitted.scores_) == {"macro_f1", "accuracy"}
 
 
+def test_a_refused_fit_leaves_the_estimator_as_it_was(fitted: TartanClassifier):
+    copy = pickle.loads(pickle.dumps(fitted))
+    with pytest.raises(ValueError, match="too few"):
+        copy.fit(["red", "blue"], ["a", "b"])
+    assert copy.predict(["red red number 50"]).tolist() == ["warm"]
+
+
 def test_a_pickled_estimator_predicts_the_same(fitted: TartanClassifier):
     copy = pickle.loads(pickle.dumps(fitted))
     given = ["red sky", "blue", "no colour"]
@@ -124,6 +131,7 @@ def test_parameters_are_kept_as_they_were_given():
         ((["red", "blue"], [1, float("nan")]), r"^y\[1\] is nan: give every text a class"),
         ((["red", "blue"], pd.Series(["a", pd.NA], dtype="string")), r"^y\[1\] is <NA>"),
         ((["red", "blue"], pd.Series(["a", 1])), r"^y has labels of different types"),
+        ((["red", "blue"], ["a", 1]), r"^y has labels of different types"),
     ],
 )
 def test_what_cannot_be_learnt_is_a_value_error(arguments: Any, line: str):

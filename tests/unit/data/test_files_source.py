@@ -10,7 +10,7 @@ import pytest
 
 from tartan.batch import LabelKind
 from tartan.data.divide import SplitOptions
-from tartan.data.files import FilesOptions, load_files
+from tartan.data.files import FilesOptions, find_files, find_labelled, load_files
 from tartan.data.jsonl import JsonlOptions, load_jsonl
 from tartan.errors import ConfigError, DataError
 
@@ -307,3 +307,23 @@ def test_other_sources_say_which_one_reads_it(tmp_path: Path):
         with pytest.raises(DataError) as caught:
             load_jsonl(JsonlOptions(str(place)))
         assert str(caught.value).endswith(f": read it with data=files data.path={place}")
+
+
+def test_a_class_that_is_called_na_is_none_where_classes_are_known(tmp_path: Path):
+    path = tmp_path / "mine.csv"
+    path.write_text(csv(numbered("NA", "1", "2")))
+    options = FilesOptions(str(path))
+    found = find_labelled(find_files(options), options, LabelKind.CLASS)
+    with pytest.raises(DataError, match="label is 'NA' and the others are numbers"):
+        list(found.examples("train", LabelKind.CLASS))
+    known = found.examples("train", LabelKind.CLASS, known=True)
+    assert [example.label for example in known] == ["NA", "1", "2"]
+
+
+def test_a_boolean_class_that_a_split_lacks_has_its_own_name(tmp_path: Path):
+    path = tmp_path / "mine.jsonl"
+    rows = [{"text": f"text {n}", "label": n == 0} for n in range(40)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    lacking = [note for note in load(path).notes if "has no row with" in note]
+    assert lacking
+    assert all("'true'" in note for note in lacking)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tartan.errors import ConfigError
 from tartan.study.statistics import estimate, holm, least_p, paired_test, seeds_needed
 
 values = st.lists(st.integers(-8, 8).map(float), min_size=2, max_size=7)
@@ -121,7 +122,14 @@ def test_the_least_p_is_reached_where_all_differences_point_one_way():
     assert least_p(8, 6) == pytest.approx(6 / 128)
     assert least_p(3, 10) == 1.0
     assert least_p(0, 1) == 1.0
-    assert paired_test([0.3] * 7) == pytest.approx(least_p(7, 1))
+    for seeds in (7, 14, 20):
+        assert paired_test([0.3] * seeds) == pytest.approx(least_p(seeds, 1))
+
+
+def test_a_level_that_no_number_of_seeds_can_reach_is_refused():
+    assert seeds_needed(0.002, 10) == 14
+    with pytest.raises(ConfigError, match=r"^study\.level=0\.001: corrected for 10 comparisons"):
+        seeds_needed(0.001, 10)
 
 
 @pytest.mark.parametrize(("comparisons", "seeds"), [(1, 6), (3, 7), (6, 8), (10, 9)])

@@ -1,0 +1,44 @@
+"""Models that are not from a run: their lengths and the kind of their outputs."""
+
+from pathlib import Path
+
+import pytest
+from transformers import BertForSequenceClassification, RobertaForSequenceClassification
+
+from tartan.batch import LabelKind
+from tartan.data.vocabulary import train_tokenizer
+from tartan.inference.inputs import Input
+from tartan.inference.model import Place
+from tartan.inference.predictor import Predictor
+from tartan.testing import tiny_config
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    """A tokenizer that sets no limit to a sequence."""
+    found = train_tokenizer(["red sea leaf blue"] * 20, 100)
+    found.model_max_length = 10**30
+    return found
+
+
+def saved(model, tokenizer, directory: Path) -> Predictor:
+    model.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    return Predictor.load(Place(directory), "cpu")
+
+
+def test_texts_are_cut_to_the_positions_that_a_family_uses(tokenizer, tmp_path: Path):
+    """RoBERTa counts positions from padding_idx + 1 on."""
+    config = tiny_config("roberta", vocab_size=len(tokenizer), max_position_embeddings=18)
+    predictor = saved(RobertaForSequenceClassification(config), tokenizer, tmp_path)
+    assert predictor.max_length == 18 - config.pad_token_id - 1
+    (found,) = predictor.predict(iter([Input("red sea " * 50)]))
+    assert set(found) >= {"predicted"}
+
+
+def test_a_single_output_is_a_number(tokenizer, tmp_path: Path):
+    config = tiny_config("bert", vocab_size=len(tokenizer), num_labels=1)
+    predictor = saved(BertForSequenceClassification(config), tokenizer, tmp_path)
+    assert predictor.kind is LabelKind.NUMBER
+    (found,) = predictor.predict(iter([Input("red sea")]))
+    assert isinstance(found["predicted"], float)
