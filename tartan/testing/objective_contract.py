@@ -29,9 +29,10 @@ from tartan.testing.device_rule import (
     computes_alike,
     computes_alike_on_fake_device,
 )
+from tartan.testing.end_task_rules import require_probe, require_scores, require_sums, sums
 from tartan.testing.host import no_host_sync
 from tartan.testing.reach import HeldOut, reachable
-from tartan.testing.trial import Trial, declare_token_indices, join
+from tartan.testing.trial import Trial, declare_token_indices, divided, join
 from tartan.testing.watched import WatchedBody
 
 CLOSE = 3e-5
@@ -148,11 +149,7 @@ class ObjectiveContract(Contract):
         if not self.plugin_class().separable:
             raise NotApplicable("its rows interact in the loss: it declares separable = False")
         trial = self.trial()
-        parts = [
-            trial.prepare(trial.collate(trial.rows[start : start + 3], start))
-            for start in range(0, len(trial.rows), 3)
-        ]
-        complete = join(parts) if trial.draws() else trial.prepare(trial.collate())
+        complete, parts = divided(trial)
         items = sum(part.items for part in parts)
         require(
             complete.items == items,
@@ -282,6 +279,30 @@ class ObjectiveContract(Contract):
         state = [t for m in trial.modules.values() for t in m.state_dict(keep_vars=True).values()]
         with seeded(0, "dropout"), no_host_sync([*tensors(batch).values(), *state], Body):
             trial.loss(trial.prepare(batch), trial.step_body())
+
+    def test_metrics_are_sums_over_the_items(self) -> None:
+        """Each metric of a loss is one number, the sum of those of its micro-batches."""
+        trial = self.trial()
+        complete, parts = divided(trial)
+        whole = sums(trial, [complete])
+        if not whole:
+            raise NotApplicable("its loss has no metrics")
+        if self.plugin_class().separable:
+            require_sums(whole, sums(trial, parts))
+
+    def test_an_end_task_scores_what_it_predicts(self) -> None:
+        """An end task predicts each item, and its score has all its `metrics`, finite."""
+        self._require_end_task()
+        require_scores(self.trial())
+
+    def test_a_probe_takes_the_place_of_an_end_tasks_head(self) -> None:
+        """An end task's probe computes outputs like its head's, from its `features`."""
+        self._require_end_task()
+        require_probe(self.trial())
+
+    def _require_end_task(self) -> None:
+        if not issubclass(self.plugin_class(), PrimaryObjective):
+            raise NotApplicable("it cannot be the end task")
 
     def test_it_computes_where_the_body_is(self) -> None:
         """Its gradients on an accelerator, a simulated one without a GPU, are those on the CPU."""

@@ -57,6 +57,17 @@ REMEDIES: Mapping[str, str] = {
         "do what needs values (item, tolist, nonzero, boolean masks as indices) in collate, and "
         "hand over indices; use torch.where elsewhere"
     ),
+    "test_metrics_are_sums_over_the_items": (
+        "return sums over the items, such as (predicted == labels).sum(), in Loss.metrics"
+    ),
+    "test_an_end_task_scores_what_it_predicts": (
+        "return one output for each item from predict and in_label_units, and every name of "
+        "`metrics` from score, with 0 where a metric has no value"
+    ),
+    "test_a_probe_takes_the_place_of_an_end_tasks_head": (
+        "return features of shape [items, hidden], and from probe a module that computes outputs "
+        "of the head's shape from them"
+    ),
     "test_it_computes_where_the_body_is": (
         "create tensors with device=hidden.device, and constants with register_buffer"
     ),

@@ -174,6 +174,15 @@ def join(batches: Sequence[Batch]) -> Batch:
     )
 
 
+def divided(trial: Trial) -> tuple[Batch, list[Batch]]:
+    """Return the prepared batch of a trial's rows, and its micro-batches of three rows each."""
+    parts = [
+        trial.prepare(trial.collate(trial.rows[start : start + 3], start))
+        for start in range(0, len(trial.rows), 3)
+    ]
+    return (join(parts) if trial.draws() else trial.prepare(trial.collate())), parts
+
+
 def declare_token_indices(batch: Batch) -> str:
     """Return advice to declare targets that may be token indices; empty if there are none."""
     suspects = tuple(

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tartan import Batch, Context, Encoder, Loss, Objective, Packed, Row
+from tartan.testing.end_task import TinyEndTask
 from tartan.testing.world import world
 
 
@@ -190,6 +191,28 @@ class ChangesWhenMoved(Faithful):
         return super().losses(hidden, batch) * 2**self.moves
 
 
+class CountsEachItem(Faithful):
+    def loss(self, hidden: Tensor, batch: Batch) -> Loss:
+        losses = self.losses(hidden, batch)
+        return Loss(losses.sum(), {"high": losses.detach() > 1})
+
+
+class FaithfulEndTask(TinyEndTask):
+    """Classifies texts; keeps every rule."""
+
+    Options = Options
+
+
+class HasNoScore(FaithfulEndTask):
+    def score(self, outputs: Tensor, rows: Sequence[Row]) -> dict[str, float]:
+        return {}
+
+
+class GuessesWidths(FaithfulEndTask):
+    def probe(self, dropout: float) -> nn.Module:
+        return nn.Linear(3, 1)
+
+
 OBJECTIVES: Mapping[str, tuple[type[Objective], str]] = {
     "options_are_strict": (
         WantsAnOption,
@@ -225,6 +248,9 @@ OBJECTIVES: Mapping[str, tuple[type[Objective], str]] = {
         "it makes 2 forward and 1 backward",
     ),
     "a_step_does_not_wait_for_the_device": (SelectsByMask, "it waits for the device: aten::index"),
+    "metrics_are_sums_over_the_items": (CountsEachItem, "the metric high has shape ["),
+    "an_end_task_scores_what_it_predicts": (HasNoScore, "score returns nothing, and `metrics` are"),
+    "a_probe_takes_the_place_of_an_end_tasks_head": (GuessesWidths, "its probe cannot read its fe"),
     "it_computes_where_the_body_is": (ChangesWhenMoved, ", the gradient of"),
 }
 """By the rule it breaks: an objective, and a part of what is said of it."""
