@@ -35,9 +35,7 @@ def minimise(matrix: Tensor, linear: Tensor, *, simplex: bool = False) -> Tensor
     if count > MOST:
         raise ValueError(f"{count} variables: {MOST} at the most")
     units, linear = _units(matrix.double()), linear.double()
-    if (
-        simplex
-    ):  # adding a constant changes nothing: that of the smallest entry, divided by it, is 0
+    if simplex:  # a constant changes no minimum; of the smallest variable, `linear` is then 0
         linear = linear - linear.index_select(0, matrix.diagonal().argmin()[None])
     eye = torch.eye(count, dtype=units.dtype, device=units.device)
     quadratic = matrix.double() * torch.outer(units, units) + RIDGE * eye
