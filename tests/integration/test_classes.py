@@ -72,4 +72,4 @@ def test_a_model_that_predicts_one_class_alone_is_reported(tartan: Tartan, tmp_p
     recorded = yaml.safe_load((tmp_path / "out/.hydra/overrides.yaml").read_text())
     assert tartan("run", *recorded).status == 0
     options: dict[str, Any] = {"primary.class_weights": {"Größe": 1.0, 0: 1}}
-    assert library.run(*recorded[:-1], verbose=False, **options).directory == Path("out")
+    assert library.run(*recorded[:-1], verbose=False, **options).directory == Path("out").absolute()
