@@ -24,7 +24,6 @@ from tartan.data.text_source import (
     domain_corpus,
     read_texts,
     text_sources,
-    with_column,
 )
 from tartan.data.usual import find_columns
 from tartan.errors import ConfigError, DataError, suggest
@@ -248,14 +247,10 @@ def _examples(
 
 def _sources(layout: Layout, options: FilesOptions, name: str) -> list[TextSource]:
     """Return the sources of texts without labels; none if there are no such texts."""
-    given, option = getattr(options, name), f"data.{name}"
+    given = getattr(options, name)
     if given is not None:
-        found = text_sources(given, option)
-    else:
-        found = [TextSource(path=str(file)) for file in layout.parts.get(name, [])]
-    if options.text is None:
-        return found
-    return [each for source in found for each in with_column(source, options.text, option)]
+        return text_sources(given, f"data.{name}")
+    return [TextSource(path=str(file)) for file in layout.parts.get(name, [])]
 
 
 def _separators(files: Sequence[Path]) -> list[str]:

@@ -132,7 +132,7 @@ def row_texts(
         ConfigError: the column is missing.
         DataError: a row cannot be used.
     """
-    columns = list(find_text(table, {"text": column}, place, source=True).values())
+    columns = list(find_text(table, {"text": column}, place).values())
     for row in islice(table.rows(columns), skip, None):
         here = row.line or place
         yield [

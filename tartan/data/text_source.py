@@ -79,19 +79,6 @@ def text_sources(given: Any, option: str) -> list[TextSource]:
     return [found]
 
 
-def with_column(source: TextSource, column: str, option: str) -> Iterator[TextSource]:
-    """Yield the files of a source, with the task's column of texts in those that have it.
-
-    A source of the hub, or one that names its column, is yielded as it is.
-    """
-    if source.path is None or source.text is not None:
-        yield source
-        return
-    for file in _files(source, option):
-        own = column if column in open_table([expand(file)]).columns else None
-        yield TextSource(path=file, text=own)
-
-
 def read_texts(sources: Sequence[TextSource], option: str) -> Iterator[str]:
     """Yield the texts of sources, one at a time; blank ones are left out.
 

@@ -66,15 +66,12 @@ def find_columns(
     return _find(table, given, ROLES[labels], NAMES[labels], place)
 
 
-def find_text(
-    table: Table, given: Mapping[str, str | None], place: str, source: bool = False
-) -> dict[str, str]:
+def find_text(table: Table, given: Mapping[str, str | None], place: str) -> dict[str, str]:
     """Return the columns of `text`, and `pair` if there is one, of rows without labels.
 
-    Errors are those of `find_columns`, and arguments too, but for `source`: whether the rows are a
-    source of texts, such as `data.unlabelled`, whose own option names its column.
+    Arguments and errors are those of `find_columns`.
     """
-    return _find(table, given, ("text",), {"text": TEXT}, place, source)
+    return _find(table, given, ("text",), {"text": TEXT}, place)
 
 
 def _find(
@@ -83,7 +80,6 @@ def _find(
     roles: Sequence[str],
     names: Mapping[str, Sequence[str]],
     place: str,
-    source: bool = False,
 ) -> dict[str, str]:
     """Return the column of each role."""
     for role, column in given.items():
@@ -100,8 +96,7 @@ def _find(
         if role not in chosen:
             found = usual(free, names[role])
             if found is None:
-                missing = [role for role in roles if role not in chosen]
-                raise _unusual(table, missing, names, place, source)
+                raise _unusual(table, [r for r in roles if r not in chosen], names, place)
             chosen[role] = found
     return chosen
 
@@ -153,18 +148,12 @@ def assignment(role: str, column: str) -> str:
 
 
 def _unusual(
-    table: Table,
-    missing: Sequence[str],
-    names: Mapping[str, Sequence[str]],
-    place: str,
-    source: bool,
+    table: Table, missing: Sequence[str], names: Mapping[str, Sequence[str]], place: str
 ) -> DataError:
     """Return the error for roles without a usual name, with a suggestion from the content."""
     found = suggestion(table, missing)
     listed = ", ".join(f"'{shown(column)}'" for column in table.columns)
     options = " ".join(assignment(role, found.get(role, "COLUMN")) for role in missing)
-    if source:
-        options = f"{{path: {place}, text: {found.get('text', 'COLUMN')}}} in place of the path"
     what = " and no ".join(f"{role} ({', '.join(names[role][:4])}, ...)" for role in missing)
     return DataError(
         f"{place}: no {what} among the columns {listed}: name the column"

@@ -327,19 +327,3 @@ def test_a_boolean_class_that_a_split_lacks_has_its_own_name(tmp_path: Path):
     lacking = [note for note in load(path).notes if "has no row with" in note]
     assert lacking
     assert all("'true'" in note for note in lacking)
-
-
-def test_texts_without_labels_are_in_the_tasks_own_column(tmp_path: Path):
-    columns = ("Kundentext", "Art")
-    path, more = tmp_path / "train.csv", tmp_path / "more.csv"
-    path.write_text(csv(numbered(*"ab" * 20), columns))
-    more.write_text(csv([("more text",)], columns[:1]))
-    given = {"text": "Kundentext", "label": "Art", "unlabelled": str(more)}
-    task = load(path, domain=str(more), **given)
-    assert task.corpora["task"]["text"][-1] == "more text"
-    assert task.corpora["domain"]["text"][:] == ["more text"]
-    streamed = load(path, domain=str(more), stream=True, **given).streams["domain"]
-    assert [list(shard.texts(0)) for shard in streamed.shards] == [[["more text"]]]
-    more.write_text(csv([("more text",)], ("Inhalt",)))
-    with pytest.raises(DataError, match=r"name the column, for example \{path: .*more.csv, text: "):
-        load(path, **given)
