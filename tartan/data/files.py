@@ -135,11 +135,11 @@ def load_files(
             division = divide(found.files["train"], rows, labels, missing, options.split)
         examples = {split: _examples(found, division, split, labels) for split in splits}
         sources = {name: _sources(layout, options, name) for name in TEXTS}
-        domain, streaming = domain_corpus(sources["domain"], options)
+        domain, streaming = domain_corpus(sources["domain"], options, found.columns)
         task = build_task(
             task_name(options),
             examples,
-            unlabelled=read_texts(sources["unlabelled"], "data.unlabelled"),
+            unlabelled=read_texts(sources["unlabelled"], "data.unlabelled", found.columns),
             domain=domain,
             streaming=streaming,
             order=options.labels

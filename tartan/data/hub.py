@@ -110,11 +110,13 @@ def load_hub(
             )
             for split, part in parts.items()
         }
-        domain, streaming = domain_corpus(_sources(options, "domain"), options)
+        domain, streaming = domain_corpus(_sources(options, "domain"), options, columns["train"])
         return build_task(
             options.name.rstrip("/").rpartition("/")[2],
             examples,
-            unlabelled=read_texts(_sources(options, "unlabelled"), "data.unlabelled"),
+            unlabelled=read_texts(
+                _sources(options, "unlabelled"), "data.unlabelled", columns["train"]
+            ),
             domain=domain,
             streaming=streaming,
             order=names,

@@ -19,7 +19,7 @@ from tartan.data.lines import expand
 from tartan.data.rows import Row, check_characters, kind
 from tartan.data.scratch import scratch
 from tartan.data.tables import Table
-from tartan.data.usual import find_text
+from tartan.data.text_columns import TextColumns
 from tartan.errors import ConfigError, DataError, suggest
 
 
@@ -43,19 +43,19 @@ class FileShard:
 
     Attributes:
         path: the file.
-        column: the column of the text; None for the one with a usual name.
+        columns: where the text is.
     """
 
     path: Path
-    column: str | None
+    columns: TextColumns
 
     def texts(self, skip: int) -> Iterator[Sequence[str]]:
         """Yield the texts of each row, as `Shard` says."""
-        return row_texts(open_table([self.path]), self.column, str(self.path), skip)
+        return row_texts(open_table([self.path]), self.columns, str(self.path), skip)
 
     def described(self) -> Sequence[str | int]:
         """Return name, size in bytes and column."""
-        return [self.path.name, self.path.stat().st_size, self.column or ""]
+        return [self.path.name, self.path.stat().st_size, self.columns.named or ""]
 
 
 @dataclass(frozen=True)
@@ -66,21 +66,21 @@ class HubShard:
         rows: the data set.
         number: the number of the shard.
         name: of the data set and its split, for error lines.
-        column: the column of the text; None for the one with a usual name.
+        columns: where the text is.
         version: what identifies the data set's files.
     """
 
     rows: IterableDataset
     number: int
     name: str
-    column: str | None
+    columns: TextColumns
     version: str
 
     def texts(self, skip: int) -> Iterator[Sequence[str]]:
         """Yield the texts of each row, as `Shard` says."""
         table = StreamTable(self.rows.shard(self.rows.num_shards, self.number).skip(skip))
         try:
-            yield from row_texts(table, self.column, self.name, 0)
+            yield from row_texts(table, self.columns, self.name, 0)
         except (DataError, ConfigError):
             raise
         except Exception as error:  # the network's errors, and those of every format
@@ -92,7 +92,7 @@ class HubShard:
 
     def described(self) -> Sequence[str | int]:
         """Return data set, version, number of the shard and column."""
-        return [self.name, self.version, self.number, self.column or ""]
+        return [self.name, self.version, self.number, self.columns.named or ""]
 
 
 class StreamTable:
@@ -118,13 +118,13 @@ class StreamTable:
 
 
 def row_texts(
-    table: Table, column: str | None, place: str, skip: int = 0
+    table: Table, where: TextColumns, place: str, skip: int = 0
 ) -> Iterator[Sequence[str]]:
     """Yield the texts of each row: none of a blank one, two of a pair.
 
     Args:
         table: the rows.
-        column: the column of the text; None for the one, or the pair, with usual names.
+        where: the columns of the texts.
         place: of the table, for error lines.
         skip: rows that are left out at the beginning.
 
@@ -132,7 +132,7 @@ def row_texts(
         ConfigError: the column is missing.
         DataError: a row cannot be used.
     """
-    columns = list(find_text(table, {"text": column}, place).values())
+    columns = where.of(table, place)
     for row in islice(table.rows(columns), skip, None):
         here = row.line or place
         yield [
@@ -151,7 +151,7 @@ def checked(value: object, place: str) -> str | None:
 
 
 def hub_shards(
-    name: str, config_name: str | None, split: str, column: str | None, option: str
+    name: str, config_name: str | None, split: str, columns: TextColumns
 ) -> list[HubShard]:
     """Return the shards of a data set of the hub, or of a local directory in its formats.
 
@@ -163,15 +163,16 @@ def hub_shards(
         found, version = _streaming(name, config_name, split)
     except Exception as error:
         raise DataError(
-            f"{option}: {name} cannot be streamed ({shorten(str(error), 300)}): check the id or "
-            "directory"
+            f"{columns.option}: {name} cannot be streamed ({shorten(str(error), 300)}): check "
+            "the id or directory"
         ) from error
     if split not in found:
         raise ConfigError(
-            f"{option}.split={split}: {name} has no such split: {suggest(split, list(found))}"
+            f"{columns.option}.split={split}: {name} has no such split: "
+            f"{suggest(split, list(found))}"
         )
     rows = found[split]
-    first = HubShard(rows, 0, f"{name} {split}", column, version)
+    first = HubShard(rows, 0, f"{name} {split}", columns, version)
     return [replace(first, number=number) for number in range(rows.num_shards)]
 
 

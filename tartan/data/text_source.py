@@ -16,6 +16,7 @@ from tartan.data.layout import readable_files
 from tartan.data.lines import expand
 from tartan.data.shards import FileShard, Shard, hub_shards, row_texts
 from tartan.data.tables import Table
+from tartan.data.text_columns import TextColumns
 from tartan.errors import ConfigError, DataError, suggest
 
 
@@ -79,10 +80,13 @@ def text_sources(given: Any, option: str) -> list[TextSource]:
     return [found]
 
 
-def read_texts(sources: Sequence[TextSource], option: str) -> Iterator[str]:
+def read_texts(
+    sources: Sequence[TextSource], option: str, task: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """Yield the texts of sources, one at a time; blank ones are left out.
 
-    Of rows with two texts under usual names, both are yielded.
+    The task's columns, by role, come first where none is named. Of rows with two texts under usual
+    names, both are yielded.
 
     Raises:
         ConfigError: the column or split that is named is missing.
@@ -90,11 +94,13 @@ def read_texts(sources: Sequence[TextSource], option: str) -> Iterator[str]:
     """
     for source in sources:
         for place, table in _tables(source, option):
-            yield from chain.from_iterable(row_texts(table, source.text, place))
+            yield from chain.from_iterable(row_texts(table, _where(source, option, task), place))
 
 
-def open_stream(sources: Sequence[TextSource], option: str) -> list[Shard]:
-    """Return the shards of sources, of which no row is read yet.
+def open_stream(
+    sources: Sequence[TextSource], option: str, task: Mapping[str, str] | None = None
+) -> list[Shard]:
+    """Return the shards of sources, of which no row is read yet; arguments as of `read_texts`.
 
     Raises:
         ConfigError: a split that is named is missing.
@@ -102,10 +108,11 @@ def open_stream(sources: Sequence[TextSource], option: str) -> list[Shard]:
     """
     shards: list[Shard] = []
     for source in sources:
+        where = _where(source, option, task)
         if source.hub is not None:
-            shards += hub_shards(source.hub, source.config_name, source.split, source.text, option)
+            shards += hub_shards(source.hub, source.config_name, source.split, where)
         else:
-            found = [FileShard(expand(file), source.text) for file in _files(source, option)]
+            found = [FileShard(expand(file), where) for file in _files(source, option)]
             for shard in found:
                 format_of(shard.path)
             shards += found
@@ -113,13 +120,14 @@ def open_stream(sources: Sequence[TextSource], option: str) -> list[Shard]:
 
 
 def domain_corpus(
-    sources: Sequence[TextSource], options: StreamOptions
+    sources: Sequence[TextSource], options: StreamOptions, task: Mapping[str, str]
 ) -> tuple[Iterator[str] | None, Streaming | None]:
     """Return the texts of the domain corpus or, where options say so, its stream.
 
     Args:
         sources: of the corpus; none if there is no such corpus.
         options: whether and how it is streamed.
+        task: the task's columns by role.
 
     Raises:
         ConfigError: an option cannot be used.
@@ -127,13 +135,22 @@ def domain_corpus(
     """
     check_ranges("data", options, buffer="[1, inf)")
     if not options.stream:
-        return read_texts(sources, "data.domain") if sources else None, None
+        return read_texts(sources, "data.domain", task) if sources else None, None
     if not sources:
         raise ConfigError(
             "data.stream=true reads the domain corpus as a stream, and there is none: set "
             "data.domain to files or a data set of the hub"
         )
-    return None, Streaming(open_stream(sources, "data.domain"), options.buffer)
+    return None, Streaming(open_stream(sources, "data.domain", task), options.buffer)
+
+
+def _where(source: TextSource, option: str, task: Mapping[str, str] | None) -> TextColumns:
+    """Return where the texts of a source are."""
+    values = {"path": source.path, "hub": source.hub, "config_name": source.config_name}
+    if source.hub is not None and source.split != "train":
+        values["split"] = source.split
+    given = {name: value for name, value in values.items() if value is not None}
+    return TextColumns(source.text, task or {}, option, given)
 
 
 def _tables(source: TextSource, option: str) -> Iterator[tuple[str, Table]]:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -63,15 +63,21 @@ def find_columns(
         ConfigError: a given column is not in the table.
         DataError: no column of a role has a usual name.
     """
-    return _find(table, given, ROLES[labels], NAMES[labels], place)
+    return _find(table, given, ROLES[labels], NAMES[labels], place, assignment)
 
 
-def find_text(table: Table, given: Mapping[str, str | None], place: str) -> dict[str, str]:
+def find_text(
+    table: Table,
+    given: Mapping[str, str | None],
+    place: str,
+    assign: Callable[[str, str], str] | None = None,
+) -> dict[str, str]:
     """Return the columns of `text`, and `pair` if there is one, of rows without labels.
 
-    Arguments and errors are those of `find_columns`.
+    Arguments and errors are those of `find_columns`; `assign` returns the option that names the
+    column of a role, for error lines: `assignment` by default.
     """
-    return _find(table, given, ("text",), {"text": TEXT}, place)
+    return _find(table, given, ("text",), {"text": TEXT}, place, assign or assignment)
 
 
 def _find(
@@ -80,12 +86,14 @@ def _find(
     roles: Sequence[str],
     names: Mapping[str, Sequence[str]],
     place: str,
+    assign: Callable[[str, str], str],
 ) -> dict[str, str]:
     """Return the column of each role."""
     for role, column in given.items():
         if column is not None and column not in table.columns:
             raise ConfigError(
-                f"data.{role}={column}: no such column in {place}: {suggest(column, table.columns)}"
+                f"{assign(role, column)}: no such column in {place}: "
+                f"{suggest(column, table.columns)}"
             )
     chosen = {role: column for role in (*roles, "pair") if (column := given.get(role)) is not None}
     if "text" in roles and "text" not in chosen and "pair" not in chosen:
@@ -96,7 +104,7 @@ def _find(
         if role not in chosen:
             found = usual(free, names[role])
             if found is None:
-                raise _unusual(table, [r for r in roles if r not in chosen], names, place)
+                raise _unusual(table, [r for r in roles if r not in chosen], names, place, assign)
             chosen[role] = found
     return chosen
 
@@ -135,6 +143,18 @@ def normal(column: str) -> str:
     return re.sub(r"\W+", "_", column.casefold().strip())
 
 
+def quoted(text: str) -> str:
+    """Return a text as a value in a list or map of Hydra's, inside single quotes of a shell.
+
+    >>> print(quoted("dd/more.csv"), quoted("my text"))
+    dd/more.csv "my text"
+    """
+    if re.fullmatch(r"/?[^\W\d][\w./-]*", text, re.ASCII):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("'", "'\\''")
+    return f'"{escaped}"'
+
+
 def assignment(role: str, column: str) -> str:
     """Return the option that names a column, as it is typed in a shell.
 
@@ -143,17 +163,20 @@ def assignment(role: str, column: str) -> str:
     """
     if re.fullmatch(r"[^\W\d][\w.-]*", column, re.ASCII):
         return f"data.{role}={column}"
-    quoted = column.replace("\\", "\\\\").replace('"', '\\"').replace("'", "'\\''")
-    return f"'data.{role}=\"{quoted}\"'"
+    return f"'data.{role}={quoted(column)}'"
 
 
 def _unusual(
-    table: Table, missing: Sequence[str], names: Mapping[str, Sequence[str]], place: str
+    table: Table,
+    missing: Sequence[str],
+    names: Mapping[str, Sequence[str]],
+    place: str,
+    assign: Callable[[str, str], str],
 ) -> DataError:
     """Return the error for roles without a usual name, with a suggestion from the content."""
     found = suggestion(table, missing)
     listed = ", ".join(f"'{shown(column)}'" for column in table.columns)
-    options = " ".join(assignment(role, found.get(role, "COLUMN")) for role in missing)
+    options = " ".join(assign(role, found.get(role, "COLUMN")) for role in missing)
     what = " and no ".join(f"{role} ({', '.join(names[role][:4])}, ...)" for role in missing)
     return DataError(
         f"{place}: no {what} among the columns {listed}: name the column"

@@ -2,11 +2,13 @@
 
 import gzip
 import json
+import shlex
 from collections import Counter
 from itertools import chain
 from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from tartan.batch import LabelKind
 from tartan.data.divide import SplitOptions
@@ -216,6 +218,33 @@ def test_separators_that_are_not_commas_are_named(tmp_path: Path):
     assert load(tmp_path, splits=("train",)).notes[1:] == (
         "The cells of b.csv are separated by ':'.",
         "The cells of c.csv, d.csv are separated by semicolons.",
+    )
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_texts_are_in_the_tasks_column_if_a_file_has_it(stream: bool, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [(f"es {n}", "ab"[n % 2]) for n in range(20)]
+    (tmp_path / "dd").mkdir()
+    (tmp_path / "dd/train.csv").write_text(csv(rows, ("Kundentext", "label")))
+    (tmp_path / "dd/unlabelled.csv").write_text(csv([("x", "mehr")], ("title", "Kundentext")))
+    (tmp_path / "my more.csv").write_text(csv([("1", "viel mehr")], ("No", "Der Text")))
+    given = {"text": "Kundentext", "domain": "dd/unlabelled.csv", "stream": stream}
+    task = load(Path("dd"), **given)
+    assert task.corpora["task"]["text"][-1] == "mehr"
+    if stream:
+        assert list(task.streams["domain"].shards[0].texts(0)) == [["mehr"]]
+    else:
+        assert task.corpora["domain"]["text"][:] == ["mehr"]
+    with pytest.raises(DataError) as caught:
+        load(Path("dd"), **given | {"unlabelled": "my more.csv"})
+    hint = '\'data.unlabelled={path: "my more.csv", text: "Der Text"}\''
+    assert str(caught.value).startswith("my more.csv: no text (text, sentence, ")
+    assert str(caught.value).endswith(f"name the column, for example {hint}")
+    _, parsed = shlex.split(hint)[0].split("=", 1)
+    found = OverridesParser.create().parse_override(f"x={parsed}").value()
+    assert load(Path("dd"), **given | {"unlabelled": found}).corpora["task"]["text"][-1] == (
+        "viel mehr"
     )
 
 
