@@ -63,7 +63,7 @@ def read_header(path: Path, rows: Iterator[tuple[int, Sequence[str]]]) -> Sequen
     They are the names; of columns without a name, which tables have of row numbers, `Unnamed`.
 
     Raises:
-        DataError: there is no row, or two columns have the same name.
+        DataError: the file has no row, or two of its columns have one name.
     """
     number, header = next(rows, (0, []))
     if not header:

@@ -100,7 +100,7 @@ def read_texts(
 def open_stream(
     sources: Sequence[TextSource], option: str, task: Mapping[str, str] | None = None
 ) -> list[Shard]:
-    """Return the shards of sources, of which no row is read yet; arguments as of `read_texts`.
+    """Return the shards of sources, without reading a row. Arguments are those of `read_texts`.
 
     Raises:
         ConfigError: a split that is named is missing.

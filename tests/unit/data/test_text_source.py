@@ -1,0 +1,51 @@
+"""Texts without labels: files and data sets, and the column that is read."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from support.csv_files import csv, load, numbered
+from tartan.errors import DataError
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_texts_are_in_the_tasks_column_if_a_file_has_it(stream: bool, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [(f"es {n}", "ab"[n % 2]) for n in range(20)]
+    (tmp_path / "dd").mkdir()
+    (tmp_path / "dd/train.csv").write_text(csv(rows, ("Kundentext", "label")))
+    (tmp_path / "dd/unlabelled.csv").write_text(csv([("x", "mehr")], ("title", "Kundentext")))
+    (tmp_path / "my more.csv").write_text(csv([("1", "viel mehr")], ("No", "Der Text")))
+    given = {"text": "Kundentext", "domain": "dd/unlabelled.csv", "stream": stream}
+    task = load(Path("dd"), **given)
+    assert task.corpora["task"]["text"][-1] == "mehr"
+    if stream:
+        assert list(task.streams["domain"].shards[0].texts(0)) == [["mehr"]]
+    else:
+        assert task.corpora["domain"]["text"][:] == ["mehr"]
+    with pytest.raises(DataError) as caught:
+        load(Path("dd"), **given | {"unlabelled": "my more.csv"})
+    hint = '\'data.unlabelled={path: "my more.csv", text: "Der Text"}\''
+    assert str(caught.value).startswith("my more.csv: no text (text, sentence, ")
+    assert str(caught.value).endswith(f"name the column, for example {hint}")
+    _, parsed = shlex.split(hint)[0].split("=", 1)
+    found = OverridesParser.create().parse_override(f"x={parsed}").value()
+    assert load(Path("dd"), **given | {"unlabelled": found}).corpora["task"]["text"][-1] == (
+        "viel mehr"
+    )
+
+
+def test_texts_may_come_from_files_and_data_sets(tmp_path: Path, dictionary):
+    (tmp_path / "mine.csv").write_text(csv(numbered(*["a", "b"] * 20)))
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "one.txt").write_text("first\n\nsecond\n")
+    (tmp_path / "texts" / "two.jsonl").write_text('{"body": "third", "text": " "}\n')
+    dictionary.save_to_disk(str(tmp_path / "hub"))
+    path = tmp_path / "mine.csv"
+    task = load(path, unlabelled=str(tmp_path / "texts"), domain={"hub": str(tmp_path / "hub")})
+    assert task.corpora["task"]["text"][-2:] == ["first", "second"]
+    assert len(task.corpora["domain"]) == 3
+    named = load(path, unlabelled={"path": str(tmp_path / "texts" / "two.jsonl"), "text": "body"})
+    assert named.corpora["task"]["text"][-1:] == ["third"]
