@@ -43,7 +43,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_card_has_the_metadata_of_the_hub(run: Path):
     card = ModelCard.load(run / "model/README.md")
     assert card.data.pipeline_tag == "text-classification"
-    assert card.data.library_name == "transformers"
+    assert card.data.to_dict()["library_name"] == "transformers"
     assert card.data.base_model is None
     found = {(each.dataset_split, each.metric_type): each.metric_value
              for each in card.data.eval_results or []}  # fmt: skip

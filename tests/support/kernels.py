@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from torch.library import _scoped_library
+from torch import library
 
 from tartan.body.kernels import varlen
 from tartan.testing.fake_cuda import attention
@@ -19,7 +19,7 @@ def kernel_on_a_cpu(
 ) -> Iterator[None]:
     """Compute the operators of the kernel on a CPU, by the formula; `wrapped` changes them."""
     ways = {"forward": attention._varlen, "backward": attention._varlen_backward}
-    with _scoped_library("aten", "IMPL") as operators:
+    with library._scoped_library("aten", "IMPL") as operators:
         for name, way in ways.items():
             operators.impl(f"_flash_attention_{name}", wrapped(way), "CPU")
         patch.setattr(varlen, "kernel_for", lambda _: varlen.by_torch)

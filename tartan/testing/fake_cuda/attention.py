@@ -8,10 +8,9 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.library import Library
+from torch import Tensor, library
 
-AREA = Library("aten", "IMPL")
+AREA = library.Library("aten", "IMPL")
 ATEN = torch.ops.aten
 
 
