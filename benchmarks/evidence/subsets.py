@@ -19,8 +19,8 @@ from pathlib import Path
 def ranked(labels: Sequence[str], rng: random.Random) -> list[int]:
     """Return the numbers of all rows in an order whose beginnings are stratified.
 
-    The first row of each class comes first. The k-th of n rows of a class, in random order, then
-    has the place (k + 0.5) / n.
+    The first row of each class comes first, classes by name. The k-th of n rows of a class, in
+    random order, then has the place (k + 0.5) / n.
 
     Args:
         labels: of the rows, [rows].
@@ -34,8 +34,7 @@ def ranked(labels: Sequence[str], rng: random.Random) -> list[int]:
         rows = classes[label]
         rng.shuffle(rows)
         for k, number in enumerate(rows):
-            place = (k + 0.5) / len(rows) if k else rng.random() * 1e-3 - 1
-            places.append((place, label, number))
+            places.append(((k + 0.5) / len(rows) if k else -1.0, label, number))
     return [number for _, _, number in sorted(places)]
 
 

@@ -1,5 +1,6 @@
 """The data of the measurement on real text: subsets, passages, and the arms of each regime."""
 
+import hashlib
 import json
 import random
 from collections import Counter
@@ -16,6 +17,7 @@ from benchmarks.evidence.passages import MOST, passages
 from benchmarks.evidence.regimes import FURTHER, regime
 from benchmarks.evidence.subsets import ranked, write_subsets
 from support.command import write_task
+from support.shared import SHARED
 from tartan.config.store import register
 from tartan.plugins import discover
 from tartan.study import options as study_options
@@ -59,6 +61,21 @@ def test_subsets_are_nested_and_the_rest_is_text_without_labels(tmp_path: Path):
             assert (place / "dev.jsonl").read_text() == (task / "dev.jsonl").read_text()
         assert chosen[seed, 4] < chosen[seed, 8]
     assert chosen[0, 8] != chosen[1, 8]
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared")
+@pytest.mark.parametrize("task", ["citation_intent", "sciie"])
+def test_subsets_are_those_that_the_studies_were_trained_on(task: str, tmp_path: Path):
+    recorded = json.loads((results.RESULTS / "data.json").read_text())["sha256"]
+    sizes = [int(name.removeprefix(f"{task}-")) for name in recorded if name.startswith(task)]
+    assert sorted(sizes) == [64, 128, 256, 512]
+    write_subsets(SHARED / "data" / task, tmp_path, seeds=12, sizes=sizes)
+    for size in sizes:
+        digest = hashlib.sha256()
+        for seed in range(12):
+            for name in ("train.jsonl", "unlabelled.txt"):
+                digest.update((tmp_path / f"{task}-{size}" / f"seed{seed}" / name).read_bytes())
+        assert digest.hexdigest() == recorded[f"{task}-{size}"], size
 
 
 def test_passages_are_whole_sentences_of_at_most_so_many_words():
