@@ -4,7 +4,8 @@
 
 DIRECTORY holds `data/` and `models/`; results are written beside them. The same command resumes
 what was stopped. `select-REGIME/chosen.json` has the values that trials chose on dev, and
-`study-REGIME/` is the study. Overrides apply to all trials and runs.
+`study-REGIME/` is the study. Where runs have a part of the labels, their models are then scored on
+the other rows (`benchmarks/evidence/unseen.py`). Overrides apply to all trials and runs.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.evidence.regimes import TRIAL_SEED, Regime, regime
+from benchmarks.evidence.unseen import score_study
 
 CONFIGURATIONS = Path(__file__).parent / "conf"
 PAIR = 2
@@ -67,7 +69,7 @@ def _trials(place: Path, what: Regime, arm: str, more: Sequence[str]) -> list[di
     if len(list(place.glob("*/summary.json"))) < combinations(tried):
         sweep = [*what.common(), *what.overrides(arm), *tried, f"seed={TRIAL_SEED}", *more]
         _tartan("run", "-m", *sweep, f"hydra.sweep.dir={place}", log=place.parent)
-    _remove_models(place)
+    _remove(place, "checkpoints", "model")
     names = {text.split("=")[0] for text in tried}
     return [_trial(run, names) for run in sorted(place.glob("*/summary.json"))]
 
@@ -104,10 +106,10 @@ def _tartan(command: str, *arguments: str, log: Path) -> None:
         subprocess.run(whole, stdout=file, stderr=file, check=True)
 
 
-def _remove_models(directory: Path) -> None:
-    """Remove the weights of finished runs, 340 MB each."""
+def _remove(directory: Path, *names: str) -> None:
+    """Remove directories of finished runs; checkpoints have 250 MB each, models 90."""
     for summary in directory.rglob("summary.json"):
-        for name in ("checkpoints", "model"):
+        for name in names:
             shutil.rmtree(summary.parent / name, ignore_errors=True)
 
 
@@ -133,10 +135,14 @@ def main(arguments: Sequence[str]) -> None:
     command = study_command(name, what, chosen_values(name, what, options.jobs, more))
     command += [*more, *launcher(options.jobs), f"study.seeds={options.seeds}"]
     _write(what.directory / f"study-{name}.command.json", command)
+    study = what.directory / f"study-{name}"
     try:
-        _tartan("study", *command[3:], log=what.directory / f"study-{name}")
+        _tartan("study", *command[3:], log=study)
     finally:
-        _remove_models(what.directory / f"study-{name}")
+        _remove(study, "checkpoints")
+    if what.has_subsets:
+        score_study(study, what.directory / "data" / what.task)
+    _remove(study, "model")
 
 
 if __name__ == "__main__":

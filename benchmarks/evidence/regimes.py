@@ -63,6 +63,11 @@ class Regime:
     arms: Sequence[str] = tuple(ARMS)
     task: str = "citation_intent"
 
+    @property
+    def has_subsets(self) -> bool:
+        """Return whether each seed has a part of the task's labels."""
+        return "${seed}" in self.data
+
     def overrides(self, arm: str) -> list[str]:
         """Return the overrides of an arm."""
         if arm == "finetune":

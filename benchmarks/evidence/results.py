@@ -3,9 +3,10 @@
     python -m benchmarks.evidence.results [DIRECTORY]
 
 Studies in `DIRECTORY/study-REGIME` whose runs have all finished are copied to
-benchmarks/results/evidence. Then, from the results files alone, text between
-`<!-- study REGIME -->`, or `<!-- summary -->`, and `<!-- end -->` in docs/evidence.md is written
-again, and the figures in docs/evidence are drawn: learning curves, and scores over labels.
+benchmarks/results/evidence, with their scores on unseen rows. Then, from the results files alone,
+text between `<!-- study REGIME -->`, `<!-- summary -->` or `<!-- unseen -->` and `<!-- end -->` in
+docs/evidence.md is written again, and the figures in docs/evidence are drawn: learning curves, and
+scores over labels.
 """
 
 import json
@@ -15,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.evidence.unseen import rescored
 from tartan.files import write_text
 from tartan.report.curves import Curve
 from tartan.report.figures import Band, lines
@@ -61,7 +63,7 @@ ARMS: Mapping[str, str] = {
 }
 """Columns of the summary, by arm."""
 CURVES = "dev-over-rows"
-_PART = re.compile(r"(<!-- (?:summary|study (\w+)) -->\n).*?(<!-- end -->)", re.DOTALL)
+_PART = re.compile(r"(<!-- (summary|unseen|study \w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def publish(directory: Path) -> list[str]:
@@ -72,28 +74,44 @@ def publish(directory: Path) -> list[str]:
         if any(run["status"] != "finished" for run in content["runs"]):
             continue
         name = study.parent.name.removeprefix("study-")
-        if not (RESULTS / f"study-{name}.json").exists():
-            text = json.dumps(content, indent=1) + "\n"
-            write_text(RESULTS / f"study-{name}.json", text.replace(str(directory), "DIRECTORY"))
+        written = {"study": content, "unseen": rescored(content, study.parent)}
+        for kind, results in written.items():
+            path = RESULTS / f"{kind}-{name}.json"
+            if results and not path.exists():
+                text = json.dumps(results, indent=1) + "\n"
+                write_text(path, text.replace(str(directory), "DIRECTORY"))
         found.append(name)
     return found
 
 
-def studies() -> dict[str, dict[str, Any]]:
-    """Return the published studies, by regime."""
-    files = sorted(RESULTS.glob("study-*.json"))
-    return {file.stem.removeprefix("study-"): json.loads(file.read_text("utf-8")) for file in files}
+def published(kind: str) -> dict[str, dict[str, Any]]:
+    """Return the results files of a kind, `study` or `unseen`, by regime."""
+    files = sorted(RESULTS.glob(f"{kind}-*.json"))
+    return {
+        file.stem.removeprefix(f"{kind}-"): json.loads(file.read_text("utf-8")) for file in files
+    }
 
 
-def fill(text: str, found: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return a page with the part of each study written again."""
+def fill(
+    text: str, found: Mapping[str, Mapping[str, Any]], on_unseen: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """Return a page with its generated parts written again.
+
+    Args:
+        text: the page.
+        found: the published studies, by regime.
+        on_unseen: their scores on unseen rows, by regime.
+    """
 
     def part(match: re.Match[str]) -> str:
         opening, name, end = match.groups()
-        if name is None:
+        if name == "summary":
             written = summary(found)
+        elif name == "unseen":
+            written = unseen(on_unseen)
         else:
-            written = section(name, found[name]) if name in found else "Not complete.\n"
+            regime = name.removeprefix("study ")
+            written = section(regime, found[regime]) if regime in found else "Not complete.\n"
         return f"{opening}\n{written}\n{end}"
 
     return _PART.sub(part, text)
@@ -104,22 +122,56 @@ def summary(found: Mapping[str, Mapping[str, Any]]) -> str:
 
     An arrow says that an arm is significantly above or below the end task alone on test.
     """
-    names = {name: label for name, label in ROWS.items() if name in found}
-    rows = ["| | " + " | ".join(ARMS.values()) + " |", "|---" + "|---:" * len(ARMS) + "|"]
-    for name, label in names.items():
-        study = found[name]
-        arrows = {
-            pair["first"]: " ↑" if pair["difference"]["mean"] > 0 else " ↓"
-            for pair in study["pairs"]
-            if pair["corrected"] < study["level"]
-        }
+    rows = _heading()
+    for name, label in _named(found):
+        arrows = _arrows(found[name])
         cells = {
             arm["name"]: f"{arm['test']['mean']:.3f}{arrows.get(arm['name'], '')} / "
             f"{arm['dev']['mean']:.3f}"
-            for arm in study["arms"]
+            for arm in found[name]["arms"]
         }
         rows.append(f"| {label} | {' | '.join(cells.get(arm, '') for arm in ARMS)} |")
     return "\n".join([*rows, ""])
+
+
+def unseen(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the tables of the scores on unseen rows: each arm's, and the differences."""
+    rows = _heading()
+    pairs = [
+        "| | pair | difference | 95% interval | effect | p | corrected p |",
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for name, label in _named(found):
+        arrows = _arrows(found[name])
+        cells = {
+            arm["name"]: f"{arm['test']['mean']:.3f} ± {arm['test']['std']:.3f}"
+            f"{arrows.get(arm['name'], '')}"
+            for arm in found[name]["arms"]
+        }
+        rows.append(f"| {label} | {' | '.join(cells.get(arm, '') for arm in ARMS)} |")
+        labels = {arm["name"]: arm["label"] for arm in found[name]["arms"]}
+        made = [_pair(pair) for pair in found[name]["pairs"]]
+        pairs += [f"| {label} {_pair_row(pair, labels)}" for pair in made]
+    return "\n".join([*rows, "", *pairs, ""])
+
+
+def _heading() -> list[str]:
+    """Return the first lines of a table with a column for each arm."""
+    return ["| | " + " | ".join(ARMS.values()) + " |", "|---" + "|---:" * len(ARMS) + "|"]
+
+
+def _named(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the regimes that were found, and the label of each, in the order of tables."""
+    return [(name, label) for name, label in ROWS.items() if name in found]
+
+
+def _arrows(study: Mapping[str, Any]) -> dict[str, str]:
+    """Return arrows for the arms that are significantly above or below the end task alone."""
+    return {
+        pair["first"]: " ↑" if pair["difference"]["mean"] > 0 else " ↓"
+        for pair in study["pairs"]
+        if pair["corrected"] < study["level"]
+    }
 
 
 def section(name: str, study: Mapping[str, Any]) -> str:
@@ -221,8 +273,8 @@ def main(arguments: Sequence[str]) -> None:
     """Publish what is complete, and write the page and the figures."""
     if arguments:
         print("published: " + ", ".join(publish(Path(arguments[0]).absolute())))
-    found = studies()
-    write_text(PAGE, fill(PAGE.read_text("utf-8"), found))
+    found = published("study")
+    write_text(PAGE, fill(PAGE.read_text("utf-8"), found, published("unseen")))
     for plot in (over_labels(found), *(over_rows(*one) for one in found.items())):
         if plot:
             write_text(FIGURES / f"{plot.name}.svg", plot.on_white)
