@@ -58,7 +58,7 @@ def whole(model: nn.Module, *, here: bool) -> Iterator[None]:
 
     Args:
         model: body and heads; every process calls this.
-        here: whether this is the process; the others gather with it, and keep nothing.
+        here: whether this is the process; the others gather with it, and keep nothing of that.
     """
     divided = [
         (module, name, parameter)
@@ -66,19 +66,19 @@ def whole(model: nn.Module, *, here: bool) -> Iterator[None]:
         for name, parameter in module.named_parameters(recurse=False)
         if isinstance(parameter, DTensor)
     ]
-    complete: dict[int, nn.Parameter] = {}
-    for _, _, parameter in divided:
-        if id(parameter) not in complete:
-            full = parameter.full_tensor().detach()
+    complete: dict[DTensor, nn.Parameter] = {}
+    for parameter in dict.fromkeys(parameter for _, _, parameter in divided):
+        full = parameter.full_tensor().detach()
+        if here:
             # A copy: what was gathered of uneven parts is the beginning of a larger storage, which
             # safetensors refuses to write.
-            kept = full.to("cpu", copy=True) if here else full[:0]
-            complete[id(parameter)] = nn.Parameter(kept, parameter.requires_grad)
+            complete[parameter] = nn.Parameter(full.to("cpu", copy=True), parameter.requires_grad)
+        del full  # before the next one is gathered
     if not here:
         yield
         return
     for module, name, parameter in divided:
-        module._parameters[name] = complete[id(parameter)]
+        module._parameters[name] = complete[parameter]
     try:
         yield
     finally:
