@@ -72,6 +72,18 @@ def pipelines(run: Path, texts: list[str]) -> list[dict[str, float]]:
     return [{p["label"]: p["score"] for p in found} for found in reads(texts, truncation=True)]
 
 
+@pytest.mark.parametrize("kind", ["classes", "tagged", "numbers"])
+def test_the_code_of_the_card_works_for_long_texts(kind: str, request: pytest.FixtureRequest):
+    run: Path = request.getfixturevalue(kind)
+    card = (run / "model/README.md").read_text()
+    program = card.partition("```python\n")[2].partition("```")[0]
+    assert program.count('"..."') == 1
+    assert ("text_pair" in program) == (kind == "numbers")
+    long = program.replace('"..."', repr(str(run / "model"))).replace("a text", "a text " * 300)
+    assert long.count("a text") == 300
+    exec(long, {})
+
+
 def test_predict_writes_each_row_with_all_probabilities(
     tartan: Tartan, classes: Path, tmp_path: Path
 ):

@@ -55,8 +55,8 @@ def test_the_card_has_the_metadata_of_the_hub(run: Path):
     }
     assert "`python -m tartan run 'objectives=[mlm]' weighting=meta steps=6" in card.text
     assert "run_dir=" not in card.text
-    for name, value in scores["versions"].items():
-        assert f"{name} {value}" in card.text.replace("\\", "")
+    versions = ", ".join(f"{name} {value}" for name, value in scores["versions"].items())
+    assert f"Versions: {versions}; cpu, fp32.\n" in card.text.replace("\\", "")
     assert "weights were initialised at random" in card.text
 
 
