@@ -3,6 +3,7 @@
 import math
 import re
 
+from tartan.batch import LabelKind
 from tartan.errors import DataError, shown
 
 MISSING_WORDS = frozenset(
@@ -18,6 +19,39 @@ NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 REMEDY = "the cell reads as missing: fill it or remove the row"
+
+
+class MissingLabelError(DataError):
+    """A row without a label.
+
+    Attributes:
+        place: where it was read.
+        what: how the label is missing.
+    """
+
+    def __init__(self, place: str, what: str, remedy: str = REMEDY) -> None:
+        super().__init__(f"{place}: {what}: {remedy}")
+        self.place, self.what = place, what
+
+
+def is_missing(label: object, labels: LabelKind, typed: bool, declared: bool = False) -> bool:
+    """Return whether a row has no label.
+
+    Args:
+        label: what its column holds; None where the row has no such field.
+        labels: the kind of labels.
+        typed: False where every value is a string as it was written.
+        declared: whether labels are ids of declared classes, so that -1 is no label.
+
+    >>> [is_missing(value, LabelKind.CLASS, False) for value in (None, " ", "NA", "warm")]
+    [True, True, False, False]
+    """
+    if isinstance(label, str):
+        missing = reads_as_missing(label)
+        return missing if labels is LabelKind.NUMBER and not typed else not label.strip()
+    if isinstance(label, float) and math.isnan(label):
+        return True
+    return label is None or (declared and label == -1)
 
 
 def is_number(text: str) -> bool:
@@ -50,7 +84,7 @@ def to_number(cell: str, place: str) -> float:
     text = cell.strip()
     check_cell(text, place)
     if text.lower() in MISSING_WORDS:
-        raise DataError(f"{place}: label is '{text}': {REMEDY}")
+        raise MissingLabelError(place, f"label is '{text}'")
     number = float(text) if is_number(text) else math.nan
     if not math.isfinite(number):
         raise DataError(
@@ -60,9 +94,9 @@ def to_number(cell: str, place: str) -> float:
 
 
 def check_cell(cell: str, place: str) -> None:
-    """DataError if a label's cell is empty."""
+    """MissingLabelError if a label's cell is empty."""
     if not cell.strip():
-        raise DataError(f"{place}: label is empty: {REMEDY}")
+        raise MissingLabelError(place, "label is empty")
 
 
 class MissingAmongNumbers:

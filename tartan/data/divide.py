@@ -66,11 +66,11 @@ class Division:
             lines.append(f"{split} has no row with {named}{more}: too few different texts.")
         return lines
 
-    def of(self, split: str, examples: Iterable[Example]) -> Iterator[Example]:
-        """Yield the rows of a split from all rows."""
+    def of(self, split: str, numbered: Iterable[tuple[int, Example]]) -> Iterator[Example]:
+        """Yield the rows of a split from all rows with their numbers."""
         wanted = iter(self.rows[split])
         chosen = next(wanted, None)
-        for number, example in enumerate(examples):
+        for number, example in numbered:
             if number == chosen:
                 yield example
                 chosen = next(wanted, None)
@@ -78,7 +78,7 @@ class Division:
 
 def divide(
     file: str,
-    examples: Iterable[Example],
+    numbered: Iterable[tuple[int, Example]],
     kind: LabelKind,
     made: Sequence[str],
     options: SplitOptions,
@@ -91,7 +91,7 @@ def divide(
 
     Args:
         file: what they were read from.
-        examples: all rows.
+        numbered: all rows that have a label, with their numbers in the file.
         kind: the kind of their labels.
         made: `dev`, `test` or both.
         options: sizes and seed.
@@ -101,15 +101,17 @@ def divide(
         DataError: a row cannot be used, or there are too few different texts.
     """
     check_sizes(made, options)
-    groups, found, labels = _grouped(examples)
+    numbers, groups, found, labels = _grouped(numbered)
     total = len(groups)
     sizes = {split: _size(getattr(options, split), total) for split in made}
     order, each = _ordered(found, kind, options.seed)
     members = Counter(groups)
     places = _places(order, members, total, sizes)
     rows = {split: array("q") for split in ("train", *made)}
-    for number, group in enumerate(groups):
-        rows[places[group]].append(number)
+    of_splits = {split: array("q") for split in rows}
+    for position, group in enumerate(groups):
+        rows[places[group]].append(numbers[position])
+        of_splits[places[group]].append(position)
     least = 1 if each is None else len(cover(each, order))
     wrong = next((split for split in made if not rows[split]), None)
     if wrong or len(order) - sum(places[g] != "train" for g in range(len(order))) < least:
@@ -120,7 +122,7 @@ def divide(
             f"{' and '.join(f'data.{s}' for s in made)} as files"
         )
     together = sum(count > 1 for count in members.values())
-    return Division(file, options.seed, rows, together, _absent(rows, labels, kind, made))
+    return Division(file, options.seed, rows, together, _absent(of_splits, labels, kind, made))
 
 
 def _ordered(
@@ -158,17 +160,18 @@ def _size(given: float, total: int) -> int:
 
 
 def _grouped(
-    examples: Iterable[Example],
-) -> tuple[Sequence[int], list[list[Label]], list[Label]]:
-    """Return each row's group, each group's labels, and each row's label.
+    numbered: Iterable[tuple[int, Example]],
+) -> tuple[Sequence[int], Sequence[int], list[list[Label]], list[Label]]:
+    """Return each row's number, each row's group, each group's labels, and each row's label.
 
     DataError where labels are of different types.
     """
     found: dict[bytes, int] = {}
-    groups, of_groups, labels = array("q"), list[list[Label]](), list[Label]()
+    numbers, groups = array("q"), array("q")
+    of_groups, labels = list[list[Label]](), list[Label]()
     known: dict[Label, Label] = {}  # one object for equal labels
     first: Example | None = None
-    for example in examples:
+    for number, example in numbered:
         first = first or example
         check_label_type(example, first)
         group = found.setdefault(row_digest(example.texts), len(found))
@@ -176,9 +179,10 @@ def _grouped(
         if group == len(of_groups):
             of_groups.append([])
         of_groups[group].extend(label if isinstance(label, tuple) else (label,))
+        numbers.append(number)
         groups.append(group)
         labels.append(label)
-    return groups, of_groups, labels
+    return numbers, groups, of_groups, labels
 
 
 def _places(

@@ -1,6 +1,6 @@
 """A task from files as people have them: one file or a directory, whatever format."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -10,9 +10,8 @@ from tartan.batch import LabelKind
 from tartan.data.csv_dialect import SEPARATORS, find_dialect
 from tartan.data.divide import Division, SplitOptions, divide
 from tartan.data.formats import ending, open_table
-from tartan.data.hub_rows import Selected, read_examples
 from tartan.data.label_sets import INDICATED, IndicatorTable, separator_in
-from tartan.data.label_sets import SEPARATORS as LABEL_SEPARATORS
+from tartan.data.labelled_files import Labelled
 from tartan.data.layout import TEXTS, Layout, find_layout
 from tartan.data.lines import expand
 from tartan.data.rows import ROLES, Example
@@ -25,6 +24,7 @@ from tartan.data.text_source import (
     read_texts,
     text_sources,
 )
+from tartan.data.unlabelled_rows import MISSING, check_missing
 from tartan.data.usual import find_columns
 from tartan.errors import ConfigError, DataError, suggest
 from tartan.quiet import quiet
@@ -49,6 +49,8 @@ class FilesOptions(StreamOptions):
             default the first of | ; , that occurs.
         tokens: where words are tagged, the column of each row's list of words.
         tags: where words are tagged, the column of its list of tags.
+        missing: training rows without a label, and such rows of a file that is divided: `refuse`
+            them, or read their texts as those of `unlabelled`.
         split: the sizes of dev and test, where there are no files of them.
         unlabelled: more text of the task: a file or directory; or {path: ..., text: ...}, or
             {hub: ..., config_name: ..., split: ..., text: ...}; or a list of these.
@@ -65,55 +67,10 @@ class FilesOptions(StreamOptions):
     label_separator: str | None = None
     tokens: str | None = None
     tags: str | None = None
+    missing: str = MISSING[0]
     split: SplitOptions = field(default_factory=SplitOptions)
     unlabelled: Any = None
     domain: Any = None
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """The labelled rows that were found.
-
-    Attributes:
-        tables: by split.
-        files: the names of each split's files, for error lines.
-        columns: by role, the same in every split.
-        ignored: files that were not read.
-        separator: what separates labels in a string, where a row may have several; None if no
-            option names it and no string of train has several labels.
-        text_named: whether an option names the column of the text, which is then no pair.
-    """
-
-    tables: Mapping[str, Table]
-    files: Mapping[str, str]
-    columns: Mapping[str, str]
-    ignored: Sequence[str]
-    separator: str | None = None
-    text_named: bool = False
-
-    def examples(self, split: str, labels: LabelKind, known: bool = False) -> Iterator[Example]:
-        """Yield the rows of a split. DataError at the first that cannot be used.
-
-        Args:
-            split: its name.
-            labels: the kind of labels.
-            known: whether the classes are known, so that `NA` is no missing label.
-        """
-        table = self.tables[split]
-        return read_examples(
-            Selected(
-                lambda: table.rows(list(dict.fromkeys(self.columns.values()))),
-                self.columns,
-                self.files[split],
-                table.features,
-                table.typed,
-                split == "train" and not known,
-                "data.{}",
-                self.separator or LABEL_SEPARATORS[0],
-                not self.text_named,
-            ),
-            labels,
-        )
 
 
 def load_files(
@@ -131,22 +88,26 @@ def load_files(
         missing = [split for split in SPLITS[1:] if split in splits and split not in found.tables]
         division = None
         if missing:
-            rows = found.examples("train", labels)
+            rows = found.numbered("train", labels)
             division = divide(found.files["train"], rows, labels, missing, options.split)
         examples = {split: _examples(found, division, split, labels) for split in splits}
         sources = {name: _sources(layout, options, name) for name in TEXTS}
+        without = found.unlabelled(labels)
         domain, streaming = domain_corpus(sources["domain"], options, found.columns)
         task = build_task(
             task_name(options),
             examples,
-            unlabelled=read_texts(sources["unlabelled"], "data.unlabelled", found.columns),
+            unlabelled=chain(
+                without.texts(),
+                read_texts(sources["unlabelled"], "data.unlabelled", found.columns),
+            ),
             domain=domain,
             streaming=streaming,
             order=options.labels
             or declared_names(found.tables["train"].features, found.columns[ROLES[labels][-1]]),
             kind=labels,
         )
-    read = (*notes(found, layout), *_made(division))
+        read = (*notes(found, layout), *without.notices(), *_made(division))
     return replace(task, notes=read, division=division, separator=found.separator)
 
 
@@ -176,6 +137,7 @@ def find_labelled(layout: Layout, options: FilesOptions, labels: LabelKind) -> L
         ConfigError: a column that is named is missing.
         DataError: a file cannot be read, or no column has a usual name.
     """
+    check_missing(options.missing, labels)
     parts = {split: layout.parts[split] for split in SPLITS if split in layout.parts}
     tables = {split: open_table(files) for split, files in parts.items()}
     names = {split: ", ".join(file.name for file in files) for split, files in parts.items()}
@@ -198,7 +160,7 @@ def find_labelled(layout: Layout, options: FilesOptions, labels: LabelKind) -> L
         separator = options.label_separator or separator_in(tables["train"], columns["label"])
     ignored = [file.name for file in layout.ignored]
     text_named = options.text is not None
-    return Labelled(tables, names, columns, ignored, separator, text_named)
+    return Labelled(tables, names, columns, ignored, separator, text_named, options.missing)
 
 
 def indicators(table: Table, names: Sequence[str], file: Path, labels: LabelKind) -> Table:
@@ -242,7 +204,7 @@ def _examples(
     """Yield the rows of a split: of its own files, or those that it was given of train's."""
     if division is None or split not in division.rows:
         return found.examples(split, labels)
-    return division.of(split, found.examples("train", labels))
+    return division.of(split, found.numbered("train", labels))
 
 
 def _sources(layout: Layout, options: FilesOptions, name: str) -> list[TextSource]:

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from datasets import Features
 
 from tartan.batch import LabelKind
-from tartan.data.cells import MissingAmongNumbers, check_cell, to_number
+from tartan.data.cells import (
+    MissingAmongNumbers,
+    MissingLabelError,
+    check_cell,
+    is_missing,
+    to_number,
+)
 from tartan.data.label_sets import split_labels
 from tartan.data.rows import PAIR, ROLES, Example, Row, check_row
 from tartan.data.tables import declared_names
@@ -28,6 +34,7 @@ class Selected:
         option: the option that names the column of a role.
         separator: what separates labels that stand in one string; None where none may.
         pair_later: whether a row may have a second text that the first row lacks.
+        skip: whether rows without a label are left out.
     """
 
     rows: Callable[[], Iterator[Row]]
@@ -39,6 +46,7 @@ class Selected:
     option: str = "data.{}_column"
     separator: str | None = None
     pair_later: bool = True
+    skip: bool = False
 
     def at(self, number: int, row: Row) -> str:
         """Return a row's place: its number counts from 0."""
@@ -47,33 +55,64 @@ class Selected:
 
 def read_examples(selected: Selected, labels: LabelKind) -> Iterator[Example]:
     """Yield checked rows; ids become names. DataError at the first row that cannot be used."""
+    return (example for _, example in read_numbered(selected, labels))
+
+
+def unlabelled_rows(selected: Selected, labels: LabelKind) -> Iterator[tuple[int, Row]]:
+    """Yield the rows that have no label, with their numbers."""
+    column = selected.columns[ROLES[labels][-1]]
+    declared = declared_names(selected.features, column) is not None
+    for number, row in enumerate(selected.rows()):
+        if is_missing(row.values.get(column), labels, selected.typed, declared):
+            yield number, row
+
+
+def read_numbered(selected: Selected, labels: LabelKind) -> Iterator[tuple[int, Example]]:
+    """Yield checked rows as `read_examples` does, with their numbers, from 0."""
     target = ROLES[labels][-1]
     names = declared_names(selected.features, selected.columns[target])
     among_numbers = MissingAmongNumbers()
     for number, row in enumerate(selected.rows()):
         here = selected.at(number, row)
+        given = row.values.get(selected.columns[target])
+        if selected.skip and is_missing(given, labels, selected.typed, names is not None):
+            continue
         values = {role: _value(row, role, selected, here) for role in selected.columns}
         if selected.pair_later and "pair" not in values and "text" in values:
             values |= {"pair": row.values[PAIR]} if PAIR in row.values else {}
         label = values[target]
         if names is not None:
             values[target] = named(label, names, here)
-        elif label is None:
-            raise _unlabelled(None, here)
-        elif labels is LabelKind.SETS:
-            if isinstance(label, str):
-                values[target] = split_labels(label, selected.separator, here)
-        elif isinstance(label, str) and not selected.typed:
-            check_cell(label, here)
-            if labels is LabelKind.NUMBER:
-                values[target] = to_number(label, here)
-            else:
+        else:
+            values[target] = _label(label, labels, selected, here)
+            if isinstance(label, str) and labels is LabelKind.CLASS and not selected.typed:
                 among_numbers.see(label, here)
-        elif isinstance(label, float) and labels is LabelKind.CLASS:
-            _check_missing(selected, target)
-        yield check_row(values, labels, here)
+        yield number, check_row(values, labels, here)
     if selected.train:
         among_numbers.check()
+
+
+def _label(label: object, labels: LabelKind, selected: Selected, place: str) -> object:
+    """Return a label that declares no names, as `check_row` takes it.
+
+    Raises:
+        DataError: it is missing, or the string of a cell cannot be used.
+    """
+    if label is None:
+        raise _unlabelled(None, place)
+    if isinstance(label, str):
+        if labels is LabelKind.SETS:
+            return split_labels(label, selected.separator, place)
+        if not selected.typed:
+            check_cell(label, place)
+            return to_number(label, place) if labels is LabelKind.NUMBER else label
+        if labels is LabelKind.CLASS and not label.strip():
+            raise MissingLabelError(place, "label is empty", "fill it or remove the row")
+    if isinstance(label, float) and labels is LabelKind.CLASS:
+        _check_missing(selected)
+        if selected.skip and label.is_integer():
+            return int(label)  # a missing id makes floats of a column of integers
+    return label
 
 
 def named(ids: object, names: Sequence[str], place: str) -> str | list[str]:
@@ -87,10 +126,11 @@ def _value(row: Row, role: str, selected: Selected, place: str) -> object:
     """Return what a row holds in a role. DataError if it has no such field."""
     column = selected.columns[role]
     if column not in row.values:
-        raise DataError(
-            f"{place}: the row has no field '{column}' ({suggest(column, row.values)}): "
-            f"add it, or set {selected.option.format(role)}=..."
-        )
+        what = f"the row has no field '{column}' ({suggest(column, row.values)})"
+        remedy = f"add it, or set {selected.option.format(role)}=..."
+        if role == "label":
+            raise MissingLabelError(place, what, remedy)
+        raise DataError(f"{place}: {what}: {remedy}")
     return row.values[column]
 
 
@@ -110,17 +150,21 @@ def _name(label: object, names: Sequence[str], place: str) -> str:
     return names[label]
 
 
-def _check_missing(selected: Selected, target: str) -> None:
+def _check_missing(selected: Selected) -> None:
     """DataError that names the first missing label: one makes a whole column of ids floats."""
+    if selected.skip:
+        return
+    column = selected.columns["label"]
     for number, row in enumerate(selected.rows()):
-        value = row.values.get(selected.columns[target])
+        value = row.values.get(column)
         if value is None or (isinstance(value, float) and math.isnan(value)):
             raise _unlabelled(value, selected.at(number, row))
 
 
 def _unlabelled(label: object, place: str) -> DataError:
     reads = "" if label == -1 else "; it reads as missing"
-    return DataError(
-        f"{place}: the row is unlabelled (label {label}{reads}): fill it, remove the row, or "
-        "choose splits with labels in data.splits"
+    return MissingLabelError(
+        place,
+        f"the row is unlabelled (label {label}{reads})",
+        "fill it, remove the row, or choose splits with labels in data.splits",
     )

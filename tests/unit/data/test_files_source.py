@@ -239,8 +239,8 @@ def test_bad_rows_name_file_and_line(tmp_path: Path):
     with pytest.raises(DataError) as caught:
         load(path)
     assert str(caught.value) == (
-        "mine.csv row 1 (mine.csv:3): label is empty: the cell reads as missing: fill it or remove "
-        "the row"
+        "mine.csv row 1 (mine.csv:3): label is empty. Rows without a label: 1 of 3. Fill or remove "
+        "them, or set data.missing=unlabelled to read their texts without labels"
     )
 
 
