@@ -26,6 +26,8 @@ options:
   primary=classification   or regression, multilabel, tokens: the kind of labels
   data.NAME=VALUE          options of data=files: data.text, data.label, data.split.dev, ...
 """
+COLUMNS = ("data.text", "data.label", "data.pair")
+"""Options that name one column: a list is refused where the columns are known."""
 MOST = 20
 """Labels that are listed."""
 
@@ -70,7 +72,7 @@ def read(arguments: Sequence[str]) -> tuple[str, str, dict[str, Any]]:
             place = given
             for section in sections:
                 place = place.setdefault(section, {})
-            place[last] = typed(value)
+            place[last] = value if name in COLUMNS and value.startswith("[") else typed(value)
         elif argument.startswith("-"):
             raise ConfigError(f"'{argument}': options are written name=value; see data --help")
         else:

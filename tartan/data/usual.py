@@ -1,12 +1,11 @@
 """Which columns of a table hold what: by the names that people usually give them."""
 
+import csv
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
-from typing import Any
 
 from tartan.batch import LabelKind
+from tartan.data.column_suggestion import suggestion
 from tartan.data.rows import ROLES
 from tartan.data.tables import Table
 from tartan.errors import ConfigError, DataError, shown, suggest
@@ -39,8 +38,6 @@ NAMES: Mapping[LabelKind, Mapping[str, Sequence[str]]] = {
     },
 }
 """Usual names by the kind of labels and the role of a column."""
-LOOKED_AT = 200
-"""Rows of which a suggestion is made."""
 
 
 def find_columns(
@@ -91,10 +88,7 @@ def _find(
     """Return the column of each role."""
     for role, column in given.items():
         if column is not None and column not in table.columns:
-            raise ConfigError(
-                f"{assign(role, column)}: no such column in {place}: "
-                f"{suggest(column, table.columns)}"
-            )
+            raise _no_column(role, column, table, place, assign)
     chosen = {role: column for role in (*roles, "pair") if (column := given.get(role)) is not None}
     if "text" in roles and "text" not in chosen and "pair" not in chosen:
         chosen = usual_pair(table.columns) | chosen
@@ -107,6 +101,22 @@ def _find(
                 raise _unusual(table, [r for r in roles if r not in chosen], names, place, assign)
             chosen[role] = found
     return chosen
+
+
+def _no_column(
+    role: str, column: str, table: Table, place: str, assign: Callable[[str, str], str]
+) -> ConfigError:
+    """Return the error for a column that an option names and a table lacks."""
+    listed = several(column)
+    if role == "text" and len(listed) > 1 and set(listed) & set(table.columns):
+        two = f"{assign('text', listed[0])} {assign('pair', listed[1])}"
+        return ConfigError(
+            f"data.text names one column, got {len(listed)}: {two} reads two as a pair; join more "
+            "of them in the file"
+        )
+    return ConfigError(
+        f"{assign(role, column)}: no such column in {place}: {suggest(column, table.columns)}"
+    )
 
 
 def usual(columns: Sequence[str], names: Sequence[str]) -> str | None:
@@ -155,6 +165,16 @@ def quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
+def several(value: str) -> list[str]:
+    """Return the names in a list as it is typed.
+
+    >>> several('[Subject,"Text (long)"]'), several("a, b"), several("text")
+    (['Subject', 'Text (long)'], ['a', 'b'], ['text'])
+    """
+    inner = value[1:-1] if value[:1] == "[" and value[-1:] == "]" else value
+    return [name.strip("' ") for name in next(csv.reader([inner], skipinitialspace=True), [])]
+
+
 def assignment(role: str, column: str) -> str:
     """Return the option that names a column, as it is typed in a shell.
 
@@ -174,39 +194,18 @@ def _unusual(
     assign: Callable[[str, str], str],
 ) -> DataError:
     """Return the error for roles without a usual name, with a suggestion from the content."""
-    found = suggestion(table, missing)
+    texts, labels = suggestion(table)
+    options: list[str] = []
+    for role in missing:
+        if role == "label" and len(labels) > 1:
+            each = (f"{assign(role, name)} ({some})" for name, some in labels.items())
+            options.append(f"{'and ' if options else ''}one of {', '.join(each)}")
+        else:
+            found = {"text": texts, "label": list(labels)}.get(role)
+            options.append(assign(role, found[0] if found else "COLUMN"))
     listed = ", ".join(f"'{shown(column)}'" for column in table.columns)
-    options = " ".join(assign(role, found.get(role, "COLUMN")) for role in missing)
     what = " and no ".join(f"{role} ({', '.join(names[role][:4])}, ...)" for role in missing)
     return DataError(
         f"{place}: no {what} among the columns {listed}: name the column"
-        f"{'s' if len(missing) > 1 else ''}, for example {options}"
+        f"{'s' if len(missing) > 1 else ''}, for example {' '.join(options)}"
     )
-
-
-def suggestion(table: Table, roles: Sequence[str]) -> dict[str, str]:
-    """Return columns that may have a role: the text is the longest, a label occurs repeatedly.
-
-    Only for messages: no choice is made by it.
-    """
-    rows = [row.values for row in islice(table.rows(table.columns), LOOKED_AT)]
-    values = {column: [row.get(column) for row in rows] for column in table.columns}
-    lengths = {column: _length(cells) for column, cells in values.items()}
-    found: dict[str, str] = {}
-    longest = max(lengths, key=lambda column: lengths[column], default=None)
-    if longest is not None and lengths[longest] and "text" in roles:
-        found["text"] = longest
-    groups = {
-        column: len(Counter(map(repr, cells)))
-        for column, cells in values.items()
-        if column != longest and len(Counter(map(repr, cells))) > 1
-    }
-    label = min(groups, key=lambda column: groups[column], default=None)
-    if label is not None and "label" in roles:
-        found["label"] = label
-    return found
-
-
-def _length(cells: Sequence[Any]) -> float:
-    """Return the mean length of the strings among values."""
-    return sum(len(cell) for cell in cells if isinstance(cell, str)) / max(len(cells), 1)

@@ -64,6 +64,43 @@ def test_the_options_that_a_refusal_shows_are_accepted(tartan: Tartan, tmp_path:
     assert "\n  text: Kunden text\n  label: Zuständig\n" in composed.out
 
 
+def test_a_refusal_names_several_columns_that_may_be_the_label_with_values(
+    tartan: Tartan, tmp_path: Path
+):
+    teams = ["Login", "Refund", "Refund", "Delivery", "", "Bugs", ""]
+    rows = [
+        f"{n},some text {n},{'12'[n % 2]},{teams[n % 7]},{'open' if n % 3 else 'shut'},de"
+        for n in range(70)
+    ]
+    header = "No,Kunden text,Prio,Team / zuständig,State,Language"
+    (tmp_path / "mine.csv").write_text("\n".join([header, *rows]))
+    assert (
+        tartan("data", "mine.csv")
+        .refusal()
+        .endswith(
+            "name the columns, for example 'data.text=\"Kunden text\"' and one of data.label=State "
+            "(open, shut), 'data.label=\"Team / zuständig\"' (Refund, Login, Delivery, ...), "
+            "data.label=Prio (1, 2)\n"
+        )
+    )
+
+
+@pytest.mark.parametrize("command", ["data mine.csv", "run data=files data.path=mine.csv"])
+@pytest.mark.parametrize("listed", ['[Subject,"Text (long)"]', "Subject, Text (long)"])
+def test_a_list_of_text_columns_is_refused_with_the_option_for_two(
+    tartan: Tartan, tmp_path: Path, command: str, listed: str
+):
+    rows = [f"s {n},long {n},{'ab'[n % 2]}" for n in range(40)]
+    (tmp_path / "mine.csv").write_text("\n".join(["Subject,Text (long),label", *rows]))
+    refused = tartan(*command.split(), f"data.text={listed}").refusal()
+    assert refused == (
+        "tartan: data.text names one column, got 2: data.text=Subject "
+        "'data.pair=\"Text (long)\"' reads two as a pair; join more of them in the file\n"
+    )
+    remedy = shlex.split(refused.partition("got 2: ")[2].partition(" reads")[0])
+    assert tartan("data", "mine.csv", *remedy).status == 0
+
+
 def test_numbers_and_sets_are_shown(tartan: Tartan, tmp_path: Path):
     rows = [f"text {n},{n}" for n in range(20)]
     (tmp_path / "numbers.csv").write_text("\n".join(["text,score", *rows]))
