@@ -21,7 +21,6 @@ from transformers import LlamaConfig, LlamaModel, PreTrainedModel, RobertaConfig
 
 from tartan.backward import backward
 from tartan.body.layers import layers_of
-from tartan.distributed.moments import DividedAdamW
 from tartan.distributed.replicated import ReplicatedShared
 from tartan.distributed.sharded import ShardedShared, local, make_mesh, shard_body
 from tartan.plugins import discover
@@ -129,19 +128,6 @@ def counted(kind: str, ranks: int, *, sharded: bool, micro: int = 1) -> tuple[fl
     private = [p for head in heads for p in head.parameters()]
     numbers = sum(p.numel() for p in private) + len(private)
     return traffic.sent, predicted(kind, ranks, every - divided, divided, numbers, micro)
-
-
-def counted_moments(ranks: int) -> tuple[float, float]:
-    """Return the bytes that a rank sends to step parameters with divided moments, likewise."""
-    with world(ranks):
-        body = SmallBody()
-        optimiser = DividedAdamW([{"params": list(body.parameters())}], lr=1e-3)
-        for parameter in body.parameters():
-            parameter.grad = torch.ones_like(parameter)
-        with Traffic(ranks) as traffic:
-            optimiser.step()
-    numbers = sum(p.numel() for p in body.parameters())
-    return traffic.sent, FLOAT * (ranks - 1) / ranks * numbers
 
 
 def _shared(body: nn.Module, ranks: int, sharded: bool) -> ReplicatedShared:

@@ -1,6 +1,5 @@
 """Chromium without a window, spoken to over two pipes in its DevTools protocol."""
 
-import base64
 import json
 import os
 import shutil
@@ -66,11 +65,6 @@ class Browser:
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
-
-    def screenshot(self, path: Path) -> None:
-        """Write the whole page as PNG."""
-        answer = self.call("Page.captureScreenshot", captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(answer["data"]))
 
     def requests(self) -> list[str]:
         """The addresses that the page asked for."""
