@@ -8,7 +8,6 @@ import torch
 from torch.testing import assert_close
 
 from support.steps import gradients, signals
-from tartan import ConfigError
 from tartan.active import Active
 from tartan_weightings.bandit import Bandit, BanditOptions, inclusion, probabilities, systematic
 
@@ -98,16 +97,3 @@ def test_few_objectives_are_all_computed(names: tuple[str, ...]):
     assert weighting.active(0, torch.Generator()) == list(range(len(names)))
     weighting.update(signals(gradients(len(names))))
     assert weighting.weights().isfinite().all()
-
-
-@pytest.mark.parametrize(
-    ("options", "line"),
-    [
-        ({"sampled": 0}, "weighting.sampled must be at least 1, got 0."),
-        ({"momentum": 1.0}, "weighting.momentum must be in [0, 1), got 1.0."),
-    ],
-)
-def test_an_option_that_is_not_valid_is_refused(options: dict[str, float], line: str):
-    with pytest.raises(ConfigError) as refused:
-        Bandit(BanditOptions(**options), NAMES)  # type: ignore[arg-type]
-    assert str(refused.value) == line

@@ -1,14 +1,12 @@
 """Dynamic weight average: TorchJD's values over several blocks."""
 
-import math
-
 import pytest
 import torch
 from torch import Tensor
 from torch.testing import assert_close
 from torchjd import scalarization
 
-from tartan import ConfigError, Signals
+from tartan import Signals
 from tartan_weightings.dwa import DWA, DWAOptions
 
 NAMES = ("task", "a", "b")
@@ -41,22 +39,3 @@ def test_a_loss_that_does_not_fall_counts_more_than_one_that_does():
     first, second, third = weighting.weights().tolist()
     assert first == third > second
     assert first + second + third == pytest.approx(3)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (
-            {"temperature": 0.0},
-            r"^weighting\.temperature must be more than 0 and finite, got 0\.0\.$",
-        ),
-        (
-            {"temperature": math.inf},
-            r"^weighting\.temperature must be more than 0 and finite, got inf\.",
-        ),
-        ({"every": 0}, r"^weighting\.every must be at least 1, got 0\.$"),
-    ],
-)
-def test_options_without_meaning_are_refused(options: dict[str, float], message: str):
-    with pytest.raises(ConfigError, match=message):
-        made(**options)

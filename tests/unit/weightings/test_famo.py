@@ -1,14 +1,12 @@
 """FAMO: TorchJD's values, given the losses of the next step, and the rates that it equalises."""
 
-import math
-
 import pytest
 import torch
 from torch import Tensor
 from torch.testing import assert_close
 from torchjd import scalarization
 
-from tartan import ConfigError, Signals
+from tartan import Signals
 from tartan_weightings.famo import FAMO, FAMOOptions
 
 NAMES = ("task", "a", "b")
@@ -51,11 +49,3 @@ def test_a_batch_without_items_changes_no_weight():
     before = weighting.weights()
     weighting.update(Signals(values * torch.tensor([1.0, 0.0, 1.0]), before))
     assert_close(weighting.weights(), before)
-
-
-@pytest.mark.parametrize("name", ["lr", "weight_decay"])
-@pytest.mark.parametrize("value", [-1.0, math.inf])
-def test_options_without_meaning_are_refused(name: str, value: float):
-    message = rf"^weighting\.{name} must be at least 0 and finite, got {value}\.$"
-    with pytest.raises(ConfigError, match=message):
-        made(**{name: value})

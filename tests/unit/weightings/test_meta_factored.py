@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 
-import pytest
 import torch
 from torch.testing import assert_close
 
 from support.steps import gradients, signals
-from tartan import ConfigError, Needs, Signals
+from tartan import Needs, Signals
 from tartan.active import Active
 from tartan_weightings.meta_factored import MetaFactored, MetaFactoredOptions
 
@@ -99,17 +98,3 @@ def test_its_state_is_saved_with_the_factors_logits():
     other.load_state_dict(one.state_dict())
     assert_close(other.weights(), one.weights())
     assert one.shared.abs().sum() > 0
-
-
-@pytest.mark.parametrize(
-    ("options", "line"),
-    [
-        ({"lr": -1.0}, "weighting.lr must be at least 0 and finite, got -1.0."),
-        ({"every": 0}, "weighting.every must be at least 1, got 0."),
-        ({"spread": 0.0}, "weighting.spread must be in (0, 80], got 0.0."),
-    ],
-)
-def test_an_option_that_is_not_valid_is_refused(options: dict[str, float], line: str):
-    with pytest.raises(ConfigError) as refused:
-        make(**options)
-    assert str(refused.value) == line

@@ -5,7 +5,6 @@ import torch
 from torch.testing import assert_close
 
 from support.steps import gradients, signals, take
-from tartan import ConfigError
 from tartan_weightings.metabalance import MetaBalance, MetaBalanceOptions
 
 NAMES = ("task", "a", "b", "c")
@@ -39,16 +38,3 @@ def test_a_strategy_changes_gradients_on_one_side_only(strategy: str, kept: int)
     weights = made(strategy=strategy, beta=0.0).combine(signals(rows))
     assert weights[kept] == 1
     assert weights[3 - kept] != 1
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"relax": 1.5}, r"^weighting\.relax must be in \[0, 1\], got 1\.5\.$"),
-        ({"beta": 1.0}, r"^weighting\.beta must be in \[0, 1\), got 1\.0\.$"),
-        ({"strategy": "reduced"}, r"^weighting\.strategy=reduced: did you mean 'reduce'\?$"),
-    ],
-)
-def test_options_without_meaning_are_refused(options: dict[str, object], message: str):
-    with pytest.raises(ConfigError, match=message):
-        made(**options)

@@ -1,13 +1,9 @@
 """OL-AUX: the paper's update, and which auxiliaries it keeps."""
 
-import math
-
-import pytest
 import torch
 from torch.testing import assert_close
 
 from support.steps import gradients, signals, take
-from tartan import ConfigError
 from tartan_weightings.ol_aux import OLAUX, OLAUXOptions
 
 NAMES = ("task", "a", "b")
@@ -36,16 +32,3 @@ def test_an_auxiliary_that_helps_gains_and_one_that_hurts_is_left_out():
     assert first == 1
     assert helpful > 1
     assert harmful == 0
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"lr": -1.0}, r"^weighting\.lr must be at least 0 and finite, got -1\.0\.$"),
-        ({"initial": math.inf}, r"^weighting\.initial must be at least 0 and finite, got inf\.$"),
-        ({"horizon": 0}, r"^weighting\.horizon must be at least 1, got 0\.$"),
-    ],
-)
-def test_options_without_meaning_are_refused(options: dict[str, float], message: str):
-    with pytest.raises(ConfigError, match=message):
-        made(**options)

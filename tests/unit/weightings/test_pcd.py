@@ -73,19 +73,6 @@ def test_auxiliaries_that_progress_anyway_count_nothing():
     assert made(2).combine(signals(rows)).tolist() == pytest.approx([1.0, 0.0])
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"tau": 1.5}, r"^weighting\.tau must be in \[0, 1\], got 1\.5\.$"),
-        ({"beta": 1.0}, r"^weighting\.beta must be in \[0, 1\), got 1\.0\.$"),
-        ({"eps": -1.0}, r"^weighting\.eps must be at least 0 and finite, got -1\.0\.$"),
-    ],
-)
-def test_options_without_meaning_are_refused(options: dict[str, float], message: str):
-    with pytest.raises(ConfigError, match=message):
-        made(2, **options)
-
-
 def test_too_many_auxiliaries_are_refused():
     with pytest.raises(ConfigError, match=r"^pcd weighs at most 12 auxiliaries, found 13$"):
         PCD(PCDOptions(), tuple("abcdefghijklmn"))

@@ -12,7 +12,7 @@ from torchjd.scalarization import UW
 from support.command import SMALL
 from support.experiments import built
 from support.problems import Problem
-from tartan import ConfigError, Needs, Signals, backward
+from tartan import Needs, Signals, backward
 from tartan.experiment.build import Experiment
 from tartan.plugins import Plugin, Plugins, discover
 from tartan.train.finite import NonFiniteError
@@ -82,14 +82,6 @@ def test_log_variances_stay_within_their_bound():
     assert weighting.weights().isfinite().all()
     weighting.update(signals(torch.ones(3)))
     assert weighting.log_variances.tolist() == [-BOUND, 0, BOUND]
-
-
-@pytest.mark.parametrize("lr", [-1.0, math.nan, math.inf])
-def test_a_rate_without_meaning_is_refused(lr: float):
-    with pytest.raises(
-        ConfigError, match=rf"^weighting\.lr must be at least 0 and finite, got {lr}\.$"
-    ):
-        made(lr=lr)
 
 
 def trained(*overrides: str) -> tuple[Experiment, Stage]:
