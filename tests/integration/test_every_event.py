@@ -24,6 +24,7 @@ from support.command import SMALL
 from support.events import Events, kinds
 from support.process import forked
 from support.runs import GRADUAL, write_gradual
+from support.studies import TIMED, without
 
 RUN = [
     "run", "run_dir=work/out", "data.dir=data", *GRADUAL, "steps=4", "eval.every=2",
@@ -52,7 +53,7 @@ KINDS = {
 }
 """What an event is part of, by its path; the first that fits."""
 OF_A_STUDY = ("study", "log")
-TIMES = ("seconds", "seconds_per_step", "peak_memory_bytes", "identity")
+TIMES = (*TIMED, "identity")
 COMPARED = re.compile(
     r"metrics\.(jsonl|csv)|predictions-dev\.jsonl|model/.*|pairs\.csv|confusion\.csv|figures/.*"
 )
@@ -97,12 +98,6 @@ def started(command: Sequence[str], said: Path, **events: Any) -> int:
     return forked(command, partial(prepare, **events), said)
 
 
-def untimed(content: Any) -> Any:
-    if isinstance(content, dict):
-        return {key: untimed(value) for key, value in content.items() if key not in TIMES}
-    return [untimed(value) for value in content] if isinstance(content, list) else content
-
-
 def outcome(place: Path) -> dict[str, Any]:
     """All files of a run or study by name; the content of those that are not a matter of time."""
     found: dict[str, Any] = {}
@@ -112,7 +107,7 @@ def outcome(place: Path) -> dict[str, Any]:
             continue
         found[name] = None
         if path.name in ("summary.json", "study.json"):
-            found[name] = untimed(json.loads(path.read_text()))
+            found[name] = without(json.loads(path.read_text()), TIMES)
         elif COMPARED.search(name) and "seconds" not in name:
             found[name] = path.read_bytes()
     return found

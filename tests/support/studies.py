@@ -6,6 +6,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def results(study: Path) -> dict[str, Any]:
 
 def untimed(study: Path) -> dict[str, Any]:
     """A study's results, without what is a matter of time."""
-    found: dict[str, Any] = _without(results(study))
+    found: dict[str, Any] = without(results(study), TIMED)
     return found
 
 
@@ -69,10 +70,11 @@ def same(one: Path, other: Path) -> None:
     assert (one / "pairs.csv").read_bytes() == (other / "pairs.csv").read_bytes()
 
 
-def _without(content: Any) -> Any:
+def without(content: Any, names: Collection[str]) -> Any:
+    """A JSON value without the fields of these names, however deep."""
     if isinstance(content, dict):
-        return {key: _without(value) for key, value in content.items() if key not in TIMED}
-    return [_without(value) for value in content] if isinstance(content, list) else content
+        return {key: without(value, names) for key, value in content.items() if key not in names}
+    return [without(value, names) for value in content] if isinstance(content, list) else content
 
 
 def made_up(**changes: Any) -> StudyResults:
