@@ -1,6 +1,7 @@
 """Digests that identify texts, so that those of many rows can be kept in memory."""
 
 import hashlib
+from array import array
 from collections.abc import Sequence
 
 import torch
@@ -30,15 +31,22 @@ def short(found: bytes) -> int:
     return int.from_bytes(found[:8], "big", signed=True)
 
 
-def conflicts(texts: Sequence[int], labelled: Sequence[int]) -> int:
-    """Return how many rows have the texts of another row, and another label.
+class Conflicts:
+    """Counts the rows with the texts of another row and another label; keeps 16 bytes of each."""
 
-    Args:
-        texts: [rows], numbers that identify their texts.
-        labelled: [rows], numbers that identify their texts and their labels.
-    """
-    of_rows = torch.tensor(texts)
-    different, which = torch.tensor(labelled).unique(return_inverse=True)
-    # Each different row's texts; those that come twice have two labels.
-    found, labels = different.scatter(0, which, of_rows).unique(return_counts=True)
-    return int(torch.isin(of_rows, found[labels > 1]).sum())
+    def __init__(self) -> None:
+        self._texts, self._labelled = array("q"), array("q")
+
+    def add(self, texts: Sequence[str], label: object) -> None:
+        """Add a row. Labels are equal if their representations are."""
+        found = row_digest(texts)
+        self._texts.append(short(found))
+        self._labelled.append(short(digest(f"{found!r} {label!r}")))
+
+    def count(self) -> int:
+        """Return how many of the rows have the texts of another row, and another label."""
+        of_rows = torch.tensor(self._texts)
+        different, which = torch.tensor(self._labelled).unique(return_inverse=True)
+        # Each different row's texts; those that come twice have two labels.
+        found, labels = different.scatter(0, which, of_rows).unique(return_counts=True)
+        return int(torch.isin(of_rows, found[labels > 1]).sum())

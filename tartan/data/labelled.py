@@ -1,6 +1,5 @@
 """A subset of the training labels: what a run would score with fewer of them."""
 
-from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from datasets import Dataset
 
 from tartan.batch import LabelKind
 from tartan.data.arrow import batches_of
-from tartan.data.digests import conflicts, digest, row_digest, short
+from tartan.data.digests import Conflicts, row_digest
 from tartan.data.nested import cover, nested_order
 from tartan.data.notices import count_labels
 from tartan.data.task import Subset, Task, leaked, row_texts
@@ -119,11 +118,10 @@ def _rarest(rows: Sequence[Sequence[Any]]) -> list[Any]:
 
 def _conflicts(rows: Dataset) -> int:
     """Return how many rows have the texts of another row, and another label."""
-    texts, labelled = array("q"), array("q")
-    for found, label in zip(map(row_digest, row_texts(rows)), _labels(rows), strict=True):
-        texts.append(short(found))
-        labelled.append(short(digest(f"{found!r} {label!r}")))
-    return conflicts(texts, labelled)
+    conflicts = Conflicts()
+    for texts, label in zip(row_texts(rows), _labels(rows), strict=True):
+        conflicts.add(texts, label)
+    return conflicts.count()
 
 
 def _labels(rows: Dataset) -> Iterator[Any]:

@@ -6,7 +6,6 @@ of train.
 
 import hashlib
 import json
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -16,7 +15,7 @@ from datasets import Dataset, Features, List, Value
 
 from tartan.batch import LabelKind
 from tartan.data.arrow import Columns, batches_of, in_batches, spool
-from tartan.data.digests import conflicts, digest, row_digest, short
+from tartan.data.digests import Conflicts, digest, row_digest
 from tartan.data.labels import (
     check_known,
     check_label_type,
@@ -68,12 +67,10 @@ class SplitReader:
     def train(self, rows: Iterable[Example]) -> Split:
         """Read the training rows. DataError if one of them, or their labels, cannot be used."""
         codes: dict[Class, int] = {}
-        texts, labelled = array("q"), array("q")
+        conflicts = Conflicts()
 
         def encode(example: Example) -> int | float | list[int]:
-            found = row_digest(example.texts)
-            texts.append(short(found))
-            labelled.append(short(digest(f"{found!r} {example.label!r}")))
+            conflicts.add(example.texts, example.label)
             if isinstance(example.label, float):
                 return example.label
             ids = [codes.setdefault(label, len(codes)) for label in classes(example)]
@@ -86,7 +83,7 @@ class SplitReader:
         ids = [positions[label_name(label)] for label in codes]
         if ids != sorted(ids):
             written = spool(_renumbered(written, ids), written.features)
-        return Split(written, sha256, conflicts(texts, labelled))
+        return Split(written, sha256, conflicts.count())
 
     def held_out_split(self, split: str, rows: Iterable[Example]) -> Split:
         """Read dev or test. DataError if a row cannot be used, or has a class that train lacks."""
