@@ -1,6 +1,8 @@
 """Check options: that a number is in its range, and a word one of its choices."""
 
 from collections.abc import Iterable
+from numbers import Real
+from typing import Any
 
 from tartan.errors import ConfigError, suggest
 
@@ -23,23 +25,27 @@ def check_ranges(where: str, options: object, **ranges: str) -> None:
         check_range(f"{where}.{name}" if where else name, getattr(options, name), text)
 
 
-def check_range(name: str, value: float | None, text: str) -> None:
-    """Check that a number is in a range. NaN is in none.
+def check_range(name: str, value: Any, text: str) -> None:
+    """Check that a value is a number in a range. NaN is in none; True and False are not numbers.
 
     Args:
         name: the option's, dotted.
-        value: its number.
-        text: an interval, such as `[0, 1)` or `(0, inf)`; then ` or null` if None is valid too.
+        value: of any type.
+        text: an interval, such as `[0, 1)` or `(0, inf)`; then ` or null` if None is valid too, or
+            ` or ` and a word that is.
 
     Raises:
-        ConfigError: it is outside.
+        ConfigError: it is not a number, or outside.
+
+    >>> check_range("primary.positive_weight", "balanced", "(0, inf) or balanced")
     """
-    interval, null, _ = text.partition(" or null")
-    if value is None and null:
+    interval, either, other = text.partition(" or ")
+    if either and (value is None if other == "null" else value == other):
         return
     least, most = interval[1:-1].split(", ")
     from_least, to_most = interval.startswith("["), interval.endswith("]")
-    if value is not None and (
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if number and (
         (value >= float(least) if from_least else value > float(least))
         and (value <= float(most) if to_most else value < float(most))
     ):
@@ -48,7 +54,7 @@ def check_range(name: str, value: float | None, text: str) -> None:
     if most == "inf":
         finite = " and finite" if isinstance(value, float) else ""
         words = f"{'at least' if from_least else 'more than'} {least}{finite}"
-    raise ConfigError(f"{name} must be {words}{',' if null else ''}{null}, got {value}.")
+    raise ConfigError(f"{name} must be {words}{',' if either else ''}{either}{other}, got {value}.")
 
 
 def check_choice(name: str, value: str, choices: Iterable[str]) -> None:

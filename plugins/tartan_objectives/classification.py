@@ -16,6 +16,7 @@ from tartan import (
     Objective,
     Row,
     SequenceObjective,
+    check_range,
     check_ranges,
     hookimpl,
 )
@@ -123,12 +124,7 @@ def class_weights(given: Any, context: Context) -> Tensor | None:
     for name, weight in given.items():
         if str(name) not in names:
             raise ConfigError(f"{where}: no class '{name}': choose from {', '.join(names)}")
-        if (
-            isinstance(weight, bool)
-            or not isinstance(weight, int | float)
-            or not 0 < weight < float("inf")
-        ):
-            raise ConfigError(f"{where}.{name} must be above 0 and finite, got {weight}")
+        check_range(f"{where}.{name}", weight, "(0, inf)")
     by_name = {str(name): float(weight) for name, weight in given.items()}
     return torch.tensor([by_name.get(name, 1.0) for name in names])
 

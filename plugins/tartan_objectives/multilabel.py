@@ -12,12 +12,12 @@ from torch.nn import functional
 
 from tartan import (
     Batch,
-    ConfigError,
     Context,
     LabelKind,
     Objective,
     Row,
     SequenceObjective,
+    check_range,
     check_ranges,
     hookimpl,
 )
@@ -151,20 +151,13 @@ def positive_weights(given: Any, context: Context) -> Tensor:
     Raises:
         ConfigError: it is neither a positive number nor `balanced`.
     """
+    check_range(f"{context.section}.positive_weight", given, "(0, inf) or balanced")
     count = len(context.labels)
     if given == "balanced":
         positive, rows = torch.zeros(count), context.labelled()
         for row in rows:
             positive[row["label"]] += 1
         return (len(rows) - positive).clamp(min=1) / positive.clamp(min=1)
-    if (
-        isinstance(given, bool)
-        or not isinstance(given, int | float)
-        or not 0 < given < float("inf")
-    ):
-        raise ConfigError(
-            f"{context.section}.positive_weight must be a positive number or balanced, got {given}"
-        )
     return torch.full((count,), float(given))
 
 

@@ -11,10 +11,11 @@ from tartan import ConfigError, check_choice, check_range, check_ranges
 @pytest.mark.parametrize(
     ("text", "inside", "outside"),
     [
-        ("[0, 1)", (0, 0.0, 0.5), (-0.1, 1, 1.0, math.nan, math.inf, None)),
+        ("[0, 1)", (0, 0.0, 0.5), (-0.1, 1, 1.0, math.nan, math.inf, None, "0.5", False)),
         ("(0, 1]", (1, 1e-9), (0, 0.0, 1.1, math.nan, None)),
         ("(-2, inf)", (-1, 1e300), (-2.0, math.inf, math.nan, None)),
-        ("[1, inf) or null", (None, 1), (0, math.nan)),
+        ("[1, inf) or null", (None, 1), (0, math.nan, "null", True)),
+        ("(0, inf) or balanced", ("balanced", 1), (0, None, "balance", True)),
     ],
 )
 def test_a_range_is_an_interval(text: str, inside: tuple, outside: tuple):
@@ -34,6 +35,7 @@ def test_a_range_is_an_interval(text: str, inside: tuple, outside: tuple):
         (0.0, "(0, inf) or null", "x must be more than 0 and finite, or null, got 0.0."),
         (1.0, "(0, 1) or null", "x must be in (0, 1), or null, got 1.0."),
         (None, "[0, 1]", "x must be in [0, 1], got None."),
+        ("a", "(0, inf) or balanced", "x must be more than 0, or balanced, got a."),
     ],
 )
 def test_the_error_says_the_option_its_range_and_the_value(value, text, message):

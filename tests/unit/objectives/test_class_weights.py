@@ -68,9 +68,10 @@ def test_weights_are_no_state():
         ({"class_weights": "even"}, "class_weights must be null, balanced or a map from classes, "
             "got even"),
         ({"class_weights": {"d": 1}}, "class_weights: no class 'd': choose from a, b, c"),
-        ({"class_weights": {"a": 0}}, "class_weights.a must be above 0 and finite, got 0"),
+        ({"class_weights": {"a": 0}}, "class_weights.a must be more than 0, got 0."),
         ({"class_weights": {"a": float("inf")}},
-         "class_weights.a must be above 0 and finite, got inf"),
+         "class_weights.a must be more than 0 and finite, got inf."),
+        ({"class_weights": {"a": "much"}}, "class_weights.a must be more than 0, got much."),
         ({"label_smoothing": 1.0},
          "label_smoothing must be in [0, 1), got 1.0."),
         ({"focal_gamma": -1.0}, "focal_gamma must be at least 0 and finite, got -1.0."),

@@ -141,10 +141,10 @@ def test_the_threshold_is_chosen_and_exported_unless_it_is_given():
     ("options", "message"),
     [
         ({"threshold": 1.0}, "threshold must be in (0, 1), or null, got 1.0."),
-        ({"positive_weight": 0}, "positive_weight must be a positive number or balanced, got 0"),
+        ({"positive_weight": 0}, "positive_weight must be more than 0, or balanced, got 0."),
         (
-            {"positive_weight": True},
-            "positive_weight must be a positive number or balanced, got True",
+            {"positive_weight": "balance"},
+            "positive_weight must be more than 0, or balanced, got balance.",
         ),
     ],
 )
