@@ -21,16 +21,16 @@ WIDTH = 1 << 16
 """Columns of a part of `products`."""
 
 
-def products(rows: Tensor, others: Tensor, width: int = WIDTH) -> Tensor:
+def products(rows: Tensor, others: Tensor) -> Tensor:
     """Return the inner products of the rows of two tensors, [n, size] and [m, size]: [n, m].
 
     A few rows of many millions of numbers leave most of a GPU idle, which divides the work of a
     product by its few results: there, the products of parts are computed side by side and added.
     """
-    parts = rows.shape[1] // width
+    parts = rows.shape[1] // WIDTH
     if rows.device.type != "cuda" or parts < 2:
         return rows @ others.T
-    return products_of_parts(rows, others, width)
+    return products_of_parts(rows, others, WIDTH)
 
 
 def products_of_parts(rows: Tensor, others: Tensor, width: int) -> Tensor:

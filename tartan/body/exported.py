@@ -76,7 +76,7 @@ class _Merged(ModelSource):
         return Loaded(model, frozenset())
 
 
-def exported_source(directory: Path, trusted: bool = False) -> ModelSource:
+def exported_source(directory: Path, trusted: bool) -> ModelSource:
     """Return a source of body and head in a directory that a run exported.
 
     Args:

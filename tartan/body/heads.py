@@ -92,7 +92,7 @@ class LiftedHead(nn.Module):
         new_parameters: Collection[str],
         width: int,
         *,
-        float32: bool = False,
+        float32: bool,
     ) -> None:
         """Use `lift`, which verifies the head.
 

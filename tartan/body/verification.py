@@ -71,7 +71,7 @@ def reason_against_padding(model: PreTrainedModel, packed: Packed, expected: Ten
 
 
 def reason_against_places(
-    read: Callable[[Packed], Tensor], packed: Packed, *, backwards: bool = False
+    read: Callable[[Packed], Tensor], packed: Packed, *, backwards: bool
 ) -> str | None:
     """Compare sequences with the same sequences in another order, with their tokens' places.
 

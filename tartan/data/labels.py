@@ -13,7 +13,7 @@ SCORE = "score"
 
 
 def label_names(
-    name: str, labels: LabelKind, found: Iterable[Class], order: Sequence[str] | None = None
+    name: str, labels: LabelKind, found: Iterable[Class], order: Sequence[str] | None
 ) -> tuple[str, ...]:
     """Return the names of a head's outputs: the classes or tags of train, or the score.
 
@@ -85,7 +85,7 @@ def check_label_type(example: Example, first: Example) -> None:
         )
 
 
-def check_known(example: Example, names: Collection[str], what: str = "label") -> None:
+def check_known(example: Example, names: Collection[str], what: str) -> None:
     """Raise DataError if a row has a class or tag that train lacks.
 
     Args:

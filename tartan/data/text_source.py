@@ -81,7 +81,7 @@ def text_sources(given: Any, option: str) -> list[TextSource]:
 
 
 def read_texts(
-    sources: Sequence[TextSource], option: str, task: Mapping[str, str] | None = None
+    sources: Sequence[TextSource], option: str, task: Mapping[str, str] | None
 ) -> Iterator[str]:
     """Yield the texts of sources, one at a time; blank ones are left out.
 

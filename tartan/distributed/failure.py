@@ -79,7 +79,7 @@ class Watch:
         for thread in self._threads:
             thread.start()
 
-    def failure(self, seconds: float = 0.0) -> Failure | None:
+    def failure(self, seconds: float) -> Failure | None:
         """Return the failure that is known, or becomes known in some seconds."""
         self._known.wait(seconds)
         with self._speaking:  # this process may end when it knows, and not before it has said so

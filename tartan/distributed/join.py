@@ -30,7 +30,7 @@ STEP = timedelta(minutes=30)
 
 
 @contextmanager
-def joined(device: str = "auto") -> Iterator[Ranks]:
+def joined(device: str) -> Iterator[Ranks]:
     """Join the other processes that a launcher started, if any; a failure of one ends all.
 
     In ranks other than 0, standard output goes nowhere.

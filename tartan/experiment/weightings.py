@@ -1,7 +1,6 @@
 """The weightings of a run's stages, made from the configuration."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -25,7 +24,7 @@ class Weightings:
         section: Mapping[str, Any],
         plugins: Plugins,
         device: torch.device,
-        factors: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+        factors: Mapping[str, Mapping[str, str]],
     ) -> None:
         """Store what weightings are made from; `factors` are those of the run's objectives."""
         self._section, self._plugins, self._device = section, plugins, device

@@ -22,9 +22,7 @@ class Input(NamedTuple):
     words: tuple[str, ...] = ()
 
 
-def as_inputs(
-    texts: Iterable[object], kind: LabelKind, pairs: bool | None = None
-) -> Iterator[Input]:
+def as_inputs(texts: Iterable[object], kind: LabelKind, pairs: bool | None) -> Iterator[Input]:
     """Yield rows to predict from texts, pairs of texts (tuples) or words (lists).
 
     Args:

@@ -45,7 +45,7 @@ def time_line(jobs: Sequence[Job]) -> str | None:
 
 
 def difference_line(
-    seeds: int, comparisons: int, level: float, differences: Sequence[Sequence[float]] = ()
+    seeds: int, comparisons: int, level: float, differences: Sequence[Sequence[float]]
 ) -> str | None:
     """Return the smallest difference that a study can show; None without a comparison.
 

@@ -68,7 +68,7 @@ def try_arms(configs: Mapping[str, str], anywhere: bool, processes: int = 1) -> 
     return found
 
 
-def try_arm(config: Config, anywhere: bool, processes: int = 1) -> BuiltArm:
+def try_arm(config: Config, anywhere: bool, processes: int) -> BuiltArm:
     """Build one arm. TartanError where it cannot be built."""
     plugins, ranks = discover(), Ranks()
     ranks.size = processes  # so that `accumulate` is checked; this process builds alone

@@ -36,7 +36,7 @@ class Verdict:
     found: str = ""
 
 
-def contracts(plugins: Plugins, names: Sequence[str] = ()) -> list[type[Contract]]:
+def contracts(plugins: Plugins, names: Sequence[str]) -> list[type[Contract]]:
     """Return the contracts of installed plugins by name, or of all if no name is given.
 
     Raises:

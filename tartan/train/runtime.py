@@ -48,7 +48,7 @@ class Runtime:
         """The dtype of matrix products."""
         return DTYPES[self.precision]
 
-    def configure(self, *, tf32: bool = False) -> None:
+    def configure(self, *, tf32: bool) -> None:
         """Set torch's switches for the device, which are those of the process.
 
         Args:

@@ -16,9 +16,7 @@ class Window:
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
 
-    def add(
-        self, signals: Signals, metrics: Mapping[str, Tensor], computed: Sequence[str] = ()
-    ) -> None:
+    def add(self, signals: Signals, metrics: Mapping[str, Tensor], computed: Sequence[str]) -> None:
         """Add a step's signals.
 
         Args:
