@@ -1,4 +1,4 @@
-"""The command line: one file per command, listed in commands.py."""
+"""The command line: commands.py lists the commands, one file each; the others are helpers."""
 
 import sys
 from collections.abc import Sequence

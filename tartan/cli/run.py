@@ -100,8 +100,8 @@ def _job(
         directory = Path(HydraConfig.get().runtime.output_dir)
         with lossy():  # a launcher's worker has standard streams of its own
             try:
-                train = import_module("tartan.cli.train").train  # imports torch
-                return float(train(composed, directory))
+                run_job = import_module("tartan.cli.run_job").run_job  # imports torch
+                return float(run_job(composed, directory))
             # Hydra would continue with a sweep's next job.
             except PeerError as failed:
                 sys.exit(failed.status)

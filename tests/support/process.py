@@ -13,7 +13,7 @@ from support.command import Answer
 from tartan.cli import main
 from tartan.plugins import discover
 
-import_module("tartan.cli.train")
+import_module("tartan.cli.run_job")
 discover()  # here, so that no forked process has to import what a run and its plugins do
 
 

@@ -1,4 +1,4 @@
-"""What `run` does with a composed configuration. This module imports torch, and so is not early."""
+"""What `run` does with a composed configuration. Imported late, because it imports torch."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tartan.plugins import discover
 from tartan.train.memory import keep_freed_memory
 
 
-def train(composed: DictConfig, directory: Path) -> float:
+def run_job(composed: DictConfig, directory: Path) -> float:
     """Run a configuration in a directory.
 
     Returns:
