@@ -14,7 +14,8 @@ class Command:
     Attributes:
         summary: what it does, for `--help`.
         takes: what a shell completes after it: words, and `overrides`, `plugins` or `files`.
-        works: whether its work is in files: it counts as done where what it prints is lost.
+        works: whether its results are files, so that it succeeds even if its output cannot be
+            printed.
     """
 
     summary: str

@@ -65,7 +65,8 @@ class Data:
     Attributes:
         texts: the end task's.
         auxiliary: by name of an auxiliary objective on labels, the texts it is trained on.
-        forbidden: how many rows of these the end task's dev and test forbid, by objective.
+        forbidden: by objective, how many of these rows were left out because dev or test of the end
+            task contains their text.
         train: the end task's training rows.
         held_out: the rows of its training split that supply the dev gradient; none without a share.
     """

@@ -57,10 +57,11 @@ def arms(options: StudyOptions, typed: Typed) -> list[Arm]:
     return found
 
 
-def jobs(chosen: Sequence[Arm], options: StudyOptions, typed: Typed) -> list[Job]:
+def jobs(
+    chosen: Sequence[Arm], seeds: Sequence[int], study: Path, search: Sequence[str]
+) -> list[Job]:
     """Return the runs, seed by seed, so that an unfinished study has as many pairs as possible."""
-    study = Path(options.dir).absolute()
-    return [Job(arm, seed, study, typed.searchpath) for seed in options.seeds for arm in chosen]
+    return [Job(arm, seed, study, search) for seed in seeds for arm in chosen]
 
 
 def _accept(

@@ -39,8 +39,8 @@ def study(typed: Typed) -> StudyResults:
     typed = with_common(typed, options)
     anywhere = check_launcher(typed)
     chosen, built, absent = _tried(options, typed, anywhere)
-    planned = jobs(chosen, options, typed)
     directory = _directory(options)
+    planned = jobs(chosen, options.seeds, directory, typed.searchpath)
     with composing():
         for job in planned:
             job.check(built[job.arm.name].contents or {}, options.seeds[0])
@@ -49,7 +49,7 @@ def study(typed: Typed) -> StudyResults:
             print(line)
         failed: dict[str, str] = {}
         try:
-            failed = _launched(planned, options, typed, anywhere)
+            failed = _launched(planned, options, typed, directory, anywhere)
         finally:
             results = collect(options, chosen, built, planned, failed, typed.runs)
             results = replace(results, notes=(*results.notes, *absent))
@@ -93,10 +93,9 @@ def _tried(
 
 
 def _launched(
-    planned: Sequence[Job], options: StudyOptions, typed: Typed, anywhere: bool
+    planned: Sequence[Job], options: StudyOptions, typed: Typed, directory: Path, anywhere: bool
 ) -> dict[str, str]:
     """Run what is not finished, and return why runs failed, by place."""
-    directory = _directory(options)
     todo = [job for job in planned if not job.finished]
     done = len(planned) - len(todo)
     print(f"{len(planned)} runs in {directory}: {done} finished, {len(todo)} to do", flush=True)

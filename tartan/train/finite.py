@@ -44,8 +44,8 @@ class Guard:
 
     Attributes:
         late: whether to read a step's flag only after the next step has been queued, so that no
-            step waits for the device. Until then the flag keeps the optimiser from changing
-            anything, so that the parameters stay those that the step can be traced with.
+            step waits for the device. Until then the flag holds the optimiser back, so the
+            parameters are still those of the faulty step.
         clean: whether no other state was changed by non-finite values; late, it may be.
     """
 

@@ -64,8 +64,8 @@ class Losses:
             number: the micro-batches', counted from the start of the run.
             batches: each objective's micro-batch, on the CPU.
             together: whether a pass of the body reads the sequences of several objectives: of all,
-                or of as many as the body's `max_tokens` allows. Objectives that call the body
-                themselves are left out of it.
+                or of as many as the body's `max_tokens` allows. Objectives that override
+                `compute` get passes of their own.
         """
         apart = self.apart(number, batches)
         if not together:

@@ -89,7 +89,7 @@ class Step:
         self._runtime, self._device = setup.runtime, setup.runtime.device
         self._losses = Losses(setup.model, setup.runtime, setup.seed)
         self.turns = turns
-        # On a CPU the thread takes from the arithmetic what it saves, or more: it was measured.
+        # On a CPU the thread slows the arithmetic by at least what it saves (measured).
         # What a step computes may depend on what the weighting learns in the step before.
         ahead = self._device.type != "cpu" and not turns.chosen
         self._batches = Ahead(self._collated) if ahead else self._collated

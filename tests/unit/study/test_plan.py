@@ -68,11 +68,8 @@ def test_an_entry_of_a_map_is_forced():
 
 
 def test_jobs_go_seed_by_seed_each_in_a_directory_of_its_own(tmp_path):
-    typed = Typed.split(
-        ["study.arms=[finetune,mt]", "study.seeds=[3,7]", f"study.dir='{tmp_path}/a b'"]
-    )
-    chosen = read_options(typed)
-    found = jobs(arms(chosen, typed), chosen, typed)
+    chosen = planned("study.arms=[finetune,mt]")
+    found = jobs(chosen, (3, 7), tmp_path / "a b", ())
     assert [job.place for job in found] == [
         "finetune/seed3", "mt/seed3", "finetune/seed7", "mt/seed7",
     ]  # fmt: skip
