@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 HELP = """\
-usage: python -m tartan predict RUN TEXTS OUT [option=value ...]
+usage: python -m tartan predict RUN TEXTS OUT [option=value ...]     (or out=OUT)
 
 Predicts every row of TEXTS with the model of a finished run, and writes the rows to OUT with the
 prediction and all probabilities. OUT is never overwritten.
@@ -14,7 +14,8 @@ prediction and all probabilities. OUT is never overwritten.
   python -m tartan predict RUN texts.parquet predictions.jsonl data.text=body batch_size=256
 
 RUN is a run's directory, or that of a model. TEXTS is a CSV, TSV, JSON, JSON lines, Parquet, Arrow
-or text file, plain or compressed; OUT is .csv, .tsv or .jsonl.
+or text file, plain or compressed; OUT is .csv, .tsv or .jsonl. The cells of a .csv file are
+separated as those of a .csv file TEXTS.
 
 options:
   data.text=COLUMN   the column of the text, if it has none of the usual names
@@ -34,7 +35,10 @@ def main(arguments: Sequence[str]) -> int:
     from tartan.inference.predict import PredictOptions, predict_file  # noqa: PLC0415
     from tartan.sizes import counted  # noqa: PLC0415
 
-    (run, source, target), options = read(arguments, PredictOptions, ("RUN", "TEXTS", "OUT"))
+    last = [argument for argument in arguments if argument.startswith("out=")]
+    rest = [argument for argument in arguments if argument not in last]
+    rest += [argument.removeprefix("out=") for argument in last]
+    (run, source, target), options = read(rest, PredictOptions, ("RUN", "TEXTS", "OUT"))
     done = predict_file(Path(run), Path(source), Path(target), options)
     for notice in done.notices:
         print(f"tartan: {notice}", file=sys.stderr)

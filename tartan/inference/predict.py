@@ -15,6 +15,7 @@ from tartan.inference.prediction_files import (
     flat,
     own_columns,
     predictions_file,
+    separator_for,
 )
 from tartan.inference.predictor import Predictor
 from tartan.inference.text_files import Texts
@@ -100,7 +101,7 @@ def predict_file(run: Path, source: Path, target: Path, options: PredictOptions)
     written = 0
     ahead, read = tee(texts.rows(tagged))
     predictions = predictor.predict((row for _, row in ahead), options.batch_size)
-    with predictions_file(target, columns, own) as write:
+    with predictions_file(target, columns, own, separator_for(target, source)) as write:
         for (row, _), prediction in zip(read, predictions, strict=True):
             _check_free(row.values, own, row.line or source.name)
             write({**row.values, **flat(prediction, own)})

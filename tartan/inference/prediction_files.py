@@ -6,11 +6,14 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any, TextIO
 
 from tartan.batch import LabelKind
+from tartan.data.csv_dialect import find_dialect
 from tartan.data.csv_file import Unnamed
+from tartan.data.formats import ending
 from tartan.errors import DataError, StorageError, suggest
 from tartan.files import create, publish, writing
 
@@ -18,7 +21,6 @@ Write = Callable[[Mapping[str, Any]], None]
 """Writes one row."""
 OWN = ("predicted", "probability", "probabilities")
 """The columns of predictions."""
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
 FORMATS = (".csv", ".tsv", ".jsonl")
 HALVES = "backslashreplace"
 """Half of a surrogate pair, which only JSON can hold, is written as JSON escapes it."""
@@ -40,17 +42,31 @@ def check_target(path: Path) -> None:
         raise StorageError(f"{path.parent} is not a directory: create it, or give another name")
 
 
+def separator_for(path: Path, source: Path) -> str:
+    """Return what separates the cells of a file of predictions.
+
+    A .csv file has the separator of the .csv file that was read; commas, if another format was.
+    """
+    if path.suffix.lower() == ".tsv":
+        return "\t"
+    return find_dialect(source).separator if ending(source) == ".csv" else ","
+
+
 @contextmanager
-def predictions_file(path: Path, columns: Sequence[str], own: Sequence[str]) -> Iterator[Write]:
+def predictions_file(
+    path: Path, columns: Sequence[str], own: Sequence[str], separator: str = ","
+) -> Iterator[Write]:
     """Write rows in a block; the file has its name when all of them are written.
 
     Args:
         path: its suffix says the format; see `check_target`.
         columns: of the rows that were read.
         own: the columns of predictions that follow them.
+        separator: between cells.
 
     Raises:
-        StorageError: the file cannot be written, or another one has its name by now.
+        StorageError: the file cannot be written, or another one has its name by now. The
+            predictions are then kept beside it.
     """
     beside = path.with_name(f".{path.name}.partial-{os.getpid()}")
     with writing(path):
@@ -60,21 +76,41 @@ def predictions_file(path: Path, columns: Sequence[str], own: Sequence[str]) -> 
             os.fdopen(os.dup(raw.fileno()), "w", -1, "utf-8", HALVES, newline="") as file,
             writing(path),
         ):
-            yield _writer(path.suffix.lower(), file, [*columns, *own])
+            yield _writer(path.suffix.lower(), file, [*columns, *own], separator)
             file.flush()
             os.fsync(file.fileno())
         with writing(path):
-            publish(beside, path)
+            _publish(beside, path)
     finally:
         raw.close()
         beside.unlink(missing_ok=True)
 
 
-def _writer(suffix: str, file: TextIO, columns: Sequence[str]) -> Write:
+def _publish(beside: Path, path: Path) -> None:
+    """Give complete predictions their name, or one beside a file that has it by now.
+
+    Raises:
+        StorageError: they have the other name.
+    """
+    for number in count(1):
+        name = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
+        try:
+            publish(beside, name)
+        except FileExistsError:
+            continue
+        if name != path:
+            raise StorageError(
+                f"{path} was made by another program meanwhile and is not overwritten: the "
+                f"predictions are complete in {name}"
+            )
+        return
+
+
+def _writer(suffix: str, file: TextIO, columns: Sequence[str], separator: str) -> Write:
     """Return what writes rows in a format."""
     if suffix == ".jsonl":
         return lambda row: print(_json(row), file=file)
-    rows = csv.DictWriter(file, columns, restval="", delimiter=SEPARATORS[suffix])
+    rows = csv.DictWriter(file, columns, restval="", delimiter=separator)
     rows.writer.writerow(["" if isinstance(name, Unnamed) else name for name in columns])
 
     def write(row: Mapping[str, Any]) -> None:

@@ -49,6 +49,49 @@ def test_columns_without_a_name_keep_their_cells(
     assert found[1] == '{"": "2", "text": "blue", " ": "b", "  ": "c,d"}'
 
 
+def test_a_csv_file_has_the_separator_of_the_one_that_was_read(
+    tartan: Tartan, classes: Path, tmp_path: Path
+):
+    (tmp_path / "export.csv").write_text("text;note\nred sky;1,5\nblue;x\n")
+    assert tartan("predict", str(classes), "export.csv", "out.csv").status == 0
+    assert tartan("predict", str(classes), "export.csv", "out.tsv").status == 0
+    found = read_csv(tmp_path / "out.csv", ";")
+    assert [row["note"] for row in found] == ["1,5", "x"]
+    assert found == read_csv(tmp_path / "out.tsv", "\t")
+
+
+def test_out_may_be_written_as_an_option(tartan: Tartan, classes: Path, tmp_path: Path):
+    (tmp_path / "texts.csv").write_text("text\nred sky\n")
+    answer = tartan("predict", str(classes), "out=mine.csv", "texts.csv")
+    assert (answer.status, answer.err) == (0, "")
+    assert answer.out.endswith(": mine.csv\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.csv", "texts.csv"]
+    refused = tartan("predict", str(classes), "texts.csv", "one.csv", "out=two.csv").refusal()
+    assert "'two.csv' is one argument too many: give RUN TEXTS OUT" in refused
+
+
+def test_predictions_are_kept_where_another_program_makes_the_file_meanwhile(
+    tartan: Tartan, classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    link = os.link
+
+    def late(source: Path, target: Path) -> None:
+        for name in ("out.csv", "out-2.csv"):
+            (tmp_path / name).touch()
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", late)
+    (tmp_path / "texts.csv").write_text("text\nred sky\n")
+    assert tartan("predict", str(classes), "texts.csv", "out.csv").refusal() == (
+        "tartan: out.csv was made by another program meanwhile and is not overwritten: the "
+        "predictions are complete in out-3.csv\n"
+    )
+    assert [row["text"] for row in read_csv(tmp_path / "out-3.csv")] == ["red sky"]
+    assert not (tmp_path / "out.csv").read_text()
+    names = ["out-2.csv", "out-3.csv", "out.csv", "texts.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+
+
 JSON_LINES = (
     '{"text": "red sky", "a": "\\ud83d x"}\n{"text": "blue", "b": [1, "\\ud83d"], "c": 2}\n'
 )
