@@ -53,7 +53,7 @@ def summarise(
         f"objectives.{name}": _data(texts.task)["train"]
         for name, texts in experiment.auxiliary.items()
     }
-    spent = progress, experiment.stages, setup.primary_rows
+    spent = progress, setup.primary_rows
     return {
         "seed": config.seed,
         "primary": model.primary,

@@ -1,9 +1,12 @@
 """How far a run is: what a checkpoint holds besides parameters and states."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 from tartan.train.history import History
+from tartan.train.observer import Record
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,8 @@ class Progress:
         processed: the step up to which lines, evaluations and checkpoints are done: `step`, or the
             one before it.
         first: steps that had been taken when the current stage began.
+        without_primary: of each complete stage that did not train the end task, the steps that had
+            been taken when it began and when it ended.
         best: the best value of the chosen metric so far; None before the first evaluation.
         best_step: the step it was reached at.
         waited: evaluations of this stage since the best value rose.
@@ -33,6 +38,7 @@ class Progress:
     step: int = 0
     processed: int = 0
     first: int = 0
+    without_primary: list[list[int]] = field(default_factory=list)
     best: float | None = None
     best_step: int = 0
     waited: int = 0
@@ -45,6 +51,35 @@ class Progress:
     finished: bool = False
     history: History = field(default_factory=History, compare=False)
 
+    def primary_steps(self, step: int) -> int:
+        """Return how many of the run's first `step` steps trained the end task.
+
+        Those of the current stage are counted.
+        """
+        spans = ((min(first, step), min(end, step)) for first, end in self.without_primary)
+        return step - sum(end - first for first, end in spans)
+
     def plain(self) -> dict[str, Any]:
         """Return everything but the history, as JSON holds it."""
         return {name: value for name, value in vars(self).items() if name != "history"}
+
+
+def spans_without_primary(records: Iterable[Record], taken: int) -> list[list[int]]:
+    """Return `Progress.without_primary` by the lines of metrics.jsonl.
+
+    The last step of each stage has a line, and it has an evaluation if the stage trains the end
+    task.
+
+    Args:
+        records: the lines.
+        taken: the steps of complete stages.
+    """
+    found, before = [], 0
+    for _, lines in groupby(records, key=lambda record: record["stage"]):
+        stage = list(lines)
+        end = int(stage[-1]["step"])
+        evaluated = any(name.startswith("eval/") for line in stage for name in line)
+        if end <= taken and not evaluated:
+            found.append([before, end])
+        before = end
+    return found

@@ -1,6 +1,6 @@
 """The stages of a schedule as they are configured, and which objectives each trains."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,11 +119,3 @@ def check_listed(stages: Mapping[str, StageOptions], names: Sequence[str]) -> No
         raise ConfigError(
             f"{where}: {name} is not an objective of the run; add it: 'objectives=[{selected}]'"
         )
-
-
-def steps_without_primary(stages: Iterable[StageOptions]) -> int:
-    """Count the steps of complete stages in which the end task did not train.
-
-    Such a stage is never evaluated, and so never ends early.
-    """
-    return sum(stage.steps for stage in stages if not stage.trains_primary)

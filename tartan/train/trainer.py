@@ -17,7 +17,7 @@ from tartan.train.interrupt import Interrupts
 from tartan.train.milestones import Milestones
 from tartan.train.observer import Observer, Record
 from tartan.train.progress import Progress
-from tartan.train.schedule import StageOptions, steps_without_primary
+from tartan.train.schedule import StageOptions
 from tartan.train.setup import Setup
 from tartan.train.stage import Stage
 from tartan.train.trace import trace
@@ -82,8 +82,8 @@ class Trainer:
     def _stage(self) -> Stage:
         """Make the current stage, in the state it has reached."""
         _, options = self._stages[self._progress.stage]
-        skipped = steps_without_primary(o for _, o in self._stages[: self._progress.stage])
         progress = self._progress
+        skipped = progress.first - progress.primary_steps(progress.first)
         stage = Stage(self._setup, options, skipped, progress.first, progress.missed)
         if self._state:
             stage.load_state_dict(self._state)
@@ -200,12 +200,14 @@ class Trainer:
         progress = self._progress
         _, options = self._stages[progress.stage]
         last = progress.stage + 1 == len(self._stages)
+        span = [] if options.trains_primary else [[progress.first, progress.step]]
         if progress.best is not None and (options.trains_primary or last):
             self._checkpoints.load_best(self._setup.model)
         self._progress = replace(
             progress,
             stage=progress.stage + 1,
             first=progress.step,
+            without_primary=[*progress.without_primary, *span],
             waited=0,
             weights=weights if len(stage.names) > 1 or not progress.weights else progress.weights,
             finished=last,

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from support.checkpoints import edit_json
 from support.command import SMALL, Answer, summary, write_task
 from support.process import Forked
+from support.runs import differences
+from tartan.train.manifest import seal
 
 Tartan = Callable[..., Answer]
 COMMON = ["objectives=[mlm]", "weighting=meta", *SMALL, "steps=40", "checkpoint.every=5"]
@@ -160,6 +163,56 @@ def test_a_run_goes_on_with_another_configuration_when_told_so(tartan: Tartan, t
     again = tartan("run", "run_dir=out", *SMALL, "resume_changed=true")
     assert again.status == 2
     assert "differ), and it is complete. Choose another run_dir" in again.err
+
+
+PRETRAIN = ["objectives=[tapt]", *SMALL, "checkpoint.every=2", "checkpoint.keep=100"]
+
+
+def cut(run: Path, name: str, checkpoint: str) -> Path:
+    """A copy of a complete run as it was at a checkpoint."""
+    copied = shutil.copytree(run, run.with_name(name))
+    (copied / "summary.json").unlink()
+    for path in copied.glob("checkpoints/checkpoint-*"):
+        if path.name != checkpoint:
+            shutil.rmtree(path)
+    return copied
+
+
+def curve(run: Path) -> list[tuple[int, int]]:
+    """A run's evaluations: the step, and the rows of the end task until then."""
+    return [(one["step"], one["primary_examples"]) for one in summary(run)["evaluations"]]
+
+
+def test_a_stage_that_is_complete_keeps_its_steps_where_the_schedule_changes(
+    tartan: Tartan, tmp_path: Path
+):
+    """The end task's batches and rows do not depend on what the stage before it would take now."""
+    assert tartan("run", "run_dir=whole", "schedule=pretrain", *PRETRAIN).status == 0
+    assert curve(tmp_path / "whole") == [(9, 24), (12, 48)]
+    for name, steps in {"shorter": 5, "older": 12}.items():
+        checkpoint = cut(tmp_path / "whole", name, "checkpoint-8") / "checkpoints/checkpoint-8"
+        if name == "older":  # as a version wrote it that did not record complete stages
+            edit_json(checkpoint / "progress.json", without_primary=None)
+            (checkpoint / "manifest.json").unlink()
+            seal(checkpoint)
+        changed = [f"schedule.stages.pretrain.steps={steps}", "resume_changed=true"]
+        answer = tartan("run", f"run_dir={name}", "schedule=pretrain", *PRETRAIN, *changed)
+        assert answer.status == 0, answer.err
+        assert differences(tmp_path / "whole", tmp_path / name) == ["changes"]
+        assert curve(tmp_path / name) == [(9, 24), (12, 48)]
+        assert summary(tmp_path / name)["primary_examples"] == 48
+
+
+def test_a_run_resumes_with_a_schedule_that_lacks_a_stage_of_before(tartan: Tartan, tmp_path: Path):
+    """Its evaluations belong to a stage of a name that is now unknown."""
+    paired = [*PRETRAIN, "schedule.stages.finetune.steps=1"]
+    assert tartan("run", "run_dir=whole", "schedule=paired_pretrain", *paired).status == 0
+    cut(tmp_path / "whole", "out", "checkpoint-10")
+    command = ["run", "run_dir=out", "schedule=pretrain", *PRETRAIN, "resume_changed=true"]
+    answer = tartan(*command)
+    assert answer.status == 0, answer.err
+    assert summary(tmp_path / "out")["stages"] == {"pretrain": "auxiliary", "finetune": "primary"}
+    assert curve(tmp_path / "out") == [(9, 24), (12, 48)]
 
 
 def test_a_checkpoint_of_another_model_is_refused_and_nothing_lost(tartan: Tartan, tmp_path: Path):

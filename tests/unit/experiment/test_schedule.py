@@ -13,7 +13,7 @@ from tartan.config.store import register
 from tartan.experiment.build import Experiment
 from tartan.experiment.schedule import check_name
 from tartan.plugins import discover
-from tartan.train.schedule import StageOptions, check_selection, steps_without_primary
+from tartan.train.schedule import StageOptions, check_selection
 from tartan.train.stage import Stage
 from tartan_weightings.meta import Meta
 from tartan_weightings.static import Static
@@ -64,14 +64,6 @@ def test_a_selection_without_meaning_is_one_line(objectives: Any, line: str):
     with pytest.raises(ConfigError) as caught:
         check_selection(objectives, NAMES, "x")
     assert str(caught.value) == line
-
-
-def test_the_end_tasks_batches_do_not_count_stages_without_it():
-    stages = [
-        StageOptions(objectives, steps=steps)
-        for steps, objectives in enumerate(["all", "auxiliary", ["dapt"], ["primary", "dapt"]])
-    ]
-    assert steps_without_primary(stages) == 1 + 2
 
 
 def test_each_stage_has_its_own_weighting_with_its_own_options():
