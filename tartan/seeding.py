@@ -28,7 +28,20 @@ def generator(seed: int, *purpose: str | int) -> torch.Generator:
 
 @contextmanager
 def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
-    """Seed the global generators for one purpose within a block, and restore them after it."""
-    with torch.random.fork_rng():
-        torch.manual_seed(derive(seed, *purpose))
+    """Seed torch's own generators for one purpose within a block, and restore them after it.
+
+    Of several GPUs, only the current one's generator is seeded, read and restored.
+    """
+    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices=devices):
+        seed_generators(derive(seed, *purpose))
         yield
+
+
+def seed_generators(seed: int) -> None:
+    """Seed torch's own generators; of several GPUs, the current one's."""
+    if torch.cuda.is_initialized():
+        torch.default_generator.manual_seed(seed)
+        torch.cuda.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)  # other accelerators' too

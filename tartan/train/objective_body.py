@@ -1,11 +1,10 @@
 """The body as one objective's `compute` calls it."""
 
-import torch
 from torch import Tensor
 
 from tartan.body import Body
 from tartan.packed import Packed
-from tartan.seeding import derive
+from tartan.seeding import derive, seed_generators
 
 
 class ObjectiveBody:
@@ -35,6 +34,6 @@ class ObjectiveBody:
             view: passes of the same view have the same masks; by default, the number of the pass.
         """
         view, self._passes = self._passes if view is None else view, self._passes + 1
-        torch.manual_seed(derive(self._seed, *self._purpose, view))
+        seed_generators(derive(self._seed, *self._purpose, view))
         hidden: Tensor = self._body(packed, embeddings)
         return hidden
