@@ -105,11 +105,13 @@ def first_node(nodes: str) -> str:
 
     >>> first_node("gpu[03-05,09],login1")
     'gpu03'
+    >>> first_node("rack[1-2]node[3-4]-ib")
+    'rack1node3-ib'
     """
-    found = re.match(r"([^\[,]+)(?:\[(\w+))?", nodes)
+    found = re.match(r"(?:\[\w+[^\]]*\]|[^\[\],])+", nodes)
     if found is None:
         raise ValueError(f"SLURM_STEP_NODELIST={nodes} names no host")
-    return found[1] + (found[2] or "")
+    return re.sub(r"\[(\w+)[^\]]*\]", r"\1", found[0])
 
 
 def reports() -> bool:

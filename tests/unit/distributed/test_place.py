@@ -61,7 +61,15 @@ def test_contradictions_are_refused(environment: dict[str, str], said: str):
 
 
 @pytest.mark.parametrize(
-    ("nodes", "first"), [("gpu[03-05,09],login1", "gpu03"), ("a1,a2", "a1"), ("n[1,7]", "n1")]
+    ("nodes", "first"),
+    [
+        ("gpu[03-05,09],login1", "gpu03"),
+        ("a1,a2", "a1"),
+        ("n[1,7]", "n1"),
+        ("r[1-2]n[3-4]", "r1n3"),
+        ("cn-[1,3]-ib", "cn-1-ib"),
+        ("login-1.example,cn-[2,3]", "login-1.example"),
+    ],
 )
 def test_the_first_host_of_a_node_list(nodes: str, first: str):
     assert first_node(nodes) == first
