@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 from tartan.body.kernels.attention import NAME
 from tartan.body.layers import layers_of
 from tartan.body.reading import first_position, read_packed, read_padded
+from tartan.errors import ModelError
 from tartan.packed import Packed
 from tartan.quiet import quiet
 
@@ -26,6 +27,7 @@ def reason_against_packed(model: PreTrainedModel, packed: Packed, expected: Tens
 
     A family's claim to support transformers' attention interface is not enough: positions relative
     to the row, convolutions across sequences or statistics over the row give other hidden states.
+    Packed attention itself refuses what it does not compute, such as capped scores.
 
     Args:
         model: a model in eval mode.
@@ -44,6 +46,8 @@ def reason_against_packed(model: PreTrainedModel, packed: Packed, expected: Tens
             if agree(expected, read_packed(model, packed, first_position(model))):
                 return None
             reason = "hidden states of packed and padded sequences differ"
+        except ModelError as error:
+            reason = str(error)
         except FAILURES as error:
             reason = f"{type(error).__name__}: {error}"
         model.set_attn_implementation(own)

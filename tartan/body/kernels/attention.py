@@ -15,8 +15,24 @@ from tartan.body.kernels.kernel import Kernel
 from tartan.body.kernels.layout import Layout
 from tartan.body.kernels.products import by_products, prefers_products
 from tartan.body.kernels.sdpa import by_sdpa
+from tartan.errors import ModelError
 
 NAME = "tartan_packed"
+
+HARMLESS = frozenset(
+    {
+        "cache_position",
+        "deterministic",
+        "is_causal",
+        "output_attentions",
+        "output_hidden_states",
+        "position_ids",
+        "token_type_ids",
+        "use_cache",
+    }
+)
+"""Keyword arguments that families pass on and that leave attention as it is. The direction,
+`is_causal`, is that of the layout."""
 
 
 def kernel_for(query: Tensor, layout: Layout) -> Kernel:
@@ -41,22 +57,28 @@ def packed_attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    attention_mask: Tensor | None,  # noqa: ARG001
+    attention_mask: Tensor | None,
     *,
     layout: Layout,
     dropout: float = 0.0,
     scaling: float | None = None,
     sliding_window: int | None = None,
-    **_: Any,
+    **others: Any,
 ) -> tuple[Tensor, None]:
     """Attend as transformers calls it: query, key and value are [1, heads, tokens, head_dim].
 
-    The mask and whatever else a family passes are ignored. `verification` checks that the family's
-    hidden states are still right.
-
     Returns:
         [1, tokens, heads, head_dim] float, and None in place of the attention weights.
+
+    Raises:
+        ModelError: the family passes a mask of its own, or an argument that is not `HARMLESS`, such
+            as `softcap`. Comparing hidden states would not always show it: with small weights,
+            capped scores equal the scores.
     """
+    others["attention_mask"] = attention_mask
+    for name, given in others.items():
+        if given is not None and name not in HARMLESS:
+            raise ModelError(f"packed attention does not compute '{name}'")
     query, key, value = (states.squeeze(0).transpose(0, 1) for states in (query, key, value))
     # Rotary positions may have been multiplied in float32.
     query, key = query.to(value.dtype), key.to(value.dtype)

@@ -75,6 +75,20 @@ def test_a_family_that_reads_across_sequences_is_read_padded(family, trait):
     assert body.model.config._attn_implementation != "tartan_packed"
 
 
+@pytest.mark.parametrize(
+    ("family", "argument"),
+    [("gemma2", "softcap"), ("t5gemma", "softcap"), ("doge", "attention_mask")],
+)
+def test_a_family_whose_attention_computes_more_is_read_padded(family, argument):
+    """With the small weights at the start, its hidden states are those of plain attention."""
+    options = {"num_key_value_heads": 1, "head_dim": 8, "initializer_range": 0.02}
+    with quiet():
+        model = AutoModel.from_config(tiny_config(family, **options))
+        body = Body(model.get_encoder() if model.config.is_encoder_decoder else model)
+    assert body.padded_because == f"packed attention does not compute '{argument}'"
+    assert body.unpadded_because is None
+
+
 def test_a_family_whose_tables_are_as_long_as_a_sequence_is_read_padded():
     class Embeddings(type(AutoModel.from_config(tiny_config()).embeddings)):
         def forward(self, input_ids=None, **inputs):
