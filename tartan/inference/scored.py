@@ -33,6 +33,7 @@ from tartan.inference.model import (
     separator,
     trusted,
 )
+from tartan.inference.seen import SeenRows
 from tartan.objective import PrimaryObjective
 from tartan.plugins import RESERVED, Plugins
 from tartan.report.record import MODEL, SUMMARY
@@ -136,7 +137,7 @@ def score_file(
         TartanError: the run, the file or a row cannot be used.
     """
     runtime = Runtime.choose(device, "fp32")
-    texts, columns = _read(run, path, given)
+    texts, columns, seen = _read(run, path, given)
     long = vars(long_texts(run.summary))
     source = replace(exported_source(run.directory / MODEL, trusted(run.summary)), **long)
     tokenized = tokenize(texts, source.tokenizer, source.max_length, reads_segments(source), **long)
@@ -149,12 +150,14 @@ def score_file(
     predicted = predictions(texts, tokenized.rows, outputs, run.kind, run.labels, threshold)
     lost = lost_notices(path.name, tokenized.counts, source.max_length, "not scored")
     return Scored(
-        joint.end_task, list(tokenized.rows), outputs, predicted, columns, [*notices, *lost]
+        joint.end_task, list(tokenized.rows), outputs, predicted, columns, [*seen, *notices, *lost]
     )
 
 
-def _read(run: FinishedRun, path: Path, given: Mapping[str, Any]) -> tuple[Dataset, dict[str, str]]:
-    """Return the rows of a file, whose labels are among the run's, and the columns read."""
+def _read(
+    run: FinishedRun, path: Path, given: Mapping[str, Any]
+) -> tuple[Dataset, dict[str, str], list[str]]:
+    """Return a file's rows, whose labels are among the run's, the columns read, and notices."""
     if not path.is_file():
         what = "a directory" if path.is_dir() else "no such file"
         raise DataError(f"{path}: {what}: give one file of labelled texts")
@@ -164,8 +167,10 @@ def _read(run: FinishedRun, path: Path, given: Mapping[str, Any]) -> tuple[Datas
     check_pairs(read_pairs(run.summary), found.columns, path.name)
     reader = SplitReader(path.name, run.kind, None)
     reader.labels = run.labels
-    rows = found.examples("train", run.kind, known=True)
-    return reader.held_out_split("the file", rows).rows, dict(found.columns)
+    seen = SeenRows(run.directory, run.summary)
+    rows = seen.read(found.numbered("train", run.kind, known=True))
+    read = reader.held_out_split("the file", rows).rows
+    return read, dict(found.columns), seen.notices(path.name)
 
 
 def _joint(
