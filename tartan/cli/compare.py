@@ -7,8 +7,8 @@ from pathlib import Path
 HELP = """\
 usage: python -m tartan compare RUN RUN ... [out=comparison.html]
 
-Prints the scores of finished runs and the options in which they differ, and counts the predictions
-on dev that only one run has right. Writes the same as a page, which is never overwritten.
+Prints the scores of finished runs and the options in which they differ, and counts the dev
+rows that only one run has right. Writes the same as a page, which is never overwritten.
 
   python -m tartan compare outputs/2026-01-31/12-00-00 outputs/2026-01-31/13-00-00
   python -m tartan compare multirun/2026-01-31/14-00-00/* out=sweep.html

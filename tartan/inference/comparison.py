@@ -137,10 +137,10 @@ def option_table(names: Sequence[str], summaries: Sequence[Mapping[str, Any]]) -
 
 
 def pair_table(directories: Sequence[Path], summaries: Sequence[Mapping[str, Any]]) -> Table:
-    """Return how often one of two runs is right on dev and the other wrong.
+    """Return on how many dev rows one of two runs is right and the other wrong.
 
-    The p is that of the exact test by McNemar (1947): of the predictions that only one of them has
-    right, each run is as likely to have it.
+    The p is that of the exact test by McNemar (1947): of the rows that only one of them has right,
+    each run is as likely to have it. The rows are independent, the tags of one row are not.
     """
     first, *others = map(_right, directories)
     hashes = [s["data"].get("dev", {}).get("sha256") for s in summaries]
@@ -154,8 +154,9 @@ def pair_table(directories: Sequence[Path], summaries: Sequence[Mapping[str, Any
         rows.append([str(directory), str(here), str(there), figure(p, 3)])
     return Table(
         "Predictions on dev",
-        f"Predictions that only one run has right, beside {directories[0]}; p of McNemar's exact "
-        "test. Both models were chosen on these rows.",
+        f"Dev rows that only one run has right, beside {directories[0]}; a row with several "
+        "labels or tags is right if all of them are. p of McNemar's exact test. Both models were "
+        "chosen on these rows.",
         ["run", "right here alone", "right there alone", "p"],
         rows,
     )
@@ -175,7 +176,7 @@ def notes(summaries: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _right(directory: Path) -> list[bool]:
-    """Return whether each prediction on dev is right; nothing for numbers."""
+    """Return whether each dev row is predicted right; nothing for numbers."""
     found: list[bool] = []
     for line in read_lines(directory / PREDICTIONS):
         given, predicted = line["label"], line["predicted"]
@@ -183,8 +184,6 @@ def _right(directory: Path) -> list[bool]:
             return []
         if isinstance(given, list) and "probabilities" in line:  # labels of a set, in any order
             found.append(set(given) == set(predicted))
-        elif isinstance(given, list):  # tags of words
-            found += [a == b for a, b in zip(given, predicted, strict=True)]
         else:
             found.append(given == predicted)
     return found

@@ -6,15 +6,30 @@ from pathlib import Path
 from tartan.inference.comparison import pair_table
 
 
-def test_a_set_of_labels_is_right_in_any_order(tmp_path: Path):
-    given, runs = ["insult", "toxic"], []
-    predicted = {"a": [["toxic", "insult"], []], "b": [["toxic"], ["toxic", "insult"]]}
+def compared(tmp_path: Path, given: object, predicted: dict[str, list[object]], **more: object):
+    """The counts and p of two runs' predictions of rows with the same label."""
+    runs = []
     for name, labels in predicted.items():
-        lines = ({"label": given, "predicted": each, "probabilities": {}} for each in labels)
+        lines = ({"label": given, "predicted": each, **more} for each in labels)
         (tmp_path / name).mkdir()
         file = tmp_path / name / "predictions-dev.jsonl"
         file.write_text("".join(json.dumps(line) + "\n" for line in lines))
         runs.append(tmp_path / name)
     summary = {"data": {"dev": {"sha256": "same"}}}
     ((_, here, there, p),) = pair_table(runs, [summary, summary]).rows
-    assert (here, there, p) == ("1", "1", "1.000")
+    return here, there, p
+
+
+def test_a_set_of_labels_is_right_in_any_order(tmp_path: Path):
+    predicted: dict[str, list[object]] = {
+        "a": [["toxic", "insult"], []],
+        "b": [["toxic"], ["toxic", "insult"]],
+    }
+    found = compared(tmp_path, ["insult", "toxic"], predicted, probabilities={})
+    assert found == ("1", "1", "1.000")
+
+
+def test_a_row_of_tags_counts_once_and_is_right_if_all_tags_are(tmp_path: Path):
+    tags = ["B", "I", "I", "O"]
+    predicted: dict[str, list[object]] = {"a": [["O"] * 4, tags], "b": [tags, [*tags[:3], None]]}
+    assert compared(tmp_path, tags, predicted) == ("1", "1", "1.000")
