@@ -28,8 +28,6 @@ Found = tuple[Tensor, Tensor]
 def reason_against_varlen(model: PreTrainedModel, packed: Packed) -> str | None:
     """Compare the variable-length kernel with attention in buckets.
 
-    Hidden states and their gradient must have the same direction.
-
     Args:
         model: a model in eval mode that reads packed, on its device, in the precision of training.
         packed: sequences of `trial`.

@@ -52,12 +52,12 @@ class Group(Ranks):
 
     @property
     def part(self) -> tuple[int, int] | None:
-        """Place among the processes that share a sharded body, and their number; None if none."""
+        """As `Ranks.part`."""
         return (self.rank % self._local_size, self._local_size) if self._copies else None
 
     @property
     def together(self) -> bool:
-        """Whether a checkpoint takes all processes, as none holds all of a run's state."""
+        """As `Ranks.together`."""
         return bool(self._copies) or self._divides_moments
 
     @property
@@ -113,7 +113,7 @@ class Group(Ranks):
         return DividedAdamW(groups, **options)
 
     def counts(self, values: Sequence[int]) -> list[int]:
-        """Return sums of counts over all processes."""
+        """As `Ranks.counts`."""
         total = torch.tensor(values, dtype=torch.int64)
         sum_all(total)
         return [int(value) for value in total]
@@ -127,12 +127,12 @@ class Group(Ranks):
         return merged
 
     def largest(self, value: int) -> int:
-        """Return the largest value of any process."""
+        """As `Ranks.largest`."""
         every: list[int] = self._all(value)
         return max(every)
 
     def by_first(self, work: Callable[[], T]) -> T:
-        """Do work in rank 0 alone, and return its result in all processes."""
+        """As `Ranks.by_first`."""
         answer: list[Any] = [None, False]
         if self.first:
             try:
@@ -151,7 +151,7 @@ class Group(Ranks):
 
     @contextmanager
     def agreed(self) -> Iterator[None]:
-        """Do work in all processes; if it fails in one, the first one reports it."""
+        """As `Ranks.agreed`; of several that fail, the first one reports it."""
         failed: TartanError | None = None
         try:
             yield
@@ -179,7 +179,7 @@ class Group(Ranks):
                 self.wait()
 
     def wait(self) -> None:
-        """Wait until all processes are here."""
+        """As `Ranks.wait`."""
         distributed.barrier(self._host)
 
     def signal(self, received: int | None) -> tuple[int | None, str]:
