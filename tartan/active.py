@@ -1,4 +1,4 @@
-"""Steps that compute some of the objectives only: their places, and signals over all of them."""
+"""Steps that compute some of the objectives only: their indices, and signals over all of them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,29 +12,29 @@ from tartan.weighting import Signals
 
 
 class Active:
-    """The objectives that a step computes, by their places among all that a weighting weighs.
+    """The objectives that a step computes, by their indices among all that a weighting weighs.
 
     Signals of the others are 0.
     """
 
-    def __init__(self, places: Sequence[int], objectives: int, device: torch.device) -> None:
-        self._places = send(torch.tensor(places, dtype=torch.int64), device)
+    def __init__(self, indices: Sequence[int], objectives: int, device: torch.device) -> None:
+        self._indices = send(torch.tensor(indices, dtype=torch.int64), device)
         self._objectives = objectives
 
     @cached_property
     def mask(self) -> Tensor:
         """[objectives] bool: whether a step computes each."""
-        mask = torch.zeros(self._objectives, dtype=torch.bool, device=self._places.device)
-        return mask.index_fill(0, self._places, value=True)
+        mask = torch.zeros(self._objectives, dtype=torch.bool, device=self._indices.device)
+        return mask.index_fill(0, self._indices, value=True)
 
     def of(self, values: Tensor) -> Tensor:
         """Return the values [active, ...] of these objectives from those of all."""
-        return values.index_select(0, self._places)
+        return values.index_select(0, self._indices)
 
     def spread(self, values: Tensor) -> Tensor:
         """Return values of all objectives, [objectives, ...], from those of these; others are 0."""
         zeros = values.new_zeros(self._objectives, *values.shape[1:])
-        return zeros.index_copy(0, self._places, values)
+        return zeros.index_copy(0, self._indices, values)
 
     def signals(self, measured: Signals) -> Signals:
         """Return signals over all objectives from those over these."""

@@ -45,8 +45,8 @@ def backward(
             generator if None.
         scale: losses are multiplied by it before the backward pass, and gradients divided by it
             after it, before anything is measured: in float16 small gradients would be 0.
-        active: the places of the terms' objectives among those that are weighed, ascending; None if
-            there is a term for each. `.grad` of the parameters of other heads is left as it is.
+        active: the indices of the terms' objectives among those that are weighed, ascending; None
+            if there is a term for each. `.grad` of the parameters of other heads is left as it is.
 
     Returns:
         Signals on the shared parameters' device, over all objectives that are weighed. Nothing here

@@ -66,9 +66,9 @@ class Shared:
         kinds = {(p.dtype, p.device) for p in self.parameters}
         if not kinds:
             raise ValueError("shared parameters: none is trained; requires_grad is False for all")
-        for place, parameter in enumerate(self.parameters):
+        for index, parameter in enumerate(self.parameters):
             if not parameter.is_leaf:
-                raise ValueError(f"shared parameter {place} was computed: pass the module's own")
+                raise ValueError(f"shared parameter {index} was computed: pass the module's own")
         if len(kinds) != 1:
             raise ValueError(f"shared parameters need one dtype and one device, found {kinds}")
         ((self.dtype, self.device),) = kinds

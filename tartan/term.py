@@ -143,7 +143,7 @@ def needs_gradient(value: Tensor) -> None:
 
 def _named(terms: Sequence[Term], dev: Term | None) -> list[tuple[str, Term]]:
     """Return the terms by the names of their arguments."""
-    named = [(f"terms[{place}]", term) for place, term in enumerate(terms)]
+    named = [(f"terms[{index}]", term) for index, term in enumerate(terms)]
     return [*named, ("dev", dev)] if dev is not None else named
 
 

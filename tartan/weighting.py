@@ -185,7 +185,7 @@ class Weighting(nn.Module, ABC):
         """
 
     def active(self, step: int, rng: torch.Generator) -> Sequence[int] | None:
-        """Return the places of the objectives that a step computes, ascending; None for all.
+        """Return the indices of the objectives that a step computes, ascending; None for all.
 
         Override it to save the cost of the others, whose data and state then stay as they are. The
         first objective, the end task where it trains, is always among them. The choice is a

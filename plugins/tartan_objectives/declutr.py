@@ -80,7 +80,7 @@ class DeCLUTR(Objective):
 
     def _spans(self, ids: Sequence[int], rng: torch.Generator) -> tuple[list[int], list[int]]:
         """Sample the anchor and the positive of a text, with its special tokens around each."""
-        inner = [place for place, token in enumerate(ids) if token not in self._special]
+        inner = [index for index, token in enumerate(ids) if token not in self._special]
         if not inner:
             return list(ids), list(ids)
         begin, end = inner[0], inner[-1] + 1

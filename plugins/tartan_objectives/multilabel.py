@@ -140,9 +140,9 @@ def best_threshold(found: np.ndarray, labels: np.ndarray) -> float:
     below = np.concatenate([[0.0], cuts[:-1]])
     middles = (cuts.astype(np.float64) + below) / 2
     best = np.flatnonzero(f1 >= f1.max() - 1e-12)
-    place = best[np.abs(middles[best] - 0.5).argmin()]
-    middle = float(middles[place])
-    return rounded if below[place] < (rounded := round(middle, 6)) < cuts[place] else middle
+    index = best[np.abs(middles[best] - 0.5).argmin()]
+    middle = float(middles[index])
+    return rounded if below[index] < (rounded := round(middle, 6)) < cuts[index] else middle
 
 
 def positive_weights(given: Any, context: Context) -> Tensor:

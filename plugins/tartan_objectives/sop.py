@@ -72,7 +72,7 @@ class SOP(Objective):
 
     def _parts(self, ids: Sequence[int], swapped: bool) -> tuple[list[int], bool]:
         """Return a text's parts in order or swapped, and whether it could be divided."""
-        inner = [place for place, token in enumerate(ids) if token not in self._special]
+        inner = [index for index, token in enumerate(ids) if token not in self._special]
         if not inner:
             return list(ids), False
         begin, end = inner[0], inner[-1] + 1

@@ -67,7 +67,7 @@ class Bandit(Weighting):
     def active(self, step: int, rng: torch.Generator) -> Sequence[int] | None:  # noqa: ARG002
         """Sample the auxiliaries of a step by their chances; the end task is always computed."""
         chosen = systematic(self.chances()[1:].double().cpu(), rng)
-        return [0, *(place + 1 for place in chosen)]
+        return [0, *(index + 1 for index in chosen)]
 
     def chances(self) -> Tensor:
         """Return the chances, [objectives]: 1 for the end task, else proportional to p."""
@@ -129,9 +129,9 @@ def inclusion(probabilities: Tensor, sampled: int) -> Tensor:
 
 
 def systematic(chances: Tensor, rng: torch.Generator) -> list[int]:
-    """Sample places with the given chances, [n] float64, whose sum is an integer k: k places.
+    """Sample indices with the given chances, [n] float64, whose sum is an integer k: k indices.
 
-    Systematic sampling (Madow, 1949) in random order: one uniform number u, and every place at
+    Systematic sampling (Madow, 1949) in random order: one uniform number u, and every index at
     whose chance the cumulative sum passes one of u, u + 1, u + 2, ...
     """
     order = torch.randperm(len(chances), generator=rng)

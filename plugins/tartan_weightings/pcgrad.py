@@ -45,15 +45,15 @@ def project(gramian: Tensor, orders: Tensor) -> Tensor:
     Args:
         gramian: [objectives, objectives] float.
         orders: [objectives, objectives] int64; row i is the order in which gradient i meets the
-            gradients. Its own place in it has no effect.
+            gradients. Its own index in it has no effect.
     """
-    places = torch.arange(len(gramian), device=gramian.device)
+    indices = torch.arange(len(gramian), device=gramian.device)
     tiny = torch.finfo(gramian.dtype).tiny
     squares = gramian.diagonal().clamp(min=tiny)
     coefficients = torch.eye(len(gramian), dtype=gramian.dtype, device=gramian.device)
     for other in orders.unbind(1):
         inner = (coefficients * gramian.index_select(0, other)).sum(1)
-        conflict = torch.where(other == places, 0, inner.clamp(max=0))
+        conflict = torch.where(other == indices, 0, inner.clamp(max=0))
         removed = conflict / squares.index_select(0, other)
         coefficients = coefficients.scatter_add(1, other[:, None], -removed[:, None])
     return coefficients.sum(0)

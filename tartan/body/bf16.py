@@ -43,8 +43,8 @@ class Bf16Layers:
         self._graphs: LayerGraphs | None = None
         self._layers = layers
         self._forwards: list[Callable[..., Any]] = [layer.forward for layer in layers]
-        for place, layer in enumerate(layers):
-            layer.forward = partial(self._forward, place)
+        for index, layer in enumerate(layers):
+            layer.forward = partial(self._forward, index)
 
     def compile(self, backend: str) -> None:
         """Compile what the layers compute, without the casts before the first and after the last.
@@ -131,13 +131,13 @@ class Bf16Layers:
             for module, name, parameter in self._places:
                 _set(module, name, parameter)
 
-    def _forward(self, place: int, *args: Any, **options: Any) -> Any:
+    def _forward(self, index: int, *args: Any, **options: Any) -> Any:
         """Call a layer's own forward function; hidden states are its first argument."""
         if not self._active:
-            return self._forwards[place](*args, **options)
+            return self._forwards[index](*args, **options)
         hidden, *others = args or (options.pop("hidden_states"),)
-        call = Call(place, hidden.to(BF16), (others, options))
-        if place == len(self._forwards) - 1:
+        call = Call(index, hidden.to(BF16), (others, options))
+        if index == len(self._forwards) - 1:
             if self._graphs is not None:
                 self._graphs.check_complete()
             return tree_map(_float32, self._compute(call))
@@ -147,7 +147,7 @@ class Bf16Layers:
         """Compute a layer in bf16."""
         args, options = call.others
         with torch.autocast(self._weights[0].device.type, enabled=False):
-            return self._forwards[call.place](call.hidden, *args, **options)
+            return self._forwards[call.index](call.hidden, *args, **options)
 
 
 class _Places:

@@ -143,12 +143,12 @@ class Predictor:
         order = sorted(range(len(pieces)), key=lambda n: -len(pieces[n][1]["input_ids"]))
         found: dict[int, Tensor] = {}
         for start in range(0, len(order), batch_size):
-            places = order[start : start + batch_size]
-            logits = self._forward([pieces[place][1] for place in places])
-            found |= dict(zip(places, logits, strict=True))
+            indices = order[start : start + batch_size]
+            logits = self._forward([pieces[index][1] for index in indices])
+            found |= dict(zip(indices, logits, strict=True))
         of_row: dict[int, list[Tensor]] = {}
-        for place, (row, _) in enumerate(pieces):
-            of_row.setdefault(row, []).append(found[place])
+        for index, (row, _) in enumerate(pieces):
+            of_row.setdefault(row, []).append(found[index])
         return [logits[0] if len(logits) == 1 else torch.stack(logits).mean(0)
                 for logits in of_row.values()]  # fmt: skip
 

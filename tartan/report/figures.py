@@ -91,9 +91,9 @@ def intervals(rows: Mapping[str, tuple[float, float, float]], x: str) -> Figure:
     """Draw a forest plot: each row a point between its bounds; a line at zero."""
     with drawing():
         figure, axes = _axes(x, "", height=0.9 + 0.42 * len(rows))
-        for place, (middle, low, high) in enumerate(rows.values()):
-            axes.plot([low, high], [place, place], color=SERIES[0], linewidth=2)
-            axes.plot([middle], [place], color=SERIES[0], marker="o")
+        for index, (middle, low, high) in enumerate(rows.values()):
+            axes.plot([low, high], [index, index], color=SERIES[0], linewidth=2)
+            axes.plot([middle], [index], color=SERIES[0], marker="o")
         axes.axvline(0, color=INK, linestyle=":", linewidth=1)
         _rows(axes, list(rows))
     return figure
@@ -103,12 +103,12 @@ def dots(rows: Mapping[str, Sequence[float]], x: str) -> Figure:
     """Draw for each row a point for each of its values, and a line at their mean."""
     with drawing():
         figure, axes = _axes(x, "", height=0.9 + 0.42 * len(rows))
-        for place, values in enumerate(rows.values()):
+        for index, values in enumerate(rows.values()):
             axes.plot(
-                values, [place] * len(values), color=SERIES[0], linestyle="", marker="o", alpha=0.5
+                values, [index] * len(values), color=SERIES[0], linestyle="", marker="o", alpha=0.5
             )
             mean = sum(values) / len(values)
-            axes.plot([mean, mean], [place - 0.3, place + 0.3], color=SERIES[1], linewidth=2)
+            axes.plot([mean, mean], [index - 0.3, index + 0.3], color=SERIES[1], linewidth=2)
         _rows(axes, list(rows))
     return figure
 
@@ -121,10 +121,10 @@ def matrix(counts: Sequence[Sequence[int]], labels: Sequence[str], x: str, y: st
         figure, axes = _axes(x, y, width=side + room + 0.9, height=side + 0.8 * room + 0.5)
         shares = [[count / max(sum(row), 1) for count in row] for row in counts]
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        for place, row in enumerate(counts):
+        for index, row in enumerate(counts):
             for column, count in enumerate(row):
-                ink = "white" if shares[place][column] > 0.7 else INK
-                axes.text(column, place, str(count), ha="center", va="center", color=ink)
+                ink = "white" if shares[index][column] > 0.7 else INK
+                axes.text(column, index, str(count), ha="center", va="center", color=ink)
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
         axes.set_yticks(range(len(names)), names)
         axes.grid(visible=False)

@@ -77,7 +77,7 @@ REMEDIES: Mapping[str, str] = {
         "signed = True if negative weights are meant"
     ),
     "test_permuting_the_auxiliaries_permutes_their_weights": (
-        "treat all auxiliaries alike; only place 0, the end task, is special"
+        "treat all auxiliaries alike; only index 0, the end task, is special"
     ),
     "test_it_resumes_exactly_from_its_state": (
         "keep every running value and count in buffers or parameters"
@@ -101,7 +101,7 @@ REMEDIES: Mapping[str, str] = {
         "waits = True if the method computes on the CPU"
     ),
     "test_a_step_computes_the_end_task_and_objectives_that_exist": (
-        "return sorted places from `active`, each once, with 0 among them, or None for all"
+        "return sorted indices from `active`, each once, with 0 among them, or None for all"
     ),
     "test_its_choice_follows_from_its_state_and_the_step": (
         "draw from the generator that `active` is given, and change state in `update` only"

@@ -100,7 +100,7 @@ class WeightingContract(Contract):
         if draws(self.make(), len(NAMES)):
             raise NotApplicable("its weights are random")
         order = torch.tensor([0, 2, 3, 1])
-        one, other = self.make(), self.make(tuple(NAMES[place] for place in order))
+        one, other = self.make(), self.make(tuple(NAMES[index] for index in order))
         for step in STEPS:
             measured = Measured.of(len(NAMES), step)
             expected = take(one, step, measured)[order]
@@ -223,13 +223,13 @@ class WeightingContract(Contract):
                 take_chosen(weighting, step, measured, some)
 
     def test_a_step_computes_the_end_task_and_objectives_that_exist(self) -> None:
-        """If it chooses a step's objectives, their places are ascending, and 0 is the first."""
+        """If it chooses a step's objectives, their indices are ascending, and 0 is the first."""
         weighting = self._sampling()
         for step in STEPS:
-            places = weighting.active(step, choice_generator(step))
-            found = range(len(NAMES)) if places is None else list(places)
+            indices = weighting.active(step, choice_generator(step))
+            found = range(len(NAMES)) if indices is None else list(indices)
             require(
-                list(found) == [place for place in range(len(NAMES)) if place in found]
+                list(found) == [index for index in range(len(NAMES)) if index in found]
                 and 0 in found,
                 f"step {step} of {len(NAMES)} objectives computes those at {list(found)}",
             )

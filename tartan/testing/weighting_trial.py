@@ -142,9 +142,9 @@ def take_chosen(
 
 def chosen(weighting: Weighting, step: int) -> Active | None:
     """Return the objectives that a step computes; None for all."""
-    places = weighting.active(step, choice_generator(step))
+    indices = weighting.active(step, choice_generator(step))
     weights = weighting.weights()
-    return None if places is None else Active(places, len(weights), weights.device)
+    return None if indices is None else Active(indices, len(weights), weights.device)
 
 
 def only(some: Active | None, signals: Signals) -> Signals:
@@ -237,10 +237,10 @@ def spent(weighting: Weighting, objectives: int, step: int) -> tuple[int, int]:
     passes: list[Tensor] = []
     body.register_hook(passes.append)
     measured = Measured.of(objectives, step)
-    places = weighting.active(step, choice_generator(step))
-    computed = range(objectives) if places is None else places
-    terms = [Term([partial(torch.dot, measured.gradients[place], body)]) for place in computed]
+    indices = weighting.active(step, choice_generator(step))
+    computed = range(objectives) if indices is None else indices
+    terms = [Term([partial(torch.dot, measured.gradients[index], body)]) for index in computed]
     dev, needs = Term([partial(torch.dot, measured.dev, body)]), weighting.due(step)
-    signals = backward(terms, weighting, Shared([body]), dev=dev, needs=needs, active=places)
+    signals = backward(terms, weighting, Shared([body]), dev=dev, needs=needs, active=indices)
     learn(weighting, signals)
     return len(passes), len(computed)

@@ -121,11 +121,11 @@ class Optimiser:
         self._adamw.step()
         self._schedule.step()
 
-    def places(self, parameters: Iterable[nn.Parameter]) -> list[int]:
-        """Return the places in `state_dict` of some of the parameters."""
+    def indices(self, parameters: Iterable[nn.Parameter]) -> list[int]:
+        """Return the indices in `state_dict` of some of the parameters."""
         every = [p for group in self._adamw.param_groups for p in group["params"]]
         wanted = {id(parameter) for parameter in parameters}
-        return [place for place, parameter in enumerate(every) if id(parameter) in wanted]
+        return [index for index, parameter in enumerate(every) if id(parameter) in wanted]
 
     def state_dict(self) -> dict[str, object]:
         """Return moments and schedule, loadable by torch.load with weights_only."""

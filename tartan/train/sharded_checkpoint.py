@@ -21,7 +21,7 @@ from tartan.distributed.sharded import local, part_of, write_part
 
 STRUCTURE = "training.json"
 DIVIDED = "divided"
-"""The key of a training state that holds the places of divided parameters in the optimiser."""
+"""The key of a training state that holds the indices of divided parameters in the optimiser."""
 
 
 def part_name(rank: int, size: int) -> str:
@@ -128,7 +128,7 @@ def divide_moments(
 
     Args:
         optimiser: of `Optimiser.state_dict`, with complete moments.
-        parameters: the places of the parameters in it that are divided now.
+        parameters: the indices of the parameters in it that are divided now.
         rank: of the process among those that share a body.
         size: how many these are.
     """
@@ -166,8 +166,8 @@ def _parameters(model: nn.Module) -> dict[str, Tensor]:
 
 def _divided_moments(training: Mapping[str, Any], tensors: Collection[str]) -> set[str]:
     """Return the names of moments of divided parameters."""
-    places = training.get(DIVIDED, ())
-    prefixes = tuple(f"training/optimiser/adamw/state/{place}/exp_avg" for place in places)
+    indices = training.get(DIVIDED, ())
+    prefixes = tuple(f"training/optimiser/adamw/state/{index}/exp_avg" for index in indices)
     return {name for name in tensors if name.startswith(prefixes)} if prefixes else set()
 
 

@@ -171,7 +171,7 @@ class Stage:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of optimiser, weighting and window: tensors and plain values."""
-        scale, divided = self.step.scale, self._optimiser.places(self._shared.parts)
+        scale, divided = self.step.scale, self._optimiser.indices(self._shared.parts)
         return {
             "optimiser": self._optimiser.state_dict(),
             "weighting": dict(self.weighting.state_dict()),
@@ -184,7 +184,8 @@ class Stage:
         """Load a `state_dict`. ValueError if it is another stage's."""
         optimiser, part = state["optimiser"], self._setup.ranks.part
         if part is not None and DIVIDED not in state:  # of processes that had all of the body
-            optimiser = divide_moments(optimiser, self._optimiser.places(self._shared.parts), *part)
+            indices = self._optimiser.indices(self._shared.parts)
+            optimiser = divide_moments(optimiser, indices, *part)
         try:
             self._optimiser.load_state_dict(optimiser)
             self.weighting.load_state_dict(state["weighting"])

@@ -148,7 +148,7 @@ class Step:
                 needs=batches.needs,
                 generator=generator(self._seed, "weighting", step),
                 scale=1.0 if self.scale is None else self.scale.factor,
-                active=self.turns.places(step),
+                active=self.turns.indices(step),
             )
         sums = self._shared.complete(self._model.heads(self._streams), self._losses.sums)
         return signals, {

@@ -26,8 +26,8 @@ class Turns:
         self._names, self._weighting, self._seed = names, weighting, seed
         self._made: tuple[int, tuple[int, ...] | None] | None = None
 
-    def places(self, step: int) -> tuple[int, ...] | None:
-        """Return the places of the objectives that a step computes; None for all.
+    def indices(self, step: int) -> tuple[int, ...] | None:
+        """Return the indices of the objectives that a step computes; None for all.
 
         Later calls for the same step return the same, also once the weighting has learned from it.
 
@@ -42,8 +42,8 @@ class Turns:
 
     def names(self, step: int) -> tuple[str, ...]:
         """Return the names of the objectives that a step computes, the primary first."""
-        places = self.places(step)
-        return self._names if places is None else tuple(self._names[place] for place in places)
+        indices = self.indices(step)
+        return self._names if indices is None else tuple(self._names[index] for index in indices)
 
     def end(self, step: int) -> dict[str, int]:
         """Count who missed a step that has been taken or skipped, and return `missed`."""
@@ -57,12 +57,12 @@ class Turns:
         found = self._weighting.active(step, generator(self._seed, "active", step))
         if found is None:
             return None
-        places = tuple(found)
-        if places[:1] != (0,) or places != tuple(
-            place for place in range(len(self._names)) if place in places
+        indices = tuple(found)
+        if indices[:1] != (0,) or indices != tuple(
+            index for index in range(len(self._names)) if index in indices
         ):
             raise PluginError(
-                f"{type(self._weighting).__name__}.active({step}) returned {list(places)}: it must "
-                f"return places from 0 to {len(self._names) - 1}, ascending, each once and with 0"
+                f"{type(self._weighting).__name__}.active({step}) returned {list(indices)}: it "
+                f"must return ascending indices from 0 to {len(self._names) - 1}, each once, with 0"
             )
-        return places
+        return indices

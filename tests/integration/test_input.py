@@ -25,7 +25,7 @@ def row(text: str, label: object = "warm") -> dict[str, object]:
 def said(answer: Answer) -> list[str]:
     """The lines after the table at the start."""
     lines = answer.out.splitlines()
-    last = next(place for place, line in enumerate(lines) if line.startswith("best by "))
+    last = next(index for index, line in enumerate(lines) if line.startswith("best by "))
     return lines[last + 1 :]
 
 

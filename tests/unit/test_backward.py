@@ -144,8 +144,8 @@ def test_a_negative_weight_moves_the_body_and_not_the_head(needs: Needs):
     weighting.signed = True
     backward(problem.terms(), weighting, problem.shared(), dev=problem.dev_term())
     expected = plain(problem, weights)
-    for place in (-4, -3):  # the second head's weight and bias, of six
-        expected[place] = torch.zeros_like(expected[place])
+    for index in (-4, -3):  # the second head's weight and bias, of six
+        expected[index] = torch.zeros_like(expected[index])
     assert_close(problem.gradients(), expected, rtol=1e-5, atol=1e-6)
 
 

@@ -109,8 +109,8 @@ class Words:
         found = []
         for step in range(3):
             terms = [
-                self.term([[step, step + 2 + place], [1]], tied=each)
-                for place, each in enumerate(tied)
+                self.term([[step, step + 2 + index], [1]], tied=each)
+                for index, each in enumerate(tied)
             ]
             dev = self.term([[step + 3, 9]])
             signals = backward(terms, weighting, shared, dev=dev, needs=needs)

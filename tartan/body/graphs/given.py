@@ -15,9 +15,9 @@ CONSTANTS = (bool, int, float, str, type(None))
 
 @dataclass(frozen=True)
 class Call:
-    """A layer's call: its place among the layers, its first argument, and the others."""
+    """A layer's call: its index among the layers, its first argument, and the others."""
 
-    place: int
+    index: int
     hidden: Tensor
     others: Any
 
@@ -91,4 +91,4 @@ def moved_calls(
             return FixedLayout(own[id(leaf.offsets)], leaf.longest_read, leaf.causal)
         return leaf
 
-    return [Call(c.place, kept[0], tree_map(moved, c.others)) for c in calls]
+    return [Call(c.index, kept[0], tree_map(moved, c.others)) for c in calls]

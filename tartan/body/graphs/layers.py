@@ -81,9 +81,9 @@ class LayerGraphs:
         known = len(self._tuples)
         if known < self._layers:
             return self._learn(call)
-        if call.place == 0:
+        if call.index == 0:
             self._calls = []
-        if call.place != len(self._calls):
+        if call.index != len(self._calls):
             self.check_complete()
         self._calls.append(call)
         if call.hidden is not self._calls[0].hidden:
@@ -92,13 +92,13 @@ class LayerGraphs:
         if len(self._calls) == self._layers:
             calls, self._calls = self._calls, []
             hidden = self._pass(calls)
-        return (hidden,) if self._tuples[call.place] else hidden
+        return (hidden,) if self._tuples[call.index] else hidden
 
     def _learn(self, call: Call) -> Any:
         """Compute a layer of the first pass; each has to read what the one before it returned."""
-        if call.place == 0:
+        if call.index == 0:
             self._tuples = []
-        elif call.place != len(self._tuples):
+        elif call.index != len(self._tuples):
             self.refused = "the model's layers are not called one after the other"
         elif call.hidden is not self._before:
             self.refused = "hidden states change between the model's layers"

@@ -24,7 +24,7 @@ class Options:
 
 
 class InTurn(Weighting):
-    """Computes the objectives at the given places, step by step, and then again."""
+    """Computes the objectives at the given indices, step by step, and then again."""
 
     Options = Options
     needs = Needs.LOSSES
@@ -162,9 +162,9 @@ def test_the_cost_is_the_expected_one(
     assert cost.copies == copies
 
 
-@pytest.mark.parametrize("places", [[], [1], [0, 0], [1, 0], [0, 3], [0, -1]])
-def test_a_choice_that_is_not_valid_is_refused(places: list[int]):
+@pytest.mark.parametrize("indices", [[], [1], [0, 0], [1, 0], [0, 3], [0, -1]])
+def test_a_choice_that_is_not_valid_is_refused(indices: list[int]):
     names = ("task", "mlm", "rtd")
-    turns = Turns(names, InTurn(Options([places]), names), 0, {})
+    turns = Turns(names, InTurn(Options([indices]), names), 0, {})
     with pytest.raises(PluginError, match=r"InTurn\.active\(7\) returned .* from 0 to 2"):
-        turns.places(7)
+        turns.indices(7)

@@ -14,8 +14,8 @@ from tartan_weightings.bandit import Bandit, BanditOptions, inclusion, probabili
 NAMES = ("task", "a", "b", "c")
 
 
-def step(weighting: Bandit, losses: list[float], places: list[int]) -> None:
-    some = Active(places, 4, torch.device("cpu"))
+def step(weighting: Bandit, losses: list[float], indices: list[int]) -> None:
+    some = Active(indices, 4, torch.device("cpu"))
     measured = signals(gradients(4), torch.tensor(losses))
     given = replace(measured, losses=measured.losses * some.mask, active=some.mask)
     weighting.update(given)
@@ -49,9 +49,9 @@ def test_systematic_sampling_has_exactly_the_given_chances():
     chances = torch.tensor([1.0, 0.55, 0.3, 0.15], dtype=torch.float64)
     rng, counts = torch.Generator().manual_seed(0), torch.zeros(4)
     for _ in range(4000):
-        places = systematic(chances, rng)
-        assert len(set(places)) == 2
-        counts[places] += 1
+        indices = systematic(chances, rng)
+        assert len(set(indices)) == 2
+        counts[indices] += 1
     assert_close(counts / 4000, chances.float(), atol=0.03, rtol=0)
 
 
@@ -77,8 +77,8 @@ def test_what_still_has_much_to_learn_is_computed_more_often():
     weighting = Bandit(BanditOptions(), NAMES)
     for number in range(300):
         rng = torch.Generator().manual_seed(number)
-        places = list(weighting.active(number, rng) or ())
-        step(weighting, [1.0, 1.0, 0.1 if number > 9 else 1.0, 0.1 if number > 9 else 1.0], places)
+        indices = list(weighting.active(number, rng) or ())
+        step(weighting, [1.0, 1.0, 0.1 if number > 9 else 1.0, 0.1 if number > 9 else 1.0], indices)
     chances = weighting.chances()
     assert chances[1] > chances[2] + 0.02
     assert chances[1] > chances[3] + 0.02

@@ -23,9 +23,9 @@ def make(**options: float) -> MetaFactored:
     return weighting
 
 
-def measured(weighting: MetaFactored, places: list[int]) -> Signals:
+def measured(weighting: MetaFactored, indices: list[int]) -> Signals:
     full = signals(gradients(4), dev=gradients(1, step=9)[0])
-    some = Active(places, 4, torch.device("cpu"))
+    some = Active(indices, 4, torch.device("cpu"))
     assert full.norms is not None
     assert full.dev is not None
     weights = weighting.applied(some.mask)
@@ -77,10 +77,10 @@ def test_a_step_computes_some_uniformly_and_every_third_is_measured():
     weighting = make(sampled=2)
     counts = torch.zeros(4)
     for number in range(900):
-        places = weighting.active(number, torch.Generator().manual_seed(number))
-        assert places is not None
-        assert len(places) == 3
-        counts[list(places)] += 1
+        indices = weighting.active(number, torch.Generator().manual_seed(number))
+        assert indices is not None
+        assert len(indices) == 3
+        counts[list(indices)] += 1
     assert_close(counts / 900, weighting.chances(), atol=0.06, rtol=0)
     assert [weighting.due(n) == Needs.LOSSES for n in range(4)] == [False, True, True, False]
 
