@@ -143,7 +143,7 @@ def score(overrides: Sequence[str], directory: Path, plugins: Plugins) -> dict[s
     with initialize_config_module("tartan.configs", job_name="tartan", version_base="1.3"):
         composed = compose("config", accepted)
     with redirect_stdout(StringIO()):
-        found = run(composed, directory, {}, plugins)
+        _, found = run(composed, directory, {}, plugins)
     return {
         "test": 100 * found["test"][found["metric"]],
         "dev": 100 * found["dev"][found["metric"]],

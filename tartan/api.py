@@ -13,12 +13,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tartan.body.exported import load_model, load_tokenizer
 from tartan.config.composing import compose_run
-from tartan.config.parse import parse
 from tartan.config.values import overrides_of
 from tartan.errors import CheckpointError
 from tartan.experiment.directories import existing, remove_empty
 from tartan.experiment.process_state import restored_settings
-from tartan.experiment.resume import run_directory
 from tartan.experiment.run import run as run_composed
 from tartan.experiment.summary import read_summary
 from tartan.inference.inputs import as_inputs
@@ -130,7 +128,8 @@ def run(
     The run directory is `run_dir`, by default a new one in outputs/; a run that is there already is
     resumed, or read if it is complete. Nothing of the process is changed but these files: random
     generators, switches of torch, signal handlers, Hydra's state and malloc are afterwards as they
-    were before.
+    were before. Under a launcher of several processes each one calls this; all of them read the
+    run that rank 0 writes, and wait for each other when the program ends.
 
     Args:
         overrides: as on the command line.
@@ -151,7 +150,9 @@ def run(
     printed = nullcontext() if verbose else redirect_stdout(io.StringIO())
     try:
         with restored_settings(), printed:
-            run_composed(composed.config, composed.directory, composed.files, discover())
+            directory, _ = run_composed(
+                composed.config, composed.directory, composed.files, discover()
+            )
     finally:
         remove_empty(composed.directory, before)
-    return Run(run_directory(parse(composed.config), composed.directory))
+    return Run(directory)

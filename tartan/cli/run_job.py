@@ -20,5 +20,5 @@ def run_job(composed: DictConfig, directory: Path) -> float:
         TartanError, Interrupted: as `tartan.experiment.run.run`.
     """
     keep_freed_memory()
-    summary = run(composed, directory, hydra_files(), discover())
+    _, summary = run(composed, directory, hydra_files(), discover())
     return float(summary["dev"][summary["metric"]])

@@ -1,5 +1,6 @@
 """Join the other processes of a launcher: once, for as long as this process runs."""
 
+import atexit
 import os
 import resource
 import socket
@@ -81,13 +82,27 @@ def leaving() -> Iterator[None]:
 
 def _leave() -> None:
     """Take leave of the other processes, if this one has met them."""
-    for group, watch in _JOINED:
-        with suppress(RuntimeError):  # another process was killed now that all is done
+    if not _JOINED:
+        return
+    with suppress(RuntimeError):  # another process was killed now that all is done
+        for group, watch in _JOINED:
             group.wait()
             watch.close()
             group.wait()
-    if _JOINED:
-        distributed.destroy_process_group()
+        _JOINED.clear()
+    distributed.destroy_process_group()
+
+
+@atexit.register
+def _leave_at_exit() -> None:
+    """Take leave where a program ends that has called `joined` without `leaving`."""
+    for _, watch in _JOINED:
+        if failed := watch.failure(0):
+            _end(failed.status)
+    _leave()
+    for _, watch in _JOINED:  # still, as a process was killed
+        failed = watch.failure(ANNOUNCED)
+        _end(failed.status if failed else 1)
 
 
 def _end(status: int) -> None:
@@ -103,7 +118,7 @@ def _end(status: int) -> None:
 
 
 _JOINED: list[tuple[Group, Watch]] = []
-"""What `_join` has returned."""
+"""What `_join` has returned, until the processes have taken leave."""
 
 
 def _fail(error: BaseException, group: Group, watch: Watch) -> None:

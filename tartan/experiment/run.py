@@ -53,7 +53,9 @@ from tartan.train.progress import Progress
 from tartan.train.trainer import Trainer
 
 
-def run(composed: DictConfig, directory: Path, hydra: Files, plugins: Plugins) -> dict[str, Any]:
+def run(
+    composed: DictConfig, directory: Path, hydra: Files, plugins: Plugins
+) -> tuple[Path, dict[str, Any]]:
     """Run a configuration, or resume it.
 
     Args:
@@ -63,7 +65,8 @@ def run(composed: DictConfig, directory: Path, hydra: Files, plugins: Plugins) -
         plugins: the installed plugins.
 
     Returns:
-        The content of summary.json.
+        The run's directory, which is another one with `resume=<dir>`, and may be another one in
+        ranks other than 0; the content of summary.json.
 
     Raises:
         TartanError: the configuration, data, model or directory cannot be used, or the run failed.
@@ -91,7 +94,7 @@ def run(composed: DictConfig, directory: Path, hydra: Files, plugins: Plugins) -
         ranks.by_first(lambda: write_page(plan))
         published = ranks.by_first(lambda: publish(config, directory))
         print("\n".join([outcome(summary, directory), *published]))  # rank 0's output alone
-    return summary
+    return directory, summary
 
 
 def _of_first(composed: DictConfig, ranks: Ranks) -> DictConfig:

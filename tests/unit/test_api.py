@@ -23,8 +23,10 @@ from transformers.utils import logging as transformers_logging
 import tartan
 from support.command import records, small_options, summary
 from support.process import answered
+from support.ranks import in_ranks
 from tartan.config.composing import compose_run
 from tartan.config.values import overrides_of
+from tartan.distributed.ranks import Ranks
 
 pytestmark = pytest.mark.heavy
 
@@ -124,6 +126,16 @@ def test_a_refused_run_is_an_exception_and_writes_nothing(
     assert list(tmp_path.iterdir()) == []
     after = state()
     assert {name for name in before if before[name] != after[name]} == set()
+
+
+def test_every_process_of_a_launcher_returns_the_run_that_rank_0_wrote(tmp_path: Path):
+    """Each one's default run_dir differs if a second passes between them."""
+
+    def work(ranks: Ranks) -> str:
+        options = small_options(accumulate=2, steps=2, run_dir=tmp_path / str(ranks.rank))
+        return str(tartan.run(verbose=False, **options).directory)
+
+    assert in_ranks(2, work, tmp_path / "said") == [str(tmp_path / "0")] * 2
 
 
 def test_the_run_directory_may_be_given_to_hydra():
