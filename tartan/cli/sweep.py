@@ -1,10 +1,23 @@
-"""Several runs, by `run -m`: their directories are named by what differs."""
+"""Several runs, by `run -m`: overrides that tartan adds to those of all runs."""
 
 from collections.abc import Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 SUBDIR = "hydra.sweep.subdir"
+OPTUNA = "hydra/sweeper=optuna"
+FAILURES = "hydra.sweeper.max_failure_rate"
+"""Optuna's sweeper stops where more of its jobs fail; by its own default at the first."""
+
+
+def additions(texts: Sequence[str]) -> list[str]:
+    """Return the overrides that a sweep is given besides those that were typed.
+
+    Args:
+        texts: the overrides of all runs, which Hydra accepts.
+    """
+    rate = OPTUNA in texts and not any(text.lstrip("+").startswith(FAILURES) for text in texts)
+    return [*naming(texts), *([f"{FAILURES}=1.0"] if rate else [])]
 
 
 def naming(texts: Sequence[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """The table at the end of several runs, by `run -m`."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from tartan.cli.failures import forget, read
 from tartan.distributed.place import reports
 from tartan.report.pages import write_csv
 from tartan.report.record import SUMMARY, read_json
@@ -22,14 +24,36 @@ TABLE = "sweep.csv"
 class SweepTable(Callback):
     """Prints a table of the runs when all have ended, and writes it to sweep.csv."""
 
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Forget the failures of an earlier sweep in the same directory."""
+        if reports():
+            forget(Path(config.hydra.sweep.dir))
+
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """Print and write the table. What fails here is reported by Hydra, and stops nothing."""
+        """Print and write the table. What fails here is reported by Hydra, and stops nothing.
+
+        Raises:
+            SystemExit: runs failed; Hydra has nothing left to do, and no other way to tell.
+        """
         directory = Path(config.hydra.sweep.dir)
-        done = results(directory)
-        if done and reports():
-            write_csv(directory / TABLE, [row.cells for row in done])
-            Console(highlight=False).print(table(done))
+        if not reports():
+            return
+        done, failed = results(directory)
+        if done or failed:
+            write_csv(
+                directory / TABLE, [row.cells for row in done] + [row.cells for row in failed]
+            )
+            Console(highlight=False).print(table(done, failed))
             print(f"in {directory}: {TABLE}, and a directory for each run")
+        forget(directory)
+        if failed:
+            print(
+                f"tartan: {len(failed)} of {len(done) + len(failed)} runs failed "
+                f"({', '.join(row.place for row in failed)}): {TABLE} has the errors; give the "
+                f"same command with hydra.sweep.dir={directory} to try them again",
+                file=sys.stderr,
+            )
+            sys.exit(1)
 
 
 @dataclass(frozen=True)
@@ -59,18 +83,44 @@ class Row:
         return {**self.values, **scores, "seconds": self.seconds, "directory": self.place}
 
 
-def results(directory: Path) -> list[Row]:
-    """Return the finished runs in a directory, the best on dev first."""
+@dataclass(frozen=True)
+class FailedRow:
+    """A failed run of a sweep.
+
+    Attributes:
+        values: of the options that differ between the runs, by name.
+        place: its directory, relative to the sweep's; it may have been removed.
+        error: what is wrong.
+    """
+
+    values: dict[str, str]
+    place: str
+    error: str
+
+    @property
+    def cells(self) -> dict[str, str | float]:
+        """Return the row of sweep.csv."""
+        return {**self.values, "directory": self.place, "error": self.error}
+
+
+def results(directory: Path) -> tuple[list[Row], list[FailedRow]]:
+    """Return the finished runs in a directory, the best on dev first, and the failed ones."""
     found = []
     for path in sorted(directory.rglob(SUMMARY)):
         overrides = path.parent / OVERRIDES
         summary = read_json(path)
         if summary and overrides.is_file():
-            found.append((path.parent, _overrides(overrides), summary))
-    differing = _differing([values for _, values, _ in found])
+            found.append((path.parent, _overrides(OmegaConf.load(overrides)), summary))
+    failures = [(failure, _overrides(failure.overrides)) for failure in read(directory)]
+    every = [*(values for _, values, _ in found), *(values for _, values in failures)]
+    differing = _differing(every)
+
+    def chosen(values: Mapping[str, str]) -> dict[str, str]:
+        return {name: values.get(name, "") for name in differing}
+
     rows = [
         Row(
-            {name: values.get(name, "") for name in differing},
+            chosen(values),
             summary["metric"],
             summary["dev"][summary["metric"]],
             summary["test"][summary["metric"]],
@@ -79,24 +129,27 @@ def results(directory: Path) -> list[Row]:
         )
         for place, values, summary in found
     ]
-    return sorted(rows, key=lambda row: -row.dev)
+    failed = [FailedRow(chosen(values), one.place, one.error) for one, values in failures]
+    return sorted(rows, key=lambda row: -row.dev), failed
 
 
-def table(rows: Sequence[Row]) -> Table:
-    """Return the table of a sweep's runs."""
-    first = rows[0]
-    shown = Table(*first.values, f"dev {first.metric}", f"test {first.metric}", "time",
-                  box=SIMPLE_HEAD)  # fmt: skip
+def table(rows: Sequence[Row], failed: Sequence[FailedRow] = ()) -> Table:
+    """Return the table of a sweep's runs; at least one row of either kind."""
+    names = (rows[0] if rows else failed[0]).values
+    metric = f" {rows[0].metric}" if rows else ""
+    shown = Table(*names, f"dev{metric}", f"test{metric}", "time", box=SIMPLE_HEAD)
     for row in rows:
         time = f"{row.seconds:.0f} s" if row.seconds < 120 else f"{row.seconds / 60:.0f} min"
         shown.add_row(*row.values.values(), f"{row.dev:.4f}", f"{row.test:.4f}", time)
+    for one in failed:
+        shown.add_row(*one.values.values(), "failed")
     return shown
 
 
-def _overrides(path: Path) -> dict[str, str]:
+def _overrides(texts: Iterable[Any]) -> dict[str, str]:
     """Return a run's overrides by name, as they were typed."""
-    texts = [str(text).lstrip("+").partition("=") for text in OmegaConf.load(path)]
-    return {name: value for name, _, value in texts}
+    parts = [str(text).lstrip("+").partition("=") for text in texts]
+    return {name: value for name, _, value in parts}
 
 
 def _differing(runs: Sequence[dict[str, str]]) -> list[str]:

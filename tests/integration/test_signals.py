@@ -119,17 +119,25 @@ def test_a_real_process_is_stopped_from_outside(spawn: Callable[..., "object"], 
     assert not (tmp_path / "out/.lock").exists()
 
 
-def test_a_job_of_a_sweep_ends_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """And the command goes on with that job alone."""
+def test_a_signal_ends_a_sweep_and_the_command_it_names_goes_on(
+    whole: Path, tartan: Tartan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """One job is finished by then."""
     monkeypatch.chdir(tmp_path)
     write_gradual(tmp_path / "data")
-    sweep = ["run", "-m", *RUN[1:], "seed=0,1", "hydra.sweep.dir=sweep"]
-    prepare = partial(at_call, "tartan.train.stage:Stage.take", 8, send(signal.SIGTERM))
+    swept = ["steps=1,20" if text == "steps=20" else text for text in RUN[1:]]
+    sweep = ["run", "-m", *swept, "hydra.sweep.dir=sweep"]
+    prepare = partial(at_call, "tartan.train.trainer:Trainer._end", 3, send(signal.SIGTERM))
     answer = answered(sweep, tmp_path / "said", prepare)
     assert answer.status == 143
-    assert "seed=0 resume=sweep/seed=0\n" in answer.err
-    assert " -m " not in answer.err.split("tartan run")[1]
-    assert not (tmp_path / "sweep/seed=1").exists()
+    first, second = tmp_path / "sweep/steps=1", tmp_path / "sweep/steps=20"
+    finished = (first / "summary.json").read_bytes()
+    assert not (second / "summary.json").exists()
+    command = shlex.split(answer.err.split("step 20 is saved; to resume: ")[1])
+    assert command == ["python", "-m", "tartan", *sweep]
+    assert tartan(*command[3:]).status == 0
+    assert (first / "summary.json").read_bytes() == finished
+    assert differences(whole, second) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])

@@ -216,15 +216,14 @@ def test_jobs_of_sweeps_do_not_share_a_directory(tartan: Tartan, tmp_path: Path)
         "run",
         "-m",
         *RUN[1:],
-        "seed=0,1",
         "hydra.sweep.dir=sweep",
         "steps=100000",
         "eval.patience=0",
     ]
-    first = Forked(*sweep)
+    first = Forked(*sweep, "seed=0,1")
     while not (tmp_path / "sweep/seed=0/metrics.jsonl").exists():
         assert first.poll() is None
         time.sleep(0.01)
-    assert "sweep/seed=0 is in use by process" in tartan(*sweep).err
+    assert "sweep/seed=0 is in use by process" in tartan(*sweep, "seed=choice(0)").err
     first.send_signal(signal.SIGKILL)
     first.wait()

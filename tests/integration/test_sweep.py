@@ -1,7 +1,9 @@
 """Several runs of one command: names, a table, and a metric for sweepers."""
 
 import csv
+import re
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,44 @@ def test_optuna_maximises_the_dev_metric(tartan: Callable[..., Answer], tmp_path
     ]
     assert len(scores) == 2
     assert found.best_value == max(scores)
+
+
+def test_a_failed_job_is_named_and_the_others_run(tartan: Callable[..., Answer], tmp_path: Path):
+    """In the process of the sweep, and in those of a launcher."""
+    sweep = ["run", "-m", *ONE, "data.labelled=6,999,12", "hydra.sweep.dir=swept"]
+    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    error = (
+        "data.labelled=999: demo has 24 labelled training rows: give between 1 and 24, or null "
+        "for all of them"
+    )
+    for more in ([], launcher if find_spec("hydra_plugins.hydra_joblib_launcher") else []):
+        answer = tartan(*sweep, *more)
+        assert answer.status == 1
+        if not more:
+            assert f"tartan: swept/data.labelled=999: {error}\n" in answer.err
+        assert answer.err.endswith(
+            "tartan: 1 of 3 runs failed (data.labelled=999): sweep.csv has the errors; give the "
+            "same command with hydra.sweep.dir=swept to try them again\n"
+        )
+        assert re.search(r"^ *999 +failed *$", answer.out, re.MULTILINE)
+        with (tmp_path / "swept/sweep.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert {row["data.labelled"]: row["error"] for row in rows} == {
+            "6": "", "12": "", "999": error,
+        }  # fmt: skip
+        assert {path.name for path in (tmp_path / "swept").iterdir()} == {
+            "data.labelled=6", "data.labelled=12", "multirun.yaml", "sweep.csv",
+        }  # fmt: skip
+
+
+def test_a_failed_trial_does_not_end_the_search(tartan: Callable[..., Answer], tmp_path: Path):
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    answer = tartan(
+        "run", "-m", "hydra/sweeper=optuna", "hydra.sweeper.sampler.seed=1",
+        "hydra.sweeper.direction=maximize", "hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=1",
+        "hydra.sweep.dir=swept", *ONE, "data.labelled=choice(999,6)",
+    )  # fmt: skip
+    assert answer.status == 1
+    assert "tartan: 1 of 2 runs failed (data.labelled=999): sweep.csv has" in answer.err
+    found = OmegaConf.load(tmp_path / "swept/optimization_results.yaml")
+    assert found.best_params == {"data.labelled": 6}
