@@ -22,21 +22,18 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - `--help` needs little
     from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
 
     from tartan.cli.arguments import read  # noqa: PLC0415
     from tartan.inference.comparison import CompareOptions, compare_runs  # noqa: PLC0415
+    from tartan.report.terminal import terminal_table  # noqa: PLC0415
 
     names, options = read(arguments, CompareOptions, ("RUN", "RUN"), more=True)
     found = compare_runs(list(map(Path, names)), options)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
     for table in (found.scores, found.options, found.pairs):
         if table.rows:
-            shown = Table(*table.header, title=table.title, box=SIMPLE_HEAD, title_justify="left")
-            for row in table.rows:
-                shown.add_row(*map(Text, row))
-            console.print(shown)
+            look = {"title": table.title, "title_justify": "left", "box": SIMPLE_HEAD}
+            console.print(terminal_table(table.header, table.rows, **look))
     print("\n".join(found.notes))
     print(f"page: {options.out}")
     return 0

@@ -10,6 +10,7 @@ from rich.table import Table
 from tartan.cli.catalogue import ObjectiveFacts, WeightingFacts, catalogue, objective, weighting
 from tartan.errors import ConfigError, suggest
 from tartan.plugins import Plugins, discover
+from tartan.report.terminal import terminal_table
 
 WIDE = 220
 """Columns of a table that is not printed on a terminal."""
@@ -67,12 +68,13 @@ def main(arguments: Sequence[str]) -> int:
 
 def objectives(plugins: Plugins) -> Table:
     """Return the table of objectives; each is one of the n in a weighting's cost."""
-    table = Table("objective", "role", "distribution", "passes of the body", "also", "adds to n")
+    header = ("objective", "role", "distribution", "passes of the body", "also", "adds to n")
+    rows = []
     for plugin in plugins.objectives.values():
         facts = objective(plugin)
         passes = str(plugin.cls.passes)
-        table.add_row(facts.name, _role(facts), facts.distribution, passes, facts.also, "1")
-    return table
+        rows.append((facts.name, _role(facts), facts.distribution, passes, facts.also, "1"))
+    return terminal_table(header, rows)
 
 
 def _role(facts: ObjectiveFacts) -> str:
@@ -83,7 +85,7 @@ def _role(facts: ObjectiveFacts) -> str:
 
 def weightings(plugins: Plugins) -> Table:
     """Return the table of weightings; n is the number of objectives."""
-    table = Table(
+    header = (
         "weighting",
         "distribution",
         "backward passes",
@@ -92,11 +94,9 @@ def weightings(plugins: Plugins) -> Table:
         "state",
         "end task first",
         "paper",
-        caption="n: objectives of the run, the end task included; a copy is 4 bytes a parameter "
-        "that trains: 90 MB for 22 million, 0.5 GB for 125 million",
     )
-    for facts in map(weighting, plugins.weightings.values()):
-        table.add_row(
+    rows = [
+        (
             facts.name,
             facts.distribution,
             facts.backwards,
@@ -106,7 +106,13 @@ def weightings(plugins: Plugins) -> Table:
             "yes" if facts.end_task_first else "no",
             facts.paper,
         )
-    return table
+        for facts in map(weighting, plugins.weightings.values())
+    ]
+    caption = (
+        "n: objectives of the run, the end task included; a copy is 4 bytes a parameter that "
+        "trains: 90 MB for 22 million, 0.5 GB for 125 million"
+    )
+    return terminal_table(header, rows, caption=caption)
 
 
 def _state(facts: WeightingFacts) -> str:

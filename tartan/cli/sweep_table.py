@@ -16,6 +16,7 @@ from tartan.cli.failures import forget, read
 from tartan.distributed.place import reports
 from tartan.report.pages import write_csv
 from tartan.report.record import SUMMARY, read_json
+from tartan.report.terminal import terminal_table
 
 OVERRIDES = ".hydra/overrides.yaml"
 TABLE = "sweep.csv"
@@ -137,13 +138,18 @@ def table(rows: Sequence[Row], failed: Sequence[FailedRow] = ()) -> Table:
     """Return the table of a sweep's runs; at least one row of either kind."""
     names = (rows[0] if rows else failed[0]).values
     metric = f" {rows[0].metric}" if rows else ""
-    shown = Table(*names, f"dev{metric}", f"test{metric}", "time", box=SIMPLE_HEAD)
-    for row in rows:
-        time = f"{row.seconds:.0f} s" if row.seconds < 120 else f"{row.seconds / 60:.0f} min"
-        shown.add_row(*row.values.values(), f"{row.dev:.4f}", f"{row.test:.4f}", time)
-    for one in failed:
-        shown.add_row(*one.values.values(), "failed")
-    return shown
+    lines = [
+        (*row.values.values(), f"{row.dev:.4f}", f"{row.test:.4f}", _time(row.seconds))
+        for row in rows
+    ]
+    lost = [(*one.values.values(), "failed") for one in failed]
+    header = (*names, f"dev{metric}", f"test{metric}", "time")
+    return terminal_table(header, [*lines, *lost], box=SIMPLE_HEAD)
+
+
+def _time(seconds: float) -> str:
+    """Return how long a run took, as the table shows it."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def _overrides(texts: Iterable[Any]) -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.table import Table as RichTable
 
+from tartan.report.terminal import terminal_table
 from tartan.sizes import amount
 from tartan.study.results import ArmResult, Estimate, Pair, RunResult, StudyResults
 
@@ -32,10 +33,7 @@ class Table:
 
     def rich(self) -> RichTable:
         """Return the table for a terminal."""
-        table = RichTable(*self.header, title=self.title)
-        for row in self.rows:
-            table.add_row(*row)
-        return table
+        return terminal_table(self.header, self.rows, title=self.title)
 
 
 def arm_table(results: StudyResults) -> Table:

@@ -1,0 +1,36 @@
+"""The table at the end of a sweep, of runs that other commands have written."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+
+from tartan.cli.sweep_table import results, table
+
+
+def finished(directory: Path, metric: str, dev: Mapping[str, float], *overrides: str) -> None:
+    """Write what the table reads of a finished run."""
+    (directory / ".hydra").mkdir(parents=True)
+    summary = {"metric": metric, "dev": dev, "test": dev, "seconds": 3}
+    (directory / "summary.json").write_text(json.dumps(summary))
+    (directory / ".hydra/overrides.yaml").write_text(yaml.safe_dump(list(overrides)))
+
+
+def printed(directory: Path) -> list[list[str]]:
+    """Return the words of the table's lines, rules left out."""
+    console = Console(width=120, color_system=None)
+    with console.capture() as said:
+        console.print(table(*results(directory)))
+    lines = [line.split() for line in said.get().splitlines()]
+    return [words for words in lines if words and not set(words[0]) <= {"─", "╶"}]
+
+
+def test_brackets_in_options_are_shown(tmp_path: Path):
+    """To rich they are markup."""
+    for name, dev in (("[mlm]", 0.9), ("[mlm,rtd]", 0.8), ("[]", 0.7)):
+        finished(tmp_path / name, "macro_f1", {"macro_f1": dev}, f"objectives={name}", "seed=0")
+    assert [words[0] for words in printed(tmp_path)] == [
+        "objectives", "[mlm]", "[mlm,rtd]", "[]",
+    ]  # fmt: skip
