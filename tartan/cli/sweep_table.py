@@ -78,10 +78,14 @@ class Row:
     place: str
 
     @property
+    def scores(self) -> dict[str, float]:
+        """Return the scores by the names of their columns."""
+        return {f"dev {self.metric}": self.dev, f"test {self.metric}": self.test}
+
+    @property
     def cells(self) -> dict[str, str | float]:
         """Return the row of sweep.csv."""
-        scores = {f"dev {self.metric}": self.dev, f"test {self.metric}": self.test}
-        return {**self.values, **scores, "seconds": self.seconds, "directory": self.place}
+        return {**self.values, **self.scores, "seconds": self.seconds, "directory": self.place}
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,10 @@ class FailedRow:
 
 
 def results(directory: Path) -> tuple[list[Row], list[FailedRow]]:
-    """Return the finished runs in a directory, the best on dev first, and the failed ones."""
+    """Return the finished runs in a directory, and the failed ones.
+
+    Of each metric, the best run on dev comes first: runs of different metrics have no order.
+    """
     found = []
     for path in sorted(directory.rglob(SUMMARY)):
         overrides = path.parent / OVERRIDES
@@ -131,20 +138,23 @@ def results(directory: Path) -> tuple[list[Row], list[FailedRow]]:
         for place, values, summary in found
     ]
     failed = [FailedRow(chosen(values), one.place, one.error) for one, values in failures]
-    return sorted(rows, key=lambda row: -row.dev), failed
+    return sorted(rows, key=lambda row: (row.metric, -row.dev)), failed
 
 
 def table(rows: Sequence[Row], failed: Sequence[FailedRow] = ()) -> Table:
     """Return the table of a sweep's runs; at least one row of either kind."""
     names = (rows[0] if rows else failed[0]).values
-    metric = f" {rows[0].metric}" if rows else ""
+    scores = list(dict.fromkeys(name for row in rows for name in row.scores)) or ["dev", "test"]
     lines = [
-        (*row.values.values(), f"{row.dev:.4f}", f"{row.test:.4f}", _time(row.seconds))
+        (
+            *row.values.values(),
+            *(f"{row.scores[name]:.4f}" if name in row.scores else "" for name in scores),
+            _time(row.seconds),
+        )
         for row in rows
     ]
     lost = [(*one.values.values(), "failed") for one in failed]
-    header = (*names, f"dev{metric}", f"test{metric}", "time")
-    return terminal_table(header, [*lines, *lost], box=SIMPLE_HEAD)
+    return terminal_table((*names, *scores, "time"), [*lines, *lost], box=SIMPLE_HEAD)
 
 
 def _time(seconds: float) -> str:

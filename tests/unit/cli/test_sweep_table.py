@@ -34,3 +34,19 @@ def test_brackets_in_options_are_shown(tmp_path: Path):
     assert [words[0] for words in printed(tmp_path)] == [
         "objectives", "[mlm]", "[mlm,rtd]", "[]",
     ]  # fmt: skip
+
+
+def test_each_metric_has_its_columns_and_its_order(tmp_path: Path):
+    for name, metric, dev in (
+        ("a", "macro_f1", 0.55), ("b", "accuracy", 0.8), ("c", "macro_f1", 0.65),
+        ("d", "accuracy", 0.9),
+    ):  # fmt: skip
+        finished(tmp_path / name, metric, {metric: dev}, f"eval.metric={metric}", f"name={name}")
+    assert printed(tmp_path) == [
+        ["eval.metric", "name", "dev", "accuracy", "test", "accuracy", "dev", "macro_f1", "test",
+         "macro_f1", "time"],
+        ["accuracy", "d", "0.9000", "0.9000", "3", "s"],
+        ["accuracy", "b", "0.8000", "0.8000", "3", "s"],
+        ["macro_f1", "c", "0.6500", "0.6500", "3", "s"],
+        ["macro_f1", "a", "0.5500", "0.5500", "3", "s"],
+    ]  # fmt: skip
