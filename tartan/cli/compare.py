@@ -11,7 +11,7 @@ Prints the scores of finished runs and the options in which they differ, and cou
 rows that only one run has right. Writes the same as a page, which is never overwritten.
 
   python -m tartan compare outputs/2026-01-31/12-00-00 outputs/2026-01-31/13-00-00
-  python -m tartan compare multirun/2026-01-31/14-00-00/* out=sweep.html
+  python -m tartan compare multirun/2026-01-31/14-00-00/*/ out=sweep.html
 """
 
 

@@ -191,6 +191,11 @@ def _right(directory: Path) -> list[bool]:
 
 def _summary(directory: Path) -> Mapping[str, Any]:
     """Return a run's summary. CheckpointError unless it is complete."""
+    if directory.is_file():
+        raise CheckpointError(
+            f"{directory} is not a run's directory, but a file: give directories of runs, "
+            "DIRECTORY/*/ for those of a sweep"
+        )
     summary = read_summary(directory)
     if summary is None:
         raise CheckpointError(

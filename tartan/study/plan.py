@@ -51,10 +51,58 @@ def arms(options: StudyOptions, typed: Typed) -> list[Arm]:
     for text in typed.runs:
         if text not in used and text not in options.common:
             raise missing.get(text) or ConfigError(
-                f"'{text}' is set by every arm: choose arms by study.arms=[...], or change "
-                f"study.overrides.{names[0]}"
+                f"'{text}' is set by every arm: add an arm, '{_arm_with(text)}', or change "
+                f"study.overrides.{_example(key_of(text), found)}"
             )
     return found
+
+
+def check_weighting(typed: Sequence[str], chosen: Sequence[Arm], weighing: Sequence[str]) -> None:
+    """Make sure that a weighting for all arms is that of an arm that weighs several objectives.
+
+    Args:
+        typed: the overrides of all arms, as typed.
+        chosen: the arms.
+        weighing: the names of those with several objectives in a stage.
+
+    Raises:
+        ConfigError: arms with one objective alone take it, and it changes nothing.
+    """
+    for text in typed:
+        key = key_of(text)
+        takes = {
+            arm.name
+            for arm in chosen
+            if key in map(key_of, arm.overrides) and key not in map(key_of, arm.own)
+        }
+        if key.split(".")[0] == "weighting" and not takes & set(weighing):
+            others = (
+                f"those that weigh several objectives ({', '.join(weighing)}) set their own"
+                if weighing
+                else "none weighs several objectives"
+            )
+            raise ConfigError(
+                f"'{text}' changes no arm: {others}. Add an arm, "
+                f"'{_arm_with('objectives=[tapt]', text)}', or give study=weightings"
+            )
+
+
+def _arm_with(*texts: str) -> str:
+    """Return the override that adds an arm with overrides of its own."""
+    listed = ",".join(f'"{text}"' for text in texts)
+    return f"+study.overrides.mine=[{listed}]"
+
+
+def _example(key: str, chosen: Sequence[Arm]) -> str:
+    """Return the name of an arm that sets an option, and not to nothing, if there is one."""
+    return next(
+        (
+            arm.name
+            for arm in chosen
+            if any(key_of(text) == key and not text.endswith("=[]") for text in arm.own)
+        ),
+        chosen[0].name,
+    )
 
 
 def jobs(

@@ -20,7 +20,7 @@ from tartan.study.launch import check_launcher, launch
 from tartan.study.options import StudyOptions
 from tartan.study.page import write_study_report, write_tables
 from tartan.study.places import processes_of
-from tartan.study.plan import arms, jobs, read_options, with_common
+from tartan.study.plan import arms, check_weighting, jobs, read_options, with_common
 from tartan.study.process import WorkError, apart
 from tartan.study.results import FILE, StudyResults
 from tartan.study.typed import Typed
@@ -81,6 +81,8 @@ def _tried(
     kept = [arm for arm in chosen if arm.name not in absent]
     if not kept:
         raise ConfigError(f"no arm is left: {'; '.join(map(str, absent.values()))}")
+    weighing = [arm.name for arm in kept if any(s.weighting for s in built[arm.name].stages)]
+    check_weighting([text for text in typed.runs if text not in options.common], kept, weighing)
     metrics = {arm.name: built[arm.name].metric for arm in kept}
     if len(set(metrics.values())) > 1:
         raise ConfigError(

@@ -28,4 +28,9 @@ def test_compare_shows_scores_and_what_differs(tartan: Callable[..., Answer], tm
     assert tartan("compare", "run0").err == "tartan: RUN is missing: give RUN RUN\n"
     refused = tartan("compare", "run0", "nothing", "out=other.html")
     assert refused.err.startswith("tartan: nothing has no finished run (summary.json is missing)")
+    (tmp_path / "multirun.yaml").touch()
+    assert tartan("compare", "run0", "multirun.yaml", "out=other.html").err == (
+        "tartan: multirun.yaml is not a run's directory, but a file: give directories of runs, "
+        "DIRECTORY/*/ for those of a sweep\n"
+    )
     assert not (tmp_path / "other.html").exists()

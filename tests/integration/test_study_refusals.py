@@ -92,6 +92,14 @@ def test_a_launcher_that_fails_is_one_line_and_the_study_can_go_on(
           "+study.overrides.other=['objectives=[]','eval.metric=accuracy']"],
          "tartan: arms choose their best model by different metrics (finetune: macro_f1, other: "
          "accuracy): give all the same eval.metric\n"),
+        (["weighting=pcd"],
+         "tartan: 'weighting=pcd' changes no arm: those that weigh several objectives (mt, meta) "
+         "set their own. Add an arm, '+study.overrides.mine=[\"objectives=[tapt]\","
+         "\"weighting=pcd\"]', or give study=weightings\n"),
+        (["study.arms=[finetune,tapt]", "weighting=pcd"],
+         "tartan: 'weighting=pcd' changes no arm: none weighs several objectives. Add an arm, "
+         "'+study.overrides.mine=[\"objectives=[tapt]\",\"weighting=pcd\"]', or give "
+         "study=weightings\n"),
         (["--multirun"], "tartan: a study already consists of several runs: leave -m out\n"),
     ],
 )  # fmt: skip

@@ -97,8 +97,8 @@ def test_jobs_go_seed_by_seed_each_in_a_directory_of_its_own(tmp_path):
         (["steps=1,2"],
          "'steps=1,2' is several values: make an arm of each, study.overrides.<arm>"),
         (["objectives=[mlm]"],
-         "'objectives=[mlm]' is set by every arm: choose arms by study.arms=[...], or change "
-         "study.overrides.finetune"),
+         "'objectives=[mlm]' is set by every arm: add an arm, "
+         "'+study.overrides.mine=[\"objectives=[mlm]\"]', or change study.overrides.tapt"),
         (["data=nope"], "arm finetune: data=nope: no such option; choose from: chemprot, "
          "citation_intent, demo, files, hub, hyperpartisan, jsonl, sciie"),
         (["study.arms=[mine]", "+study.overrides.mine=['seed=3']"],
