@@ -15,6 +15,8 @@ from tartan.study.power import POWER, detectable
 from tartan.study.process import WorkError, apart
 from tartan.study.statistics import estimate, seeds_needed
 
+FEWEST = 8
+"""The seeds of a study by default, where they are enough."""
 EXAMPLE = 0.02
 """A standard deviation of paired differences for an example, where none has been measured."""
 
@@ -44,8 +46,38 @@ def time_line(jobs: Sequence[Job]) -> str | None:
     )
 
 
+def enough_seeds(comparisons: int, level: float) -> int:
+    """Return how many seeds a study has by default: FEWEST, or more if a difference needs them.
+
+    Raises:
+        ConfigError: no number of seeds is enough for so many comparisons.
+    """
+    return max(FEWEST, seeds_needed(level, comparisons))
+
+
+def seeds_line(seeds: int, comparisons: int, against: int | None) -> str | None:
+    """Return why a study has more seeds than FEWEST by default; None where it has not.
+
+    Args:
+        seeds: of each arm, as `enough_seeds` gives them.
+        comparisons: pairs of arms that are corrected for.
+        against: how many they would be with study.against; None where it is set.
+    """
+    if seeds <= FEWEST:
+        return None
+    fewer = "" if against is None else f"; study.against=ARM makes {counted(against, 'comparison')}"
+    return (
+        f"Seeds 0 to {seeds - 1}: fewer than {seeds} cannot show a difference in {comparisons} "
+        f"comparisons. study.seeds=N sets another number{fewer}."
+    )
+
+
 def difference_line(
-    seeds: int, comparisons: int, level: float, differences: Sequence[Sequence[float]]
+    seeds: int,
+    comparisons: int,
+    level: float,
+    differences: Sequence[Sequence[float]],
+    against: int | None,
 ) -> str | None:
     """Return the smallest difference that a study can show; None without a comparison.
 
@@ -54,6 +86,7 @@ def difference_line(
         comparisons: pairs of arms that are corrected for.
         level: of corrected p.
         differences: for each pair, the differences between its finished runs, seed by seed.
+        against: how many comparisons there would be with study.against; None where it is set.
     """
     if not comparisons:
         return None
@@ -61,9 +94,15 @@ def difference_line(
     smallest = detectable(seeds, level, comparisons)
     if smallest is None:
         needed = seeds_needed(level, comparisons)
+        cure = ""
+        if against is not None and detectable(seeds, level, against) is not None:
+            cure = (
+                f" study.against=ARM makes {counted(against, 'comparison')}, for which "
+                f"{counted(seeds, 'seed')} are enough."
+            )
         return (
             f"{basis}: no difference can be shown, however large; at least {needed} seeds are "
-            "needed."
+            f"needed.{cure}"
         )
     spreads = [found.std for d in differences if (found := estimate(d)) and found.std]
     spread = median(spreads) if spreads else EXAMPLE

@@ -18,7 +18,8 @@ class StudyOptions:
     Attributes:
         arms: which, in the order of the table; null for all of `overrides` whose corpora the data
             has.
-        seeds: how many, from 0 on, or a list of them.
+        seeds: how many, from 0 on, or a list of them; null for the fewest with which a difference
+            can be shown, at least 8.
         dir: the directory that the study writes its files to; started again, it resumes there.
         processes: of each run, which share the micro-batches of its steps; a launcher such as
             torchrun sets how many.
@@ -32,7 +33,7 @@ class StudyOptions:
     """
 
     arms: list[str] | None = None
-    seeds: Any = 8
+    seeds: Any = None
     dir: str = "study"
     processes: int = 1
     against: str | None = None
@@ -64,7 +65,7 @@ def register() -> None:
 
 
 def parse(composed: DictConfig) -> StudyOptions:
-    """Return the typed options, with a list of seeds. ConfigError if they are not valid."""
+    """Return the typed options, seeds as a list if given. ConfigError if they are not valid."""
     found = options(StudyOptions, resolved(composed)["study"], "study")
     check_ranges("study", found, confidence="(0, 1)", level="(0, 1)", processes="[1, inf)")
     chosen = list(found.overrides) if found.arms is None else found.arms
@@ -83,8 +84,10 @@ def parse(composed: DictConfig) -> StudyOptions:
     return replace(found, seeds=_seeds(found.seeds))
 
 
-def _seeds(given: Any) -> list[int]:
-    """Return the seeds. ConfigError if they are not valid."""
+def _seeds(given: Any) -> list[int] | None:
+    """Return the seeds, None where they are not given. ConfigError if they are not valid."""
+    if given is None:
+        return None
     if isinstance(given, int) and not isinstance(given, bool) and given > 0:
         return list(range(given))
     if (

@@ -1,5 +1,6 @@
 """Run one study: check every arm, run what is not finished, write the tables."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,13 @@ from tartan.report.pages import spared
 from tartan.report.record import write_json
 from tartan.study import tables
 from tartan.study.collect import collect, compared
-from tartan.study.forecast import difference_line, finished_differences, time_line
+from tartan.study.forecast import (
+    difference_line,
+    enough_seeds,
+    finished_differences,
+    seeds_line,
+    time_line,
+)
 from tartan.study.job import Arm, Job, composing
 from tartan.study.launch import check_launcher, launch
 from tartan.study.options import StudyOptions
@@ -40,12 +47,13 @@ def study(typed: Typed) -> StudyResults:
     anywhere = check_launcher(typed)
     chosen, built, absent = _tried(options, typed, anywhere)
     directory = _directory(options)
+    options, more = _with_seeds(options, len(chosen))
     planned = jobs(chosen, options.seeds, directory, typed.searchpath)
     with composing():
         for job in planned:
             job.check(built[job.arm.name].contents or {}, options.seeds[0])
     with locked(directory, "study.dir") as notices:
-        for line in (*notices, *absent):
+        for line in (*notices, *absent, *more):
             print(line)
         failed: dict[str, str] = {}
         try:
@@ -63,11 +71,10 @@ def _tried(
 ) -> tuple[list[Arm], Mapping[str, BuiltArm], list[str]]:
     """Return the arms that the data allows, the results of building them, and notes on others."""
     chosen = arms(options, typed)
+    first = options.seeds[0] if options.seeds else 0
     with composing():
         texts = {
-            arm.name: OmegaConf.to_yaml(
-                Job(arm, options.seeds[0], Path("study"), typed.searchpath).compose()
-            )
+            arm.name: OmegaConf.to_yaml(Job(arm, first, Path("study"), typed.searchpath).compose())
             for arm in chosen
         }
     try:
@@ -94,6 +101,26 @@ def _tried(
     return kept, {arm.name: built[arm.name] for arm in kept}, lines
 
 
+def _with_seeds(options: StudyOptions, arms: int) -> tuple[StudyOptions, list[str]]:
+    """Return a study's options with its seeds, and a line on them where they were not given.
+
+    Args:
+        options: the study's.
+        arms: how many there are.
+    """
+    if options.seeds is not None:
+        return options, []
+    comparisons, against = _comparisons(options, arms)
+    seeds = enough_seeds(comparisons, options.level)
+    line = seeds_line(seeds, comparisons, against)
+    return replace(options, seeds=list(range(seeds))), [line] if line else []
+
+
+def _comparisons(options: StudyOptions, arms: int) -> tuple[int, int | None]:
+    """Return how many pairs of arms are compared, and with study.against unless that is set."""
+    return (math.comb(arms, 2), arms - 1) if options.against is None else (arms - 1, None)
+
+
 def _launched(
     planned: Sequence[Job], options: StudyOptions, typed: Typed, directory: Path, anywhere: bool
 ) -> dict[str, str]:
@@ -115,7 +142,11 @@ def _forecast(planned: Sequence[Job], options: StudyOptions, anywhere: bool) -> 
     lines = [
         None if anywhere or options.processes > 1 else time_line(planned),
         difference_line(
-            len(options.seeds), len(pairs), options.level, finished_differences(planned, pairs)
+            len(options.seeds),
+            len(pairs),
+            options.level,
+            finished_differences(planned, pairs),
+            _comparisons(options, len(arms))[1],
         ),
     ]
     return [line for line in lines if line]
