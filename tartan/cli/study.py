@@ -25,7 +25,8 @@ finished runs are skipped, others are resumed, and failed ones are tried again.
   python -m tartan study '+study.overrides.mine=["objectives=[mlm,rtd]","weighting=meta"]'
 
 study=<name> chooses a file in study/ of a --config-dir, with other arms. Every other override is
-the same as for `run`, and applies to each arm that has the option; an arm's own come first.
+the same as for `run`, and applies to each arm that has the option; where an arm sets the option
+itself, the arm's value is used.
 hydra/launcher=joblib runs several at a time, hydra/launcher=submitit_slurm on a cluster.
 
 options of a study and their values:

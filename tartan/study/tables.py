@@ -9,6 +9,7 @@ from rich.table import Table as RichTable
 from tartan.report.terminal import terminal_table
 from tartan.sizes import amount
 from tartan.study.results import ArmResult, Estimate, Pair, RunResult, StudyResults
+from tartan.study.statistics import RESAMPLES
 
 NOTHING = "-"
 
@@ -42,7 +43,7 @@ def arm_table(results: StudyResults) -> Table:
     return Table(
         "Arms",
         f"Means over runs, standard deviations (n - 1), and {percent} bootstrap intervals of the "
-        "mean. Seconds are of training, evaluations included.",
+        f"mean (BCa, {RESAMPLES} resamples). Seconds are of training, evaluations included.",
         (
             "arm", f"test {results.metric}", f"{percent} interval", "on dev", "runs", "seconds",
             "s/step", "peak memory",
