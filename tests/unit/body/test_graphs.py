@@ -222,7 +222,7 @@ def test_layers_that_take_what_a_graph_cannot_repeat_have_none(monkeypatch):
 
     def with_an_object(self, call_):
         positional, named = call_.others
-        return call(self, replace(call_, others=(positional, {**named, "unknown": object()})))
+        return call(self, replace(call_, others=(positional, {**named, "deterministic": object()})))
 
     monkeypatch.setattr(LayerGraphs, "__call__", with_an_object)
     assert (
