@@ -27,6 +27,28 @@ def documented(directory: Path) -> Path:
     return directory
 
 
+def packaged(directory: Path) -> Path:
+    """The same plugin as a package with a configuration, as docs/plugins.md says."""
+    section = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+    section = section.partition("\n## Configurations\n")[2].partition("\n## ")[0]
+    blocks = dict(re.findall(r"```(yaml|python|toml)\n(.*?)```", section, re.DOTALL))
+    package = documented(directory) / "tartan_length"
+    config = directory / re.findall(r"`([\w/]+\.yaml)`", section)[0]
+    config.parent.mkdir(parents=True)
+    config.write_text(blocks["yaml"])
+    (package / "configs/__init__.py").touch()
+    code, project = directory / "tartan_length.py", directory / "pyproject.toml"
+    (package / "__init__.py").write_text(code.read_text() + "\n\n" + blocks["python"])
+    code.unlink()
+    before, found, _ = project.read_text().partition("[tool.setuptools]\n")
+    assert found
+    project.write_text(before + blocks["toml"])
+    return directory
+
+
+PIP = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target", "site"]
+
+
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory away from the checkout, with the plugins installed in `site/`."""
@@ -38,8 +60,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "examples" / "tartan-transposed", here / "tartan-transposed")
     documented(here / "length")
     sources = ("tartan-swapped", "tartan-inverse-loss", "tartan-transposed", "length")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*pip, "--target", "site", *(f"./{s}" for s in sources)], cwd=here, check=True)
+    subprocess.run([sys.executable, *PIP, *(f"./{s}" for s in sources)], cwd=here, check=True)
     return here
 
 
@@ -116,6 +137,15 @@ def test_they_run_by_configuration_their_variants_too(answers: dict[str, Answer]
     assert "inverse_loss, inverse_loss_slow" in helped
     assert "swapped_domain:" in answers["job"].out
     assert "corpus: domain" in answers["job"].out
+
+
+def test_a_documented_plugin_with_a_configuration_works_once_it_is_installed(tmp_path: Path):
+    packaged(tmp_path / "length")
+    subprocess.run([sys.executable, *PIP, "./length"], cwd=tmp_path, check=True)
+    done = python(tmp_path, "-m", "tartan", "run", "--cfg", "job", "objectives=[mlm,length_domain]")
+    assert done.returncode == 0, done.stderr
+    assert "  length_domain:\n    plugin: length\n" in done.stdout
+    assert "    corpus: domain\n" in done.stdout
 
 
 @pytest.mark.parametrize(
