@@ -10,6 +10,7 @@ import json
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,13 +21,15 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from tartan.api import run
+from tartan.data.divide import TooFewRowsError
+from tartan.data.rows import check_characters
 from tartan.errors import ConfigError, DataError, ModelError
 from tartan.inference.inputs import Input
 from tartan.inference.model import long_texts
 from tartan.inference.predictor import Predictor
 
-TEXTS = "unlabelled.jsonl"
-ROWS = "train.jsonl"
+TEXTS = "unlabeled.jsonl"
+ROWS = "X.jsonl"
 
 
 class TartanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -42,7 +45,7 @@ class TartanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         validation_fraction: share of X that chooses the model, and that weightings such as `meta`
             learn from; between 0 and 1.
         device: `auto`, or a torch device.
-        random_state: the seed; an int. None stands for 0.
+        random_state: the seed, of the choice of the validation rows too; an int. None stands for 0.
         verbose: whether progress is printed.
         options: further options of a run by name: `{"optimizer.body_lr": 1e-5}`.
 
@@ -111,6 +114,13 @@ class TartanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 _write(directory / TEXTS, ({"text": text} for text in more))
             try:
                 trained = run(**self._options(directory, bool(more)), verbose=self.verbose)
+            except TooFewRowsError as error:
+                raise ValueError(
+                    f"X has {len(texts)} texts, {len(set(texts))} of them different, of "
+                    f"{len(classes)} classes: too few to hold out validation_fraction="
+                    f"{self.validation_fraction} and one test row; give more texts, or change "
+                    "validation_fraction"
+                ) from error
             except (ConfigError, DataError, ModelError) as error:
                 raise ValueError(str(error)) from error
             self.classes_ = classes
@@ -147,17 +157,21 @@ class TartanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         size = self.validation_fraction
         if not 0 < size < 1:
             raise ValueError(f"validation_fraction={size}: give more than 0 and less than 1")
+        seed = 0 if self.random_state is None else self.random_state
+        if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
+            raise ValueError(f"random_state must be an int from 0 or None, got {seed!r}")
         found: dict[str, Any] = {
             "data": "files",
             "data.path": directory / ROWS,
             "data.split.dev": size,
             "data.split.test": 1,  # a run has a test split; one row is lost to it
+            "data.split.seed": seed,
             "objectives": list(self.objectives),
             "weighting": self.weighting,
             "steps": self.steps,
             "batch_size": self.batch_size,
             "device": self.device,
-            "seed": self.random_state or 0,
+            "seed": seed,
             "report": False,
             "cache": False,
             "run_dir": directory / "run",
@@ -200,6 +214,7 @@ def as_texts(values: Iterable[Any], name: str = "X", least: int = 1) -> list[str
     for number, text in enumerate(found):
         if not isinstance(text, str) or not text.strip():
             raise ValueError(f"{name}[{number}] is {text!r}: give a text that is not empty")
+        _check_characters(text, "text", f"{name}[{number}]")
     if len(found) < least:
         raise ValueError(f"{name} has no texts")
     return [str(text) for text in found]
@@ -218,8 +233,10 @@ def as_labels(values: Any) -> NDArray[Any]:
             "tartan.run(primary='multilabel') predicts several"
         )
     for number, label in enumerate(found.flat):
-        if _is_missing(label):
+        if _is_missing(label) or (isinstance(label, str) and not label.strip()):
             raise ValueError(f"y[{number}] is {label!r}: give every text a class")
+        if isinstance(label, str):
+            _check_characters(label, "label", f"y[{number}]")
     if len({isinstance(label, str) for label in found.flat}) > 1:  # numpy would make texts of all
         raise ValueError("y has labels of different types: use one type throughout")
     labels: NDArray[Any] = column_or_1d(np.asarray(values), warn=True)
@@ -228,6 +245,14 @@ def as_labels(values: Any) -> NDArray[Any]:
     except TypeError:  # they cannot be sorted
         raise ValueError("y has labels of different types: use one type throughout") from None
     return labels
+
+
+def _check_characters(text: str, what: str, place: str) -> None:
+    """ValueError for a text that no file can hold."""
+    try:
+        check_characters(text, what, place)
+    except DataError as error:
+        raise ValueError(str(error)) from None
 
 
 def _is_missing(value: object) -> bool:

@@ -19,6 +19,10 @@ LISTED = 5
 """Labels that are named at most."""
 
 
+class TooFewRowsError(DataError):
+    """Rows that cannot be divided into splits."""
+
+
 @dataclass
 class SplitOptions:
     """Sizes of splits that are made because there is no file of them.
@@ -98,7 +102,8 @@ def divide(
 
     Raises:
         ConfigError: a size cannot be used.
-        DataError: a row cannot be used, or there are too few different texts.
+        TooFewRowsError: there are too few different texts.
+        DataError: a row cannot be used.
     """
     check_sizes(made, options)
     numbers, groups, found, labels = _grouped(numbered)
@@ -115,7 +120,7 @@ def divide(
     least = 1 if each is None else len(cover(each, order))
     wrong = next((split for split in made if not rows[split]), None)
     if wrong or len(order) - sum(places[g] != "train" for g in range(len(order))) < least:
-        raise DataError(
+        raise TooFewRowsError(
             f"{file}: {counted(total, 'row')} with {counted(len(found), 'different text')} and "
             f"{counted(len(set(chain.from_iterable(found))), 'label')} are too few to make "
             f"{' and '.join(made)} of: add rows, set data.split.{made[0]}, or give "

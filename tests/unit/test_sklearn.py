@@ -14,6 +14,9 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import estimator_checks as checks
 from sklearn.utils.estimator_checks import check_estimator
 
+from tartan.data.divide import SplitOptions
+from tartan.data.files import FilesOptions, load_files
+from tartan.errors import DataError
 from tartan.sklearn import TartanClassifier
 
 pytestmark = pytest.mark.heavy
@@ -124,7 +127,13 @@ def test_parameters_are_kept_as_they_were_given():
         ((["red"], ["a", "b"]), r"^X has 1 texts and y has 2 labels"),
         ((["red", "blue"], ["a", "a"]), r"^y has 1 class: give at least two"),
         ((["red", "blue"], [0.5, 0.7]), r"Unknown label type: continuous"),
-        ((["red", "blue"], ["a", "b"]), r"too few"),
+        ((["red", "blue"], ["a", "b"]), r"^X has 2 texts, 2 of them different, of 2 classes: too "
+         r"few to hold out validation_fraction=0.2 and one test row; give more texts, or change "
+         r"validation_fraction$"),
+        ((["red", "blue"], ["", "b"]), r"^y\[0\] is '': give every text a class$"),
+        ((["red", "blue"], ["a", " "]), r"^y\[1\] is ' ': give every text a class$"),
+        ((["red", "a\0b"], ["a", "b"]), r"^X\[1\]: text holds a NUL character: remove it$"),
+        ((["red", "blue"], ["a", "a\0b"]), r"^y\[1\]: label holds a NUL character: remove it$"),
         ((["red", "blue"], np.eye(2, dtype=int)), r"^y has several labels for a row: give one"),
         ((["red", "blue"], [["a"], ["a", "b"]]), r"^y has several labels for a row"),
         ((["red", "blue"], ["a", None]), r"^y\[1\] is None: give every text a class"),
@@ -133,7 +142,7 @@ def test_parameters_are_kept_as_they_were_given():
         ((["red", "blue"], pd.Series(["a", 1])), r"^y has labels of different types"),
         ((["red", "blue"], ["a", 1]), r"^y has labels of different types"),
     ],
-)
+)  # fmt: skip
 def test_what_cannot_be_learnt_is_a_value_error(arguments: Any, line: str):
     with pytest.raises(ValueError, match=line):
         small().fit(*arguments)
@@ -150,5 +159,27 @@ def test_options_are_checked_and_an_estimator_has_to_be_fitted():
         small(objectives=["mln"]).fit(TEXTS, LABELS)
     with pytest.raises(ValueError, match=r"^validation_fraction=1: give more than 0"):
         small(validation_fraction=1).fit(TEXTS, LABELS)
+    for state in (np.random.RandomState(0), -1, 1.5):
+        with pytest.raises(ValueError, match=r"^random_state must be an int from 0 or None, got "):
+            small(random_state=state).fit(TEXTS, LABELS)
     with pytest.raises(NotFittedError):
         small().predict(["red"])
+
+
+def test_the_random_state_chooses_the_validation_rows(monkeypatch: pytest.MonkeyPatch):
+    """Two estimators differ by the rows that choose their models, and None stands for 0."""
+    held_out = []
+
+    def seen(**options: Any) -> None:
+        sizes = SplitOptions(*(options[f"data.split.{name}"] for name in ("dev", "test", "seed")))
+        found = load_files(FilesOptions(str(options["data.path"]), split=sizes))
+        held_out.append((options["seed"], found.dev["text"][:]))
+        raise DataError("seen")
+
+    monkeypatch.setattr("tartan.sklearn.run", seen)
+    for state in (None, 0, np.int64(1)):
+        with pytest.raises(ValueError, match="seen"):
+            small(random_state=state).fit(TEXTS, LABELS)
+    assert held_out[0] == held_out[1]
+    assert held_out[1][1] != held_out[2][1]
+    assert held_out[2][0] == 1
