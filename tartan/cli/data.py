@@ -1,7 +1,9 @@
 """`python -m tartan data PATH`: what a run would see of files, without training."""
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tartan.cli.typed import typed
@@ -24,10 +26,13 @@ Nothing is trained, and nothing is written.
 
 options:
   primary=classification   or regression, multilabel, tokens: the kind of labels
+  data=files data.path=PATH    instead of PATH, as for `run`
   data.NAME=VALUE          options of data=files: data.text, data.label, data.split.dev, ...
 """
 COLUMNS = ("data.text", "data.label", "data.pair")
 """Options that name one column: a list is refused where the columns are known."""
+OPTION = re.compile(r"[+~]*[a-z]\w*([./]\w+)*")
+"""The name of an option of `run`."""
 MOST = 20
 """Labels that are listed."""
 
@@ -49,8 +54,8 @@ def main(arguments: Sequence[str]) -> int:
     with caching(False):
         task = load_files(chosen, kind)
         print("\n".join(report(task)))
-    typed = [argument for argument in arguments if "=" in argument and argument != path]
-    command = ["python", "-m", "tartan", "run", "data=files", f"data.path={path}", *typed]
+    more = [each for each in arguments if "=" in each and each != path and not _names_path(each)]
+    command = ["python", "-m", "tartan", "run", "data=files", f"data.path={path}", *more]
     print(f"\n{shlex.join(command)}")
     return 0
 
@@ -59,7 +64,7 @@ def read(arguments: Sequence[str]) -> tuple[str, str, dict[str, Any]]:
     """Return the path, the end task and the options of data=files.
 
     Raises:
-        ConfigError: the number of paths is not one.
+        ConfigError: the number of paths is not one, or an option is one of `run` alone.
     """
     paths: list[str] = []
     primary, given = "classification", dict[str, Any]()
@@ -67,6 +72,10 @@ def read(arguments: Sequence[str]) -> tuple[str, str, dict[str, Any]]:
         name, equals, value = argument.partition("=")
         if equals and name == "primary":
             primary = value
+        elif equals and name == "data":
+            _check_source(value)
+        elif equals and name == "data.path":
+            paths.append(str(typed(value)))
         elif equals and name.startswith("data."):
             *sections, last = name.split(".")[1:]
             place = given
@@ -75,12 +84,28 @@ def read(arguments: Sequence[str]) -> tuple[str, str, dict[str, Any]]:
             place[last] = value if name in COLUMNS and value.startswith("[") else typed(value)
         elif argument.startswith("-"):
             raise ConfigError(f"'{argument}': options are written name=value; see data --help")
+        elif equals and OPTION.fullmatch(name) and not Path(argument).exists():
+            raise ConfigError(
+                f"{name}={value} is not an option of data: it takes primary=... and data.NAME=...; "
+                "give the others to run"
+            )
         else:
             paths.append(argument)
     if len(paths) != 1:
         found = " ".join(paths) or "none"
         raise ConfigError(f"data takes one file or directory, found {found}")
     return paths[0], primary, given
+
+
+def _names_path(argument: str) -> bool:
+    """Return whether an argument is a part of `data=files data.path=PATH`."""
+    return argument.startswith(("data=", "data.path="))
+
+
+def _check_source(name: str) -> None:
+    """ConfigError unless a source is the one whose files this command shows."""
+    if name != "files":
+        raise ConfigError(f"data={name}: this command shows data=files; give its file or directory")
 
 
 def report(task: "Task") -> list[str]:

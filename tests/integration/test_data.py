@@ -101,6 +101,16 @@ def test_a_list_of_text_columns_is_refused_with_the_option_for_two(
     assert tartan("data", "mine.csv", *remedy).status == 0
 
 
+def test_the_path_may_be_written_as_for_run(tartan: Tartan, tmp_path: Path):
+    rows = [f"text {n},{'ab'[n % 2]}" for n in range(40)]
+    (tmp_path / "a=b.csv").write_text("\n".join(["text,label", *rows]))
+    shown = tartan("data", "a=b.csv", "data.split.dev=10")
+    assert shown.status == 0, shown.err
+    command = shlex.split(shown.out.splitlines()[-1])
+    assert command[:4] == ["python", "-m", "tartan", "run"]
+    assert tartan("data", *command[4:]) == shown
+
+
 def test_numbers_and_sets_are_shown(tartan: Tartan, tmp_path: Path):
     rows = [f"text {n},{n}" for n in range(20)]
     (tmp_path / "numbers.csv").write_text("\n".join(["text,score", *rows]))
@@ -121,10 +131,16 @@ def test_numbers_and_sets_are_shown(tartan: Tartan, tmp_path: Path):
         (("a", "b"), "data takes one file or directory, found a b"),
         (("--json", "a"), "'--json': options are written name=value; see data --help"),
         (("nowhere.csv",), "nowhere.csv: no such file or directory: check the path"),
+        (("x.csv", "model=tiny"),
+         "model=tiny is not an option of data: it takes primary=... and data.NAME=...; give the "
+         "others to run"),
+        (("x.csv", "data.path=y.csv"), "data takes one file or directory, found x.csv y.csv"),
+        (("data=hub", "x.csv"),
+         "data=hub: this command shows data=files; give its file or directory"),
         (("x.csv", "data.txt=a"), "data.txt: no such option; did you mean 'text'?"),
         (("x.csv", "primary=mlm"), "primary=mlm cannot be the end task: it predicts nothing"),
     ],
-)
+)  # fmt: skip
 def test_what_cannot_be_shown_is_one_line(tartan: Tartan, arguments, message: str):
     answer = tartan("data", *arguments)
     assert (answer.status, answer.err) == (2, f"tartan: {message}\n")
