@@ -53,6 +53,15 @@ MODULES = [
 ]
 
 
+def test_extras_are_installed_in_one_form_and_exist():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pages = "\n".join(text for name, text in TEXTS.items() if name.startswith("docs/"))
+    named = set(re.findall(r"'tartan\[(\w+)\]'", pages))
+    assert {"joblib", "onnx", "optuna", "peft", "submitit", "torchjd"} <= named
+    assert named <= project["optional-dependencies"].keys()
+    assert "'.[" not in pages
+
+
 def program(page: str) -> dict[str, Any]:
     """Run the programs of a page, and return the names that they define."""
     scope: dict[str, Any] = {"__name__": "page"}
