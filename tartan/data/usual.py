@@ -4,6 +4,8 @@ import csv
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from hydra.core.override_parser.types import Quote, QuotedString
+
 from tartan.batch import LabelKind
 from tartan.data.column_suggestion import suggestion
 from tartan.data.rows import ROLES
@@ -161,8 +163,7 @@ def quoted(text: str) -> str:
     """
     if re.fullmatch(r"/?[^\W\d][\w./-]*", text, re.ASCII):
         return text
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("'", "'\\''")
-    return f'"{escaped}"'
+    return QuotedString(text, Quote.double).with_quotes().replace("'", "'\\''")
 
 
 def several(value: str) -> list[str]:

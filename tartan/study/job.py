@@ -8,6 +8,7 @@ from hydra import compose, initialize_config_module
 from omegaconf import DictConfig, OmegaConf
 
 from tartan.config.parse import resolved
+from tartan.config.values import written
 from tartan.errors import CheckpointError
 from tartan.experiment.identity import (
     CONTENT,
@@ -22,7 +23,6 @@ from tartan.experiment.resume import finished_run, read_configuration
 from tartan.experiment.summary import read_summary
 from tartan.report.record import CONFIG, REPORT, SUMMARY, read_config
 from tartan.study.notes import SEEDED
-from tartan.study.typed import quoted
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Job:
     @property
     def overrides(self) -> list[str]:
         """Return the overrides with which `run` runs the same."""
-        return [*self.arm.overrides, f"seed={self.seed}", f"run_dir={quoted(str(self.directory))}"]
+        return [*self.arm.overrides, f"seed={self.seed}", f"run_dir={written(str(self.directory))}"]
 
     def compose(self) -> DictConfig:
         """Return its configuration; to be called inside `composing`."""

@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from tartan.config.explain import one_line
 from tartan.config.hydra_files import hydra_files
+from tartan.config.values import written
 from tartan.errors import ConfigError, TartanError, suggest
 from tartan.report.record import SUMMARY, read_json
 from tartan.streams import lossy
@@ -25,7 +26,7 @@ from tartan.study import child, worker
 from tartan.study.job import Job, composing
 from tartan.study.places import environments
 from tartan.study.process import WorkError, apart
-from tartan.study.typed import Typed, quoted
+from tartan.study.typed import Typed
 from tartan.train.interrupt import Interrupts
 
 LOCAL = ("basic", "joblib", "submitit_local")
@@ -76,7 +77,7 @@ def launch(jobs: Sequence[Job], typed: Typed, study: Path, processes: int = 1) -
             task_function=_Task(len(jobs), os.getpid(), socket.gethostname(), processes),
             config=settings,
         )
-        overrides = [[*job.overrides, f"hydra.sweep.subdir={quoted(job.place)}"] for job in jobs]
+        overrides = [[*job.overrides, f"hydra.sweep.subdir={written(job.place)}"] for job in jobs]
         try:
             with Interrupts():
                 returned = launcher.launch(overrides, initial_job_idx=0)
@@ -149,7 +150,7 @@ def _settings(typed: Typed, study: Path) -> DictConfig:
     """Return Hydra's configuration of several runs. ConfigError if an override is not valid."""
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
-    overrides = [*typed.searchpath, *typed.hydra, f"hydra.sweep.dir={quoted(str(study))}"]
+    overrides = [*typed.searchpath, *typed.hydra, f"hydra.sweep.dir={written(str(study))}"]
     try:
         return hydra.compose_config("config", overrides, run_mode=RunMode.MULTIRUN)
     except (HydraException, OmegaConfBaseException) as error:

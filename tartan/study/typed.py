@@ -54,13 +54,6 @@ class Typed:
         return searchpath(self.search)
 
 
-def quoted(text: str) -> str:
-    """Return a value as Hydra's grammar takes it."""
-    return (
-        text if re.fullmatch(r"[\w./-]+", text, re.ASCII) else "'" + text.replace("'", "\\'") + "'"
-    )
-
-
 def key_of(text: str) -> str:
     """Return the key or group that an override sets. ConfigError if it is not an override."""
     key = text.lstrip("+~").partition("=")[0]

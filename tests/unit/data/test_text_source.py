@@ -7,6 +7,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from support.csv_files import csv, load, numbered
+from tartan.data.usual import assignment
 from tartan.errors import DataError
 
 
@@ -49,3 +50,9 @@ def test_texts_may_come_from_files_and_data_sets(tmp_path: Path, dictionary):
     assert len(task.corpora["domain"]) == 3
     named = load(path, unlabelled={"path": str(tmp_path / "texts" / "two.jsonl"), "text": "body"})
     assert named.corpora["task"]["text"][-1:] == ["third"]
+
+
+@pytest.mark.parametrize("name", ["my text", "it's", "a\\b c", 'say "x" \\'])
+def test_a_shell_and_hydra_read_a_suggested_column_as_it_is(name: str):
+    (typed,) = shlex.split(assignment("text", name))
+    assert OverridesParser.create().parse_override(typed).value() == name
