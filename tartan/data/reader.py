@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import Any
 
 from datasets import Dataset, Features, List, Value
-from transformers import PreTrainedTokenizerBase
+from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from tartan.data.arrow import Columns, batches_of
 from tartan.data.cache import Made
@@ -235,6 +235,17 @@ class Reader:
         """Return a text, or of an extremely long one as much as is ever read."""
         most = max(MOST, ENOUGH * self.max_length)
         return text[:most] if self.tokenizer.truncation_side == "right" else text[-most:]
+
+
+def reads_segments(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> bool:
+    """Return whether a body reads which text of a pair a token is in: it embeds two segments.
+
+    Its tokenizer has to agree, as plain transformers goes by that when the model is exported.
+    """
+    return (
+        "token_type_ids" in tokenizer.model_input_names
+        and getattr(config, "type_vocab_size", 0) > 1
+    )
 
 
 def _as_rows(read: Columns) -> Columns:

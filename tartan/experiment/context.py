@@ -13,7 +13,7 @@ from tartan.body import Body, ModelSource, load_teacher, masked_lm
 from tartan.context import EndTask
 from tartan.data import Task, Tokenized, tokenize
 from tartan.data.endless import EndlessRows, Streamed
-from tartan.data.reader import Reader
+from tartan.data.reader import Reader, reads_segments
 from tartan.data.task import SPLITS
 from tartan.errors import ConfigError, MissingCorpusError
 from tartan.experiment.end_task import LentEndTask
@@ -55,7 +55,7 @@ class TokenizedTexts:
                 texts,
                 source.tokenizer,
                 source.max_length,
-                reads_segments(source),
+                reads_segments(source.tokenizer, source.config),
                 long=source.long,
                 max_chunks=source.max_chunks,
             )
@@ -238,17 +238,6 @@ class TaskContext:
     def notice(self, line: str) -> None:
         """Add a line to the notices printed before training."""
         self.notices.append(line)
-
-
-def reads_segments(source: ModelSource) -> bool:
-    """Return whether a body reads which text of a pair a token is in: it embeds two segments.
-
-    Its tokenizer has to agree, as plain transformers goes by that when the model is exported.
-    """
-    return (
-        "token_type_ids" in source.tokenizer.model_input_names
-        and getattr(source.config, "type_vocab_size", 0) > 1
-    )
 
 
 def _remedy(corpus: str) -> str:

@@ -13,7 +13,7 @@ from tartan.batch import LabelKind
 from tartan.body.exported import is_tagger, load_model, load_tokenizer
 from tartan.body.pretrained import sequence_limits
 from tartan.data.long_texts import LONG_TEXTS
-from tartan.data.reader import Counts, Reader
+from tartan.data.reader import Counts, Reader, reads_segments
 from tartan.errors import ModelError
 from tartan.inference.inputs import Input
 from tartan.inference.model import LongTexts, Place
@@ -160,9 +160,7 @@ class Predictor:
         if any(row.words for row in rows):
             columns |= {"words": [row.words for row in rows]}
             columns |= {"label": [[0] * len(row.words) for row in rows]}
-        names, config = self.tokenizer.model_input_names, self.model.config
-        pairs = "text_pair" in columns and "token_type_ids" in names
-        segments = pairs and getattr(config, "type_vocab_size", 0) > 1
+        segments = "text_pair" in columns and reads_segments(self.tokenizer, self.model.config)
         with quiet():
             reader = Reader(
                 self.tokenizer, self.max_length, segments, self.long.long, self.long.max_chunks

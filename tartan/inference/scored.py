@@ -17,10 +17,11 @@ from tartan.data import tokenize
 from tartan.data.files import FilesOptions, find_files, find_labelled
 from tartan.data.formats import open_table
 from tartan.data.notices import lost_notices
+from tartan.data.reader import reads_segments
 from tartan.data.splits import SplitReader
 from tartan.errors import CheckpointError, DataError
 from tartan.experiment.blame import blamed
-from tartan.experiment.context import TaskContext, TokenizedTexts, Training, reads_segments
+from tartan.experiment.context import TaskContext, TokenizedTexts, Training
 from tartan.experiment.predictions import RowPrediction, predictions
 from tartan.experiment.summary import read_summary
 from tartan.experiment.tasks import end_task_class
@@ -140,7 +141,8 @@ def score_file(
     texts, columns, seen = _read(run, path, given)
     long = vars(long_texts(run.summary))
     source = replace(exported_source(run.directory / MODEL, trusted(run.summary)), **long)
-    tokenized = tokenize(texts, source.tokenizer, source.max_length, reads_segments(source), **long)
+    segments = reads_segments(source.tokenizer, source.config)
+    tokenized = tokenize(texts, source.tokenizer, source.max_length, segments, **long)
     training = Training(path.stem, run.kind, run.labels, tokenized.rows, TokenizedTexts({}, source))
     with blamed(plugins):
         joint, notices = _joint(run, training, source, plugins)
