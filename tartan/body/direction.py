@@ -8,9 +8,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from tartan.body.reading import read_padded
-from tartan.body.verification import FAILURES, agree
+from tartan.body.verification import difference
 from tartan.packed import Packed
-from tartan.quiet import quiet
 
 SHORT = 8
 """Tokens of the sequence that shows whether a model looks ahead."""
@@ -49,10 +48,7 @@ def reason_against_causal(read: Callable[[Packed], Tensor], packed: Packed) -> s
     halves = (lengths + 1) // 2
     kept = packed.positions < halves.repeat_interleave(lengths)
     cut = Packed(packed.input_ids[kept], tuple(halves.tolist()), causal=True)
-    with torch.no_grad(), quiet():
-        try:
-            if agree(read(cut), read(replace(packed, causal=True))[kept]):
-                return None
-        except FAILURES as error:
-            return f"{type(error).__name__}: {error}"
-    return "its hidden states depend on later tokens"
+    return difference(
+        lambda: (read(cut), read(replace(packed, causal=True))[kept]),
+        "its hidden states depend on later tokens",
+    )

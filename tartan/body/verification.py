@@ -65,13 +65,10 @@ def reason_against_padding(model: PreTrainedModel, packed: Packed, expected: Ten
     Returns:
         Why sequences cannot be padded; None if they can.
     """
-    with torch.no_grad(), quiet():
-        try:
-            if agree(expected, read_padded(model, replace(packed, causal=False))):
-                return None
-        except FAILURES as error:
-            return f"{type(error).__name__}: {error}"
-    return "hidden states depend on the padding behind a sequence"
+    return difference(
+        lambda: (expected, read_padded(model, replace(packed, causal=False))),
+        "hidden states depend on the padding behind a sequence",
+    )
 
 
 def reason_against_places(
@@ -94,13 +91,10 @@ def reason_against_places(
     within = -packed.positions.cpu().double() / len(rows) if backwards else noise
     order = torch.argsort(rows + within).to(packed.input_ids.device)
     laid = Packed(packed.input_ids[order], packed.lengths, places=packed.positions[order])
-    with torch.no_grad(), quiet():
-        try:
-            if agree(read(packed)[order], read(laid)):
-                return None
-        except FAILURES as error:
-            return f"{type(error).__name__}: {error}"
-    return "its hidden states depend on the order in which tokens are laid out"
+    return difference(
+        lambda: (read(packed)[order], read(laid)),
+        "its hidden states depend on the order in which tokens are laid out",
+    )
 
 
 def reason_against_embeddings(
@@ -119,13 +113,10 @@ def reason_against_embeddings(
     Returns:
         Why the model cannot read embeddings; None if it can.
     """
-    with torch.no_grad(), quiet():
-        try:
-            if agree(read(packed, None), read(packed, embed(packed))):
-                return None
-        except FAILURES as error:
-            return f"{type(error).__name__}: {error}"
-    return "hidden states of token ids and of their embeddings differ"
+    return difference(
+        lambda: (read(packed, None), read(packed, embed(packed))),
+        "hidden states of token ids and of their embeddings differ",
+    )
 
 
 def after_attention(model: PreTrainedModel, packed: Packed) -> str | None:
@@ -158,6 +149,19 @@ def after_attention(model: PreTrainedModel, packed: Packed) -> str | None:
             return name if agree(expected[wanted], found[wanted]) else None
         except FAILURES:
             return None
+
+
+def difference(compute: Callable[[], tuple[Tensor, Tensor]], reason: str) -> str | None:
+    """Compute hidden states in two ways, without gradients.
+
+    Returns:
+        The reason if they differ, the exception if a way fails; None if they agree.
+    """
+    with torch.no_grad(), quiet():
+        try:
+            return None if agree(*compute()) else reason
+        except FAILURES as error:
+            return f"{type(error).__name__}: {error}"
 
 
 def agree(expected: Tensor, found: Tensor) -> bool:
