@@ -1,7 +1,6 @@
 """Texts of more tokens than a body reads: cut at the end, their middle left out, or in chunks."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from tartan.checks import check_choice, check_range
 from tartan.errors import ConfigError
@@ -10,9 +9,6 @@ WAYS = ("truncate", "head_tail", "chunks")
 """How a long text is read: `model.long`."""
 LONG_TEXTS = "tartan_long_texts"
 """Where an exported model's config.json says so."""
-
-Row = Mapping[str, Sequence[Any]]
-"""A row's columns, each with one value for a token."""
 
 
 def check_way(way: str, chunks: int) -> None:
@@ -33,30 +29,30 @@ def check_texts(way: str, columns: Sequence[str]) -> None:
 
 
 def head_and_tail(
-    full: Row, cut: Row, full_texts: Sequence[int | None], cut_texts: Sequence[int | None]
-) -> dict[str, list[Any]]:
-    """Return a row as long as one that was cut, with the first and last tokens of each text.
+    full_texts: Sequence[int | None], cut_texts: Sequence[int | None]
+) -> list[int | None]:
+    """Return which tokens make a row as long as a cut one from each text's first and last tokens.
 
     A text keeps as many tokens as in the cut row, half of them from its end (Sun et al., CCL 2019,
     section 5.3.1). Special tokens stay where the tokenizer puts them.
 
     Args:
-        full: the row before it was cut.
-        cut: the row as the tokenizer cuts it.
-        full_texts: [tokens], which text each token of `full` is of; None for special tokens.
-        cut_texts: the same of `cut`.
+        full_texts: [tokens], which text each token of the full row is of; None for special tokens.
+        cut_texts: the same of the row as the tokenizer cuts it.
+
+    Returns:
+        For each token of the cut row, the token of the full row that replaces it; None for special
+        tokens.
+
+    >>> head_and_tail([None, 0, 0, 0, 0, None], [None, 0, 0, 0, None])
+    [None, 1, 2, 4, None]
     """
-    source: dict[int, int] = {}
-    for text in sorted({text for text in cut_texts if text is not None}):
-        places = [place for place, of in enumerate(cut_texts) if of == text]
+    sources: list[int | None] = [None] * len(cut_texts)
+    for text in {text for text in cut_texts if text is not None}:
+        kept = [token for token, of in enumerate(cut_texts) if of == text]
         tokens = [token for token, of in enumerate(full_texts) if of == text]
-        tail = len(places) // 2
-        chosen = tokens[: len(places) - tail] + tokens[len(tokens) - tail :]
-        source |= zip(places, chosen, strict=True)
-    return {
-        column: [
-            full[column][source[place]] if place in source else value
-            for place, value in enumerate(values)
-        ]
-        for column, values in cut.items()
-    }
+        tail = len(kept) // 2
+        chosen = tokens[: len(kept) - tail] + tokens[len(tokens) - tail :]
+        for token, source in zip(kept, chosen, strict=True):
+            sources[token] = source
+    return sources

@@ -125,18 +125,21 @@ class Reader:
         cut = self._encode(parts, words, **options)
         cut.pop(SEQUENCES, None)
         if self.long == "head_tail":
-            texts, cut_texts = (
+            texts = (
                 [encoding.sequence_ids for encoding in self.tokenizer(*parts, **each).encodings]
                 for each in ({"verbose": False}, options)
             )
+            sources = list(map(head_and_tail, *texts))
         for column, values in cut.items():
-            whole = rows[column]
-            for number, (row, value) in enumerate(zip(long, values, strict=True)):
+            for number, row in enumerate(long):
                 if self.long == "head_tail":
-                    of = texts[number], cut_texts[number]
-                    whole[row] = head_and_tail({column: whole[row]}, {column: value}, *of)[column]
+                    full = rows[column][row]
+                    rows[column][row] = [
+                        value if source is None else full[source]
+                        for value, source in zip(values[number], sources[number], strict=True)
+                    ]
                 else:
-                    whole[row] = value
+                    rows[column][row] = values[number]
 
     def _chunk(
         self,
