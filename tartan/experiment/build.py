@@ -21,7 +21,7 @@ from tartan.experiment.notices import (
     end_task_notices,
     unused_notices,
 )
-from tartan.experiment.schedule import complete, loss_scales, milestones, trained_sections
+from tartan.experiment.schedule import loss_scales, milestones, trained_sections, with_run_values
 from tartan.experiment.sharding import divide
 from tartan.experiment.tasks import (
     Data,
@@ -111,7 +111,7 @@ def _build(config: Config, plugins: Plugins, ranks: Ranks) -> Experiment:
         data.texts,
         data.auxiliary,
         setup,
-        complete(config, weightings, model.primary, steps),
+        with_run_values(config, weightings, model.primary, steps),
         milestones(config, model.end_task.metrics, steps),
         [
             *removed,

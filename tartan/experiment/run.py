@@ -90,7 +90,7 @@ def run(
             print(line)
         summary = ranks.by_first(lambda: _finished(plan))
         if summary is None:
-            summary = _complete(plan, interrupts)
+            summary = _train_and_finish(plan, interrupts)
         ranks.by_first(lambda: write_page(plan))
         published = ranks.by_first(lambda: publish(config, directory))
         print("\n".join([outcome(summary, directory), *published]))  # rank 0's output alone
@@ -144,7 +144,7 @@ def _check_finished(plan: Plan, summary: Mapping[str, Any]) -> None:
         )
 
 
-def _complete(plan: Plan, interrupts: Interrupts) -> dict[str, Any]:
+def _train_and_finish(plan: Plan, interrupts: Interrupts) -> dict[str, Any]:
     """Train through the schedule, from the newest usable checkpoint if there is one, and sum up.
 
     What can be refused is refused first; only then is anything written.

@@ -90,7 +90,7 @@ def check_name(name: str) -> None:
         )
 
 
-def complete(
+def with_run_values(
     config: Config, weightings: Weightings, primary: str, steps_of: Callable[[float], int]
 ) -> dict[str, StageOptions]:
     """Return the stages with every number and choice their own.
@@ -105,12 +105,14 @@ def complete(
         ConfigError: a stage's number or optimizer has no meaning.
     """
     return {
-        name: _completed(stage, f"schedule.stages.{name}", config, weightings, primary, steps_of)
+        name: _with_run_values(
+            stage, f"schedule.stages.{name}", config, weightings, primary, steps_of
+        )
         for name, stage in config.schedule.stages.items()
     }
 
 
-def _completed(
+def _with_run_values(
     stage: StageOptions,
     where: str,
     config: Config,

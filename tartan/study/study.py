@@ -137,8 +137,8 @@ def _launched(
 
 def _forecast(planned: Sequence[Job], options: StudyOptions, anywhere: bool) -> list[str]:
     """Return how long the study takes, unless on other machines, and what it can show."""
-    arms = list(dict.fromkeys(job.arm.name for job in planned))
-    pairs = compared(arms, options.against)
+    names = list(dict.fromkeys(job.arm.name for job in planned))
+    pairs = compared(names, options.against)
     lines = [
         None if anywhere or options.processes > 1 else time_line(planned),
         difference_line(

@@ -43,7 +43,7 @@ class Stage:
         self,
         setup: Setup,
         options: StageOptions,
-        skipped: int = 0,
+        without_primary: int = 0,
         first: int = 0,
         missed: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
@@ -52,8 +52,8 @@ class Stage:
         Args:
             setup: what is trained.
             options: the stage's.
-            skipped: steps of the run before it that did not train the end task: the end task's
-                batches do not count them, so that runs of one seed see the same batches.
+            without_primary: steps of the run before it that did not train the end task: the end
+                task's batches do not count them, so that runs of one seed see the same batches.
             first: the number of the stage's first step.
             missed: by objective, the steps of the run that its weightings did not compute it in.
         """
@@ -61,7 +61,7 @@ class Stage:
         self.names = options.select(model.names)
         self.streams = {name: setup.streams[name] for name in self.names}
         if model.primary in self.streams:
-            batches = skipped * setup.accumulate
+            batches = without_primary * setup.accumulate
             self.streams[model.primary] = setup.streams[model.primary].delayed(batches)
         self.weighting = setup.weighting(options.weighting, self.names)
         self.weighting.budget(options.steps)

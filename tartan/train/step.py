@@ -92,7 +92,7 @@ class Step:
         # On a CPU the thread slows the arithmetic by at least what it saves (measured).
         # What a step computes may depend on what the weighting learns in the step before.
         ahead = self._device.type != "cpu" and not turns.chosen
-        self._batches = Ahead(self._collated) if ahead else self._collated
+        self._batches = Ahead(self._prepare_batches) if ahead else self._prepare_batches
         self._ranks, self._shared = setup.ranks, shared
         self.guard, self.complete = Guard(setup.late and not turns.chosen), True
         self.scale = Fp16Scale() if setup.runtime.precision == "fp16" else None
@@ -158,7 +158,7 @@ class Step:
 
     def rows(self, name: str, number: int) -> list[int]:
         """Return the places of the examples in an objective's micro-batch `number`."""
-        return self._streams[name].indices(self._read(name, number))
+        return self._streams[name].indices(self._batch_number(name, number))
 
     def replay(self, name: str, number: int, rows: Sequence[int]) -> Tensor:
         """Compute the summed loss, [], of some of an objective's examples.
@@ -218,7 +218,7 @@ class Step:
         factor = self._loss_factors[name](step) if name in self._loss_factors else 1.0
         return piece if factor == 1 or piece is None else lambda: factor * piece()
 
-    def _collated(self, step: int) -> Collated:
+    def _prepare_batches(self, step: int) -> Collated:
         """Make everything that a step reads, on the CPU: micro-batches, and those of dev if due."""
         needs = self._weighting.due(step)
         together = needs == Needs.LOSSES and self._model.body.packed
@@ -244,13 +244,15 @@ class Step:
 
     def _batch(self, name: str, number: int) -> Batch:
         """Make micro-batch `number`, counted from the start of the run, of an objective."""
-        return self._collate(name, number, self._streams[name].rows(self._read(name, number)))
+        return self._collate(
+            name, number, self._streams[name].rows(self._batch_number(name, number))
+        )
 
-    def _read(self, name: str, number: int) -> int:
+    def _batch_number(self, name: str, number: int) -> int:
         """Return which batch of its stream an objective reads as micro-batch `number`."""
         return number - self.turns.missed.get(name, 0) * self._accumulate
 
     def _collate(self, name: str, number: int, rows: Sequence[Row]) -> Batch:
         """Collate rows as micro-batch `number`; pin it if it will go to a GPU."""
-        rng = generator(self._seed, "collate", name, self._read(name, number))
+        rng = generator(self._seed, "collate", name, self._batch_number(name, number))
         return self._runtime.pin(self._model.objective(name).collate(rows, rng))

@@ -83,8 +83,8 @@ class Trainer:
         """Make the current stage, in the state it has reached."""
         _, options = self._stages[self._progress.stage]
         progress = self._progress
-        skipped = progress.first - progress.primary_steps(progress.first)
-        stage = Stage(self._setup, options, skipped, progress.first, progress.missed)
+        without_primary = progress.first - progress.primary_steps(progress.first)
+        stage = Stage(self._setup, options, without_primary, progress.first, progress.missed)
         if self._state:
             stage.load_state_dict(self._state)
         return stage
@@ -168,14 +168,14 @@ class Trainer:
         Returns:
             The line of metrics.jsonl, if there is one, and the values of `Progress` that change.
         """
-        progress, due, setup = self._progress, self._milestones, self._setup
+        progress, milestones, setup = self._progress, self._milestones, self._setup
         scores: dict[str, float] = {}
         if evaluates:
             stop = partial(self._stop_if_asked, stage)
             scores = evaluate(
                 setup.model,
                 setup.dev,
-                due.batch_size,
+                milestones.batch_size,
                 setup.runtime,
                 stop,
                 setup.ranks,
@@ -187,10 +187,11 @@ class Trainer:
         self._observer.record(record)
         if not evaluates:
             return record, {}
-        if progress.best is not None and scores[due.metric] <= progress.best:  # a tie is not better
+        score = scores[milestones.metric]
+        if progress.best is not None and score <= progress.best:  # a tie is not better
             return record, {"waited": progress.waited + 1}
         self._checkpoints.save_best(setup.model)
-        return record, {"best": scores[due.metric], "best_step": progress.step, "waited": 0}
+        return record, {"best": score, "best_step": progress.step, "waited": 0}
 
     def _end(self, stage: Stage, weights: dict[str, float]) -> None:
         """Load the best model so far if this stage was evaluated, and save a checkpoint.
