@@ -30,6 +30,7 @@ from tartan.experiment.tasks import (
     end_task_class,
     load_data,
     load_section,
+    option_of,
 )
 from tartan.experiment.weightings import Weightings
 from tartan.plugins import Plugins
@@ -168,8 +169,8 @@ def _stream(examples: Sequence[Row], section: Section, seed: int, name: str) -> 
 def _batch_sizes(config: Config, sections: Mapping[str, Section]) -> dict[str, int]:
     """Return the sizes of micro-batches by the option that sets them: the run's, or one's own."""
     sizes: dict[str, int] = {}
-    for place, (name, section) in enumerate(sections.items()):
-        own, most = f"objectives.{name}" if place else "primary", section.get("max_tokens")
+    for name, section in sections.items():
+        own, most = option_of(name, sections), section.get("max_tokens")
         size = section["batch_size"]
         if most is not None:
             sizes[f"{own}.max_tokens"] = most

@@ -12,7 +12,7 @@ from tartan.data import Task, train_tokenizer
 from tartan.data.long_texts import check_way
 from tartan.errors import ConfigError
 from tartan.experiment.context import TaskContext, Training
-from tartan.experiment.tasks import Section, section_options
+from tartan.experiment.tasks import Section, option_of, section_options
 from tartan.objective import Objective, PrimaryObjective
 from tartan.plugins import Plugins
 from tartan.seeding import seeded
@@ -62,7 +62,7 @@ def load_joint_model(
     notices: list[str] = []
     for name, section in sections.items():
         cls = plugins.objective(section["plugin"])
-        where = f"objectives.{name}" if objectives else "primary"
+        where = option_of(name, sections)
         end_task = next(iter(objectives.values()), None)
         assert end_task is None or isinstance(end_task, PrimaryObjective)
         context = TaskContext(name, training[name], body, seed, end_task, where)

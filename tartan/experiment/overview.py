@@ -8,7 +8,7 @@ from tartan.batch import LabelKind
 from tartan.config.schema import Config
 from tartan.experiment.build import Experiment
 from tartan.experiment.notices import reading
-from tartan.experiment.tasks import Section
+from tartan.experiment.tasks import Section, sections_of
 from tartan.sizes import counted
 from tartan.train.progress import Progress
 from tartan.train.runtime import Runtime
@@ -76,8 +76,8 @@ def remaining(experiment: Experiment, progress: Progress) -> list[int]:
 
 def _batches(config: Config, experiment: Experiment) -> str:
     """Return the rows of each objective in a step, or the most tokens."""
+    sections = sections_of(config)
     names = experiment.setup.model.names
-    sections = {names[0]: config.primary, **config.objectives}
     sizes = {name: batch_size(sections[name], config.accumulate) for name in names}
     return "; ".join(f"{name} {size} a step" for name, size in sizes.items())
 

@@ -10,7 +10,7 @@ from tartan.checks import check_choice, check_range, check_ranges
 from tartan.config.parse import options, placed
 from tartan.config.schema import Config
 from tartan.errors import ConfigError
-from tartan.experiment.tasks import Section
+from tartan.experiment.tasks import Section, option_of, sections_of
 from tartan.experiment.weightings import Weightings
 from tartan.train.loss_scale import LossScale
 from tartan.train.milestones import Milestones
@@ -27,14 +27,14 @@ def trained_sections(config: Config) -> dict[str, Section]:
     if not config.schedule.stages:
         raise ConfigError("schedule.stages is empty: give at least one stage")
     primary = str(config.primary["plugin"])
-    sections: dict[str, Section] = {primary: config.primary, **config.objectives}
+    sections = sections_of(config)
     if primary in config.objectives:
         raise ConfigError(
             f"objectives.{primary} has the end task's name: give the auxiliary objective another"
         )
     for name, section in sections.items():
         check_name(name)
-        where = "primary" if name == primary else f"objectives.{name}"
+        where = option_of(name, sections)
         check_range(f"{where}.batch_size", section["batch_size"], "[1, inf)")
         if (most := section.get("max_tokens")) is not None:
             check_range(f"{where}.max_tokens", most, "[1, inf)")
@@ -62,7 +62,7 @@ def loss_scales(
     found: dict[str, LossScale] = {}
     together = [trained for s in stages.values() if len(trained := s.select([*sections])) > 1]
     for name, section in sections.items():
-        where = f"objectives.{name}" if found else "primary"
+        where = option_of(name, sections)
         given = {key: section[key] for key in ("scale", "schedule") if key in section}
         found[name] = options(LossScale, given, where)
         found[name].check(where)

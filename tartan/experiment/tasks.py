@@ -9,6 +9,7 @@ from datasets import Dataset
 from tartan.batch import LabelKind
 from tartan.body import ModelSource
 from tartan.config.parse import options
+from tartan.config.schema import Config
 from tartan.data import Task, find_source, load_task, training_part
 from tartan.data.hold_out import hold_out
 from tartan.data.labelled import LabelledOptions, keep_labels
@@ -21,6 +22,16 @@ from tartan.plugins import RESERVED, Plugins
 Section = Mapping[str, Any]
 """One objective's part of the configuration: `plugin`, `batch_size`, `scale`, `schedule`, the
 plugin's options, and `data` where it is an auxiliary objective on labels."""
+
+
+def sections_of(config: Config) -> dict[str, Section]:
+    """Return the sections of all objectives, by name, the primary's first."""
+    return {str(config.primary["plugin"]): config.primary, **config.objectives}
+
+
+def option_of(name: str, sections: Mapping[str, Section]) -> str:
+    """Return the option that holds an objective's section; `sections` has the primary's first."""
+    return "primary" if name == next(iter(sections)) else f"objectives.{name}"
 
 
 def end_task_class(plugin: str, plugins: Plugins) -> type[PrimaryObjective]:
@@ -41,8 +52,8 @@ def all_factors(sections: Mapping[str, Section], plugins: Plugins) -> dict[str, 
     """Return what each objective is composed of, by name; `sections` has the primary's first."""
     found: dict[str, Mapping[str, str]] = {}
     for name, section in sections.items():
-        cls, where = plugins.objective(section["plugin"]), f"objectives.{name}"
-        found[name] = cls.factors(section_options(cls, section, where if found else "primary"))
+        cls = plugins.objective(section["plugin"])
+        found[name] = cls.factors(section_options(cls, section, option_of(name, sections)))
     return found
 
 
