@@ -12,7 +12,6 @@ from tartan.distributed.sharded import local
 from tartan.train import out_of_memory
 from tartan.train.activations import measure
 from tartan.train.cost import Reading, expected_cost, step_activations, step_cost
-from tartan.train.loss_scale import LossScale
 from tartan.train.memory import TIDIED, give_back_memory
 from tartan.train.optimiser import Optimiser
 from tartan.train.probe import DevGradient
@@ -67,7 +66,7 @@ class Stage:
         self.weighting.budget(options.steps)
         self.window = Window(self.names)
         self._span = range(first, first + options.steps)
-        self._setup, self._first = setup, first
+        self._setup = setup
         shared = setup.ranks.shared(model.shared())
         self._shared = shared
         self._body, self._heads = shared.owned, model.heads(self.names)
@@ -88,10 +87,7 @@ class Stage:
             self._optimiser,
             _dev_gradient(setup, self.weighting),
             Turns(self.names, self.weighting, setup.seed, missed),
-            {
-                name: partial(_factor, scale, first, options.steps)
-                for name, scale in setup.scales.items()
-            },
+            self._span,
             shared,
         )
 
@@ -119,8 +115,8 @@ class Stage:
         setup = self._setup
         if setup.ranks.part is not None:  # what a pass gathers would be counted as activations
             return 0
-        model, steps = setup.model, range(self._first, self._first + STEPS_SAMPLED)
-        micro = range(self._first * setup.accumulate, steps.stop * setup.accumulate)
+        model, steps = setup.model, range(self._span.start, self._span.start + STEPS_SAMPLED)
+        micro = range(steps.start * setup.accumulate, steps.stop * setup.accumulate)
         read = {
             name: [_lengths(stream.rows(n)) for n in micro] for name, stream in self.streams.items()
         }
@@ -199,11 +195,6 @@ class Stage:
 def _lengths(rows: Sequence[Row]) -> Sequence[int]:
     """Return the tokens of each row, or of each of its chunks."""
     return [size for row in rows for size in row.get("chunks", [len(row["input_ids"])])]
-
-
-def _factor(scale: LossScale, first: int, steps: int, step: int) -> float:
-    """Return the factor of a loss in step number `step` of a stage that begins at `first`."""
-    return scale.factor(step - first, steps)
 
 
 def _dev_gradient(setup: Setup, weighting: Weighting) -> DevGradient | None:

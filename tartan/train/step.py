@@ -1,6 +1,6 @@
 """One update: batches to losses, losses to a weighted gradient, gradient to a step."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,6 +16,7 @@ from tartan.term import Term
 from tartan.train.ahead import Ahead
 from tartan.train.finite import Guard
 from tartan.train.fp16_scale import Fp16Scale
+from tartan.train.loss_scale import LossScale
 from tartan.train.losses import Losses, Piece
 from tartan.train.optimiser import Optimiser
 from tartan.train.probe import DevGradient
@@ -66,7 +67,7 @@ class Step:
         optimiser: Optimiser,
         dev: DevGradient | None,
         turns: Turns,
-        loss_factors: Mapping[str, Callable[[int], float]],
+        span: range,
         shared: Shared,
     ) -> None:
         """Prepare the steps of a stage.
@@ -78,14 +79,13 @@ class Step:
             optimiser: steps the parameters.
             dev: computes the dev gradient; None if the weighting never needs it.
             turns: the objectives that each step computes.
-            loss_factors: from a step's number to the factor of a loss, for objectives that have
-                one.
+            span: the numbers of the stage's steps.
             shared: the body's parameters.
         """
         self._model, self._streams = setup.model, streams
         self._weighting, self._optimiser, self._dev = weighting, optimiser, dev
         self._accumulate, self._seed = setup.accumulate, setup.seed
-        self._loss_factors = loss_factors
+        self._scales, self._span = setup.scales, span
         self._runtime, self._device = setup.runtime, setup.runtime.device
         self._losses = Losses(setup.model, setup.runtime, setup.seed)
         self.turns = turns
@@ -215,7 +215,8 @@ class Step:
 
     def _scaled(self, name: str, step: int, piece: Piece | None) -> Piece | None:
         """Return what computes a loss that is multiplied by its objective's factor of a step."""
-        factor = self._loss_factors[name](step) if name in self._loss_factors else 1.0
+        scale = self._scales.get(name, LossScale())
+        factor = scale.factor(step - self._span.start, len(self._span))
         return piece if factor == 1 or piece is None else lambda: factor * piece()
 
     def _prepare_batches(self, step: int) -> Collated:
