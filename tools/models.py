@@ -31,7 +31,7 @@ from tartan.cli import main as tartan
 from tartan.experiment import finish
 from tartan.quiet import quiet
 from tartan.testing.models import save_tiny, words
-from tartan.train.evaluate import evaluate_rows
+from tartan.train.evaluate import evaluate
 
 ENCODERS = (
     "bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra", "albert", "deberta",
@@ -114,13 +114,14 @@ def examine(family: str, directory: Path) -> Facts:
     scored: list[Tensor] = []
 
     def noted(*given: Any, **options: Any) -> Any:
-        found = evaluate_rows(*given, **options)
-        scored[:] = found[1]
+        found = evaluate(*given, **options)
+        if options.get("choosing"):  # dev, not test
+            scored[:] = found[1]
         return found
 
     out, err = io.StringIO(), io.StringIO()
     with (
-        patch.object(finish, "evaluate_rows", noted),
+        patch.object(finish, "evaluate", noted),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):

@@ -27,7 +27,7 @@ from tartan.report.record import (
     write_lines,
 )
 from tartan.report.run_page import write_run_report
-from tartan.train.evaluate import evaluate, evaluate_rows
+from tartan.train.evaluate import evaluate
 from tartan.train.progress import Progress
 
 
@@ -41,8 +41,8 @@ def finish(
     """Evaluate on test once, export the model, write its predictions on dev, and sum the run up."""
     config, ranks, setup, texts = plan.config, plan.ranks, experiment.setup, experiment.texts
     model, rows = setup.model, config.eval.batch_size
-    dev, outputs = evaluate_rows(model, setup.dev, rows, setup.runtime, ranks=ranks, choosing=True)
-    test = evaluate(model, texts.split("test"), rows, setup.runtime, ranks=ranks)
+    dev, outputs = evaluate(model, setup.dev, rows, setup.runtime, ranks=ranks, choosing=True)
+    test, _ = evaluate(model, texts.split("test"), rows, setup.runtime, ranks=ranks)
     scores, peak = {"dev": dev, "test": test}, ranks.largest(setup.runtime.peak_memory())
 
     def write() -> dict[str, Any]:

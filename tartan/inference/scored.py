@@ -38,7 +38,7 @@ from tartan.inference.seen import SeenRows
 from tartan.objective import PrimaryObjective
 from tartan.plugins import RESERVED, Plugins
 from tartan.report.record import MODEL, SUMMARY
-from tartan.train.evaluate import evaluate_rows
+from tartan.train.evaluate import evaluate
 from tartan.train.model import JointModel
 from tartan.train.runtime import Runtime
 
@@ -147,7 +147,7 @@ def score_file(
     with blamed(plugins):
         joint, notices = _joint(run, training, source, plugins)
         joint.to(runtime.device)
-        _, outputs = evaluate_rows(joint, tokenized.rows, batch_size, runtime)
+        _, outputs = evaluate(joint, tokenized.rows, batch_size, runtime)
     threshold = getattr(source.config, "threshold", 0.5)
     predicted = predictions(texts, tokenized.rows, outputs, run.kind, run.labels, threshold)
     lost = lost_notices(path.name, tokenized.counts, source.max_length, "not scored")

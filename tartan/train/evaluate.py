@@ -70,27 +70,15 @@ def evaluate(
     ranks: Ranks = ALONE,
     *,
     choosing: bool = False,
-) -> dict[str, float]:
+) -> tuple[dict[str, float], list[Tensor]]:
     """Compute the end task's metrics on labelled rows; rows of similar length share a batch.
 
     `choosing` is True for dev: the end task may choose a threshold by these rows. Other arguments
     and errors are those of `predict`.
+
+    Returns:
+        The metrics, and the outputs [items, ...] of each row, in the order of rows.
     """
-    scores, _ = evaluate_rows(model, rows, batch_size, runtime, between, ranks, choosing=choosing)
-    return scores
-
-
-def evaluate_rows(
-    model: JointModel,
-    rows: Sequence[Row],
-    batch_size: int,
-    runtime: Runtime,
-    between: Callable[[], None] = lambda: None,
-    ranks: Ranks = ALONE,
-    *,
-    choosing: bool = False,
-) -> tuple[dict[str, float], list[Tensor]]:
-    """Compute what `evaluate` does, and outputs [items, ...] of each row, in the order of rows."""
     given = list(rows)
     order = sorted(range(len(given)), key=lambda row: len(given[row]["input_ids"]))
     ordered = [given[row] for row in order]

@@ -172,7 +172,7 @@ class Trainer:
         scores: dict[str, float] = {}
         if evaluates:
             stop = partial(self._stop_if_asked, stage)
-            scores = evaluate(
+            scores, _ = evaluate(
                 setup.model,
                 setup.dev,
                 milestones.batch_size,

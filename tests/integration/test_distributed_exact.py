@@ -24,7 +24,7 @@ from tartan.distributed.sharded import ShardedShared
 from tartan.experiment.build import build
 from tartan.plugins import discover
 from tartan.testing import save_tiny
-from tartan.train.evaluate import evaluate_rows
+from tartan.train.evaluate import evaluate
 from tartan.train.model import JointModel
 from tartan.train.stage import Stage
 
@@ -103,7 +103,7 @@ def taken(ranks: Ranks, config: Config) -> dict[str, Any]:
     measured = {name: value for name, value in vars(signals).items() if name != "generator"}
     for step in range(STEPS):
         stage.take(step)
-    scores, outputs = evaluate_rows(setup.model, setup.dev, 4, setup.runtime, ranks=ranks)
+    scores, outputs = evaluate(setup.model, setup.dev, 4, setup.runtime, ranks=ranks)
     return {
         "grads": grads,
         "signals": {name: value.float() for name, value in measured.items() if value is not None},

@@ -17,7 +17,7 @@ from tartan.experiment.context import TaskContext, Texts
 from tartan.experiment.predictions import predictions
 from tartan.testing import FAMILIES, tiny_source
 from tartan.testing.world import world
-from tartan.train.evaluate import evaluate_rows
+from tartan.train.evaluate import evaluate
 from tartan.train.model import JointModel
 from tartan.train.runtime import Runtime
 from tartan_objectives.classification import Classification, ClassificationOptions
@@ -86,7 +86,7 @@ def test_the_exported_model_gives_what_is_reported_row_by_row(family: str, tmp_p
         rows = texts.split("train")
         objective = build(TaskContext("mine", texts.training(rows), body, 0))
         model = JointModel(body, "mine", {"mine": objective})
-        scores, outputs = evaluate_rows(model, rows, 5, BF16)
+        scores, outputs = evaluate(model, rows, 5, BF16)
         lines = predictions(task.train, rows, outputs, kind, task.labels)
         export(body, objective.head, source.tokenizer, tmp_path / kind.name)
         expected, names = plain(tmp_path / kind.name, head, task.train)
