@@ -2,21 +2,24 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tartan.batch import Row
 from tartan.body import LiftedHead
+from tartan.data.stream import Stream
 from tartan.masking import logits_chunk
 from tartan.objective import Objective, calls_body
-from tartan.train.activations import Activations
+from tartan.train.activations import Activations, measure
+from tartan.train.setup import Setup
 from tartan.weighting import Cost, Needs, Weighting, cost
 
 PROBE_PASSES = 2
 """Forward passes for a dev gradient: one for the probe's features, one to differentiate."""
 STEPS_COUNTED = 10_000
 """The most steps of a stage whose needs are counted for the expected cost."""
-
-
+STEPS_SAMPLED = 4
+"""Steps of a stage whose batches the estimate of memory looks at."""
 LOGITS = 12
 """Bytes of a logit: float32, its log-probability and their gradient."""
 
@@ -62,6 +65,43 @@ def step_activations(
         lengths = [length for each in readings for length in each.all_lengths]
         found.append(activations.of(lengths) + sum(map(_logits, readings)))
     return max(found)
+
+
+def stage_activations(
+    setup: Setup, streams: Mapping[str, Stream], weighting: Weighting, first: int
+) -> int:
+    """Estimate the most bytes of activations that a step of a stage holds.
+
+    Args:
+        setup: what is trained.
+        streams: the batches of the stage's objectives, by name, the primary first.
+        weighting: weighs them.
+        first: the number of the stage's first step.
+    """
+    if setup.ranks.part is not None:  # what a pass gathers would be counted as activations
+        return 0
+    model, steps = setup.model, range(first, first + STEPS_SAMPLED)
+    micro = range(first * setup.accumulate, steps.stop * setup.accumulate)
+    read = {name: [_lengths(stream.rows(n)) for n in micro] for name, stream in streams.items()}
+    largest = {name: max(batches, key=sum) for name, batches in read.items()}
+    dev: Sequence[int] = ()
+    if Needs.DEV in weighting.needs:
+        probe = weighting.probe
+        rows = setup.probed[probe.split]
+        dev = _lengths([rows[i] for i in range(min(len(rows), probe.grad_batch_size))])
+    primary, *others = streams
+    most = math.ceil(weighting.chances().sum().item() - 1e-4)
+    others = sorted(others, key=lambda name: -sum(largest[name]))[: max(most - 1, 0)]
+    readings = [Reading(model.objective(name), largest[name]) for name in (primary, *others)]
+    needs = {weighting.due(step) for step in steps}
+    return step_activations(
+        needs, readings, dev, measure(model.body, setup.runtime), packed=model.body.packed
+    )
+
+
+def _lengths(rows: Sequence[Row]) -> Sequence[int]:
+    """Return the tokens of each row, or of each of its chunks."""
+    return [size for row in rows for size in row.get("chunks", [len(row["input_ids"])])]
 
 
 def _logits(reading: Reading) -> int:

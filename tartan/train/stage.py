@@ -1,17 +1,14 @@
 """A stage under way: a span of training with objectives, weighting and optimiser of its own."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from tartan.batch import Row
 from tartan.distributed.sharded import local
 from tartan.train import out_of_memory
-from tartan.train.activations import measure
-from tartan.train.cost import Reading, expected_cost, step_activations, step_cost
+from tartan.train.cost import expected_cost, stage_activations, step_cost
 from tartan.train.memory import TIDIED, give_back_memory
 from tartan.train.optimiser import Optimiser
 from tartan.train.probe import DevGradient
@@ -22,9 +19,6 @@ from tartan.train.step import Step
 from tartan.train.turns import Turns
 from tartan.train.window import Window
 from tartan.weighting import Cost, Needs, Weighting
-
-STEPS_SAMPLED = 4
-"""Steps whose batches the estimate of memory looks at."""
 
 
 class Stage:
@@ -107,32 +101,9 @@ class Stage:
         return replace(
             counted,
             memory=self._parameters + gradients + moments,
-            activations=self._activations(),
-        )
-
-    def _activations(self) -> int:
-        """Estimate the most bytes of activations that a step of the stage holds."""
-        setup = self._setup
-        if setup.ranks.part is not None:  # what a pass gathers would be counted as activations
-            return 0
-        model, steps = setup.model, range(self._span.start, self._span.start + STEPS_SAMPLED)
-        micro = range(steps.start * setup.accumulate, steps.stop * setup.accumulate)
-        read = {
-            name: [_lengths(stream.rows(n)) for n in micro] for name, stream in self.streams.items()
-        }
-        largest = {name: max(batches, key=sum) for name, batches in read.items()}
-        dev: Sequence[int] = ()
-        if Needs.DEV in self.weighting.needs:
-            probe = self.weighting.probe
-            rows = setup.probed[probe.split]
-            dev = _lengths([rows[i] for i in range(min(len(rows), probe.grad_batch_size))])
-        first, *others = self.names
-        most = math.ceil(self.weighting.chances().sum().item() - 1e-4)
-        others = sorted(others, key=lambda name: -sum(largest[name]))[: max(most - 1, 0)]
-        readings = [Reading(model.objective(name), largest[name]) for name in (first, *others)]
-        needs = {self.weighting.due(step) for step in steps}
-        return step_activations(
-            needs, readings, dev, measure(model.body, setup.runtime), packed=model.body.packed
+            activations=stage_activations(
+                self._setup, self.streams, self.weighting, self._span.start
+            ),
         )
 
     @property
@@ -190,11 +161,6 @@ class Stage:
         self.window.load_state_dict(state["window"])
         if self.step.scale is not None and "scale" in state:  # or another precision's
             self.step.scale.load_state_dict(state["scale"])
-
-
-def _lengths(rows: Sequence[Row]) -> Sequence[int]:
-    """Return the tokens of each row, or of each of its chunks."""
-    return [size for row in rows for size in row.get("chunks", [len(row["input_ids"])])]
 
 
 def _dev_gradient(setup: Setup, weighting: Weighting) -> DevGradient | None:
