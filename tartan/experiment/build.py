@@ -48,8 +48,7 @@ class Experiment:
     """All that a run needs, built and checked; nothing has been written yet.
 
     Attributes:
-        task: the end task.
-        texts: its texts, tokenised.
+        texts: the end task's, tokenised.
         auxiliary: by name of an auxiliary objective on labels, the texts it is trained on.
         setup: what is trained, on what, with what.
         stages: the schedule.
@@ -59,7 +58,6 @@ class Experiment:
             comma where stages differ; None where no stage needs the dev gradient.
     """
 
-    task: Task
     texts: Texts
     auxiliary: Mapping[str, Texts]
     setup: Setup
@@ -67,6 +65,11 @@ class Experiment:
     milestones: Milestones
     notices: Sequence[str]
     probe_split: str | None
+
+    @property
+    def task(self) -> Task:
+        """The end task."""
+        return self.texts.task
 
 
 def build(config: Config, plugins: Plugins, ranks: Ranks | None = None) -> Experiment:
@@ -97,9 +100,10 @@ def _build(config: Config, plugins: Plugins, ranks: Ranks) -> Experiment:
         source = load_source(config.model, task)
         data = load_data(task, source, sections, plugins, _held_out(probes), config.seed)
         _check_probes(probes, data)
-        built = load_joint_model(sections, data.training(names), source, plugins, config.seed)
+        model, reported = load_joint_model(
+            sections, data.training(names), source, plugins, config.seed
+        )
         data.texts.split("test")  # tokenised with the others, so that its notices come with theirs
-    model, reported = built
     save_memory(model.body, config.model)
     model.to(runtime.device)
     divided = divide(config, model, ranks)
@@ -108,13 +112,12 @@ def _build(config: Config, plugins: Plugins, ranks: Ranks) -> Experiment:
     steps = partial(setup.streams[model.primary].steps, accumulate=config.accumulate)
     splits = sorted({probe.split for probe in probes.values()})
     return Experiment(
-        task,
-        data.texts,
-        data.auxiliary,
-        setup,
-        with_run_values(config, weightings, model.primary, steps),
-        milestones(config, model.end_task.metrics, steps),
-        [
+        texts=data.texts,
+        auxiliary=data.auxiliary,
+        setup=setup,
+        stages=with_run_values(config, weightings, model.primary, steps),
+        milestones=milestones(config, model.end_task.metrics, steps),
+        notices=[
             *removed,
             *body_notices(model.body),
             *divided,
@@ -124,7 +127,7 @@ def _build(config: Config, plugins: Plugins, ranks: Ranks) -> Experiment:
             *auxiliary_notices(data.forbidden, data.auxiliary),
             *unused_notices(config.objectives, names),
         ],
-        ", ".join(splits) or None,
+        probe_split=", ".join(splits) or None,
     )
 
 
@@ -144,14 +147,14 @@ def _setup(
     }
     dev = data.texts.split("dev")
     return Setup(
-        model,
-        streams,
-        weightings.make,
-        dev,
-        {"dev": dev, "train": data.held_out},
-        runtime,
-        config.seed,
-        config.accumulate,
+        model=model,
+        streams=streams,
+        weighting=weightings.make,
+        dev=dev,
+        probed={"dev": dev, "train": data.held_out},
+        runtime=runtime,
+        seed=config.seed,
+        accumulate=config.accumulate,
         scales=loss_scales(sections, config.schedule.stages),
         late=config.on_nonfinite == "stop" and runtime.device.type == "cuda",
         ranks=ranks,
