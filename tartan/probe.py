@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 
 from tartan.evaluating import evaluating
-from tartan.hold import hold
+from tartan.held_steps import hold
 from tartan.term import Term
 from tartan.weighting import ProbeOptions
 

@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from tartan.body.adapters import ADAPTER_FILE, CONFIG, load_adapter
-from tartan.body.base import base_class
+from tartan.body.auto_class import base_class
 from tartan.body.source import AutoOptions, ModelSource
 from tartan.body.weights import Loaded
 from tartan.errors import CheckpointError

@@ -14,7 +14,7 @@ from transformers import (
 )
 from transformers.models.auto import modeling_auto
 
-from tartan.body.base import base_class
+from tartan.body.auto_class import base_class
 from tartan.body.reading import position_limit
 from tartan.body.refusals import check_directory, check_kind, unreadable
 from tartan.body.verification import FAILURES

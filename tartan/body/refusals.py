@@ -16,7 +16,7 @@ from huggingface_hub.errors import (
 from transformers import PretrainedConfig
 from transformers.utils.peft_utils import find_adapter_config_file
 
-from tartan.body.base import has_encoder_alone
+from tartan.body.auto_class import has_encoder_alone
 from tartan.errors import ModelError
 from tartan.quiet import quiet
 

@@ -12,7 +12,7 @@ from transformers import (
 )
 
 from tartan.body.adapters import LoraOptions, adapt
-from tartan.body.base import base_class
+from tartan.body.auto_class import base_class
 from tartan.body.body import Body
 from tartan.body.classes import match_classes
 from tartan.body.decoders import agree_on_padding

@@ -11,6 +11,7 @@ from tartan.cli.run_help import study_help
 from tartan.config.overrides import accept
 from tartan.distributed.place import reports
 from tartan.errors import ConfigError, Interrupted
+from tartan.study.command_line import Typed
 
 HELP = """\
 usage: python -m tartan study [study.<option>=...] [override ...]
@@ -54,9 +55,9 @@ def main(arguments: Sequence[str]) -> int:
             raise ConfigError(reason)
     own = [text for text in typed.overrides if text.lstrip("+~").startswith("study")]
     accept(own, "study", typed.config_dir)
-    line, work = map(import_module, ("tartan.study.typed", "tartan.study.study"))  # import torch
+    work = import_module("tartan.study.study")  # imports torch
     try:
-        results = work.study(line.Typed.split(typed.overrides, typed.config_dir))
+        results = work.study(Typed.split(typed.overrides, typed.config_dir))
     except Interrupted as stopped:
         name = Signals(stopped.number).name
         print(f"tartan: stopped by {name}; to resume, give the same command", file=sys.stderr)

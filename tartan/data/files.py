@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tartan.batch import LabelKind
+from tartan.data.column_names import find_columns
 from tartan.data.csv_dialect import SEPARATORS, find_dialect
 from tartan.data.divide import Division, SplitOptions, divide
 from tartan.data.formats import ending, open_table
@@ -25,7 +26,6 @@ from tartan.data.text_source import (
     text_sources,
 )
 from tartan.data.unlabelled_rows import MISSING, check_missing
-from tartan.data.usual import find_columns
 from tartan.errors import ConfigError, DataError, suggest
 from tartan.quiet import quiet
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tartan.data.column_names import find_text, quoted, usual_pair
 from tartan.data.tables import Table
-from tartan.data.usual import find_text, quoted, usual_pair
 
 
 @dataclass(frozen=True)

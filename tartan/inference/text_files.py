@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from tartan.batch import LabelKind
+from tartan.data.column_names import NAMES, find_text, usual
 from tartan.data.formats import open_table
 from tartan.data.rows import Row, check_text, check_words
 from tartan.data.tables import Table, TextTable
-from tartan.data.usual import NAMES, find_text, usual
 from tartan.errors import ConfigError, DataError, suggest
 from tartan.inference.inputs import Input
 from tartan.inference.model import check_pairs, completed

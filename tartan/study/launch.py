@@ -23,10 +23,10 @@ from tartan.errors import ConfigError, TartanError, suggest
 from tartan.report.record import SUMMARY, read_json
 from tartan.streams import lossy
 from tartan.study import child, worker
+from tartan.study.command_line import Typed
+from tartan.study.environments import environments
 from tartan.study.job import Job, composing
-from tartan.study.places import environments
 from tartan.study.process import WorkError, apart
-from tartan.study.typed import Typed
 from tartan.train.interrupt import Interrupts
 
 LOCAL = ("basic", "joblib", "submitit_local")

@@ -9,9 +9,9 @@ from hydra import compose
 
 from tartan.config.overrides import accept
 from tartan.errors import ConfigError, NoSuchOptionError
+from tartan.study.command_line import OWN, Typed, key_of
 from tartan.study.job import Arm, Job, composing
 from tartan.study.options import StudyOptions, parse
-from tartan.study.typed import OWN, Typed, key_of
 
 
 def read_options(typed: Typed) -> StudyOptions:

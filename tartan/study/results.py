@@ -91,7 +91,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageSummary:
     """A stage of an arm's schedule.
 
     Attributes:
@@ -130,7 +130,7 @@ class ArmResult:
     name: str
     label: str
     overrides: Sequence[str]
-    stages: Sequence[Stage]
+    stages: Sequence[StageSummary]
     dev: Estimate | None
     test: Estimate | None
     weights: Mapping[str, float] | None

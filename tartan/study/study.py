@@ -15,6 +15,8 @@ from tartan.report.pages import spared
 from tartan.report.record import write_json
 from tartan.study import tables
 from tartan.study.collect import collect, compared
+from tartan.study.command_line import Typed
+from tartan.study.environments import processes_of
 from tartan.study.forecast import (
     difference_line,
     enough_seeds,
@@ -26,11 +28,9 @@ from tartan.study.job import Arm, Job, composing
 from tartan.study.launch import check_launcher, launch
 from tartan.study.options import StudyOptions
 from tartan.study.page import write_study_report, write_tables
-from tartan.study.places import processes_of
 from tartan.study.plan import arms, check_weighting, jobs, read_options, with_common
 from tartan.study.process import WorkError, apart
 from tartan.study.results import FILE, StudyResults
-from tartan.study.typed import Typed
 from tartan.study.worker import BuiltArm, try_arms
 
 

@@ -18,7 +18,7 @@ from tartan.experiment.identity import Part, contents
 from tartan.experiment.overview import batch_size
 from tartan.experiment.run import run
 from tartan.plugins import Plugins, discover
-from tartan.study.results import Stage
+from tartan.study.results import StageSummary
 from tartan.study.timing import seconds_of
 from tartan.train.finite import NonFiniteError
 from tartan.weighting import Needs
@@ -39,7 +39,7 @@ class BuiltArm:
         missing: a sentence on the corpus that it reads and the data lacks; all else is then unset.
     """
 
-    stages: tuple[Stage, ...] = ()
+    stages: tuple[StageSummary, ...] = ()
     metric: str = ""
     batch: str = ""
     rows: Mapping[str, int] | None = None
@@ -123,7 +123,7 @@ def _describe(config: Config, experiment: Experiment, plugins: Plugins) -> Built
         before = setup.primary_rows(trained)
         trained += options.steps if options.trains_primary else 0
         examples = setup.primary_rows(trained) - before
-        stages.append(Stage(name, names, plugin, options.steps, examples))
+        stages.append(StageSummary(name, names, plugin, options.steps, examples))
     splits = {"train": task.train, "dev": task.dev, "test": task.test, **task.corpora}
     return BuiltArm(
         tuple(stages),

@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers import get_linear_schedule_with_warmup
 
 from tartan.checks import check_range, check_ranges
-from tartan.hold import hold
+from tartan.held_steps import hold
 from tartan.weighting import Weighting
 
 

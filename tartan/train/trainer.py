@@ -15,12 +15,12 @@ from tartan.train.evaluate import evaluate
 from tartan.train.finite import NonFiniteError, check_means, diverged
 from tartan.train.interrupt import Interrupts
 from tartan.train.milestones import Milestones
+from tartan.train.non_finite_cause import find_cause
 from tartan.train.observer import Observer, Record
 from tartan.train.progress import Progress
 from tartan.train.schedule import StageOptions
 from tartan.train.setup import Setup
 from tartan.train.stage import Stage
-from tartan.train.trace import trace
 
 
 class Trainer:
@@ -113,7 +113,7 @@ class Trainer:
         try:
             stage.take(self._progress.step)
         except NonFiniteError as error:
-            where, skipped = trace(self._setup, stage, error), self._progress.skipped
+            where, skipped = find_cause(self._setup, stage, error), self._progress.skipped
             limit = self._milestones.max_skipped
             if limit is None or skipped == limit:
                 raise diverged(where, limit) from error
@@ -125,7 +125,7 @@ class Trainer:
         try:
             stage.step.guard.wait()
         except NonFiniteError as error:
-            raise diverged(trace(self._setup, stage, error), None) from error
+            raise diverged(find_cause(self._setup, stage, error), None) from error
 
     def _process(self, stage: Stage) -> None:
         """Do what is due after a step: a line, an evaluation, a checkpoint."""

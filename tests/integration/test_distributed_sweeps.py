@@ -1,6 +1,7 @@
 """Several runs on several processes: a sweep under a launcher, and studies."""
 
 import os
+import tempfile
 from collections.abc import Callable
 from multiprocessing import forkserver
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from support.command import SMALL, Answer, records, summary
 from support.ranks import errors, launch
 from support.studies import TINY
-from tartan.study import places
+from tartan.study.environments import environments
 from tartan.study.process import apart
 
 TWO = ["study.arms=[finetune]", "study.seeds=1", "accumulate=2", "batch_size=4"]
@@ -76,15 +77,15 @@ def test_what_does_not_fit_the_processes_is_refused_in_one_line(tartan: Callable
 
 def test_runs_side_by_side_use_different_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(places.tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,7")
-    with places.environments(1) as (one,):
+    with environments(1) as (one,):
         assert apart(os.getenv, "CUDA_VISIBLE_DEVICES", environments=[one]) == "4"
-        with places.environments(2) as two:
+        with environments(2) as two:
             assert [place["CUDA_VISIBLE_DEVICES"] for place in two] == ["5,7"] * 2
             assert [place["LOCAL_RANK"] for place in two] == ["0", "1"]
-            with places.environments(1) as (shared,):  # all are in use: the first one has two runs
+            with environments(1) as (shared,):  # all are in use: the first one has two runs
                 assert shared == {"CUDA_VISIBLE_DEVICES": "4"}
-    with places.environments(1) as (again,), places.environments(3) as every:
+    with environments(1) as (again,), environments(3) as every:
         assert again == {"CUDA_VISIBLE_DEVICES": "4"}
         assert "CUDA_VISIBLE_DEVICES" not in every[0]  # it sees all

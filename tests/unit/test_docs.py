@@ -24,9 +24,9 @@ from tartan.config.overrides import accept
 from tartan.config.store import register
 from tartan.plugins import discover
 from tartan.study import options
+from tartan.study.command_line import Typed
 from tartan.study.launch import check_launcher
 from tartan.study.plan import arms, read_options
-from tartan.study.typed import Typed
 from tartan.testing import WeightingContract
 from tools import prose
 

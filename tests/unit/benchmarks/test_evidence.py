@@ -21,8 +21,8 @@ from support.shared import SHARED
 from tartan.config.store import register
 from tartan.plugins import discover
 from tartan.study import options as study_options
+from tartan.study.command_line import Typed
 from tartan.study.plan import arms, read_options
-from tartan.study.typed import Typed
 
 REGIMES = ["b128", "c", *FURTHER]
 

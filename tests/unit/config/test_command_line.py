@@ -16,7 +16,7 @@ from tartan.config.values import overrides_of
 from tartan.errors import ConfigError
 from tartan.plugins import discover
 from tartan.study import options as study_options
-from tartan.study.typed import Typed
+from tartan.study.command_line import Typed
 
 pytestmark = pytest.mark.heavy
 

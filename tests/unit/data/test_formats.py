@@ -12,8 +12,8 @@ import pytest
 from pyarrow import feather, ipc, parquet
 
 from tartan.batch import LabelKind
+from tartan.data.column_names import find_columns, find_text
 from tartan.data.formats import open_table, stem
-from tartan.data.usual import find_columns, find_text
 from tartan.errors import ConfigError, DataError
 
 ROWS = [{"text": 'a "red"\nline', "label": "007"}, {"text": "größer", "label": "NA"}]

@@ -7,7 +7,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from support.csv_files import csv, load, numbered
-from tartan.data.usual import assignment
+from tartan.data.column_names import assignment
 from tartan.errors import DataError
 
 

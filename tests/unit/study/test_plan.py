@@ -6,8 +6,8 @@ from tartan.config.store import register as register_plugins
 from tartan.errors import ConfigError
 from tartan.plugins import discover
 from tartan.study import options
+from tartan.study.command_line import Typed
 from tartan.study.plan import arms, jobs, read_options, with_common
-from tartan.study.typed import Typed
 
 pytestmark = pytest.mark.heavy
 

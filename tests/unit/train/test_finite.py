@@ -10,10 +10,10 @@ from support.command import SMALL
 from support.experiments import built
 from tartan import Loss, Signals
 from tartan.train.finite import Guard, NonFiniteError, non_finite
+from tartan.train.non_finite_cause import find_cause
 from tartan.train.schedule import StageOptions
 from tartan.train.setup import Setup
 from tartan.train.stage import Stage
-from tartan.train.trace import trace
 
 FINE = Signals(torch.tensor([1.0, 2.0]), torch.tensor([0.5, 0.5]))
 NORMS = torch.tensor([3.0, 4.0])
@@ -102,7 +102,7 @@ def test_a_non_finite_step_moves_no_parameter_and_is_traced(setup: Setup, late: 
     assert stage.consistent is not late
     if not late:
         assert stage.weights() == weights
-    said = trace(setup, stage, caught.value)
+    said = find_cause(setup, stage, caught.value)
     assert said.startswith("mlm: the loss is nan at step 3, on rows ")
 
 
@@ -128,7 +128,7 @@ def test_weights_that_are_not_finite_are_the_weightings_own(setup: Setup):
     stage.weighting.load_state_dict({"logits": torch.tensor([torch.nan, 0.0])})
     with pytest.raises(NonFiniteError) as caught:
         stage.take(0)
-    assert "the weighting gives weights that are not finite at step 1: {" in trace(
+    assert "the weighting gives weights that are not finite at step 1: {" in find_cause(
         setup, stage, caught.value
     )
 
@@ -146,6 +146,6 @@ def test_a_gradient_that_only_token_embeddings_see_is_traced():
     setup.model.body.model.get_input_embeddings().register_forward_hook(spoil)
     with pytest.raises(NonFiniteError) as caught:
         stage.take(1)
-    said = trace(setup, stage, caught.value)
+    said = find_cause(setup, stage, caught.value)
     assert said.startswith("classification: the gradient is not finite at step 2, on rows ")
     assert said.endswith("each of them by itself)")

@@ -16,8 +16,8 @@ from tartan import Needs, Signals, backward
 from tartan.experiment.build import Experiment
 from tartan.plugins import Plugin, Plugins, discover
 from tartan.train.finite import NonFiniteError
+from tartan.train.non_finite_cause import find_cause
 from tartan.train.stage import Stage
-from tartan.train.trace import trace
 from tartan_weightings.uncertainty import BOUND, Uncertainty, UncertaintyOptions
 
 NAMES = ("task", "mlm", "rtd")
@@ -140,6 +140,6 @@ def test_a_gradient_of_theirs_that_is_not_finite_moves_nothing_and_is_traced():
         stage.take(1)
     after = [*setup.model.parameters(), *stage.weighting.parameters()]
     assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
-    assert trace(setup, stage, caught.value) == (
+    assert find_cause(setup, stage, caught.value) == (
         "the gradient of the weighting's own parameters is not finite at step 2"
     )

@@ -15,7 +15,7 @@ SHOWN = 8
 """Number of rows that a line names."""
 
 
-def trace(setup: Setup, stage: Stage, error: NonFiniteError) -> str:
+def find_cause(setup: Setup, stage: Stage, error: NonFiniteError) -> str:
     """Find what is not finite in a step, and say so in one line.
 
     Args:

@@ -6,7 +6,7 @@ from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from tartan import ConfigError
-from tartan.hold import hold
+from tartan.held_steps import hold
 
 
 def fused() -> tuple[nn.Parameter, Optimizer]:
