@@ -102,14 +102,14 @@ class Losses:
         return groups
 
     def _joint(self, number: int, batches: Mapping[str, Batch]) -> dict[str, Piece]:
-        """Return what computes the losses of a pass that objectives share.
+        """Return a function for each objective.
 
-        The first piece that is called computes all of them.
+        The first one called runs the shared pass; the others return its results.
         """
         losses = cache(partial(self._losses, number, batches))
 
         def loss(name: str) -> Tensor:
-            return losses().pop(name)
+            return losses().pop(name)  # kept here, it would keep its graph after the backward pass
 
         return {name: partial(loss, name) for name in batches}
 
