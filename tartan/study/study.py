@@ -146,7 +146,7 @@ def _forecast(planned: Sequence[Job], options: StudyOptions, anywhere: bool) -> 
             len(pairs),
             options.level,
             finished_differences(planned, pairs),
-            _comparisons(options, len(arms))[1],
+            _comparisons(options, len(names))[1],
         ),
     ]
     return [line for line in lines if line]

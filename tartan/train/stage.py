@@ -36,7 +36,7 @@ class Stage:
         self,
         setup: Setup,
         options: StageOptions,
-        without_primary: int = 0,
+        steps_without_primary: int = 0,
         first: int = 0,
         missed: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
@@ -45,8 +45,8 @@ class Stage:
         Args:
             setup: what is trained.
             options: the stage's.
-            without_primary: steps of the run before it that did not train the end task: the end
-                task's batches do not count them, so that runs of one seed see the same batches.
+            steps_without_primary: before it, which the end task's batches do not count, so
+                that runs of one seed see the same batches.
             first: the number of the stage's first step.
             missed: by objective, the steps of the run that its weightings did not compute it in.
         """
@@ -54,7 +54,7 @@ class Stage:
         self.names = options.select(model.names)
         self.streams = {name: setup.streams[name] for name in self.names}
         if model.primary in self.streams:
-            batches = without_primary * setup.accumulate
+            batches = steps_without_primary * setup.accumulate
             self.streams[model.primary] = setup.streams[model.primary].delayed(batches)
         self.weighting = setup.weighting(options.weighting, self.names)
         self.weighting.budget(options.steps)

@@ -83,8 +83,8 @@ class Trainer:
         """Make the current stage, in the state it has reached."""
         _, options = self._stages[self._progress.stage]
         progress = self._progress
-        without_primary = progress.first - progress.primary_steps(progress.first)
-        stage = Stage(self._setup, options, without_primary, progress.first, progress.missed)
+        steps_without_primary = progress.first - progress.primary_steps(progress.first)
+        stage = Stage(self._setup, options, steps_without_primary, progress.first, progress.missed)
         if self._state:
             stage.load_state_dict(self._state)
         return stage
