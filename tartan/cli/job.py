@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from tartan.cli.failures import Failure, record
 from tartan.config.hydra_files import task_overrides
 from tartan.config.typed_text import value_of
-from tartan.distributed.place import find_place
+from tartan.distributed.place import find_place, start_again
 from tartan.errors import Interrupted, PeerError, TartanError, message_of
 from tartan.experiment.directories import remove_empty
 from tartan.report.record import CONFIG
@@ -127,19 +127,28 @@ def stopped_line(stopped: Interrupted, directory: Path, line: Line) -> str:
         own = ("hydra.sweep.dir=", "resume=")
         place = f"hydra.sweep.dir={settings.sweep.dir}"
         said = str(stopped) if written else f"{nothing} of {_shown(directory)}"
-        return f"{said}; to resume: {_command(line.flags, line.overrides, own, place)}"
+        return f"{said}; {_to_resume(line.flags, line.overrides, own, place)}"
     if not written:
         return nothing
     own, place = ("run_dir=", "resume="), f"resume={_shown(directory)}"
-    return f"{stopped}; to resume: {_command(line.flags, overrides, own, place)}"
+    return f"{stopped}; {_to_resume(line.flags, overrides, own, place)}"
 
 
-def _command(
+def _to_resume(
     flags: Sequence[str], overrides: Sequence[str], own: tuple[str, ...], place: str
 ) -> str:
-    """Return a command as a shell takes it: without some overrides, and with another at its end."""
+    """Return the command to resume as a shell takes it, on as many processes as now.
+
+    Args:
+        flags: Hydra's flags.
+        overrides: of the command that was stopped.
+        own: how the overrides begin that are left out.
+        place: another override, for the end.
+    """
     same = [text for text in overrides if not text.startswith(own)]
-    return shlex.join(["python", "-m", "tartan", "run", *flags, *same, place])
+    how, program = start_again(find_place())
+    command = shlex.join([*program, "-m", "tartan", "run", *flags, *same, place])
+    return f"to resume{how}: {command}"
 
 
 def _shown(directory: Path) -> str:

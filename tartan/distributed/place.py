@@ -114,6 +114,25 @@ def first_node(nodes: str) -> str:
     return re.sub(r"\[(\w+)[^\]]*\]", r"\1", found[0])
 
 
+def start_again(
+    place: Place | None, environment: Mapping[str, str] = os.environ
+) -> tuple[str, list[str]]:
+    """Return how to start as many processes of `-m MODULE` as now.
+
+    Args:
+        place: this process's.
+        environment: the environment variables, by which torchrun is recognised.
+
+    Returns:
+        What to do besides, for a sentence; and the words of the command before `-m`.
+    """
+    if place is None:
+        return "", ["python"]
+    if "TORCHELASTIC_RUN_ID" in environment and place.local_size == place.size:
+        return "", ["torchrun", f"--nproc-per-node={place.size}"]
+    return f" on {place.size} processes, with the same launcher", ["python"]
+
+
 def reports() -> bool:
     """Return whether this is rank 0, which prints what is the same in all processes."""
     place = find_place()

@@ -91,7 +91,7 @@ def test_a_process_that_is_killed_fails_or_is_stopped_ends_all_and_the_run_resum
     (line,) = lines(stopped)
     assert line.startswith("tartan: stopped by SIGTERM; step ")
     assert "is saved; SIGTERM came to rank 1 of 2 (process " in line
-    assert "to resume: python -m tartan run " in line
+    assert "; to resume on 2 processes, with the same launcher: python -m tartan run " in line
 
     broken = run("out", prepare=on(1, STEP, 2, fails(LookupError("no such thing"))))
     assert statuses(broken) == [1, 1]

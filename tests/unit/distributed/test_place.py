@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tartan.distributed.place import Place, find_place, first_node
+from tartan.distributed.place import Place, find_place, first_node, start_again
 from tartan.errors import ConfigError
 
 TORCHRUN = {
@@ -73,3 +73,14 @@ def test_contradictions_are_refused(environment: dict[str, str], said: str):
 )
 def test_the_first_host_of_a_node_list(nodes: str, first: str):
     assert first_node(nodes) == first
+
+
+def test_what_starts_as_many_processes_again():
+    """A command that can be typed where torchrun started all of them, on this machine."""
+    elastic = {**TORCHRUN, "TORCHELASTIC_RUN_ID": "none"}
+    here = find_place({**elastic, "LOCAL_WORLD_SIZE": "8"})
+    assert start_again(here, elastic) == ("", ["torchrun", "--nproc-per-node=8"])
+    others = " on 8 processes, with the same launcher", ["python"]
+    assert start_again(find_place(elastic), elastic) == others
+    assert start_again(find_place(TORCHRUN), TORCHRUN) == others
+    assert start_again(None, elastic) == ("", ["python"])
