@@ -23,6 +23,11 @@ from tartan.experiment.identity import (
 from tartan.report.record import CONFIG, ORIGIN, SUMMARY, read_config, read_json
 from tartan.train.checkpoint import IDENTITY, sealed_identity
 
+USED_AFTER_TRAINING = (
+    "device", "precision", "tf32", "compile", "eval.batch_size", "model.lora.export",
+)  # fmt: skip
+"""Keys of the final evaluation and the export, which may change once all steps are taken."""
+
 Change = Mapping[str, Any]
 """What changed where a run resumed: `step`, `changed` (names), `values` (before and after)."""
 
@@ -162,6 +167,27 @@ def check_configuration(saved: Saved, values: Mapping[str, Any], config: Config,
         raise CheckpointError(
             f"{other}. Give the same one to resume it, choose another run_dir, or set "
             "resume_changed=true to resume with the new one"
+        )
+
+
+def check_trained(saved: Saved, values: Mapping[str, Any], of: Path) -> None:
+    """Compare the configuration of a run whose steps are all taken, as training cannot follow it.
+
+    Args:
+        saved: what its last checkpoint says.
+        values: the composed configuration, interpolations resolved.
+        of: the directory.
+
+    Raises:
+        CheckpointError: it differs in more than `USED_AFTER_TRAINING`.
+    """
+    keys = differing_keys(saved.configuration, dependent(values))
+    late = sorted(key for key in keys if key not in USED_AFTER_TRAINING)
+    if late:
+        raise CheckpointError(
+            f"{of} has a run of another configuration ({', '.join(late)} differ), and all of its "
+            "steps are taken. Give the same one to evaluate and export its model, or choose "
+            "another run_dir"
         )
 
 

@@ -25,6 +25,7 @@ from tartan.experiment.publish import check_publishing, publish
 from tartan.experiment.resume import (
     Saved,
     check_configuration,
+    check_trained,
     compare,
     finished_run,
     has_run,
@@ -199,6 +200,8 @@ def _saved(
     checkpoint, damaged = checkpoints.newest()
     saved = unfinished_run(plan.directory, checkpoint, plan.config)
     if saved:
+        if checkpoint and checkpoints.progress(checkpoint).finished:
+            check_trained(saved, plan.values, plan.directory)
         check_configuration(saved, plan.values, plan.config, plan.directory)
     return checkpoint, damaged, saved
 

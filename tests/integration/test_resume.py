@@ -215,10 +215,30 @@ def test_a_run_resumes_with_a_schedule_that_lacks_a_stage_of_before(tartan: Tart
     assert curve(tmp_path / "out") == [(9, 24), (12, 48)]
 
 
+def test_a_run_whose_steps_are_all_taken_does_not_claim_others(tartan: Tartan, tmp_path: Path):
+    """Evaluation and export, which it still lacks, may have options of their own."""
+    run = ["run", "run_dir=out", *SMALL]
+    assert tartan(*run).status == 0
+    (tmp_path / "out/summary.json").unlink()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for allowed in ("false", "true"):
+        answer = tartan(*run, "steps=9", "eval.batch_size=5", f"resume_changed={allowed}")
+        assert answer.refusal() == (
+            f"tartan: {tmp_path / 'out'} has a run of another configuration "
+            "(schedule.stages.finetune.steps, schedule.stages.joint.steps, steps differ), and all "
+            "of its steps are taken. Give the same one to evaluate and export its model, or choose "
+            "another run_dir\n"
+        )
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+    assert tartan(*run, "eval.batch_size=5", "resume_changed=true").status == 0
+    (change,) = summary(tmp_path / "out")["changes"]
+    assert change["changed"] == ["eval.batch_size"]
+
+
 def test_a_checkpoint_of_another_model_is_refused_and_nothing_lost(tartan: Tartan, tmp_path: Path):
     """Also when told to go on: the parameters cannot be taken over."""
-    tartan("run", "run_dir=out", *SMALL)
-    (tmp_path / "out/summary.json").unlink()
+    tartan("run", "run_dir=whole", *SMALL)
+    cut(tmp_path / "whole", "out", "checkpoint-6")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     answer = tartan("run", "run_dir=out", *SMALL, "model.layers=2", "resume_changed=true")
     assert answer.status == 2
