@@ -14,13 +14,15 @@ from torch import distributed
 from torch._C._distributed_c10d import Store  # torch.distributed does not export it for types
 from torch.distributed import DistNetworkError, ProcessGroup
 
-KEY, ACKNOWLEDGED = "failure", "acknowledged"
+KEY, ACKNOWLEDGED, FAILED = "failure", "acknowledged", "failed"
 HEARD = 10.0
 """Seconds that rank 0 waits after a failure, so that the others can read from its store."""
 FOREVER = timedelta(days=365)
 GRACE = 15.0
-"""Seconds in which a process ends by itself after a failure elsewhere: the first one saves the last
-complete step. Launchers kill after 30."""
+"""Seconds in which a process ends by itself after a failure elsewhere, unless it is saving.
+Launchers kill after 30."""
+ALIKE = 5.0
+"""Seconds in which processes that fail for the same reason all do."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,9 @@ class Watch:
     One waits for a message of the next rank, which is sent when everything is done: if that
     process ends before, the system closes the connection. The other waits for a failure to be
     announced in the store. After one, a process that does not end by itself is ended.
+
+    Attributes:
+        saving: held by a process while it saves, so that it is not ended then.
     """
 
     def __init__(
@@ -72,6 +77,7 @@ class Watch:
         self._known = threading.Event()
         self._failure: Failure | None = None
         self._lock, self._speaking = threading.Lock(), threading.Lock()
+        self.saving = threading.Lock()
         self._threads = [
             threading.Thread(target=work, args=(_connected(store),), daemon=True)
             for work in (self._listen, self._hear)
@@ -91,13 +97,29 @@ class Watch:
             return self._announce(self._store, failure)
         return self._failure or failure
 
+    def failures(self, text: str) -> list[str] | None:
+        """Return why each process cannot go on, by rank; None unless all fail about now.
+
+        Args:
+            text: why this one cannot.
+        """
+        keys = [f"{FAILED}/{rank}" for rank in range(self._size)]
+        until = time.monotonic() + ALIKE
+        with suppress(DistNetworkError, RuntimeError):
+            self._store.set(keys[self._rank], text)
+            while not self._known.is_set() and time.monotonic() < until:
+                if self._store.check(keys):
+                    return [self._store.get(key).decode() for key in keys]
+                time.sleep(0.05)
+        return None
+
     def linger(self) -> None:
         """Wait until the others know of the failure, as long as this process holds the store."""
         until = time.monotonic() + HEARD
-        lost = self._failure is not None and bool(self._failure.text)  # one that cannot answer
-        others = self._size - 1 - lost
+        ended = self._failure.rank if self._failure and self._failure.text else 0  # cannot answer
+        keys = [f"{ACKNOWLEDGED}/{rank}" for rank in range(1, self._size) if rank != ended]
         with suppress(DistNetworkError, RuntimeError):
-            while self._store.add(ACKNOWLEDGED, 0) < others and time.monotonic() < until:
+            while keys and not self._store.check(keys) and time.monotonic() < until:
                 time.sleep(0.05)
 
     def close(self) -> None:
@@ -112,6 +134,7 @@ class Watch:
         text = json.dumps(asdict(failure))
         first: bytes = store.compare_set(KEY, "", text)
         self._failure = Failure(**json.loads(first))
+        self._acknowledge(store)
         if failure.text and self._failure == failure:
             self._say(failure)  # before the main thread learns of it, and ends this process
         self._known.set()
@@ -138,8 +161,7 @@ class Watch:
             if not text:  # all is done
                 return
             self._failure = Failure(**json.loads(text))
-            if self._rank:  # rank 0 waits for the others: see `linger`
-                store.add(ACKNOWLEDGED, 1)
+            self._acknowledge(store)
         except (DistNetworkError, RuntimeError):
             if self._closing:
                 return
@@ -149,7 +171,12 @@ class Watch:
                 self._say(self._failure)
         self._known.set()
         threading.Event().wait(GRACE)
-        os._exit(self._failure.status)
+        with self.saving:
+            os._exit(self._failure.status)
+
+    def _acknowledge(self, store: Store) -> None:
+        """Let rank 0 know that this process knows of the failure: `linger` waits for that."""
+        store.set(f"{ACKNOWLEDGED}/{self._rank}", "")
 
     def _say(self, failure: Failure) -> None:
         """Print the line about a process that cannot do so itself, once."""

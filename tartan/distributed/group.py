@@ -1,7 +1,7 @@
 """Group: one of several processes that share the micro-batches of a step."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from signal import Signals
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from torch.distributed import ProcessGroup
 from torch.optim import AdamW, Optimizer
 
 from tartan.distributed.collectives import join_parts, sum_all
+from tartan.distributed.failure import Watch
 from tartan.distributed.place import Place
 from tartan.distributed.ranks import Groups, Ranks
 from tartan.distributed.replicated import ReplicatedShared
@@ -19,6 +20,8 @@ from tartan.errors import ConfigError, PeerError, TartanError, message_of
 from tartan.shared import Shared
 
 T = TypeVar("T")
+SAVED = 1800.0
+"""Seconds that processes which fail together wait at most for rank 0 to save."""
 
 
 class Group(Ranks):
@@ -31,16 +34,19 @@ class Group(Ranks):
         common: an error that is not that of one process, but of the run.
     """
 
-    def __init__(self, place: Place, host: ProcessGroup, names: Sequence[str]) -> None:
+    def __init__(
+        self, place: Place, host: ProcessGroup, names: Sequence[str], watch: Watch
+    ) -> None:
         """Take a place.
 
         Args:
             place: the place of this process.
             host: all processes, for messages on the CPU that are not part of a step's arithmetic.
             names: what each is called in messages.
+            watch: over all of them.
         """
         self.rank, self.size, self.names = place.rank, place.size, names
-        self._place, self._host = place, host
+        self._place, self._host, self._watch = place, host, watch
         self._local, self._local_size = place.local, place.local_size
         self._copies = 0  # of a sharded body
         self._divides_moments = False
@@ -48,7 +54,7 @@ class Group(Ranks):
 
     def fresh(self) -> "Group":
         """Return the same group for another run, whose body is not divided yet."""
-        return Group(self._place, self._host, self.names)
+        return Group(self._place, self._host, self.names, self._watch)
 
     @property
     def part(self) -> tuple[int, int] | None:
@@ -166,6 +172,23 @@ class Group(Ranks):
         if len(ranks) == self.size and len(set(texts)) == 1:
             self.common = failed
         raise failed
+
+    def failed(self, error: Exception) -> None:
+        """As `Ranks.failed`."""
+        if isinstance(error, PeerError):
+            return
+        reasons = self._watch.failures(f"{type(error).__name__}: {error}")
+        if reasons is None:
+            return
+        if not self.first:
+            failure = self._watch.failure(SAVED)
+            raise PeerError(failure.status if failure else 1) from error
+        if len(set(reasons)) == 1:
+            self.common = error
+
+    def saving(self) -> AbstractContextManager[object]:
+        """As `Ranks.saving`."""
+        return self._watch.saving
 
     @contextmanager
     def in_turn(self) -> Iterator[None]:

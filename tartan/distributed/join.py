@@ -126,7 +126,8 @@ def _fail(error: BaseException, group: Group, watch: Watch) -> None:
     if isinstance(error, PeerError):  # to end now would look like a failure of this process
         known = watch.failure(ANNOUNCED)
         raise error if known is None else PeerError(known.status) from error
-    common = error is group.common
+    # A plugin's error is raised again as one that names the plugin.
+    common = group.common is not None and group.common in (error, error.__cause__)
     wait = 0.0 if common or isinstance(error, TartanError) else CAUSE
     known = watch.failure(1.0 if isinstance(error, Interrupted) else wait)
     if known is None:
@@ -172,7 +173,7 @@ def _join(place: Place, device: str) -> tuple[Group, Watch]:
     distributed.all_gather_object(names, name, host)
     keeper = "the launcher" if place.served else names[0]
     watch = Watch(store, watched, place.rank, place.size, names, keeper)
-    group = Group(place, host, names)
+    group = Group(place, host, names, watch)
     _JOINED.append((group, watch))
     return group, watch
 

@@ -1,7 +1,7 @@
 """Ranks: what a process takes of the work, and how it agrees with others. Here: one alone."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
 from torch import Tensor, nn
@@ -118,6 +118,20 @@ class Ranks:
             PeerError: in the processes that are not to report it.
         """
         yield
+
+    def failed(self, error: Exception) -> None:
+        """Find out whether all processes fail; then rank 0 alone saves and reports.
+
+        Args:
+            error: why this process cannot take a step.
+
+        Raises:
+            PeerError: in the others, once rank 0 has saved.
+        """
+
+    def saving(self) -> AbstractContextManager[object]:
+        """Return a context in which the failure of another process does not end this one."""
+        return nullcontext()
 
     @contextmanager
     def in_turn(self) -> Iterator[None]:

@@ -73,8 +73,9 @@ class Checkpoints:
                 shutil.copyfile(self._best / MODEL, directory / BEST)
             seal(directory)
 
-        write_whole(self._directory / f"checkpoint-{progress.step}", write)
-        self._remove_old()
+        with self._ranks.saving():
+            write_whole(self._directory / f"checkpoint-{progress.step}", write)
+            self._remove_old()
 
     def _save_part(
         self, model: nn.Module, training: Mapping[str, Any], directory: Path | None = None

@@ -243,6 +243,7 @@ class Trainer:
         except (CheckpointError, StorageError):
             raise  # it is saving that failed
         except Exception as error:
+            self._setup.ranks.failed(error)
             if self._setup.ranks.first:
                 error.add_note(self._rescue(stage))
             raise

@@ -1,6 +1,7 @@
 """Whatever happens to one process ends all, in one line that names it; the command resumes."""
 
 import json
+import re
 import shutil
 import signal
 import time
@@ -16,7 +17,9 @@ from support.command import SMALL, Answer, summary
 from support.process import KILL, at_call, send
 from support.ranks import errors, launch
 from support.runs import differences
+from tartan.distributed import failure
 from tartan.distributed.failure import FOREVER, KEY, Watch
+from tartan.errors import DivergenceError
 from tartan.experiment.lock import locked
 
 RUN = [
@@ -100,6 +103,25 @@ def test_a_process_that_is_killed_fails_or_is_stopped_ends_all_and_the_run_resum
 
     assert statuses(run("out")) == [0, 0]
     assert differences(Path("whole"), Path("out")) == []
+
+
+@pytest.mark.parametrize("who", [(0, 1), (1,)], ids=["all", "one"])
+def test_rank_0_saves_the_last_step_however_long_that_takes(who: tuple[int, ...]):
+    diverged = DivergenceError("the loss is nan")
+
+    def prepare(rank: int) -> None:
+        failure.GRACE = 4.0
+        if rank in who:
+            at_call("tartan.train.step:Step.measure", 4, fails(diverged))
+        if rank == 0:
+            at_call("tartan.train.checkpoint:save_trained", 1, lambda: time.sleep(6))
+
+    answers = run("out", "checkpoint.every=8", prepare=prepare)
+    assert statuses(answers) == [2, 2]
+    alone = r"; this was rank 1 of 2 \(process .*\)"
+    said = "tartan: the loss is nan" + (alone if len(who) == 1 else "; step 3 is saved") + "\n"
+    assert re.fullmatch(said, errors(answers))
+    assert [path.name for path in Path("out/checkpoints").glob("checkpoint-*")] == ["checkpoint-3"]
 
 
 def test_what_fails_in_rank_0_alone_is_reported_by_it_and_a_directory_in_use_is_refused():

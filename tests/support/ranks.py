@@ -109,7 +109,7 @@ def in_machines(group: Group, machines: int) -> Group:
     """The same processes for another run, as if they were on some machines."""
     here = group.size // machines
     place = replace(group._place, local=group.rank % here, local_size=here)
-    return Group(place, group._host, group.names)
+    return Group(place, group._host, group.names, group._watch)
 
 
 def in_ranks(size: int, work: Callable[[Ranks], object], directory: Path) -> list[object]:
