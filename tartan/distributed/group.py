@@ -163,9 +163,12 @@ class Group(Ranks):
             yield
         except TartanError as error:
             failed = error
-        texts = self._all(failed and message_of(failed))
+        own = failed is not None and not isinstance(failed, PeerError)
+        texts = self._all(message_of(failed) if failed and own else None)
         ranks = [rank for rank, text in enumerate(texts) if text is not None]
         if not ranks:
+            if failed:  # in a block around this one, all know already
+                raise failed
             return
         if failed is None or self.rank != ranks[0]:
             raise PeerError(2) from failed

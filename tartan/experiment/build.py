@@ -95,7 +95,8 @@ def _build(config: Config, plugins: Plugins, ranks: Ranks) -> Experiment:
     probes = weightings.probes(config.schedule.stages, names)
     end_task = end_task_class(config.primary["plugin"], plugins)
     check_shares(config.accumulate, _batch_sizes(config, sections), ranks.size)
-    with ranks.in_turn():  # the first process of a machine fills the cache
+    # What follows waits for all processes; the first process of a machine fills the cache.
+    with ranks.agreed(), ranks.in_turn():
         task = load_section(config.data, end_task.reads)
         source = load_source(config.model, task)
         data = load_data(task, source, sections, plugins, _held_out(probes), config.seed)
