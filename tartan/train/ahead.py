@@ -19,6 +19,7 @@ class Ahead(Generic[T]):
         """Store the function; nothing is made yet."""
         self._make = make
         self._next: tuple[int, Future[T]] | None = None
+        self._thread: Thread | None = None
 
     def __call__(self, number: int) -> T:
         """Return the result for a number, or raise the exception that making it raised."""
@@ -28,6 +29,11 @@ class Ahead(Generic[T]):
         result = made.result() if made and following == number else self._make(number)
         self._next = number + 1, self._begin(number + 1)
         return result
+
+    def wait(self) -> None:
+        """Wait until nothing is being made: the function may wait for other processes."""
+        if self._thread:
+            self._thread.join()
 
     def _begin(self, number: int) -> "Future[T]":
         """Start a thread that makes the result for a number."""
@@ -39,5 +45,6 @@ class Ahead(Generic[T]):
             except BaseException as error:  # `__call__` raises it
                 made.set_exception(error)
 
-        Thread(target=make, name="tartan-ahead").start()
+        self._thread = Thread(target=make, name="tartan-ahead")
+        self._thread.start()
         return made

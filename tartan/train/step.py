@@ -97,6 +97,14 @@ class Step:
         self.guard, self.complete = Guard(setup.late and not turns.chosen), True
         self.scale = Fp16Scale() if setup.runtime.precision == "fp16" else None
 
+    def end(self) -> None:
+        """Wait for the batches of a step that will not be taken.
+
+        Processes agree on what they read of each step: those of another stage do so next.
+        """
+        if isinstance(self._batches, Ahead):
+            self._batches.wait()
+
     @property
     def at_work(self) -> tuple[Sequence[str], Sequence[int]]:
         """What was computed last, and the lengths of the sequences it was computed on."""

@@ -75,6 +75,7 @@ class Trainer:
                 stage, self._state = self._stage(), {}
                 with self._saving(stage):
                     self._take_steps(stage)
+                    stage.step.end()
                     weights = stage.weights()
                 self._end(stage, weights)
         return self._progress

@@ -3,6 +3,9 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import create_autospec
 
 import pytest
 import torch
@@ -16,7 +19,11 @@ from tartan import DataError
 from tartan.data import Stream
 from tartan.seeding import generator
 from tartan.train.ahead import Ahead
+from tartan.train.checkpoint import Checkpoints
+from tartan.train.interrupt import Interrupts
+from tartan.train.observer import Observer
 from tartan.train.stage import Stage
+from tartan.train.trainer import Trainer
 
 
 def threads() -> list[threading.Thread]:
@@ -76,6 +83,46 @@ def test_an_error_is_met_where_its_thing_is_asked_for():
 def test_what_nobody_asks_for_may_fail_unseen():
     ahead = Ahead([10, 11].__getitem__)
     assert [ahead(0), ahead(1)] == [10, 11]
+
+
+def test_nothing_is_being_made_after_a_wait():
+    made: list[int] = []
+
+    def make(number: int) -> int:
+        time.sleep(0.05 * number)
+        made.append(number)
+        return number
+
+    ahead = Ahead(make)
+    ahead.wait()
+    ahead(0)
+    ahead.wait()
+    assert made == [0, 1]
+    assert threads() == []
+
+
+def test_a_stage_ends_when_the_batches_of_the_step_after_it_are_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The first batches of the next stage would be made beside them."""
+    left: list[int] = []
+
+    def take_steps(trainer: Trainer, stage: Stage) -> None:
+        made = Ahead(lambda number: time.sleep(0.2 * number))
+        made(0)
+        stage.step._batches = made
+
+    def end(trainer: Trainer, stage: Stage, weights: object) -> None:
+        left.append(len(threads()))
+        trainer._progress = replace(trainer._progress, finished=True)
+
+    monkeypatch.setattr(Trainer, "_take_steps", take_steps)
+    monkeypatch.setattr(Trainer, "_end", end)
+    found, saved = built(*SMALL), Checkpoints(tmp_path, 1)
+    observer = create_autospec(Observer, instance=True)
+    with Interrupts() as interrupts:
+        Trainer(found.setup, found.stages, found.milestones, saved, observer, interrupts).train()
+    assert left == [0]
 
 
 def test_random_choices_are_those_of_the_number_alone():
