@@ -10,18 +10,17 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from datetime import timedelta
 from functools import cache
 
-import torch
 from torch import distributed
-from torch._C._distributed_c10d import PrefixStore, TCPStore
+from torch.distributed.distributed_c10d import _set_pg_timeout
 
 from tartan.distributed.failure import FOREVER, Failure, Watch
+from tartan.distributed.gpus import check_apart, take_gpu
 from tartan.distributed.group import Group
+from tartan.distributed.meeting import LIMIT, meet
 from tartan.distributed.place import Place, find_place
 from tartan.distributed.ranks import Ranks
 from tartan.errors import ConfigError, Interrupted, PeerError, TartanError
 
-MEETING = timedelta(minutes=10)
-"""How long processes wait for the others to start."""
 CAUSE = 5.0
 """Seconds in which an exception may turn out to be the consequence of another process's failure."""
 ANNOUNCED = 10.0
@@ -47,7 +46,7 @@ def joined(device: str) -> Iterator[Ranks]:
     if place is None:
         yield Ranks()
         return
-    met, watch = _join(place, device)
+    met, watch = _join(place, take_gpu(place, device))
     group = met.fresh()
     with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 - not a file
         try:
@@ -148,29 +147,26 @@ def _status(error: BaseException) -> int:
 
 
 @cache
-def _join(place: Place, device: str) -> tuple[Group, Watch]:
+def _join(place: Place, gpu: str | None) -> tuple[Group, Watch]:
     """Meet the other processes; the group and its watch."""
     _raise_limit_of_files(place.size)
-    if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
-        if not (devices := torch.cuda.device_count()):
-            raise ConfigError(f"device={device}: this machine has no CUDA device; set device=cpu")
-        torch.cuda.set_device(place.local % devices)
-        backend = "cpu:gloo,cuda:nccl"
-    else:
-        backend = "gloo"
-    hosts = place.rank == 0 and not place.served
-    store = PrefixStore(
-        f"tartan/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}",
-        TCPStore(place.address, place.port, place.size, hosts, MEETING, wait_for_workers=False),
-    )
-    distributed.init_process_group(
-        backend, store=store, rank=place.rank, world_size=place.size, timeout=STEP
-    )
-    host = distributed.new_group(backend="gloo", timeout=FOREVER)
-    watched = distributed.new_group(backend="gloo", timeout=FOREVER)
-    names: list[str] = [""] * place.size
+    store = meet(place)
+    backend = "gloo" if gpu is None else "cpu:gloo,cuda:nccl"
     name = f"rank {place.rank} of {place.size} (process {os.getpid()} on {socket.gethostname()})"
-    distributed.all_gather_object(names, name, host)
+    try:
+        distributed.init_process_group(
+            backend, store=store, rank=place.rank, world_size=place.size, timeout=STEP
+        )
+        host, watched = (distributed.new_group(backend="gloo", timeout=LIMIT) for _ in range(2))
+        every: list[tuple[str, str | None]] = [("", None)] * place.size
+        distributed.all_gather_object(every, (name, gpu), host)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"{name} lost the others as they met ({reason}): start again") from error
+    names = [name for name, _ in every]
+    check_apart(place, [gpu for _, gpu in every if gpu is not None])
+    for waits in (host, watched):
+        _set_pg_timeout(FOREVER, waits)
     keeper = "the launcher" if place.served else names[0]
     watch = Watch(store, watched, place.rank, place.size, names, keeper)
     group = Group(place, host, names, watch)

@@ -6,9 +6,6 @@ import sys
 import pytest
 
 from support.ranks import free_port
-from tartan.distributed.join import _join
-from tartan.distributed.place import Place
-from tartan.errors import ConfigError
 
 PROGRAM = """
 import os, sys, time
@@ -28,12 +25,6 @@ for rank in range(2):
 print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])
 """
 """Processes whose interpreters end by themselves, unlike those of the command line."""
-
-
-def test_processes_that_want_a_gpu_where_there_is_none_are_refused_before_they_meet():
-    place = Place(0, 2, 0, 2, "127.0.0.1", 29500, served=False)
-    with pytest.raises(ConfigError, match="device=cuda: this machine has no CUDA device"):
-        _join(place, "cuda")
 
 
 @pytest.mark.parametrize(
