@@ -36,7 +36,7 @@ class SeenRows:
         with reading(directory / SPLITS):
             divided = record.get("rows", {})
             self._splits = {row: split for split in USES for row in divided.get(split, ())}
-        self._expected = {split: recorded.get(split, {}).get("sha256") for split in USES}
+        self._recorded = {split: recorded.get(split, {}) for split in USES}
         self._parts = {split: hashlib.sha256() for split in USES if split in divided}
         self._whole = hashlib.sha256()
         self._rows = 0
@@ -57,14 +57,12 @@ class SeenRows:
         Args:
             name: the file's.
         """
-        counts: dict[str, int] = {}
-        for split, expected in self._expected.items():
-            found = self._parts.get(split, self._whole)
-            if found.hexdigest() == expected:
-                made = sum(each == split for each in self._splits.values())
-                counts[split] = made if split in self._parts else self._rows
-        if not counts:
+        used = " and ".join(
+            f"{USES[split]} {recorded['rows']}"
+            for split, recorded in self._recorded.items()
+            if self._parts.get(split, self._whole).hexdigest() == recorded.get("sha256")
+        )
+        if not used:
             return []
-        used = " and ".join(f"{USES[split]} {count}" for split, count in counts.items())
         rows = counted(self._rows, "row")
         return [f"Of the {rows} of {name}, the run {used}: scores on new rows may be lower."]

@@ -8,6 +8,7 @@ import pytest
 from support.csv_files import csv, load, numbered
 from tartan.batch import LabelKind
 from tartan.data.files import FilesOptions, find_files, find_labelled
+from tartan.data.labelled import LabelledOptions, keep_labels
 from tartan.errors import CheckpointError
 from tartan.experiment.summary import division_record
 from tartan.inference.seen import SeenRows
@@ -17,7 +18,12 @@ ROWS = numbered(*["a", "b"] * 20)
 
 def notices(run: Path, task, file: Path) -> list[str]:
     """What is reported of a file, for a run on a task."""
-    summary = {"data": {split: {"sha256": found} for split, found in task.hashes.items()}}
+    summary = {
+        "data": {
+            split: {"sha256": task.hashes[split], "rows": len(getattr(task, split))}
+            for split in ("train", "dev", "test")
+        }
+    }
     options = FilesOptions(str(file))
     found = find_labelled(find_files(options), options, LabelKind.CLASS)
     seen = SeenRows(run, summary)
@@ -35,6 +41,14 @@ def run(tmp_path: Path) -> Path:
     directory = tmp_path / "run"
     directory.mkdir()
     return directory
+
+
+def test_only_rows_whose_labels_a_run_read_are_counted(run: Path, tmp_path: Path):
+    file = write(tmp_path / "mine.csv", ROWS)
+    task = load(file)
+    (run / "splits.json").write_text(json.dumps(division_record(task.division)))
+    (line,) = notices(run, keep_labels(task, LabelledOptions(labelled=10)), file)
+    assert line.startswith("Of the 40 rows of mine.csv, the run was trained on 10 and chose its ")
 
 
 @pytest.mark.parametrize("missing", ["refuse", "unlabelled"])
