@@ -12,7 +12,7 @@ from tartan.data.csv_dialect import SEPARATORS, find_dialect
 from tartan.data.divide import Division, SplitOptions, divide
 from tartan.data.formats import ending, open_table
 from tartan.data.label_sets import INDICATED, IndicatorTable, separator_in
-from tartan.data.labelled_files import Labelled
+from tartan.data.labelled_files import LabelledFiles
 from tartan.data.layout import TEXTS, Layout, find_layout
 from tartan.data.lines import expand
 from tartan.data.rows import ROLES, Example
@@ -130,7 +130,7 @@ def find_files(options: FilesOptions) -> Layout:
     return replace(layout, parts={**layout.parts, **parts})
 
 
-def find_labelled(layout: Layout, options: FilesOptions, labels: LabelKind) -> Labelled:
+def find_labelled(layout: Layout, options: FilesOptions, labels: LabelKind) -> LabelledFiles:
     """Return the labelled rows of files, and their columns.
 
     Raises:
@@ -160,7 +160,7 @@ def find_labelled(layout: Layout, options: FilesOptions, labels: LabelKind) -> L
         separator = options.label_separator or separator_in(tables["train"], columns["label"])
     ignored = [file.name for file in layout.ignored]
     text_named = options.text is not None
-    return Labelled(tables, names, columns, ignored, separator, text_named, options.missing)
+    return LabelledFiles(tables, names, columns, ignored, separator, text_named, options.missing)
 
 
 def indicators(table: Table, names: Sequence[str], file: Path, labels: LabelKind) -> Table:
@@ -179,7 +179,7 @@ def indicators(table: Table, names: Sequence[str], file: Path, labels: LabelKind
     return IndicatorTable(table, names)
 
 
-def notes(found: Labelled, layout: Layout) -> list[str]:
+def notes(found: LabelledFiles, layout: Layout) -> list[str]:
     """Return what was read as what, a sentence each."""
     files = ", ".join(f"{split} from {names}" for split, names in found.files.items())
     columns = ", ".join(f"{role} from column '{name}'" for role, name in found.columns.items())
@@ -199,7 +199,7 @@ def task_name(options: FilesOptions) -> str:
 
 
 def _examples(
-    found: Labelled, division: Division | None, split: str, labels: LabelKind
+    found: LabelledFiles, division: Division | None, split: str, labels: LabelKind
 ) -> Iterator[Example]:
     """Yield the rows of a split: of its own files, or those that it was given of train's."""
     if division is None or split not in division.rows:

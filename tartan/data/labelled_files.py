@@ -13,7 +13,7 @@ from tartan.data.unlabelled_rows import MISSING, Unlabelled
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledFiles:
     """The labelled rows that were found.
 
     Attributes:
