@@ -165,7 +165,7 @@ class Step:
         }
 
     def rows(self, name: str, number: int) -> list[int]:
-        """Return the places of the examples in an objective's micro-batch `number`."""
+        """Return the indices of the examples in an objective's micro-batch `number`."""
         return self._streams[name].indices(self._batch_number(name, number))
 
     def replay(self, name: str, number: int, rows: Sequence[int]) -> Tensor:
@@ -174,7 +174,7 @@ class Step:
         Args:
             name: the objective's.
             number: the micro-batch whose random choices are repeated.
-            rows: the examples' places.
+            rows: the examples' indices.
         """
         examples = self._model.objective(name).examples()
         batch = self._collate(name, number, [examples[row] for row in rows])
