@@ -39,6 +39,7 @@ from tartan.span_masking import SpanLengths, choose_spans
 from tartan.spans import score_spans
 from tartan.tags import TagScheme
 from tartan.term import Term
+from tartan.text_bounds import TextBounds
 from tartan.unit import Unit
 from tartan.weighting import Cost, Needs, ProbeOptions, Signals, Weighting, cost
 from tartan.word_starts import WordStarts
@@ -76,6 +77,7 @@ __all__ = [
     "TagScheme",
     "TartanError",
     "Term",
+    "TextBounds",
     "Unit",
     "Weighting",
     "WordStarts",

@@ -16,10 +16,10 @@ from tartan import (
     Objective,
     Packed,
     Row,
+    TextBounds,
     check_ranges,
     hookimpl,
     read_corpora,
-    special_tokens,
 )
 
 
@@ -54,7 +54,7 @@ class DeCLUTR(Objective):
         super().__init__(options, context)
         check_ranges(context.section, options, temperature="(0, inf)")
         self._temperature = options.temperature
-        self._special = set(special_tokens(context).tolist())
+        self._bounds = TextBounds(context)
         self._examples = read_corpora(context, options)
 
     def examples(self) -> Sequence[Row]:
@@ -79,11 +79,10 @@ class DeCLUTR(Objective):
         return Loss(functional.cross_entropy(scores, partner, reduction="sum"), {"accuracy": right})
 
     def _spans(self, ids: Sequence[int], rng: torch.Generator) -> tuple[list[int], list[int]]:
-        """Sample the anchor and the positive of a text, with its special tokens around each."""
-        inner = [index for index, token in enumerate(ids) if token not in self._special]
-        if not inner:
+        """Sample the anchor and the positive of a text, with the tokenizer's tokens around each."""
+        begin, end = self._bounds(ids)
+        if begin == end:
             return list(ids), list(ids)
-        begin, end = inner[0], inner[-1] + 1
         drawn = torch.rand(5, generator=rng).sort().values
         first = torch.rand(5, generator=rng).sort().values
         where = torch.rand(2, generator=rng).tolist()

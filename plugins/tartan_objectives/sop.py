@@ -14,10 +14,10 @@ from tartan import (
     Objective,
     Packed,
     Row,
+    TextBounds,
     WordStarts,
     hookimpl,
     read_corpora,
-    special_tokens,
 )
 
 
@@ -38,7 +38,7 @@ class SOP(Objective):
     def __init__(self, options: CorpusOptions, context: Context) -> None:
         super().__init__(options, context)
         self._word_starts = WordStarts(context, "leave the objective out")
-        self._special = set(special_tokens(context).tolist())
+        self._bounds = TextBounds(context)
         self._respelled = context.tokenizer if marks_spaces(context) else None
         self._examples = read_corpora(context, options)
         size, self._last = context.hidden_size, context.causal
@@ -72,12 +72,9 @@ class SOP(Objective):
 
     def _parts(self, ids: Sequence[int], swapped: bool) -> tuple[list[int], bool]:
         """Return a text's parts in order or swapped, and whether it could be divided."""
-        inner = [index for index, token in enumerate(ids) if token not in self._special]
-        if not inner:
-            return list(ids), False
-        begin, end = inner[0], inner[-1] + 1
+        begin, end = self._bounds(ids)
         before, after = list(ids[:begin]), list(ids[end:])
-        text = list(ids[begin : end - len(after)])
+        text = list(ids[begin : max(begin, end - len(after))])
         if not text:
             return list(ids), False
         starts = self._word_starts(Packed.of([text])).nonzero().squeeze(1).tolist()[1:]

@@ -7,7 +7,7 @@ from torch.testing import assert_close
 from transformers import PreTrainedTokenizerFast
 
 from support.context import ROWS, TinyContext
-from tartan import CorpusOptions
+from tartan import CorpusOptions, TextBounds
 from tartan_objectives.bow import Bow
 from tartan_objectives.declutr import DeCLUTR, DeCLUTROptions, means
 from tartan_objectives.sop import SOP
@@ -67,6 +67,30 @@ def test_the_first_token_does_not_tell_where_spaces_are_marked(given: TinyContex
         assert text.startswith(first)
         assert text[len(first) :].lstrip().startswith(second)
     assert batch.inputs.lengths <= tuple(len(row["input_ids"]) for row in rows)
+
+
+def test_an_unknown_word_at_the_edge_of_a_text_belongs_to_the_text(given: TinyContext):
+    """Around both spans or parts, it would tell which belong together and which stood first."""
+    unknown = given.tokenizer.unk_token_id
+    rows = [{"input_ids": [0, unknown, 10, 11, 12, 13, unknown, 2]}] * 40
+    inputs = DeCLUTR(DeCLUTROptions(), given).collate(rows, rng()).inputs
+    spans = [part.tolist() for part in inputs.input_ids.split(list(inputs.lengths))]
+    assert any(unknown not in span for span in spans)
+    assert all(span.count(unknown) < 2 or len(span) == 8 for span in spans)
+    batch = SOP(CorpusOptions(), given).collate(rows, rng())
+    texts = batch.inputs.input_ids.view(40, 8)
+    swapped = batch.targets["swapped"]
+    assert (texts[~swapped] == torch.tensor([0, unknown, 10, 2, 11, 12, 13, 2])).all()
+    assert (texts[swapped] == torch.tensor([0, 11, 12, 13, 2, unknown, 10, 2])).all()
+
+
+def test_an_added_token_that_is_also_the_unknown_one_is_no_text(given: TinyContext):
+    """As in GPT-2's vocabulary, whose one special token has all roles."""
+    given.tokenizer.unk_token = given.tokenizer.sep_token
+    bounds = TextBounds(given)
+    assert bounds([0, 2, 10, 2, 2]) == (1, 4)
+    assert bounds([0, 2]) == (1, 1)
+    assert bounds([7, 9]) == (0, 2)
 
 
 def test_sop_never_makes_a_sequence_longer(given: TinyContext):
