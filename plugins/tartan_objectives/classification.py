@@ -121,11 +121,15 @@ def class_weights(given: Any, context: Context) -> Tensor | None:
     where = f"{context.section}.class_weights"
     if not isinstance(given, Mapping):
         raise ConfigError(f"{where} must be null, balanced or a map from classes, got {given}")
-    for name, weight in given.items():
-        if str(name) not in names:
+    by_name = {}
+    for key, weight in given.items():
+        name = str(key)
+        if isinstance(key, bool) and name not in names:
+            name = name.lower()  # Hydra reads true and false as booleans
+        if name not in names:
             raise ConfigError(f"{where}: no class '{name}': choose from {', '.join(names)}")
         check_range(f"{where}.{name}", weight, "(0, inf)")
-    by_name = {str(name): float(weight) for name, weight in given.items()}
+        by_name[name] = float(weight)
     return torch.tensor([by_name.get(name, 1.0) for name in names])
 
 

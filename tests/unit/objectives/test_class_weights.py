@@ -7,7 +7,11 @@ from torch.testing import assert_close
 
 from support.context import TinyContext
 from tartan import ConfigError
-from tartan_objectives.classification import Classification, ClassificationOptions
+from tartan_objectives.classification import (
+    Classification,
+    ClassificationOptions,
+    class_weights,
+)
 
 ROWS = [{"input_ids": [2, 5, 3], "label": label} for label in (0, 0, 0, 0, 0, 1, 1, 2)]
 OUTPUTS = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
@@ -36,6 +40,12 @@ def test_weights_may_be_given_by_class():
         OUTPUTS, LABELS, weight=torch.tensor([1.0, 3.0, 1.0]), reduction="sum"
     )
     assert_close(loss(class_weights={"b": 3}), expected)
+
+
+@pytest.mark.parametrize("names", [("false", "true"), ("False", "True")])
+def test_hydra_reads_the_names_of_some_classes_as_booleans(names):
+    weights = class_weights({False: 1.0, True: 2.0}, Imbalanced(labels=names))
+    assert_close(weights, torch.tensor([1.0, 2.0]))
 
 
 @pytest.mark.parametrize("gamma", [0.5, 2.0])
