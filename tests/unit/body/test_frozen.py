@@ -1,10 +1,12 @@
 """Parts of a body that do not train."""
 
 import pytest
+from transformers import AutoModel
 
 from tartan.body import AutoOptions, ModelSource
+from tartan.body.frozen import freeze
 from tartan.errors import ConfigError
-from tartan.testing import save_tiny
+from tartan.testing import save_tiny, tiny_config
 
 
 def trained(directory, family, parts):
@@ -24,6 +26,7 @@ def trained(directory, family, parts):
         ("modernbert", "embeddings.", "layers.0."),
         ("qwen3", "embed_tokens.", "layers.0."),
         ("gpt2", "wpe.", "h.0."),
+        ("electra", "embeddings_project.", "encoder.layer.0."),
     ],
 )
 def test_embeddings_and_layers_are_frozen_by_name(family, embeddings, layer, tmp_path):
@@ -35,6 +38,37 @@ def test_embeddings_and_layers_are_frozen_by_name(family, embeddings, layer, tmp
     assert not any(name.startswith((embeddings, layer)) for name in left)
     assert any(name.startswith(layer.replace("0", "1")) for name in left)
     assert not any(name.startswith(layer.replace("0", "1")) for name in gone)
+
+
+@pytest.mark.parametrize(
+    ("family", "last"),
+    [
+        ("albert", "encoder.embedding_hidden_mapping_in.bias"),
+        ("mpnet", "embeddings.LayerNorm.bias"),
+    ],
+)
+def test_a_family_whose_layers_are_not_marked_has_embeddings(family, last, tmp_path):
+    gone = trained(tmp_path / "saved", family, []) - trained(
+        tmp_path / "saved", family, ["embeddings"]
+    )
+    assert "embeddings.word_embeddings.weight" in gone
+    assert last in gone
+    assert not any("layer." in name or "layers." in name or "relative" in name for name in gone)
+    with pytest.raises(ConfigError) as caught:
+        trained(tmp_path / "saved", family, ["layers.0"])
+    assert str(caught.value) == (
+        f"model.freeze: {family} has no part 'layers.0', as transformers does not mark its layers: "
+        "choose embeddings"
+    )
+
+
+def test_embeddings_inside_a_decoder_are_frozen():
+    """OPT's model holds its embeddings, with their projection, beside its layers."""
+    model = AutoModel.from_config(tiny_config("opt", word_embed_proj_dim=8, ffn_dim=32))
+    freeze(model, ["embeddings"])
+    assert {n for n, p in model.named_parameters() if not p.requires_grad} == {
+        f"decoder.{name}.weight" for name in ("embed_tokens", "embed_positions", "project_in")
+    }
 
 
 def test_a_part_that_is_none_is_refused(tmp_path):
