@@ -122,16 +122,19 @@ def probabilities(outputs: Tensor) -> np.ndarray:
 
 
 def best_threshold(found: np.ndarray, labels: np.ndarray) -> float:
-    """Return the threshold with the best micro-F1; of equally good ones the nearest to 0.5.
+    """Return the threshold in (0, 1) with the best micro-F1; of several the nearest to 0.5.
 
     Args:
         found: [rows, labels] float, probabilities.
-        labels: [rows, labels], 1 where a row has a label. If none has one, 0.5 is returned.
+        labels: [rows, labels], 1 where a row has a label.
+
+    Returns:
+        The threshold; 0.5 if no row has a label, or all probabilities are 0.
 
     >>> best_threshold(np.array([[0.1, 0.3], [0.2, 0.4]]), np.array([[0, 1], [0, 1]]))
     0.25
     """
-    if not labels.any():
+    if not labels.any() or not found.any():
         return 0.5
     precision, recall, cuts = precision_recall_curve(labels.ravel(), found.ravel())
     total = precision + recall
@@ -139,6 +142,7 @@ def best_threshold(found: np.ndarray, labels: np.ndarray) -> float:
     # Between a probability that is predicted and the largest that is not: robust to rounding.
     below = np.concatenate([[0.0], cuts[:-1]])
     middles = (cuts.astype(np.float64) + below) / 2
+    f1[cuts == 0] = -1  # a threshold of 0 predicts everything, and is not a valid option
     best = np.flatnonzero(f1 >= f1.max() - 1e-12)
     index = best[np.abs(middles[best] - 0.5).argmin()]
     middle = float(middles[index])

@@ -124,6 +124,13 @@ def test_a_threshold_beside_0_or_1_is_where_it_was_chosen(top: float):
     assert top - 2e-9 < best_threshold(found, np.array([[0], [1]])) < top
 
 
+@pytest.mark.parametrize(("lowest", "best"), [([0.0, 0.9], 0.3), ([0.0, 0.0], 0.5)])
+def test_the_threshold_is_never_0(lowest, best):
+    """A probability of 0 in float32 cannot be told from what no threshold above 0 predicts."""
+    found = np.array([lowest, [0.6 * any(lowest), 0.7 * any(lowest)]], dtype=np.float32)
+    assert best_threshold(found, np.ones((2, 2))) == pytest.approx(best)
+
+
 def test_the_threshold_is_chosen_and_exported_unless_it_is_given():
     outputs = torch.logit(torch.tensor([[0.1, 0.2, 0.3], [0.1, 0.1, 0.1], [0.1, 0.3, 0.1],
                                         [0.3, 0.1, 0.1]]))  # fmt: skip
