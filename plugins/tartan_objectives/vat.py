@@ -158,15 +158,21 @@ def norms(values: Tensor, packed: Packed) -> Tensor:
     `values` is [tokens, width] float.
     """
     padded = packed.pad(values.float())
-    of_sequence = torch.linalg.vector_norm(padded, dim=(1, 2), keepdim=True)
-    return packed.unpad(of_sequence.expand(-1, padded.shape[1], -1))
+    return _of_tokens(torch.linalg.vector_norm(padded, dim=(1, 2), keepdim=True), packed)
 
 
 def unit(values: Tensor, packed: Packed) -> Tensor:
     """Return values [tokens, width] scaled to norm 1 for each sequence; 0 where they are 0."""
     tiny = torch.finfo(torch.float32).tiny
-    values = values.float() / values.abs().amax().clamp_min(tiny)  # squares must not underflow
+    # Squares of small values would underflow: divide by each sequence's largest value first.
+    largest = packed.pad(values.float()).abs().amax((1, 2), keepdim=True).clamp_min(tiny)
+    values = values.float() / _of_tokens(largest, packed)
     return values / norms(values, packed).clamp_min(tiny)
+
+
+def _of_tokens(of_sequences: Tensor, packed: Packed) -> Tensor:
+    """Return [tokens, 1] from a value of each sequence, [sequences, 1, 1]."""
+    return packed.unpad(of_sequences.expand(-1, max(packed.lengths), -1))
 
 
 def _check(options: VATOptions, where: str) -> None:

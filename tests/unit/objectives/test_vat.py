@@ -292,3 +292,11 @@ def test_options_without_meaning_are_refused(given: TinyContext, options: dict, 
 def test_its_passes_follow_its_iterations(given: TinyContext):
     passes = make(given, iterations=3).passes
     assert (passes.forward, passes.backward) == (5, 4)
+
+
+def test_the_direction_of_a_sequence_does_not_depend_on_the_others_of_its_batch():
+    packed = Packed.of([[5, 6], [7, 8]])
+    values = torch.tensor([[1.0, 2.0], [3.0, 4.0], [1e-23, 2e-23], [3e-23, 4e-23]])
+    directions = unit(values, packed)
+    assert_close(directions[2:], directions[:2])
+    assert_close(norms(directions, packed), torch.ones(4, 1))
