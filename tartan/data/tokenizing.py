@@ -105,6 +105,8 @@ def serialised(tokenizer: PreTrainedTokenizerBase) -> str:
     depends = {
         "backend": backend,
         "class": type(tokenizer).__name__,
+        "special": [tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.unk_token_id],
+        "all special": sorted(tokenizer.all_special_ids),
         "sides": [tokenizer.truncation_side, tokenizer.split_special_tokens],
         "versions": [tokenizers.__version__, transformers.__version__],
         "code": [Path(file).read_text(encoding="utf-8") for file in CODE],

@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from tartan.data import Stream, tokenize, train_tokenizer
 from tartan.errors import ConfigError
+from tartan.testing import tiny_tokenizer
 
 CLS, SEP = 2, 3
 
@@ -49,6 +50,20 @@ def test_a_row_of_exactly_the_maximum_is_not_truncated(tokenizer):
 
 def test_a_text_without_tokens_is_kept_as_its_special_tokens(tokenizer):
     assert tokenize(dataset("\u200b", "one"), tokenizer, 8).rows[0] == {"input_ids": [CLS, SEP]}
+
+
+def test_rows_are_not_taken_from_the_cache_when_a_special_token_has_changed():
+    """A text without tokens is read as the end-of-text token, and unknown texts are counted."""
+    one, other = tiny_tokenizer(bare=True), tiny_tokenizer(bare=True)
+    other.eos_token, other.unk_token = "[CLS]", "[PAD]"
+    texts = dataset(" ", "qqq")
+    unknown = one.convert_tokens_to_ids("[UNK]")
+    read = [tokenize(texts, each, 8) for each in (one, other)]
+    assert [each.rows["input_ids"][:] for each in read] == [
+        [[one.eos_token_id], [unknown]],
+        [[other.eos_token_id], [unknown]],
+    ]
+    assert [each.counts.unknown for each in read] == [1, 0]
 
 
 def test_rows_keep_their_order_over_many_batches(tokenizer):
