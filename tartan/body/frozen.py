@@ -62,7 +62,8 @@ def _embeddings(model: PreTrainedModel) -> list[nn.Module]:
 
     Relative positions are not among them, as their embeddings are part of attention.
     """
-    words, root = model.get_input_embeddings(), model
+    root: nn.Module = model
+    words = model.get_input_embeddings()
     while (holder := _holder(root, words)) is not None and _holds_layers(holder):
         root = holder
     found = [
