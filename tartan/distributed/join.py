@@ -81,15 +81,14 @@ def leaving() -> Iterator[None]:
 
 def _leave() -> None:
     """Take leave of the other processes, if this one has met them."""
-    if not _JOINED:
-        return
     with suppress(RuntimeError):  # another process was killed now that all is done
         for group, watch in _JOINED:
             group.wait()
             watch.close()
             group.wait()
-        _JOINED.clear()
-    distributed.destroy_process_group()
+        if _JOINED:
+            _JOINED.clear()
+            distributed.destroy_process_group()
 
 
 @atexit.register

@@ -1,6 +1,7 @@
 """Whatever happens to one process ends all, in one line that names it; the command resumes."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -19,7 +20,7 @@ from support.ranks import errors, launch
 from support.runs import differences
 from tartan.distributed import failure
 from tartan.distributed.failure import FOREVER, KEY, Watch
-from tartan.errors import DivergenceError
+from tartan.errors import DataError, DivergenceError
 from tartan.experiment.lock import locked
 
 RUN = [
@@ -138,6 +139,21 @@ def test_what_fails_in_rank_0_alone_is_reported_by_it_and_a_directory_in_use_is_
     assert errors(broken).count("Traceback") == 1
     assert lines(broken) == []
     assert "LookupError: no such thing" in errors(broken)
+
+
+@pytest.mark.slow
+def test_data_that_one_process_cannot_read_are_refused_before_a_body_is_divided():
+    """The others would wait for it as they divide the body among two machines."""
+
+    def prepare(rank: int) -> None:
+        os.environ.update(LOCAL_RANK=str(rank % 2), LOCAL_WORLD_SIZE="2")
+        if rank == 3:
+            at_call("tartan.experiment.build:load_section", 1, fails(DataError("no rows")))
+
+    refused = run("out", SHARDED, "accumulate=4", "batch_size=2", size=4, prepare=prepare)
+    assert statuses(refused) == [2] * 4
+    said = r"tartan: no rows; this was rank 3 of 4 \(process .*\)\n"
+    assert re.fullmatch(said, errors(refused))
 
 
 def test_another_number_of_processes_resumes_with_a_notice():
