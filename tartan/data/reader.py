@@ -292,6 +292,8 @@ def first_tokens(words: Sequence[str], offsets: Sequence[tuple[int, int]]) -> di
     Offsets rather than a tokenizer's own `word_ids`: the words are read as any other text is, and
     families that tell a word at the start from one after a space need no option for it.
 
+    A token belongs to the word in which it ends; words before that which it covers have none.
+
     Args:
         words: as they stand in the text, one space between.
         offsets: of each token, the first character and the one after the last; the same one twice
@@ -299,6 +301,8 @@ def first_tokens(words: Sequence[str], offsets: Sequence[tuple[int, int]]) -> di
 
     >>> first_tokens(["red", "bluish"], [(0, 0), (0, 3), (3, 8), (8, 10), (0, 0)])
     {0: 1, 1: 2}
+    >>> first_tokens(["in", "to", "it"], [(0, 5), (6, 8)])
+    {1: 0, 2: 1}
     """
     starts = [0, *accumulate(len(word) + 1 for word in words)]
     first: dict[int, int] = {}
