@@ -94,6 +94,9 @@ class Body(nn.Module):
                 self._narrow = after_attention(model, packed)
             else:
                 self.unpadded_because = reason_against_padding(model, packed, expected)
+        if hasattr(model, "attention_type"):
+            # BigBird changes to full attention when it reads a short text.
+            model.config.attention_type = model.attention_type
         self.hidden_size = expected.shape[-1]
         self.max_length = position_limit(model)
         self.train()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from transformers import (
@@ -127,6 +127,7 @@ class ModelSource:
         freeze: parts of the body that do not train.
         long: how texts are read that are longer: see `AutoOptions`.
         max_chunks: the most chunks that a text is read in.
+        replaced_sparse: whether the model attends fully instead of in sparse blocks.
     """
 
     config: PretrainedConfig
@@ -138,6 +139,7 @@ class ModelSource:
     freeze: tuple[str, ...] = ()
     long: str = "truncate"
     max_chunks: int = 8
+    replaced_sparse: bool = False
 
     @classmethod
     def pretrained(cls, options: AutoOptions) -> Self:
@@ -153,13 +155,15 @@ class ModelSource:
         tokenizer = read_tokenizer(name, config, trust)
         agree_on_padding(config, tokenizer, name)
         config.is_encoder_decoder = False
-        if getattr(config, "attention_type", None) == "block_sparse":
+        sparse = getattr(config, "attention_type", None) == "block_sparse"
+        if sparse:
             # BigBird attends fully to short texts and changes for good when it reads one.
             config.attention_type = "original_full"
         model = skeleton(name, deepcopy(config), trust)
         length = sequence_length(name, options.max_length, tokenizer, model)
         parts = tuple(options.freeze)
-        return cls._of(config, tokenizer, length, name, trust, options.lora, parts)
+        source = cls._of(config, tokenizer, length, name, trust, options.lora, parts)
+        return replace(source, replaced_sparse=sparse)
 
     @classmethod
     def tiny(cls, tokenizer: PreTrainedTokenizerBase, options: TinyOptions) -> Self:

@@ -29,6 +29,11 @@ def end_task_notices(texts: Texts) -> list[str]:
             f"Long texts are read by model.long={texts.source.long}. Plain transformers cuts them "
             "at the end: docs/models.md shows how to read them as this run does."
         )
+    if texts.source.replaced_sparse:
+        lost.append(
+            "The model's block-sparse attention is replaced by full attention, in model/ too: if "
+            "memory is short, lower model.max_length."
+        )
     return [*task.notes, *subset_notices(task), *doubtful, *lost]
 
 

@@ -5,12 +5,19 @@ import torch
 from transformers import AutoConfig, AutoModel
 
 from support.closeness import assert_same
-from tartan.body import Body
+from tartan.body import AutoOptions, Body, ModelSource
 from tartan.body.trial import trial_tokens
 from tartan.errors import ModelError
 from tartan.packed import Packed
 from tartan.quiet import quiet
-from tartan.testing import FAMILIES, PACKED_FAMILIES, PADDED_FAMILIES, tiny_config, tiny_source
+from tartan.testing import (
+    FAMILIES,
+    PACKED_FAMILIES,
+    PADDED_FAMILIES,
+    save_tiny,
+    tiny_config,
+    tiny_source,
+)
 
 
 def own_hidden_states(body, packed):
@@ -87,6 +94,24 @@ def test_a_family_whose_attention_computes_more_is_read_padded(family, argument)
         body = Body(model.get_encoder() if model.config.is_encoder_decoder else model)
     assert body.padded_because == f"packed attention does not compute '{argument}'"
     assert body.unpadded_because is None
+
+
+def test_a_body_of_big_bird_says_that_it_attends_fully():
+    options = {"attention_type": "block_sparse", "block_size": 4, "num_random_blocks": 1}
+    with quiet():
+        body = Body(AutoModel.from_config(tiny_config("big_bird", **options)))
+    assert body.model.attention_type == body.model.config.attention_type == "original_full"
+
+
+def test_a_source_of_big_bird_knows_that_its_attention_is_replaced(tmp_path):
+    options = {"attention_type": "block_sparse", "block_size": 4, "num_random_blocks": 1}
+    sparse = save_tiny(tmp_path / "sparse", "big_bird", **options)
+    assert ModelSource.pretrained(AutoOptions(name=str(sparse))).replaced_sparse
+    full = save_tiny(tmp_path / "full", "big_bird")
+    edited = AutoConfig.from_pretrained(full)
+    edited.attention_type = "original_full"
+    edited.save_pretrained(full)
+    assert not ModelSource.pretrained(AutoOptions(name=str(full))).replaced_sparse
 
 
 def test_a_family_whose_tables_are_as_long_as_a_sequence_is_read_padded():

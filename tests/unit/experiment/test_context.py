@@ -1,5 +1,7 @@
 """The context of an objective: rows that the body can read, heads that say what they predict."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -8,6 +10,7 @@ from tartan import LabelKind, Packed
 from tartan.data.rows import Example, Label
 from tartan.data.task import Task, build_task
 from tartan.experiment.context import TaskContext, Texts
+from tartan.experiment.notices import end_task_notices
 from tartan.seeding import seeded
 from tartan.testing import FAMILIES, tiny_source
 
@@ -90,3 +93,12 @@ def test_words_beyond_the_longest_sequence_are_counted():
     assert len(texts.split("train")[0]["label"]) == texts.source.max_length - 2
     assert texts.tokenized["train"].counts.truncated == 1
     assert texts.tokenized["train"].counts.lost_words == 60 - texts.source.max_length + 2
+
+
+def test_a_run_says_that_block_sparse_attention_is_replaced():
+    sparse = replace(tiny_source(), replaced_sparse=True)
+    said, silent = (end_task_notices(Texts(pairs(), source)) for source in (sparse, tiny_source()))
+    assert [line for line in said if line not in silent] == [
+        "The model's block-sparse attention is replaced by full attention, in model/ too: if "
+        "memory is short, lower model.max_length."
+    ]
