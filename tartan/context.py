@@ -82,6 +82,15 @@ class EndTask(Protocol):
             ConfigError: if the end task labels words: rows without labels do not mark words.
         """
 
+    def check_unlabelled(self, option: str) -> None:
+        """Raise ConfigError if the end task's head cannot predict rows of a corpus.
+
+        Those are single texts in which no words are marked.
+
+        Args:
+            option: the one that chose them, with its value; `labelled` must be another value of it.
+        """
+
     def prepare(self, batch: Batch) -> Batch:
         """Return the batch as the end task's own `prepare` does, on the body's device."""
 

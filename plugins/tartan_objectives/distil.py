@@ -71,6 +71,8 @@ class Distil(Objective):
                 f"{self.end_task.reads.value}: leave it out, or choose primary=classification."
             )
         self._temperature, self._labelled = options.temperature, options.texts == "labelled"
+        if not self._labelled:
+            self.end_task.check_unlabelled(f"{where}.texts={options.texts}")
         self._examples = context.labelled() if self._labelled else context.corpus(options.texts)
         try:
             self.teacher = context.teacher(options.teacher)

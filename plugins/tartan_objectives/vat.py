@@ -13,10 +13,8 @@ from torch import Tensor
 
 from tartan import (
     Batch,
-    ConfigError,
     Context,
     Encoder,
-    LabelKind,
     Loss,
     Objective,
     Packed,
@@ -83,11 +81,8 @@ class VAT(Objective):
         context.check_embeddings()
         self._options, self._labelled = options, options.texts == "labelled"
         self.passes = Passes(2 + options.iterations, 1 + options.iterations)
-        if not self._labelled and self.end_task.reads is LabelKind.TAGS:
-            raise ConfigError(
-                f"{context.section}.texts={options.texts}: the end task labels words, "
-                "which unlabelled texts do not mark; set it to labelled."
-            )
+        if not self._labelled:
+            self.end_task.check_unlabelled(f"{context.section}.texts={options.texts}")
         self._width = context.embedding_size
         self._examples = context.labelled() if self._labelled else context.corpus(options.texts)
 

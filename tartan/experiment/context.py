@@ -70,6 +70,7 @@ class Training:
         task: the task's name.
         kind: what its labels are.
         labels: its labels, as `Task.labels`.
+        pairs: whether its rows are pairs of texts.
         labelled: its training rows, tokenised.
         corpora: the unlabelled texts.
         streams: the unlabelled texts that are read during training, by name.
@@ -78,6 +79,7 @@ class Training:
     task: str
     kind: LabelKind
     labels: tuple[str, ...]
+    pairs: bool
     labelled: Dataset
     corpora: TokenizedTexts
     streams: Mapping[str, Streamed] = field(default_factory=dict)
@@ -104,7 +106,9 @@ class Texts:
     def training(self, labelled: Dataset) -> Training:
         """Return the data of objectives; `labelled` are the training rows left to them."""
         task = self.task
-        return Training(task.name, task.kind, task.labels, labelled, self._corpora, task.streams)
+        return Training(
+            task.name, task.kind, task.labels, task.pairs, labelled, self._corpora, task.streams
+        )
 
 
 class TaskContext:
@@ -173,7 +177,7 @@ class TaskContext:
                 f"{self._name} trains the end task's head, so it cannot be the end task: list it "
                 "in `objectives`"
             )
-        return LentEndTask(self._end_task, self._name)
+        return LentEndTask(self._end_task, self._name, pairs=self._training.pairs)
 
     def labelled(self) -> Sequence[Row]:
         """The training rows, without those that are held out."""

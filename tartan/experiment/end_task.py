@@ -23,9 +23,15 @@ class LentEndTask:
     It is not an `nn.Module`: the borrower does not own, save or move the end task's parameters.
     """
 
-    def __init__(self, end_task: PrimaryObjective, borrower: str) -> None:
-        """`borrower` is the name of the objective that uses the end task."""
-        self._end_task, self._borrower = end_task, borrower
+    def __init__(self, end_task: PrimaryObjective, borrower: str, *, pairs: bool) -> None:
+        """Lend the end task to an objective.
+
+        Args:
+            end_task: the end task.
+            borrower: the objective's name.
+            pairs: whether the end task's rows are pairs of texts.
+        """
+        self._end_task, self._borrower, self._pairs = end_task, borrower, pairs
 
     @property
     def reads(self) -> LabelKind:
@@ -45,6 +51,16 @@ class LentEndTask:
             )
         label = PLACEHOLDERS[self.reads]
         return self._end_task.collate([{**row, "label": label} for row in rows], rng)
+
+    def check_unlabelled(self, option: str) -> None:
+        """Raise ConfigError if the end task reads words that are marked, or pairs of texts."""
+        why = None
+        if self.reads not in PLACEHOLDERS:
+            why = "the end task labels words, which unlabelled texts do not mark"
+        elif self._pairs:
+            why = "the end task's rows are pairs of texts, and unlabelled texts are single"
+        if why:
+            raise ConfigError(f"{option}: {why}; set it to labelled.")
 
     def prepare(self, batch: Batch) -> Batch:
         """Return the batch as the end task prepares it."""

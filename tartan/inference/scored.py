@@ -18,6 +18,7 @@ from tartan.data.files import FilesOptions, find_files, find_labelled
 from tartan.data.formats import open_table
 from tartan.data.notices import lost_notices
 from tartan.data.reader import reads_segments
+from tartan.data.rows import PAIR
 from tartan.data.splits import SplitReader
 from tartan.errors import CheckpointError, DataError
 from tartan.experiment.blame import blamed
@@ -143,7 +144,8 @@ def score_file(
     source = replace(exported_source(run.directory / MODEL, trusted(run.summary)), **long)
     segments = reads_segments(source.tokenizer, source.config)
     tokenized = tokenize(texts, source.tokenizer, source.max_length, segments, **long)
-    training = Training(path.stem, run.kind, run.labels, tokenized.rows, TokenizedTexts({}, source))
+    pairs, none = PAIR in texts.column_names, TokenizedTexts({}, source)
+    training = Training(path.stem, run.kind, run.labels, pairs, tokenized.rows, none)
     with blamed(plugins):
         joint, notices = _joint(run, training, source, plugins)
         joint.to(runtime.device)

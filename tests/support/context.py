@@ -25,6 +25,7 @@ class TinyContext:
     name: str = "mine"
     labels: tuple[str, ...] = ("a", "b", "c")
     primary: PrimaryObjective | None = None
+    pairs: bool = False
 
     def __post_init__(self) -> None:
         torch.manual_seed(0)
@@ -42,7 +43,7 @@ class TinyContext:
     @property
     def end_task(self) -> LentEndTask:
         assert self.primary is not None
-        return LentEndTask(self.primary, self.name)
+        return LentEndTask(self.primary, self.name, pairs=self.pairs)
 
     def labelled(self) -> Sequence[Row]:
         return ROWS

@@ -142,6 +142,14 @@ def test_its_contract_names_the_option_that_it_needs():
         contract().test_the_gradient_reaches_the_body()
 
 
+def test_unlabelled_texts_are_refused_for_a_task_of_pairs(given: TinyContext, teacher: Path):
+    given.pairs = True
+    line = r"objectives\.mine\.texts=domain: the end task's rows are pairs of texts"
+    with pytest.raises(ConfigError, match=line):
+        make(given, teacher=str(teacher), texts="domain")
+    make(given, teacher=str(teacher), texts="labelled")
+
+
 def test_a_task_without_classes_is_refused(teacher: Path):
     given = TaggedContext()
     given.primary = Tokens(TokensOptions(), given)

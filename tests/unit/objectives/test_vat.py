@@ -265,6 +265,18 @@ def test_words_are_marked_in_labelled_rows_alone():
     assert loss.total > 0
 
 
+def test_pairs_of_texts_are_in_labelled_rows_alone():
+    given = TinyContext(pairs=True)
+    given.primary = Classification(ClassificationOptions(), given)
+    with pytest.raises(ConfigError) as caught:
+        make(given)
+    assert str(caught.value) == (
+        "objectives.mine.texts=task: the end task's rows are pairs of texts, and unlabelled texts "
+        "are single; set it to labelled."
+    )
+    assert list(make(given, texts="labelled").examples()) == ROWS
+
+
 def test_a_sequence_whose_prediction_does_not_move_is_left_as_it_is():
     packed = Packed.of([[5, 6], [7]])
     values = torch.tensor([[3.0, 0.0], [0.0, 4.0], [0.0, 0.0]])
