@@ -12,7 +12,7 @@ scores over labels.
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,42 +122,43 @@ def summary(found: Mapping[str, Mapping[str, Any]]) -> str:
 
     An arrow says that an arm is significantly above or below the end task alone on test.
     """
-    rows = _heading()
-    for name, label in _named(found):
-        arrows = _arrows(found[name])
-        cells = {
-            arm["name"]: f"{arm['test']['mean']:.3f}{arrows.get(arm['name'], '')} / "
-            f"{arm['dev']['mean']:.3f}"
-            for arm in found[name]["arms"]
-        }
-        rows.append(f"| {label} | {' | '.join(cells.get(arm, '') for arm in ARMS)} |")
+    rows = _by_arm(
+        found, lambda arm, arrow: f"{arm['test']['mean']:.3f}{arrow} / {arm['dev']['mean']:.3f}"
+    )
     return "\n".join([*rows, ""])
 
 
 def unseen(found: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the tables of the scores on unseen rows: each arm's, and the differences."""
-    rows = _heading()
+    rows = _by_arm(
+        found, lambda arm, arrow: f"{arm['test']['mean']:.3f} ± {arm['test']['std']:.3f}{arrow}"
+    )
     pairs = [
         "| | pair | difference | 95% interval | effect | p | corrected p |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
     for name, label in _named(found):
-        arrows = _arrows(found[name])
-        cells = {
-            arm["name"]: f"{arm['test']['mean']:.3f} ± {arm['test']['std']:.3f}"
-            f"{arrows.get(arm['name'], '')}"
-            for arm in found[name]["arms"]
-        }
-        rows.append(f"| {label} | {' | '.join(cells.get(arm, '') for arm in ARMS)} |")
         labels = {arm["name"]: arm["label"] for arm in found[name]["arms"]}
         made = [_pair(pair) for pair in found[name]["pairs"]]
         pairs += [f"| {label} {_pair_row(pair, labels)}" for pair in made]
     return "\n".join([*rows, "", *pairs, ""])
 
 
-def _heading() -> list[str]:
-    """Return the first lines of a table with a column for each arm."""
-    return ["| | " + " | ".join(ARMS.values()) + " |", "|---" + "|---:" * len(ARMS) + "|"]
+def _by_arm(
+    found: Mapping[str, Mapping[str, Any]], cell: Callable[[Mapping[str, Any], str], str]
+) -> list[str]:
+    """Return a table with a row for each regime and a column for each arm.
+
+    Args:
+        found: studies by regime.
+        cell: makes the content of a cell from an arm and its arrow.
+    """
+    rows = ["| | " + " | ".join(ARMS.values()) + " |", "|---" + "|---:" * len(ARMS) + "|"]
+    for name, label in _named(found):
+        arrows = _arrows(found[name])
+        cells = {arm["name"]: cell(arm, arrows.get(arm["name"], "")) for arm in found[name]["arms"]}
+        rows.append(f"| {label} | {' | '.join(cells.get(arm, '') for arm in ARMS)} |")
+    return rows
 
 
 def _named(found: Mapping[str, Any]) -> list[tuple[str, str]]:
