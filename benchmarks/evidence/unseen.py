@@ -2,9 +2,10 @@
 
     python -m benchmarks.evidence.unseen STUDY TASK
 
-Where a study's runs have a part of a task's labels, the task's other training rows have labels that
-no run has read: there are ten times as many of them as of test. Each finished run of STUDY that
-still has its model gets `unseen.json`: the metrics on those rows of `TASK/train.jsonl`.
+For studies whose runs have a part of a task's labels. No run has read the labels of the task's
+other training rows, which are about ten times as many as those of test. Each finished run of STUDY
+that still has its model gets a file `unseen.json`, with the metrics on those rows of
+`TASK/train.jsonl`.
 """
 
 import json

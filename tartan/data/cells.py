@@ -41,7 +41,7 @@ def is_missing(label: object, labels: LabelKind, typed: bool, declared: bool = F
         label: what its column holds; None where the row has no such field.
         labels: the kind of labels.
         typed: False where every value is a string as it was written.
-        declared: whether labels are ids of declared classes, so that -1 is no label.
+        declared: whether labels are ids of declared classes; -1 then means that there is none.
 
     >>> [is_missing(value, LabelKind.CLASS, False) for value in (None, " ", "NA", "warm")]
     [True, True, False, False]

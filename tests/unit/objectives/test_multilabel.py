@@ -126,7 +126,7 @@ def test_a_threshold_beside_0_or_1_is_where_it_was_chosen(top: float):
 
 @pytest.mark.parametrize(("lowest", "best"), [([0.0, 0.9], 0.3), ([0.0, 0.0], 0.5)])
 def test_the_threshold_is_never_0(lowest, best):
-    """A probability of 0 in float32 cannot be told from what no threshold above 0 predicts."""
+    """No threshold above 0 predicts a label whose probability is 0 in float32."""
     found = np.array([lowest, [0.6 * any(lowest), 0.7 * any(lowest)]], dtype=np.float32)
     assert best_threshold(found, np.ones((2, 2))) == pytest.approx(best)
 
