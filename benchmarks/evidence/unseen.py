@@ -11,14 +11,15 @@ that still has its model gets a file `unseen.json`, with the metrics on those ro
 import json
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tartan.inference.scored import FinishedRun, score_file
 from tartan.plugins import Plugins, discover
-from tartan.study.statistics import effect, estimate, holm, paired_test
+from tartan.study.collect import tested
+from tartan.study.statistics import estimate
 
 FILE = "unseen.json"
 
@@ -83,36 +84,19 @@ def rescored(study: Mapping[str, Any], directory: Path) -> dict[str, Any] | None
         test = estimate(values, study["confidence"])
         assert test, "a study has runs"
         arms.append({"name": arm["name"], "label": arm["label"], "test": asdict(test)})
-    pairs = [
-        {
-            **pair,
-            "differences": [
-                found[pair["first"], seed][metric] - found[pair["second"], seed][metric]
-                for seed in seeds
-            ],
-        }
-        for pair in study["pairs"]
-    ]
+    pairs = tested(
+        [(pair["first"], pair["second"]) for pair in study["pairs"]],
+        {run: score[metric] for run, score in found.items()},
+        seeds,
+        study["confidence"],
+    )
     return {
         "metric": metric,
         "level": study["level"],
         "rows": sorted({score["rows"] for score in found.values()}),
         "arms": arms,
-        "pairs": _tested(pairs, study["confidence"]),
+        "pairs": [asdict(pair) for pair in pairs],
     }
-
-
-def _tested(pairs: Sequence[Mapping[str, Any]], confidence: float) -> list[dict[str, Any]]:
-    """Return pairs with the estimates and tests of their differences."""
-    p = [paired_test(pair["differences"]) for pair in pairs]
-    corrected = holm([1.0 if one is None else one for one in p])
-    made = []
-    for pair, one, adjusted in zip(pairs, p, corrected, strict=True):
-        found = estimate(pair["differences"], confidence)
-        assert found, "a study has runs"
-        own = {"difference": asdict(found), "effect": effect(found), "p": one}
-        made.append({**pair, **own, "corrected": adjusted})
-    return made
 
 
 def _data(summary: Mapping[str, Any]) -> Path:

@@ -49,7 +49,12 @@ def collect(
     for job in jobs:
         with reading(job.directory / SUMMARY):
             runs.append(_run(job, summaries[job.place], failed.get(job.place), metric))
-    pairs = _pairs([arm.name for arm in arms], runs, options, metric)
+    pairs = tested(
+        compared([arm.name for arm in arms], options.against),
+        {(run.arm, run.seed): run.test[metric] for run in runs if run.test},
+        options.seeds,
+        options.confidence,
+    )
     finished = {place: summary for place, summary in summaries.items() if summary}
     return StudyResults(
         format=FORMAT,
@@ -140,20 +145,29 @@ def compared(names: Sequence[str], against: str | None) -> list[tuple[str, str]]
     return [(b, a) if against == a else (a, b) for a, b in chosen]
 
 
-def _pairs(
-    names: Sequence[str], runs: Sequence[RunResult], options: StudyOptions, metric: str
+def tested(
+    pairs: Sequence[tuple[str, str]],
+    scores: Mapping[tuple[str, int], float],
+    seeds: Sequence[int],
+    confidence: float,
 ) -> tuple[Pair, ...]:
-    """Return the result of every pair of arms that is compared."""
-    found = {(run.arm, run.seed): run.test[metric] for run in runs if run.test}
-    tested = []
-    for first, second in compared(names, options.against):
-        seeds = [s for s in options.seeds if (first, s) in found and (second, s) in found]
-        differences = [found[first, s] - found[second, s] for s in seeds]
-        tested.append((first, second, seeds, differences, paired_test(differences)))
-    corrected = holm([1.0 if p is None else p for *_, p in tested])
+    """Return the result of each pair of arms, p values corrected for the number of pairs.
+
+    Args:
+        pairs: the arms that are compared.
+        scores: by arm and seed; a pair is compared on the seeds that both arms have.
+        seeds: in the order of the results.
+        confidence: of the intervals, 0 to 1.
+    """
+    found = []
+    for first, second in pairs:
+        both = [seed for seed in seeds if (first, seed) in scores and (second, seed) in scores]
+        differences = [scores[first, seed] - scores[second, seed] for seed in both]
+        found.append((first, second, both, differences, paired_test(differences)))
+    corrected = holm([1.0 if p is None else p for *_, p in found])
     return tuple(
-        _pair(*one, adjusted, len(tested), options.confidence)
-        for one, adjusted in zip(tested, corrected, strict=True)
+        _pair(*one, adjusted, len(found), confidence)
+        for one, adjusted in zip(found, corrected, strict=True)
     )
 
 
