@@ -13,6 +13,7 @@ from tartan.experiment.build import Experiment
 from tartan.experiment.curve import evaluations, primary_examples
 from tartan.experiment.identity import Identity
 from tartan.report.record import SUMMARY, read_json
+from tartan.train.model import JointModel
 from tartan.train.progress import Progress
 
 TYPES: Mapping[str, type | tuple[type, ...]] = {
@@ -49,7 +50,7 @@ def summarise(
     """
     setup, task = experiment.setup, experiment.task
     model = setup.model
-    data = _data(task) | {
+    auxiliary = {
         f"objectives.{name}": _data(texts.task)["train"]
         for name, texts in experiment.auxiliary.items()
     }
@@ -59,14 +60,7 @@ def summarise(
         "primary": model.primary,
         "objectives": [name for name in model.names if name != model.primary],
         "weighting": config.weighting["plugin"],
-        "task": {
-            "name": task.name,
-            "kind": task.kind.value,
-            "labels": list(task.labels),
-            "pairs": task.pairs,
-            "separator": task.separator,
-            "scoring": model.end_task.scoring_options(),
-        },
+        "task": _task_record(task, model),
         "model": config.model.get("name") or config.model["kind"],
         "stages": {name: stage.selection for name, stage in experiment.stages.items()},
         "metric": experiment.milestones.metric,
@@ -86,7 +80,7 @@ def summarise(
         "device": str(setup.runtime.device),
         "precision": setup.runtime.precision,
         "versions": {name: identity.parts["environment"][name] for name in VERSIONS},
-        "data": data,
+        "data": _data(task) | auxiliary,
         "identity": identity.plain(),
     }
 
@@ -115,6 +109,18 @@ def read_summary(directory: Path) -> dict[str, Any] | None:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float)
+
+
+def _task_record(task: Task, model: JointModel) -> dict[str, Any]:
+    """Return what the end task is, and how it is scored."""
+    return {
+        "name": task.name,
+        "kind": task.kind.value,
+        "labels": list(task.labels),
+        "pairs": task.pairs,
+        "separator": task.separator,
+        "scoring": model.end_task.scoring_options(),
+    }
 
 
 def _data(task: Task) -> dict[str, dict[str, Any]]:
