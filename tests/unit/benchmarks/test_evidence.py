@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -23,6 +24,14 @@ from tartan.plugins import discover
 from tartan.study import options as study_options
 from tartan.study.command_line import Typed
 from tartan.study.plan import arms, read_options
+
+README = (results.ROOT / "README.md").read_text(encoding="utf-8")
+IN_README = {
+    ("MiniLM", "128"): ["rest128", "b128"],
+    ("MiniLM", "all"): ["a"],
+    ("random weights", "all"): ["c"],
+}
+"""Studies of a row of its table; a later one's arms replace an earlier one's."""
 
 REGIMES = ["b128", "c", *FURTHER]
 
@@ -123,6 +132,20 @@ def test_the_page_says_what_the_results_files_say():
     text = results.PAGE.read_text("utf-8")
     found = results.published("study")
     assert results.fill(text, found, results.published("unseen")) == text
+
+
+def test_the_first_pages_table_says_what_the_results_files_say():
+    found = results.published("study")
+    rows = re.findall(
+        r"^\| (MiniLM|random weights), (.*?) labels \| (.*) \|$", README, re.MULTILINE
+    )
+    assert len(rows) == 6
+    for model, labels, cells in rows:
+        regimes = IN_README.get((model, labels), [f"b{labels}"])
+        arms = {arm["name"]: arm["test"] for name in regimes for arm in found[name]["arms"]}
+        for name, cell in zip(results.ARMS, cells.split(" | "), strict=True):
+            score = f"{arms[name]['mean']:.3f} ± {arms[name]['std']:.3f}"
+            assert cell.removesuffix(r" \*").rstrip(" ↑↓") == score
 
 
 def test_scores_over_labels_need_two_numbers_of_labels():
