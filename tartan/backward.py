@@ -40,7 +40,7 @@ def backward(
         weighting: gives the weights.
         shared: the parameters whose gradients are measured.
         dev: the dev loss; required if DEV is needed. Its gradient is not part of `.grad`.
-        needs: what to measure; `weighting.needs` if None.
+        needs: what to measure, `weighting.due(step)` in a loop; `weighting.needs` if None.
         generator: for the weighting's random choices in this step, on the CPU; torch's global
             generator if None.
         scale: losses are multiplied by it before the backward pass, and gradients divided by it
@@ -60,7 +60,10 @@ def backward(
     """
     needs = weighting.needs if needs is None else needs
     if Needs.DEV in needs and dev is None:
-        raise ValueError("the weighting needs the dev gradient: pass dev=Term(...)")
+        raise ValueError(
+            "the weighting needs the dev gradient: pass dev=Term(...); needs=weighting.due(step) "
+            "leaves it out in steps that do not measure it"
+        )
     weighed = len(weighting.weights()) if active is None else len(active)
     check(terms, shared, dev, weighed)
     dev = dev if Needs.DEV in needs else None

@@ -155,6 +155,10 @@ class Weighting(nn.Module, ABC):
     """When to use it, in one sentence."""
     end_task_first: ClassVar[bool] = False
     """True where the rule gives the end task, or its dev loss, a part that no other has."""
+    share_lr: ClassVar[str] = ""
+    """The option with the learning rate of the end task's weight, where weights are learned shares
+    of all objectives, whatever the lengths of their gradients. A run reports, once in each stage,
+    that the end task's share is next to nothing."""
     signed: ClassVar[bool] = False
     """True where a weight may be negative: the body follows it; the objective's head gets 0."""
     waits: ClassVar[bool] = False

@@ -93,10 +93,12 @@ class AuxiNash(GramianWeighting):
 def normal(gramian: Tensor) -> tuple[Tensor, Tensor]:
     """Return the cosines with a small ridge, [n, n], and the gradients' lengths, [n], float64.
 
-    A zero gradient has length 1 and is orthogonal to all others.
+    A zero gradient is orthogonal to all others, and has their mean length: 1 if all are zero.
     """
     squares = gramian.double().diagonal().clamp(min=0)
-    lengths = torch.where(squares > 0, squares, 1).sqrt()
+    found = squares.sqrt()
+    mean = found.sum() / (squares > 0).sum().clamp(min=1)
+    lengths = torch.where(squares > 0, found, torch.where(mean > 0, mean, 1))
     cosine = gramian.double() / torch.outer(lengths, lengths)
     ones = torch.where(squares > 0, 0, 1)
     identity = torch.eye(len(squares), dtype=cosine.dtype, device=cosine.device)

@@ -56,6 +56,7 @@ class Meta(Weighting):
     paper = "Dery et al., Should we be pre-training?, ICLR 2022"
     use = "when it is not known which auxiliaries help the end task; the method of the paper"
     end_task_first = True
+    share_lr = "lr"
     logits: Tensor
 
     def __init__(self, options: MetaOptions, objectives: tuple[str, ...]) -> None:

@@ -55,6 +55,7 @@ class MetaFactored(Weighting):
     paper = "Dery et al., AANG, ICLR 2023"
     use = "for many composed objectives (`objectives=[aang]`), of which a step computes a few"
     end_task_first = True
+    share_lr = "end_lr"
     ends: Tensor
     own: Tensor
     shared: Tensor

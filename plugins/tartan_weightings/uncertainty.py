@@ -49,16 +49,21 @@ class Uncertainty(Weighting):
 
     def weights(self) -> Tensor:
         """Return exp(-s) / 2, [objectives]."""
-        return (-self.log_variances.clamp(-BOUND, BOUND)).exp() / 2
+        return (-self._bounded()).exp() / 2
 
     def loss(self, signals: Signals) -> Tensor:
         """Return the weighted losses and the regulariser, [] float."""
-        return super().loss(signals) + self.log_variances.sum() / 2
+        return super().loss(signals) + self._bounded().sum() / 2
 
     @torch.no_grad()
     def update(self, signals: Signals) -> None:  # noqa: ARG002
-        """Keep the log variances within their bound, beyond which they have no gradient."""
+        """Keep the log variances near their bound, so that they can return."""
         self.log_variances.clamp_(-BOUND, BOUND)
+
+    def _bounded(self) -> Tensor:
+        """Return the log variances within their bound, with the gradient of 1 beyond it too."""
+        values = self.log_variances
+        return values + (values.clamp(-BOUND, BOUND) - values).detach()
 
 
 @hookimpl

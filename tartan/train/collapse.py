@@ -14,7 +14,8 @@ def collapsed_share(
     """Return the end task's share of the weights where it has collapsed.
 
     Args:
-        weighting: the stage's. Weights that never change are the user's choice: they do not count.
+        weighting: the stage's. Only weights that are learned shares can collapse: others are the
+            user's choice, or depend on the gradients' lengths.
         names: the objectives that it weighs.
         primary: the end task's name.
         means: metrics since the last line; `train/weight/<objective>` are the weights.
@@ -22,7 +23,7 @@ def collapsed_share(
     Returns:
         The share, 0 to 1; None where it has not collapsed, or the end task does not train.
     """
-    if primary not in names or not weighting.state_dict():
+    if primary not in names or not weighting.share_lr:
         return None
     weights = {name: means[f"train/weight/{name}"] for name in names}
     total = sum(weights.values())
@@ -30,10 +31,12 @@ def collapsed_share(
     return share if share < LEAST / len(names) else None
 
 
-def collapse_notice(primary: str, share: float, objectives: int, step: int) -> str:
+def collapse_notice(
+    weighting: Weighting, primary: str, share: float, objectives: int, step: int
+) -> str:
     """Return the line that reports a collapse; arguments as in `collapsed_share`."""
     return (
         f"The weight of {primary}, the end task, is {share:.2%} of all at step {step}, less than "
-        f"{LEAST:g} of an equal share (1/{objectives}). Training continues; lower weighting.lr if "
-        "the weights move too fast."
+        f"{LEAST:g} of an equal share (1/{objectives}). Training continues; lower "
+        f"weighting.{weighting.share_lr} if the weights move too fast."
     )

@@ -59,6 +59,16 @@ class Progress:
         spans = ((min(first, step), min(end, step)) for first, end in self.without_primary)
         return step - sum(end - first for first, end in spans)
 
+    def closed(self, evaluated: bool) -> bool:
+        """Return whether the last step has what the end of a stage has: a line of metrics.
+
+        Args:
+            evaluated: whether that line has an evaluation, as in stages that train the end task.
+        """
+        line = self.history.records[-1] if self.history.records else {}
+        scored = any(name.startswith("eval/") for name in line)
+        return line.get("step") == self.step and (scored or not evaluated)
+
     def plain(self) -> dict[str, Any]:
         """Return everything but the history, as JSON holds it."""
         return {name: value for name, value in vars(self).items() if name != "history"}

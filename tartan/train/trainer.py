@@ -95,6 +95,8 @@ class Trainer:
         name, options = self._stages[self._progress.stage]
         taken = self._progress.step - self._progress.first
         self._observer.stage(name, stage.names, options.steps, taken, stage.cost)
+        if taken >= options.steps and not self._progress.closed(options.trains_primary):
+            self._progress = replace(self._progress, processed=self._progress.step - 1)
         while True:
             if self._progress.processed < self._progress.step:
                 self._process(stage)
@@ -157,7 +159,9 @@ class Trainer:
         if share is not None and name not in self._progress.collapsed:
             collapsed = {**self._progress.collapsed, name: step}
             self._progress = replace(self._progress, collapsed=collapsed)
-            self._observer.notice(collapse_notice(primary, share, len(stage.names), step))
+            self._observer.notice(
+                collapse_notice(stage.weighting, primary, share, len(stage.names), step)
+            )
 
     def _measured(
         self, stage: Stage, record: Record, evaluates: bool

@@ -215,6 +215,23 @@ def test_a_run_resumes_with_a_schedule_that_lacks_a_stage_of_before(tartan: Tart
     assert curve(tmp_path / "out") == [(9, 24), (12, 48)]
 
 
+def test_a_stage_that_resumes_with_fewer_steps_than_it_took_ends_as_stages_end(
+    tartan: Tartan, tmp_path: Path
+):
+    """With a line of metrics and an evaluation of its last step, which is the best."""
+    run = ["schedule=finetune", "objectives=[]", *SMALL, "checkpoint.every=4", "checkpoint.keep=9"]
+    rare = ["eval.every=100", "log.every=100"]
+    assert tartan("run", "run_dir=whole", *run, *rare, "steps=6").status == 0
+    for steps in (3, 4):
+        cut(tmp_path / "whole", f"to{steps}", "checkpoint-4")
+        changed = [f"steps={steps}", "resume_changed=true"]
+        assert tartan("run", f"run_dir=to{steps}", *run, *rare, *changed).status == 0
+        assert [step for step, _ in curve(tmp_path / f"to{steps}")] == [4]
+        assert summary(tmp_path / f"to{steps}")["best_step"] == 4
+        (line,) = (tmp_path / f"to{steps}/metrics.jsonl").read_text("utf-8").splitlines()
+        assert {"step", "train/loss/classification", "eval/macro_f1"} <= json.loads(line).keys()
+
+
 def test_a_run_whose_steps_are_all_taken_does_not_claim_others(tartan: Tartan, tmp_path: Path):
     """Evaluation and export, which it still lacks, may have options of their own."""
     run = ["run", "run_dir=out", *SMALL]

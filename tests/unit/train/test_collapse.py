@@ -17,7 +17,9 @@ from tartan.train.collapse import collapsed_share
 from tartan.train.interrupt import Interrupts
 from tartan.train.progress import Progress
 from tartan.train.trainer import Trainer
+from tartan_weightings.auxinash import AuxiNash, AuxiNashOptions
 from tartan_weightings.meta import Meta, MetaOptions
+from tartan_weightings.metabalance import MetaBalance, MetaBalanceOptions
 from tartan_weightings.static import Static, StaticOptions
 
 NAMES = ("task", "mlm")
@@ -44,9 +46,11 @@ def test_a_share_below_a_tenth_of_an_equal_share_is_a_collapse(
     [
         (Static(StaticOptions({"task": 0.01, "mlm": 1.0}), NAMES), NAMES, "task"),
         (LEARNED, ("mlm",), "task"),
+        (AuxiNash(AuxiNashOptions(), NAMES), NAMES, "task"),
+        (MetaBalance(MetaBalanceOptions(), NAMES), NAMES, "task"),
     ],
 )
-def test_weights_that_the_user_chose_and_stages_without_the_end_task_do_not_count(
+def test_weights_that_are_not_learned_shares_and_stages_without_the_end_task_do_not_count(
     weighting: Weighting, names: tuple[str, ...], primary: str
 ):
     assert collapsed_share(weighting, names, primary, means(0.01, 1.0)) is None
@@ -62,6 +66,7 @@ class Sinking(Weighting):
 
     Options = SinkingOptions
     needs = Needs.LOSSES
+    share_lr = "by"
     counts: Tensor
 
     def __init__(self, options: SinkingOptions, objectives: tuple[str, ...]) -> None:
@@ -113,7 +118,7 @@ def test_a_collapse_is_reported_once_and_kept_whether_or_not_the_run_is_resumed(
     progress, notices = train(tmp_path, resume=False)
     assert notices == [
         "The weight of classification, the end task, is 3.85% of all at step 3, less than 0.1 of "
-        "an equal share (1/2). Training continues; lower weighting.lr if the weights move too fast."
+        "an equal share (1/2). Training continues; lower weighting.by if the weights move too fast."
     ]
     assert progress.collapsed == {"joint": 3}
     resumed, again = train(tmp_path, resume=True)

@@ -41,6 +41,14 @@ def test_an_objectives_scale_does_not_change_the_direction():
     assert torch.cosine_similarity(one, other, dim=0) > 0.9999
 
 
+@pytest.mark.parametrize("length", [0.1, 5.0])
+def test_an_objective_without_a_gradient_leaves_the_end_tasks_weight(length: float):
+    weighting = AuxiNash(AuxiNashOptions(), NAMES[:2])
+    both, alone = torch.eye(2) * length, torch.tensor([[length, 0.0], [0.0, 0.0]])
+    assert_close(weighting.combine(signals(both)), torch.tensor([0.5, 0.5]))
+    assert_close(weighting.combine(signals(alone)), torch.tensor([0.5, 0.5]))
+
+
 def test_the_benefit_of_a_preference_is_the_derivative_of_the_bargain():
     rows, gain = gradients(4, size=20), torch.tensor([0.5, -0.3, 0.2, 0.9], dtype=torch.float64)
     cosine, _ = normal(rows @ rows.T)

@@ -84,6 +84,17 @@ def test_log_variances_stay_within_their_bound():
     assert weighting.log_variances.tolist() == [-BOUND, 0, BOUND]
 
 
+@pytest.mark.parametrize(("start", "loss"), [(-BOUND, 100.0), (BOUND, 0.0)])
+def test_log_variances_return_from_their_bound(start: float, loss: float):
+    """An optimiser's step may have led beyond it."""
+    weighting = made()
+    weighting.log_variances.data.fill_(1.001 * start)
+    optimiser = torch.optim.Adam(weighting.parameters(), lr=0.1)
+    weighting.loss(signals(torch.full((3,), loss))).backward()
+    optimiser.step()
+    assert (weighting.log_variances.abs() < BOUND).all()
+
+
 def trained(*overrides: str) -> tuple[Experiment, Stage]:
     """A stage of a run weighted by uncertainty, whether or not its entry point is installed."""
     found = discover()
