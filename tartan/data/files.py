@@ -159,8 +159,7 @@ def find_labelled(layout: Layout, options: FilesOptions, labels: LabelKind) -> L
     if labels is LabelKind.SETS and not options.labels:
         separator = options.label_separator or separator_in(tables["train"], columns["label"])
     ignored = [file.name for file in layout.ignored]
-    text_named = options.text is not None
-    return LabelledFiles(tables, names, columns, ignored, separator, text_named, options.missing)
+    return LabelledFiles(tables, names, columns, ignored, separator, options.missing)
 
 
 def indicators(table: Table, names: Sequence[str], file: Path, labels: LabelKind) -> Table:

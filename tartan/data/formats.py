@@ -32,6 +32,16 @@ def open_table(files: Sequence[Path]) -> Table:
     return next(iter(formats))(files)
 
 
+def open_shard(path: Path) -> Table:
+    """Return the rows of a file that is read as a stream.
+
+    As `open_table`, but columns of JSON are the fields of the first row: a stream is read once.
+    """
+    if FORMATS[format_of(path)] is _json:
+        return json_table([path], looked_at=1)
+    return open_table([path])
+
+
 def format_of(path: Path) -> str:
     """Return the end of a file's name that says its format, in lower case: `.csv` of `a.CSV.gz`.
 
@@ -86,7 +96,7 @@ def _tsv(files: Sequence[Path]) -> Table:
 
 def _json(files: Sequence[Path]) -> Table:
     """Read JSON lines or lists."""
-    return json_table(files, None)
+    return json_table(files)
 
 
 def _columnar(files: Sequence[Path]) -> Table:
@@ -103,7 +113,7 @@ def _text(files: Sequence[Path]) -> Table:
             for place, text in read_lines(path)
         )
 
-    return TextTable(files, read, lambda _: ["text"], None, True)
+    return TextTable(files, read, ["text"], None, True)
 
 
 FORMATS: Mapping[str, Callable[[Sequence[Path]], Table]] = {

@@ -15,7 +15,7 @@ from tartan.data.cells import (
     to_number,
 )
 from tartan.data.label_sets import split_labels
-from tartan.data.rows import PAIR, ROLES, Example, Row, check_row
+from tartan.data.rows import ROLES, Example, Row, check_row
 from tartan.data.tables import declared_names
 from tartan.errors import DataError, shown, suggest
 
@@ -33,7 +33,6 @@ class Selected:
         train: True for the split whose labels decide what classes there are.
         option: the option that names the column of a role.
         separator: what separates labels that stand in one string; None where none may.
-        pair_later: whether a row may have a second text that the first row lacks.
         skip: whether rows without a label are left out.
     """
 
@@ -45,7 +44,6 @@ class Selected:
     train: bool
     option: str = "data.{}_column"
     separator: str | None = None
-    pair_later: bool = True
     skip: bool = False
 
     def at(self, number: int, row: Row) -> str:
@@ -77,9 +75,12 @@ def read_numbered(selected: Selected, labels: LabelKind) -> Iterator[tuple[int, 
         given = row.values.get(selected.columns[target])
         if selected.skip and is_missing(given, labels, selected.typed, names is not None):
             continue
-        values = {role: _value(row, role, selected, here) for role in selected.columns}
-        if selected.pair_later and "pair" not in values and "text" in values:
-            values |= {"pair": row.values[PAIR]} if PAIR in row.values else {}
+        # Whether every row has a second text, or none, is checked where the rows are compared.
+        values = {
+            role: _value(row, role, selected, here)
+            for role, column in selected.columns.items()
+            if role != "pair" or column in row.values
+        }
         label = values[target]
         if names is not None:
             values[target] = named(label, names, here)

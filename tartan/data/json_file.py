@@ -73,19 +73,19 @@ def read_list(path: Path) -> Iterator[tuple[str, Fields]]:
     """Yield the objects of a JSON list, of which one at a time is in memory, with their places.
 
     Raises:
-        DataError: as `read_json`, or an object has more than `LONGEST` characters.
+        DataError: as `read_json`, the list is empty, or an object has more than `LONGEST`
+            characters.
     """
     text = _Buffer(path)
     text.skip("[")
     if text.peek() == "]":
-        text.skip("]")
-    else:
-        while True:
-            yield _element(text)
-            if text.peek() != ",":
-                break
-            text.skip(",")
-        text.skip("]")
+        raise DataError(f"{path}: the file is empty: fill it or remove it")
+    while True:
+        yield _element(text)
+        if text.peek() != ",":
+            break
+        text.skip(",")
+    text.skip("]")
     if text.peek():
         raise DataError(f"{text.place}: there is more after the end of the list: remove it")
 

@@ -23,7 +23,6 @@ class LabelledFiles:
         ignored: files that were not read.
         separator: what separates labels in a string, where a row may have several; None if no
             option names it and no string of train has several labels.
-        text_named: whether an option names the column of the text, which is then no pair.
         missing: what is done with training rows that have no label: one of `MISSING`.
     """
 
@@ -32,7 +31,6 @@ class LabelledFiles:
     columns: Mapping[str, str]
     ignored: Sequence[str]
     separator: str | None = None
-    text_named: bool = False
     missing: str = MISSING[0]
 
     def examples(self, split: str, labels: LabelKind, known: bool = False) -> Iterator[Example]:
@@ -69,7 +67,6 @@ class LabelledFiles:
             trained,
             "data.{}",
             self.separator or SEPARATORS[0],
-            not self.text_named,
             trained and self.missing == MISSING[1],
         )
         return Unlabelled(selected, labels, table.size)

@@ -13,7 +13,7 @@ from typing import Protocol
 import datasets
 from datasets import DatasetDict, Features, IterableDataset
 
-from tartan.data.formats import open_table
+from tartan.data.formats import open_shard
 from tartan.data.hub_files import is_directory
 from tartan.data.lines import expand
 from tartan.data.rows import Row, check_characters, kind
@@ -51,7 +51,7 @@ class FileShard:
 
     def texts(self, skip: int) -> Iterator[Sequence[str]]:
         """Yield the texts of each row, as `Shard` says."""
-        return row_texts(open_table([self.path]), self.columns, str(self.path), skip)
+        return row_texts(open_shard(self.path), self.columns, str(self.path), skip)
 
     def described(self) -> Sequence[str | int]:
         """Return name, size in bytes and column."""
@@ -135,9 +135,13 @@ def row_texts(
     columns = where.of(table, place)
     for row in islice(table.rows(columns), skip, None):
         here = row.line or place
-        yield [
-            text for name in columns if (text := checked(row.values.get(name), here)) is not None
-        ]
+        if columns[0] not in row.values:
+            raise DataError(
+                f"{here}: the row has no field '{columns[0]}' "
+                f"({suggest(columns[0], row.values)}): add it"
+            )
+        values = (row.values[name] for name in columns if name in row.values)
+        yield [text for value in values if (text := checked(value, here)) is not None]
 
 
 def checked(value: object, place: str) -> str | None:

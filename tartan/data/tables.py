@@ -13,6 +13,7 @@ from tartan.data.columnar import by_row
 from tartan.data.csv_file import Dialect, csv_columns, read_csv
 from tartan.data.json_file import read_json
 from tartan.data.rows import Row
+from tartan.errors import DataError
 
 
 class Table(Protocol):
@@ -20,7 +21,7 @@ class Table(Protocol):
 
     @property
     def columns(self) -> Sequence[str]:
-        """The names of the columns; of JSON, those of the first row."""
+        """The names of the columns; of JSON, the fields of all rows in order of appearance."""
 
     @property
     def features(self) -> Features | None:
@@ -72,13 +73,13 @@ class TextTable:
         self,
         files: Sequence[Path],
         read: Callable[[Path], Iterator[Row]],
-        columns: Callable[[Path], Sequence[str]],
+        columns: Sequence[str],
         declared: Features | None,
         typed: bool,
     ) -> None:
-        """Look at the first row. DataError where it cannot be read."""
+        """Take what reads the rows of a file, and what is known of the columns."""
         self._files, self._read = files, read
-        self.columns, self.features, self.typed = columns(files[0]), declared, typed
+        self.columns, self.features, self.typed = columns, declared, typed
 
     def size(self) -> int:
         """Return the number of rows. DataError where one cannot be read."""
@@ -104,11 +105,22 @@ def csv_table(
         rows = read_csv(path, dialect(path))
         return (Row(cells, f"{path.name}:{line}") for line, cells in rows)
 
-    return TextTable(files, read, lambda path: csv_columns(path, dialect(path)), declared, False)
+    return TextTable(files, read, csv_columns(files[0], dialect(files[0])), declared, False)
 
 
-def json_table(files: Sequence[Path], declared: Features | None) -> TextTable:
-    """Return the rows of JSON files. DataError where the first row cannot be read."""
+def json_table(
+    files: Sequence[Path], declared: Features | None = None, looked_at: int | None = None
+) -> TextTable:
+    """Return the rows of JSON files, which are read once for the names of the columns.
+
+    Args:
+        files: one or more.
+        declared: the columns' types, if any are declared.
+        looked_at: how many rows are read for the columns; None for all.
+
+    Raises:
+        DataError: one of these rows cannot be read, or none of them has a field.
+    """
 
     def read(path: Path) -> Iterator[Row]:
         return (
@@ -116,9 +128,10 @@ def json_table(files: Sequence[Path], declared: Features | None) -> TextTable:
             for place, values in read_json(path)
         )
 
-    def columns(path: Path) -> Sequence[str]:
-        return [name for row in islice(read(path), 1) for name in row.values]
-
+    rows = islice(chain.from_iterable(map(read, files)), looked_at)
+    columns = list(dict.fromkeys(name for row in rows for name in row.values))
+    if not columns:
+        raise DataError(f"{files[0]}: the rows have no fields: give every row a text")
     return TextTable(files, read, columns, declared, True)
 
 

@@ -96,7 +96,7 @@ def predict_file(run: Path, source: Path, target: Path, options: PredictOptions)
     texts = Texts.open(source, vars(options.data), kind, place.columns, place.pairs)
     suffix = target.suffix.lower()
     own = own_columns(suffix, predictor.labels, kind)
-    columns = texts.table.columns if suffix == ".jsonl" else texts.names()
+    columns = texts.table.columns
     _check_free(columns, own, source.name)
     written = 0
     ahead, read = tee(texts.rows(tagged))

@@ -9,7 +9,7 @@ from tartan.batch import LabelKind
 from tartan.data.column_names import NAMES, find_text, usual
 from tartan.data.formats import open_table
 from tartan.data.rows import Row, check_text, check_words
-from tartan.data.tables import Table, TextTable
+from tartan.data.tables import Table
 from tartan.errors import ConfigError, DataError, suggest
 from tartan.inference.inputs import Input
 from tartan.inference.model import check_pairs, completed
@@ -69,17 +69,6 @@ class Texts:
         columns = find_text(table, given, path.name)
         check_pairs(pairs, columns, path.name)
         return cls(path, table, columns)
-
-    def names(self) -> list[str]:
-        """Return the columns of all rows: those of JSON may have fields that the first has not.
-
-        Raises:
-            DataError: a row cannot be read.
-        """
-        json = isinstance(self.table, TextTable) and self.table.typed
-        rows = self.table.rows(()) if json else ()
-        found = (name for row in rows for name in row.values)
-        return list(dict.fromkeys([*self.table.columns, *found]))
 
     def rows(self, tagged: bool) -> Iterator[tuple[Row, Input]]:
         """Yield each row with what is read of it. DataError at the first that cannot be used.

@@ -13,7 +13,7 @@ from pyarrow import feather, ipc, parquet
 
 from tartan.batch import LabelKind
 from tartan.data.column_names import find_columns, find_text
-from tartan.data.formats import open_table, stem
+from tartan.data.formats import open_shard, open_table, stem
 from tartan.errors import ConfigError, DataError
 
 ROWS = [{"text": 'a "red"\nline', "label": "007"}, {"text": "größer", "label": "NA"}]
@@ -93,6 +93,8 @@ def test_lines_of_text_are_rows(tmp_path: Path):
             ".ndjson .parquet .pq .arrow .feather .txt; compressed: .gz .bz2 .xz .zst): convert "
             "the file"),
         ("a.csv", b"", "{path}: the file is empty: fill it or remove it"),
+        ("a.json", b" [ ]\n", "{path}: the file is empty: fill it or remove it"),
+        ("a.jsonl", b"{}\n{}\n", "{path}: the rows have no fields: give every row a text"),
         ("a.csv.zst", b"text,label\n", "{path}: cannot be read (ZSTD decompress failed: Unknown "
             "frame descriptor): check the file"),
         ("a.csv", "text;label\nä;b\n".encode("utf-16"), "{path}:1: the file is UTF-16, not UTF-8: "
@@ -145,6 +147,17 @@ def test_rows_of_other_sizes_name_the_lines_of_the_file(tmp_path: Path):
             list(open_table([path]).rows(()))
         assert str(caught.value).startswith(f"{path}:{line}: the row has ")
         assert str(caught.value).endswith(f"put cells that hold {separator!r} in double quotes")
+
+
+@pytest.mark.parametrize("lines", [True, False])
+def test_columns_of_json_are_the_fields_of_all_rows_of_all_files(lines: bool, tmp_path: Path):
+    parts = [[{"text": "x"}, {"label": 1, "text": "y"}], [{"text": "z", "pair": "z"}]]
+    paths = [tmp_path / "a.json", tmp_path / "b.json"]
+    for path, rows in zip(paths, parts, strict=True):
+        path.write_text("\n".join(map(json.dumps, rows)) if lines else json.dumps(rows))
+    assert open_table(paths).columns == ["text", "label", "pair"]
+    assert open_shard(paths[0]).columns == ["text"]  # which reads no further
+    assert [row.values for row in open_table(paths).rows(())] == [*parts[0], *parts[1]]
 
 
 def test_each_file_has_its_own_separator(tmp_path: Path):

@@ -66,7 +66,8 @@ def test_texts_of_json_are_what_they_were(tmp_path: Path):
         ('[{"text": "a", "text": "x"}]', "train.json:1: the row has the field 'text' twice: leave"),
         ('{"data": [{"text": "a"}]}', "data.text_column=text: no such column in D: choose from: d"),
         ('{\n "text": "a"}', "train.json:1: not JSON at column 2 (Expecting property name enclose"),
-        ("[]", "data.text_column=text: no such column in D: there are none"),
+        ("[]", "train.json: the file is empty: fill it or remove it"),
+        ("[{}]", "train.json: the rows have no fields: give every row a text"),
     ],
 )  # fmt: skip
 def test_json_that_is_not_rows_is_refused(tmp_path: Path, written: str, message: str):

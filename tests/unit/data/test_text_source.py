@@ -52,6 +52,20 @@ def test_texts_may_come_from_files_and_data_sets(tmp_path: Path, dictionary):
     assert named.corpora["task"]["text"][-1:] == ["third"]
 
 
+def test_a_row_that_lacks_the_field_of_the_text_is_refused(tmp_path: Path):
+    (tmp_path / "mine.csv").write_text(csv(numbered(*["a", "b"] * 20)))
+    more = tmp_path / "more.jsonl"
+    more.write_text('{"id": 1}\n{"id": 2, "body": "some text"}\n')
+    with pytest.raises(DataError) as caught:
+        load(tmp_path / "mine.csv", unlabelled={"path": str(more), "text": "body"})
+    assert str(caught.value) == (
+        "more.jsonl:1: the row has no field 'body' (choose from: id): add it"
+    )
+    more.write_text('{"text": "one"}\n{"text": "two", "text_pair": "three"}\n')
+    task = load(tmp_path / "mine.csv", unlabelled=str(more))
+    assert task.corpora["task"]["text"][-3:] == ["one", "two", "three"]
+
+
 @pytest.mark.parametrize("name", ["my text", "it's", "a\\b c", 'say "x" \\'])
 def test_a_shell_and_hydra_read_a_suggested_column_as_it_is(name: str):
     (typed,) = shlex.split(assignment("text", name))

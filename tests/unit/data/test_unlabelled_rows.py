@@ -94,6 +94,19 @@ def test_a_field_that_a_row_lacks_is_a_missing_label(tmp_path: Path):
     assert len(load(file, missing="unlabelled").corpora["task"]) == 28 + 40
 
 
+@pytest.mark.parametrize("given", [{}, {"label": "label"}])
+def test_the_first_row_may_lack_its_label(given: dict[str, str], tmp_path: Path):
+    rows = [{"text": "first"}, *({"text": text, "label": y} for text, y in ROWS if y.strip())]
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps(rows))
+    task = load(file, missing="unlabelled", **given)
+    assert task.corpora["task"]["text"][-1] == "first"
+    with pytest.raises(DataError) as caught:
+        load(file, **given)
+    assert "the row has no field 'label'" in str(caught.value)
+    assert str(caught.value).endswith(f"Rows without a label: 1 of 41. {WAY_OUT}")
+
+
 def test_ids_stay_integers_where_some_are_missing(tmp_path: Path):
     rows = [(f"text {n}", "" if n % 3 else n % 2) for n in range(60)]
     file = tmp_path / "mine.parquet"
