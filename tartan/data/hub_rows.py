@@ -15,7 +15,7 @@ from tartan.data.cells import (
     to_number,
 )
 from tartan.data.label_sets import split_labels
-from tartan.data.rows import ROLES, Example, Row, check_row
+from tartan.data.rows import ROLES, Example, Row, check_row, whole
 from tartan.data.tables import declared_names
 from tartan.errors import DataError, shown, suggest
 
@@ -109,10 +109,8 @@ def _label(label: object, labels: LabelKind, selected: Selected, place: str) -> 
             return to_number(label, place) if labels is LabelKind.NUMBER else label
         if labels is LabelKind.CLASS and not label.strip():
             raise MissingLabelError(place, "label is empty", "fill it or remove the row")
-    if isinstance(label, float) and labels is LabelKind.CLASS:
-        _check_missing(selected)
-        if selected.skip and label.is_integer():
-            return int(label)  # a missing id makes floats of a column of integers
+    if labels is LabelKind.CLASS and isinstance(label, float) and math.isnan(label):
+        raise _unlabelled(label, place)
     return label
 
 
@@ -137,6 +135,7 @@ def _value(row: Row, role: str, selected: Selected, place: str) -> object:
 
 def _name(label: object, names: Sequence[str], place: str) -> str:
     """Return the name of an id, or a name that is declared. DataError if there is none."""
+    label = whole(label)
     if isinstance(label, str):
         if label in names:
             return label
@@ -149,17 +148,6 @@ def _name(label: object, names: Sequence[str], place: str) -> str:
             f"dataset declares: {suggest(str(label), names)}"
         )
     return names[label]
-
-
-def _check_missing(selected: Selected) -> None:
-    """DataError that names the first missing label: one makes a whole column of ids floats."""
-    if selected.skip:
-        return
-    column = selected.columns["label"]
-    for number, row in enumerate(selected.rows()):
-        value = row.values.get(column)
-        if value is None or (isinstance(value, float) and math.isnan(value)):
-            raise _unlabelled(value, selected.at(number, row))
 
 
 def _unlabelled(label: object, place: str) -> DataError:

@@ -1,5 +1,6 @@
 """Labels: from the values in files to the ids and numbers that objectives train on."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from tartan.batch import LabelKind
@@ -8,6 +9,8 @@ from tartan.data.rows import Class, Example, Label, kind
 from tartan.errors import DataError, shown, suggest
 from tartan.spelling import spelled
 
+ID = re.compile(r"(-?\d+)(?:\.0*)?", re.ASCII)
+"""An id as integers and floats are written."""
 SCORE = "score"
 """The name of the only output where the label is a number."""
 
@@ -74,6 +77,23 @@ def label_value(label: Label, ids: Mapping[str, int]) -> int | float | list[int]
     if isinstance(label, tuple):
         return [ids[tag] for tag in label]
     return label if isinstance(label, float) else ids[label_name(label)]
+
+
+def as_in_train(label: Class, names: Collection[str]) -> Class:
+    """Return a class of dev or test as train writes it: an id may be `1` in one and `1.0` in one.
+
+    Args:
+        label: the class.
+        names: the classes of train.
+
+    >>> as_in_train("1.0", ["0", "1"]), as_in_train(1, ["0.0", "1.0"]), as_in_train("2.0", ["0"])
+    ('1', '1.0', '2.0')
+    """
+    name = label_name(label)
+    if name in names or not (found := ID.fullmatch(name)):
+        return label
+    alike = [each for each in names if (other := ID.fullmatch(each)) and other[1] == found[1]]
+    return alike[0] if len(alike) == 1 else label
 
 
 def check_label_type(example: Example, first: Example) -> None:

@@ -126,6 +126,7 @@ def check_text(value: object, place: str, what: str = "text") -> str:
 
 def check_label(value: object, place: str) -> Class:
     """Return a row's class. DataError if it is not a usable string, an integer or a boolean."""
+    value = whole(value)
     if not isinstance(value, str | int):
         raise DataError(
             f"{place}: label is {kind(value)}: make it a string, an integer or a boolean"
@@ -133,6 +134,15 @@ def check_label(value: object, place: str) -> Class:
     if isinstance(value, str):
         check_characters(value, "label", place)
     return value
+
+
+def whole(value: object) -> object:
+    """Return an id that is stored as a float as an integer: a missing one makes floats of a column.
+
+    >>> whole(1.0), whole(1.5), whole("1.0")
+    (1, 1.5, '1.0')
+    """
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def check_number(value: object, place: str) -> float:

@@ -17,6 +17,7 @@ from tartan.batch import LabelKind
 from tartan.data.arrow import Columns, batches_of, in_batches, spool
 from tartan.data.digests import Conflicts, digest, row_digest
 from tartan.data.labels import (
+    as_in_train,
     check_known,
     check_label_type,
     classes,
@@ -98,6 +99,9 @@ class SplitReader:
             known += found in self.held_out_rows
             seen.add(found)
             self.held_out.update(map(digest, example.texts))
+            if self._kind is LabelKind.CLASS:
+                (label,) = classes(example)
+                example = example._replace(label=as_in_train(label, ids))
             if self._kind is not LabelKind.NUMBER:
                 check_known(example, ids, what)
             return label_value(example.label, ids)

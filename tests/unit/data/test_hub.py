@@ -197,7 +197,10 @@ def test_a_declared_class_that_train_lacks_is_refused_in_test(tmp_path, dictiona
 
 def test_labels_that_are_fractions_are_refused(tmp_path, dictionary):
     floats = dictionary.cast_column("label", datasets.Value("float32"))
-    save(floats, tmp_path / "pets")
+    save(floats, tmp_path / "whole")
+    assert load(tmp_path / "whole").labels == ("0", "1")
+    rows = [{"text": "a", "label": 0.5}, {"text": "b", "label": 1.0}]
+    save(replaced(floats, "train", rows), tmp_path / "pets")
     assert error(DataError, tmp_path / "pets") == (
         f"{tmp_path}/pets train row 0: label is a float: make it a string, an integer or a boolean"
     )

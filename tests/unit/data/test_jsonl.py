@@ -120,7 +120,7 @@ BAD_LINES = {
         "character 2 of text is half of a surrogate pair: repair the text's encoding"
     ),
     b'{"text": "a", "label": null}': ("label is null: make it a string, an integer or a boolean"),
-    b'{"text": "a", "label": 1.0}': ("label is a float: make it a string, an integer or a boolean"),
+    b'{"text": "a", "label": 1.5}': ("label is a float: make it a string, an integer or a boolean"),
     b'{"text": "a", "label": ""}': "label is empty: fill it or remove the row",
     b'{"text": "a", "label": "animal"}\0': (
         "the line holds a NUL byte, it is not UTF-8 text: save the file as UTF-8 text"

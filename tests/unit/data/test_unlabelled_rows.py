@@ -116,6 +116,28 @@ def test_ids_stay_integers_where_some_are_missing(tmp_path: Path):
     assert load(file, missing="unlabelled").labels == ("0", "1")
 
 
+@pytest.mark.parametrize("split", ["train", "dev"])
+def test_ids_that_are_stored_as_floats_are_ids_in_every_split(split: str, tmp_path: Path):
+    for name in ("train", "dev", "test"):
+        kind = float if name == split else int
+        rows = [{"text": f"{name} {n}", "label": kind(n % 2)} for n in range(8)]
+        Dataset.from_list(rows).to_parquet(tmp_path / f"{name}.parquet")
+    task = load(tmp_path)
+    assert task.labels == ("0", "1")
+    assert [each["label"][:] for each in (task.train, task.dev)] == [[0, 1] * 4] * 2
+
+
+@pytest.mark.parametrize(("train", "dev"), [("01", ["0.0", "1.0"]), (["0.0", "1."], "01")])
+def test_cells_of_dev_are_ids_as_train_writes_them(train, dev, tmp_path: Path):
+    (tmp_path / "train.csv").write_text(csv([(f"text {n}", train[n % 2]) for n in range(8)]))
+    for name in ("dev", "test"):
+        rows = [(f"{name} {n}", dev[n % 2]) for n in range(4)]
+        (tmp_path / f"{name}.csv").write_text(csv(rows))
+    task = load(tmp_path)
+    assert task.labels == tuple(train)
+    assert task.dev["label"][:] == task.test["label"][:] == [0, 1, 0, 1]
+
+
 def test_rows_of_a_file_of_dev_need_labels(tmp_path: Path):
     (tmp_path / "train.csv").write_text(csv(ROWS))
     (tmp_path / "dev.csv").write_text(csv([("x", "warm"), ("y", "")]))
