@@ -3,7 +3,6 @@
 import math
 import re
 
-from tartan.batch import LabelKind
 from tartan.errors import DataError, shown
 
 MISSING_WORDS = frozenset(
@@ -34,21 +33,19 @@ class MissingLabelError(DataError):
         self.place, self.what = place, what
 
 
-def is_missing(label: object, labels: LabelKind, typed: bool, declared: bool = False) -> bool:
+def is_missing(label: object, words: bool, declared: bool = False) -> bool:
     """Return whether a row has no label.
 
     Args:
         label: what its column holds; None where the row has no such field.
-        labels: the kind of labels.
-        typed: False where every value is a string as it was written.
+        words: whether words such as "NA" mean that there is none: labels are numbers in cells.
         declared: whether labels are ids of declared classes; -1 then means that there is none.
 
-    >>> [is_missing(value, LabelKind.CLASS, False) for value in (None, " ", "NA", "warm")]
+    >>> [is_missing(value, words=False) for value in (None, " ", "NA", "warm")]
     [True, True, False, False]
     """
     if isinstance(label, str):
-        missing = reads_as_missing(label)
-        return missing if labels is LabelKind.NUMBER and not typed else not label.strip()
+        return reads_as_missing(label) if words else not label.strip()
     if isinstance(label, float) and math.isnan(label):
         return True
     return label is None or (declared and label == -1)
@@ -110,17 +107,23 @@ class MissingAmongNumbers:
         self._numbers: bool | None = None
 
     def see(self, label: str, place: str) -> None:
-        """Take note of one row's label."""
+        """Take note of one row's label, which is not blank."""
         if label.strip().lower() in MISSING_WORDS:
             self._first = self._first or (label, place)
         else:
             self._numbers = self._numbers is not False and is_number(label.strip())
 
+    @property
+    def found(self) -> bool:
+        """Whether there was such a word, and every other label was a number."""
+        return self._first is not None and self._numbers is True
+
     def check(self) -> None:
-        """DataError if every label but such words was a number; to be called after the last row."""
-        if self._first and self._numbers:
+        """MissingLabelError if such a word was found; to be called after the last row."""
+        if self._first and self.found:
             label, place = self._first
-            raise DataError(
-                f"{place}: label is '{label}' and the others are numbers: {REMEDY}, or give the "
-                "class another name"
+            raise MissingLabelError(
+                place,
+                f"label is '{label}' and the others are numbers",
+                f"{REMEDY}, or give the class another name",
             )

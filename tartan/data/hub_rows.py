@@ -60,9 +60,27 @@ def unlabelled_rows(selected: Selected, labels: LabelKind) -> Iterator[tuple[int
     """Yield the rows that have no label, with their numbers."""
     column = selected.columns[ROLES[labels][-1]]
     declared = declared_names(selected.features, column) is not None
+    words = words_are_missing(selected, labels)
     for number, row in enumerate(selected.rows()):
-        if is_missing(row.values.get(column), labels, selected.typed, declared):
+        if is_missing(row.values.get(column), words, declared):
             yield number, row
+
+
+def words_are_missing(selected: Selected, labels: LabelKind) -> bool:
+    """Return whether words such as "NA" mean that a label is missing.
+
+    In cells they do among numbers, be they classes, for which train is read once.
+    """
+    column = selected.columns[ROLES[labels][-1]]
+    if selected.typed or declared_names(selected.features, column) is not None:
+        return False
+    if labels is not LabelKind.CLASS or not selected.train:
+        return labels is LabelKind.NUMBER
+    among_numbers = MissingAmongNumbers()
+    for row in selected.rows():
+        if isinstance(label := row.values.get(column), str) and label.strip():
+            among_numbers.see(label, row.line)
+    return among_numbers.found
 
 
 def read_numbered(selected: Selected, labels: LabelKind) -> Iterator[tuple[int, Example]]:
@@ -70,10 +88,11 @@ def read_numbered(selected: Selected, labels: LabelKind) -> Iterator[tuple[int, 
     target = ROLES[labels][-1]
     names = declared_names(selected.features, selected.columns[target])
     among_numbers = MissingAmongNumbers()
+    words = selected.skip and words_are_missing(selected, labels)
     for number, row in enumerate(selected.rows()):
         here = selected.at(number, row)
         given = row.values.get(selected.columns[target])
-        if selected.skip and is_missing(given, labels, selected.typed, names is not None):
+        if selected.skip and is_missing(given, words, names is not None):
             continue
         # Whether every row has a second text, or none, is checked where the rows are compared.
         values = {

@@ -81,6 +81,22 @@ def test_numbers_and_sets_of_labels_may_be_missing_too(tmp_path: Path):
     assert len(task.train) + len(task.dev) + len(task.test) == 40
 
 
+def test_na_among_class_ids_in_cells_is_a_missing_label(tmp_path: Path):
+    rows = [(f"text {n}", ["1", "0", "NA", ""][n % 4]) for n in range(80)]
+    task = load(write(rows, "csv", tmp_path), missing="unlabelled")
+    assert task.labels == ("0", "1")
+    assert "Rows without a label: 40 of 80. They are texts of the task" in task.notes[1]
+    assert len(task.corpora["task"]) == len(task.train) + 40
+    with pytest.raises(DataError) as caught:
+        load(write([row for row in rows if row[1]], "csv", tmp_path))
+    assert str(caught.value) == (
+        "mine.csv row 2 (mine.csv:4): label is 'NA' and the others are numbers. Rows without a "
+        f"label: 20 of 60. {WAY_OUT}"
+    )
+    named = [(text, {"1": "EU", "0": "US"}.get(label, label)) for text, label in rows]
+    assert load(write(named, "csv", tmp_path), missing="unlabelled").labels == ("EU", "NA", "US")
+
+
 def test_a_field_that_a_row_lacks_is_a_missing_label(tmp_path: Path):
     rows = [{"text": text, **({"label": y} if y.strip() else {})} for text, y in ROWS]
     file = tmp_path / "mine.jsonl"
