@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from pyarrow import ipc, parquet
 from tartan.data.arrow import ROWS
 from tartan.data.lines import OPENERS, reading
 from tartan.data.rows import Row
-from tartan.errors import DataError
+from tartan.errors import DataError, shown
 
 
 class Opened(Protocol):
@@ -113,18 +114,30 @@ class ColumnarTable:
 
 
 def open_columnar(path: Path) -> Opened:
-    """Open a Parquet or Arrow file, decompressed by its suffix. DataError where it is not one."""
-    name = path.with_suffix("") if path.suffix.lower() in OPENERS else path
+    """Open a Parquet or Arrow file, decompressed by its suffix.
+
+    Raises:
+        DataError: it is not one, or two of its columns have one name.
+    """
     try:
-        if name.suffix.lower() in (".arrow", ".feather", ".ipc"):
-            found = ArrowFile(_source(path))
-            found.schema  # noqa: B018  # raises where it is not one
-            return found
-        if name is path:
-            return ParquetFile(parquet.ParquetFile(path, memory_map=True))
-        return ParquetFile(parquet.ParquetFile(_source(path)))
+        found = _open(path)
+        names = found.schema.names  # an Arrow file is read here for the first time
     except (OSError, pyarrow.ArrowException) as error:
         raise unreadable(path, error) from None
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise DataError(f"{path}: the file has the column '{shown(name)}' twice: rename one")
+    return found
+
+
+def _open(path: Path) -> Opened:
+    """Open a file by the end of its name."""
+    name = path.with_suffix("") if path.suffix.lower() in OPENERS else path
+    if name.suffix.lower() in (".arrow", ".feather", ".ipc"):
+        return ArrowFile(_source(path))
+    if name is path:
+        return ParquetFile(parquet.ParquetFile(path, memory_map=True))
+    return ParquetFile(parquet.ParquetFile(_source(path)))
 
 
 def _source(path: Path) -> pyarrow.NativeFile:

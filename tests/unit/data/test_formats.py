@@ -75,6 +75,23 @@ def test_rows_are_as_they_are_written(name: str, packed: str, tmp_path: Path):
     assert table.size() == 2
 
 
+@pytest.mark.parametrize("kind", ["parquet", "feather", "arrow"])
+def test_two_columns_with_one_name_are_refused(kind: str, tmp_path: Path):
+    table = pyarrow.table([["x"], ["a"], ["y"]], names=["text", "label", "text"])
+    path = tmp_path / f"mine.{kind}"
+    if kind == "parquet":
+        parquet.write_table(table, path)
+    elif kind == "arrow":
+        with pyarrow.OSFile(str(path), "wb") as sink:
+            stream(table, sink)
+    else:
+        with ipc.new_file(str(path), table.schema) as writer:
+            writer.write_table(table)
+    with pytest.raises(DataError) as caught:
+        open_table([path])
+    assert str(caught.value) == f"{path}: the file has the column 'text' twice: rename one"
+
+
 def test_lines_of_text_are_rows(tmp_path: Path):
     path = tmp_path / "mine.TXT.GZ"
     path.write_bytes(gzip.compress(b"one\n\ntwo\n"))
