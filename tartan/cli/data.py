@@ -27,7 +27,8 @@ Nothing is trained, and nothing is written.
 options:
   primary=classification   or regression, multilabel, tokens: the kind of labels
   data=files data.path=PATH    instead of PATH, as for `run`
-  data.NAME=VALUE          options of data=files: data.text, data.label, data.split.dev, ...
+  data.NAME=VALUE          options of data=files: data.text, data.label, data.split.dev,
+                           data.labelled, ...
 """
 COLUMNS = ("data.text", "data.label", "data.pair")
 """Options that name one column: a list is refused where the columns are known."""
@@ -43,16 +44,14 @@ def main(arguments: Sequence[str]) -> int:
         print(HELP, end="")
         return 0
     path, primary, given = read(arguments)
-    from tartan.config.parse import options  # noqa: PLC0415 - `--help` needs no torch
-    from tartan.data.cache import caching  # noqa: PLC0415
-    from tartan.data.files import FilesOptions, load_files  # noqa: PLC0415
-    from tartan.experiment.tasks import end_task_class  # noqa: PLC0415
+    from tartan.data.cache import caching  # noqa: PLC0415 - `--help` needs no torch
+    from tartan.experiment.tasks import end_task_class, load_section  # noqa: PLC0415
     from tartan.plugins import discover  # noqa: PLC0415
 
-    chosen = options(FilesOptions, {**given, "path": path}, "data")
+    _check_maps(given)
     kind = end_task_class(primary, discover()).reads
     with caching(False):
-        task = load_files(chosen, kind)
+        task = load_section({**given, "source": "files", "path": path}, kind)
         print("\n".join(report(task)))
     more = [each for each in arguments if "=" in each and each != path and not _names_path(each)]
     command = ["python", "-m", "tartan", "run", "data=files", f"data.path={path}", *more]
@@ -72,7 +71,7 @@ def read(arguments: Sequence[str]) -> tuple[str, str, dict[str, Any]]:
         name, equals, value = argument.partition("=")
         if equals and name == "primary":
             primary = value
-        elif equals and name == "data":
+        elif equals and name in ("data", "data.source"):
             _check_source(value)
         elif equals and name == "data.path":
             paths.append(str(typed(value)))
@@ -81,6 +80,8 @@ def read(arguments: Sequence[str]) -> tuple[str, str, dict[str, Any]]:
             place = given
             for section in sections:
                 place = place.setdefault(section, {})
+                if not isinstance(place, dict):
+                    raise ConfigError(f"{name}={value}: the option {section} is given as {place}")
             place[last] = value if name in COLUMNS and value.startswith("[") else typed(value)
         elif argument.startswith("-"):
             raise ConfigError(f"'{argument}': options are written name=value; see data --help")
@@ -102,6 +103,21 @@ def _names_path(argument: str) -> bool:
     return argument.startswith(("data=", "data.path="))
 
 
+def _check_maps(given: Mapping[str, Any]) -> None:
+    """ConfigError where an option that has options of its own is given a value, as `run` says."""
+    from omegaconf import DictConfig, OmegaConf  # noqa: PLC0415
+
+    from tartan.config.explain import wrong_value  # noqa: PLC0415
+    from tartan.data.files import FilesOptions  # noqa: PLC0415
+
+    tree = OmegaConf.create({"data": OmegaConf.structured(FilesOptions)})
+    for name, value in given.items():
+        is_map = name in tree.data and isinstance(tree.data[name], DictConfig)
+        if is_map and not isinstance(value, dict):
+            typed_value = "null" if value is None else str(value)
+            raise ConfigError(wrong_value(f"data.{name}", typed_value, tree))
+
+
 def _check_source(name: str) -> None:
     """ConfigError unless a source is the one whose files this command shows."""
     if name != "files":
@@ -110,7 +126,12 @@ def _check_source(name: str) -> None:
 
 def report(task: "Task") -> list[str]:
     """Return the lines that describe a task."""
-    from tartan.data.notices import corpus_notices, label_notices, leak_notices  # noqa: PLC0415
+    from tartan.data.notices import (  # noqa: PLC0415
+        corpus_notices,
+        label_notices,
+        leak_notices,
+        subset_notices,
+    )
     from tartan.data.overview import balance_notices, overview  # noqa: PLC0415
 
     found = overview(task)
@@ -119,6 +140,7 @@ def report(task: "Task") -> list[str]:
     doubtful = corpus_notices(task) + leak_notices(task) + label_notices(task)
     return [
         *task.notes,
+        *subset_notices(task),
         "",
         *table(found),
         *corpora,

@@ -124,6 +124,28 @@ def test_numbers_and_sets_are_shown(tartan: Tartan, tmp_path: Path):
     assert "label a" in answer.out
 
 
+def test_a_subset_of_the_labels_is_shown_as_a_run_takes_it(tartan: Tartan, tmp_path: Path):
+    rows = [f"text {n},{'ab'[n % 2]}" for n in range(100)]
+    (tmp_path / "mine.csv").write_text("\n".join(["text,label", *rows]))
+    answer = tartan("data", "mine.csv", "data.labelled=20", "data.labelled_seed=3")
+    assert (answer.status, answer.err) == (0, "")
+    lines = answer.out.splitlines()
+    assert lines[2] == (
+        "20 training rows of 70 kept their labels (data.labelled_seed=3: a 10, b 10). The task "
+        "corpus has the texts of all."
+    )
+    assert "rows 20 15 15" in [" ".join(line.split()) for line in lines]
+    assert "task corpus: 70 texts" in lines
+    assert lines[-1].endswith("data.path=mine.csv data.labelled=20 data.labelled_seed=3")
+    assert (
+        tartan("data", "mine.csv", "data.labelled=71")
+        .refusal()
+        .startswith(
+            "tartan: data.labelled=71: mine has 70 labelled training rows: give between 1 and 70"
+        )
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -138,6 +160,13 @@ def test_numbers_and_sets_are_shown(tartan: Tartan, tmp_path: Path):
         (("data=hub", "x.csv"),
          "data=hub: this command shows data=files; give its file or directory"),
         (("x.csv", "data.txt=a"), "data.txt: no such option; did you mean 'text'?"),
+        (("x.csv", "data.split=0.2"),
+         "data.split must be a map of options, got 0.2: set one of its options, "
+         "data.split.dev=..."),
+        (("x.csv", "data.split=0.2", "data.split.dev=0.1"),
+         "data.split.dev=0.1: the option split is given as 0.2"),
+        (("x.csv", "data.source=hub"),
+         "data=hub: this command shows data=files; give its file or directory"),
         (("x.csv", "primary=mlm"), "primary=mlm cannot be the end task: it predicts nothing"),
     ],
 )  # fmt: skip
