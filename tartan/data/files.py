@@ -12,7 +12,7 @@ from tartan.data.csv_dialect import SEPARATORS, find_dialect
 from tartan.data.divide import Division, SplitOptions, divide
 from tartan.data.formats import ending, open_table
 from tartan.data.label_sets import INDICATED, IndicatorTable, separator_in
-from tartan.data.labelled_files import LabelledFiles
+from tartan.data.labelled_files import LabelledFiles, quoted_names
 from tartan.data.layout import TEXTS, Layout, find_layout
 from tartan.data.lines import expand
 from tartan.data.rows import ROLES, Example
@@ -181,7 +181,10 @@ def indicators(table: Table, names: Sequence[str], file: Path, labels: LabelKind
 def notes(found: LabelledFiles, layout: Layout) -> list[str]:
     """Return what was read as what, a sentence each."""
     files = ", ".join(f"{split} from {names}" for split, names in found.files.items())
-    columns = ", ".join(f"{role} from column '{name}'" for role, name in found.columns.items())
+    columns = ", ".join(
+        f"{role} from column{'' if isinstance(names, str) else 's'} {quoted_names(names)}"
+        for role, names in found.read().items()
+    )
     lines = [f"Read {files}; {columns}."]
     lines += _separators(layout.parts["train"])
     if found.separator:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tartan.batch import LabelKind
 from tartan.data.cells import MissingLabelError
 from tartan.data.hub_rows import Selected, read_numbered
-from tartan.data.label_sets import SEPARATORS
+from tartan.data.label_sets import SEPARATORS, IndicatorTable
 from tartan.data.rows import Example
 from tartan.data.tables import Table
 from tartan.data.unlabelled_rows import MISSING, Unlabelled
@@ -32,6 +32,13 @@ class LabelledFiles:
     ignored: Sequence[str]
     separator: str | None = None
     missing: str = MISSING[0]
+
+    def read(self) -> dict[str, str | list[str]]:
+        """Return the columns that are read, by role: a list where each label has one of its own."""
+        table = self.tables["train"]
+        if not isinstance(table, IndicatorTable):
+            return dict(self.columns)
+        return {**self.columns, "label": list(table.names)}
 
     def examples(self, split: str, labels: LabelKind, known: bool = False) -> Iterator[Example]:
         """Yield the rows of a split as `numbered` does, without their numbers."""
@@ -70,3 +77,12 @@ class LabelledFiles:
             trained and self.missing == MISSING[1],
         )
         return Unlabelled(selected, labels, table.size)
+
+
+def quoted_names(columns: str | list[str]) -> str:
+    """Return the columns of a role, in quotes.
+
+    >>> quoted_names("label"), quoted_names(["toxic", "insult"])
+    ("'label'", "'toxic', 'insult'")
+    """
+    return ", ".join(f"'{name}'" for name in ([columns] if isinstance(columns, str) else columns))

@@ -8,6 +8,7 @@ from typing import Any
 
 from tartan.batch import LabelKind
 from tartan.checks import check_ranges
+from tartan.data.labelled_files import quoted_names
 from tartan.errors import StorageError
 from tartan.files import write_whole, writing
 from tartan.inference.bootstrap import Interval, intervals
@@ -77,7 +78,7 @@ class Evaluation:
         run: the run's directory.
         data: the file.
         rows: how many there are.
-        columns: the column of each role that was read.
+        columns: the column of each role that was read; a list where each label has one of its own.
         metrics: by name, with their intervals.
         labels: the names of classes or tags.
         confusion: how often each label is predicted for each given one; None for numbers.
@@ -88,7 +89,7 @@ class Evaluation:
     run: str
     data: str
     rows: int
-    columns: Mapping[str, str]
+    columns: Mapping[str, str | list[str]]
     metrics: Mapping[str, Interval]
     labels: Sequence[str]
     confusion: Confusion | None
@@ -226,5 +227,5 @@ def lines(found: Evaluation) -> list[str]:
     ]
     if found.calibration:
         shown.append(f"{'ece':{width}}  {found.calibration.ece:.4f}")
-    columns = ", ".join(f"{role} from '{column}'" for role, column in found.columns.items())
-    return [f"{counted(found.rows, 'row')} of {found.data} ({columns})", *shown]
+    read = (f"{role} from {quoted_names(names)}" for role, names in found.columns.items())
+    return [f"{counted(found.rows, 'row')} of {found.data} ({', '.join(read)})", *shown]

@@ -100,7 +100,7 @@ class Scored:
         rows: tokenised and labelled.
         outputs: of each row, [items, outputs].
         predicted: each row's prediction; none where a plugin has other outputs than its labels.
-        columns: the column of each role that was read.
+        columns: the column of each role that was read; a list where each label has one of its own.
         notices: what the user should know, a line each.
     """
 
@@ -108,7 +108,7 @@ class Scored:
     rows: Sequence[Row]
     outputs: Sequence[Tensor]
     predicted: Sequence[RowPrediction]
-    columns: Mapping[str, str]
+    columns: Mapping[str, str | list[str]]
     notices: Sequence[str]
 
     def score(self, chosen: Sequence[int]) -> dict[str, float]:
@@ -160,7 +160,7 @@ def score_file(
 
 def _read(
     run: FinishedRun, path: Path, given: Mapping[str, Any]
-) -> tuple[Dataset, dict[str, str], list[str]]:
+) -> tuple[Dataset, dict[str, str | list[str]], list[str]]:
     """Return a file's rows, whose labels are among the run's, the columns read, and notices."""
     if not path.is_file():
         what = "a directory" if path.is_dir() else "no such file"
@@ -174,7 +174,7 @@ def _read(
     seen = SeenRows(run.directory, run.summary)
     rows = seen.read(found.numbered("train", run.kind, known=True))
     read = reader.held_out_split("the file", rows).rows
-    return read, dict(found.columns), seen.notices(path.name)
+    return read, found.read(), seen.notices(path.name)
 
 
 def _joint(

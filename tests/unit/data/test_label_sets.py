@@ -76,6 +76,10 @@ def test_each_label_may_have_a_column(tmp_path: Path):
     path.write_text("\n".join(["comment_text,c,a,b", *lines]))
     task = load(path, text="comment_text", labels=["c", "a", "b"])
     assert task.labels == ("c", "a", "b")
+    assert task.notes[0] == (
+        "Read train from mine.csv; text from column 'comment_text', label from columns 'c', 'a', "
+        "'b'."
+    )
     assert [sorted(row) for row in named(task)] == EXPECTED
     path.write_text(path.read_text() + "\nlast,2,0,0")
     with pytest.raises(DataError) as caught:

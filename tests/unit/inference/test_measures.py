@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tartan.inference.bootstrap import intervals
 from tartan.inference.calibration import calibrate
+from tartan.inference.evaluation import Evaluation, lines
 
 SHARES = st.floats(0, 1, allow_nan=False)
 
@@ -45,3 +46,11 @@ def test_the_error_is_a_mean_of_distances(pairs):
 def test_a_model_that_is_always_right_and_sure_is_calibrated():
     assert calibrate([1.0] * 7, [True] * 7).ece == 0
     assert calibrate([1.0] * 4, [True, True, True, False]).ece == 0.25
+
+
+def test_the_columns_that_were_read_are_named():
+    columns = {"text": "comment", "label": ["toxic", "insult"]}
+    found = Evaluation("run", "mine.csv", 2, columns, {}, ["toxic", "insult"], None, None, [])
+    assert lines(found) == [
+        "2 rows of mine.csv (text from 'comment', label from 'toxic', 'insult')"
+    ]
