@@ -59,7 +59,7 @@ def find_columns(
         there where the table has a second text under a usual name, or where it is given.
 
     Raises:
-        ConfigError: a given column is not in the table.
+        ConfigError: a given column is not in the table, or is given twice.
         DataError: no column of a role has a usual name.
     """
     return _find(table, given, ROLES[labels], NAMES[labels], place, assignment)
@@ -92,8 +92,10 @@ def _find(
         if column is not None and column not in table.columns:
             raise _no_column(role, column, table, place, assign)
     chosen = {role: column for role in (*roles, "pair") if (column := given.get(role)) is not None}
+    check_distinct(chosen, assign)
     if "text" in roles and "text" not in chosen and "pair" not in chosen:
-        chosen = usual_pair(table.columns) | chosen
+        taken = set(chosen.values())
+        chosen = usual_pair([name for name in table.columns if name not in taken]) | chosen
     for role in roles:
         taken = set(chosen.values())
         free = [column for column in table.columns if column not in taken]
@@ -103,6 +105,22 @@ def _find(
                 raise _unusual(table, [r for r in roles if r not in chosen], names, place, assign)
             chosen[role] = found
     return chosen
+
+
+def check_distinct(columns: Mapping[str, str], assign: Callable[[str, str], str]) -> None:
+    """Raise ConfigError if two roles have one column.
+
+    Args:
+        columns: by role.
+        assign: returns the option that names the column of a role.
+    """
+    roles: dict[str, str] = {}
+    for role, column in columns.items():
+        if (other := roles.setdefault(column, role)) != role:
+            raise ConfigError(
+                f"{assign(other, column)} {assign(role, column)}: one column is given twice: name "
+                "two columns"
+            )
 
 
 def _no_column(

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import datasets
 
 from tartan.batch import LabelKind
+from tartan.data.column_names import check_distinct
 from tartan.data.hub_files import load_splits
 from tartan.data.hub_rows import Selected, read_examples
 from tartan.data.rows import PAIR, ROLES, Row
@@ -165,7 +166,8 @@ def find_columns(table: Table, options: HubOptions, labels: LabelKind) -> dict[s
         Names of columns by role; the label's, or the tags', is `ROLES[labels][-1]`.
     """
     roles = ROLES[labels]
-    if "text" in roles and (options.pair_column in table.columns or options.pair_column != PAIR):
+    free = set(table.columns) - {getattr(options, f"{role}_column") for role in roles}
+    if "text" in roles and (options.pair_column in free or options.pair_column != PAIR):
         roles = ("pair", *roles)
     columns = {role: getattr(options, f"{role}_column") for role in roles}
     for role, column in columns.items():
@@ -175,6 +177,7 @@ def find_columns(table: Table, options: HubOptions, labels: LabelKind) -> dict[s
                 f"data.{role}_column={column}: no such column in {options.name}: "
                 f"{separated or suggest(column, table.columns)}"
             )
+    check_distinct(columns, "data.{}_column={}".format)
     return columns
 
 

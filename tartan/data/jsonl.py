@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tartan.batch import LabelKind
+from tartan.data.column_names import check_distinct
 from tartan.data.formats import is_readable
 from tartan.data.json_file import parse
 from tartan.data.lines import expand, read_lines, read_passages
@@ -45,7 +46,7 @@ def load_jsonl(
     """Read a task; its arguments are those of `load_task`.
 
     Raises:
-        ConfigError: no directory is given.
+        ConfigError: no directory is given, or one field is given twice.
         DataError: a file is missing or a line cannot be used; names the file and line.
     """
     if not options.dir:
@@ -53,6 +54,9 @@ def load_jsonl(
             "data.dir is not set: give the directory of train.jsonl, dev.jsonl and test.jsonl "
             "with data.dir=..."
         )
+    roles = (*ROLES[labels], "pair") if _named_pair(options, labels) else ROLES[labels]
+    fields = {role: getattr(options, f"{role}_field") for role in roles}
+    check_distinct(fields, "data.{}_field={}".format)
     directory = expand(options.dir)
     check_files(directory)
     paths = {split: directory / f"{split}.jsonl" for split in splits}
@@ -107,13 +111,20 @@ def check_layout(directory: Path, paths: Iterable[Path]) -> None:
 
 def read_examples(path: Path, options: JsonlOptions, labels: LabelKind) -> Iterator[Example]:
     """Yield the rows of one file. DataError at the first line that cannot be used."""
+    named = _named_pair(options, labels)
+    taken = {getattr(options, f"{role}_field") for role in ROLES[labels]}
     for place, line in read_lines(path):
         row = parse(line, place)
         roles = ROLES[labels]
-        if "text" in roles and (options.pair_field in row or options.pair_field != PAIR):
+        if named or ("text" in roles and PAIR in row.keys() - taken):
             roles = (*roles, "pair")
         values = {role: _field(row, role, options, place) for role in roles}
         yield check_row(values, labels, place)
+
+
+def _named_pair(options: JsonlOptions, labels: LabelKind) -> bool:
+    """Return whether rows have texts, and an option names the field of the second one."""
+    return "text" in ROLES[labels] and options.pair_field != PAIR
 
 
 def _field(row: dict[str, Any], role: str, options: JsonlOptions, place: str) -> object:

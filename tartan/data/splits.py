@@ -68,16 +68,23 @@ class SplitReader:
     def train(self, rows: Iterable[Example]) -> Split:
         """Read the training rows. DataError if one of them, or their labels, cannot be used."""
         codes: dict[Class, int] = {}
+        numbers: set[float] = set()  # two at most
         conflicts = Conflicts()
 
         def encode(example: Example) -> int | float | list[int]:
             conflicts.add(example.texts, example.label)
             if isinstance(example.label, float):
+                if len(numbers) < 2:
+                    numbers.add(example.label)
                 return example.label
             ids = [codes.setdefault(label, len(codes)) for label in classes(example)]
             return ids if self._kind in LISTS else ids[0]
 
         written, sha256 = self._write("train", rows, encode)
+        if len(numbers) == 1:
+            raise DataError(
+                f"{self._name}: train has the one number {numbers.pop():g}: give it at least two"
+            )
         self.labels = label_names(self._name, self._kind, codes, self._order)
         # Ids follow the names' order, which was not known before the last row.
         positions = {label: position for position, label in enumerate(self.labels)}

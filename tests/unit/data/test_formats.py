@@ -225,6 +225,19 @@ def test_a_column_that_is_not_there_is_refused(tmp_path: Path):
     assert str(caught.value) == ("data.text=txt: no such column in f.csv: did you mean 'text'?")
 
 
+def test_one_column_is_not_two_things(tmp_path: Path):
+    table = table_of(tmp_path, "premise,hypothesis,y")
+    for given, shown in (
+        ({"text": "premise", "pair": "premise"}, "data.text=premise data.pair=premise"),
+        ({"text": "y", "label": "y"}, "data.text=y data.label=y"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            find_columns(table, given, LabelKind.CLASS, "f.csv")
+        assert str(caught.value) == f"{shown}: one column is given twice: name two columns"
+    with pytest.raises(DataError, match="no text"):  # the label is half of no pair
+        find_columns(table, {"label": "premise"}, LabelKind.CLASS, "f.csv")
+
+
 def test_unusual_names_are_refused_with_what_to_type(tmp_path: Path):
     table = table_of(
         tmp_path, "nr,Anliegen des Kunden,Ablage", "1,Wo ist mein Paket?,lager", "2,Geld her,kasse"

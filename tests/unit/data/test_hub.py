@@ -195,6 +195,13 @@ def test_a_declared_class_that_train_lacks_is_refused_in_test(tmp_path, dictiona
     )
 
 
+def test_one_column_is_not_two_things(tmp_path, dictionary):
+    save(dictionary, tmp_path / "pets")
+    assert error(ConfigError, tmp_path / "pets", pair_column="text") == (
+        "data.pair_column=text data.text_column=text: one column is given twice: name two columns"
+    )
+
+
 def test_labels_that_are_fractions_are_refused(tmp_path, dictionary):
     floats = dictionary.cast_column("label", datasets.Value("float32"))
     save(floats, tmp_path / "whole")

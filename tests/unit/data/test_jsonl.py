@@ -240,7 +240,8 @@ BAD_ROWS = [
 @pytest.mark.parametrize(("labels", "row", "message"), BAD_ROWS)
 def test_a_bad_row_of_another_kind_is_named_with_what_to_do(jsonl, labels, row, message):
     good = lines(TAGGED if labels is TAGS else {"text": "b", "label": 0.5})
-    directory = jsonl(train=good, dev=f"{good}\n{lines(row)}", test=good)
+    more = "" if labels is TAGS else lines({"text": "c", "label": 1.5})
+    directory = jsonl(train=f"{good}\n{more}", dev=f"{good}\n{lines(row)}", test=good)
     assert error(directory, labels=labels) == f"{directory}/dev.jsonl:2: {message}"
 
 
@@ -290,3 +291,15 @@ def test_published_tasks_are_read_whole(name, sizes, classes, dropped):
     assert len(task.labels) == classes
     assert task.dropped == {"task": dropped, "domain": 0}
     assert task.corpora["task"].num_rows == sizes[0] - dropped
+
+
+def test_one_field_is_not_two_things(jsonl):
+    directory = jsonl()
+    for name, other in (("text", "label"), ("pair", "text")):
+        with pytest.raises(
+            ConfigError, match=rf"^data.\w+_field={other} data.\w+_field={other}: one"
+        ):
+            load(directory, **{f"{name}_field": other})
+    for path in directory.glob("*.jsonl"):
+        path.write_text(path.read_text().replace('"text"', '"text_pair"'))
+    assert not load(directory, text_field="text_pair").pairs

@@ -125,6 +125,12 @@ def test_label_types_do_not_mix_across_splits():
     )
 
 
+def test_numbers_to_predict_need_two_values():
+    rows = [Example(text, 3.0, f"train:{number}") for number, text in enumerate("abc")]
+    with pytest.raises(DataError, match=r"^t: train has the one number 3: give it at least two$"):
+        build_task("t", {"train": rows}, kind=LabelKind.NUMBER)
+
+
 def test_booleans_and_integers_do_not_mix():
     assert error(train=[("a", True), ("b", 0)]) == (
         "train:2: label is an integer, but a boolean at train:1: use one type throughout"
@@ -210,7 +216,8 @@ def test_a_task_that_lends_nothing_is_refused():
 def test_a_hash_changes_with_words_tags_and_numbers():
     def digest(kind, label, words=()):
         text = " ".join(words) or "a"
-        rows = [Example(text, label, "p", words=words), Example("z", label, "p", words=words)]
+        last = 0.0 if kind is LabelKind.NUMBER else label
+        rows = [Example(text, label, "p", words=words), Example("z", last, "p", words=words)]
         return build_task("t", {"train": rows}, kind=kind).hashes["train"]
 
     tags, number = LabelKind.TAGS, LabelKind.NUMBER
