@@ -92,10 +92,11 @@ class Run:
         Args:
             texts: texts; pairs of texts as tuples, for a model of pairs; where words are tagged,
                 lists of words, or texts, which are divided at white space.
-            batch_size: rows that the model reads at once.
+            batch_size: rows that the model reads at once, at least 1.
             device: `auto`, or a torch device.
 
         Raises:
+            ConfigError: `batch_size` is less, or the device is not available.
             DataError: a text is empty, not a text, or not what the model reads; or it is one text.
         """
         predictor = Predictor.of(

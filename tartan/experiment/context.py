@@ -115,7 +115,8 @@ class TaskContext:
     """The `tartan.Context` of one objective.
 
     Attributes:
-        notices: what the objective reports to the user before training, a line each.
+        notices: what the objective reports to the user, a line each.
+        heads: what is to be known of heads that training begins from, a line each.
     """
 
     def __init__(
@@ -133,6 +134,7 @@ class TaskContext:
         self._end_task = end_task
         self._section = f"objectives.{name}" if section is None else section
         self.notices: list[str] = []
+        self.heads: list[str] = []
 
     @property
     def name(self) -> str:
@@ -210,7 +212,7 @@ class TaskContext:
         with seeded(self._seed, "head", self._name):
             head = self._source.head(kind, self._body, self.labels, unit)
         if head.notice is not None:
-            self.notice(head.notice)
+            self.heads.append(head.notice)
         if kind == "SequenceClassification":
             # A checkpoint may say otherwise, and what is exported is read by it.
             head.model.config.problem_type = PROBLEMS.get(self._training.kind)

@@ -68,7 +68,7 @@ def load_joint_model(
         context = TaskContext(name, training[name], body, seed, end_task, where)
         with seeded(seed, "objective", name):
             objectives[name] = cls(section_options(cls, section, where), context)
-        notices += [f"{where}: {line}" for line in context.notices]
+        notices += [f"{where}: {line}" for line in (*context.notices, *context.heads)]
     model = JointModel(body, next(iter(objectives)), objectives)
     if not isinstance(model.end_task.head, LiftedHead):
         raise ConfigError(

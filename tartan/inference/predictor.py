@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, repeat
+from numbers import Integral
 from typing import Any, Self
 
 import torch
@@ -12,9 +13,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from tartan.batch import LabelKind
 from tartan.body.exported import is_tagger, load_model, load_tokenizer
 from tartan.body.pretrained import sequence_limits
+from tartan.checks import check_range
 from tartan.data.long_texts import LONG_TEXTS
 from tartan.data.reader import Counts, Reader, reads_segments
-from tartan.errors import ModelError
+from tartan.errors import ConfigError, ModelError
 from tartan.inference.inputs import Input
 from tartan.inference.model import LongTexts, Place
 from tartan.inference.predictions import Prediction, describe, describe_set
@@ -102,9 +104,10 @@ class Predictor:
 
         Args:
             rows: as many as there are; `BATCHES` batches are in memory.
-            batch_size: rows that the model reads at once.
+            batch_size: rows that the model reads at once, at least 1.
 
         Raises:
+            ConfigError: `batch_size` is less, or not a whole number.
             OutOfMemoryError: a batch is too large.
         """
         labels, kind, threshold = self.labels, self.kind, self.threshold
@@ -122,6 +125,9 @@ class Predictor:
         Items are the row, or its words that have a token: `kept`, counted from 0. Arguments and
         errors are those of `predict`.
         """
+        if not isinstance(batch_size, Integral):
+            raise ConfigError(f"batch_size must be a whole number, got {batch_size}")
+        check_range("batch_size", batch_size, "[1, inf)")
         remaining = iter(rows)
         while chunk := list(islice(remaining, batch_size * BATCHES)):
             encoded = self._encode(chunk)

@@ -180,7 +180,10 @@ def _read(
 def _joint(
     run: FinishedRun, training: Training, source: ModelSource, plugins: Plugins
 ) -> tuple[JointModel, list[str]]:
-    """Return the end task on its exported body, and its notices."""
+    """Return the end task on its exported body, and its notices.
+
+    Those on a head that training begins from are left out: this head is the run's own.
+    """
     name = str(run.primary["plugin"])
     cls = end_task_class(name, plugins)
     values = {key: value for key, value in run.primary.items() if key not in RESERVED}

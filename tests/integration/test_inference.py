@@ -14,7 +14,7 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer, pipelin
 
 import tartan as library
 from support.command import Answer, summary, write_task
-from support.inference import evaluated, read_csv, trained
+from support.inference import TRAINED, evaluated, read_csv, trained
 
 Tartan = Callable[..., Answer]
 TEXTS = ["red red sky", "blue, blue sea", "red number 3", "a long text " * 60, "blue"]
@@ -289,6 +289,17 @@ def test_evaluate_gives_the_scores_of_the_run_on_its_own_splits(
         bins = found["calibration"]["bins"]
         error = sum(b["count"] * abs(b["accuracy"] - b["confidence"]) for b in bins) / 16
         assert found["calibration"]["ece"] == pytest.approx(error)
+
+
+def test_only_training_says_where_a_head_comes_from(tartan: Tartan, numbers: Path, tmp_path: Path):
+    notices = evaluated(tartan, numbers, numbers.parent / "task/test.jsonl")["notices"]
+    assert "head" not in " ".join(notices)
+    small = [text for text in TRAINED if not text.startswith("model.")]
+    data = ["primary=regression", "data=jsonl", f"data.dir={numbers.parent / 'task'}"]
+    model = ["model=auto", f"model.name={numbers / 'model'}"]
+    answer = tartan("run", *data, *model, *small)
+    assert answer.status == 0, answer.err
+    assert "primary: the checkpoint's head predicts a number" in answer.out
 
 
 def test_a_text_that_is_named_is_read_without_a_second_one(

@@ -7,6 +7,7 @@ from transformers import BertForSequenceClassification, RobertaForSequenceClassi
 
 from tartan.batch import LabelKind
 from tartan.data.vocabulary import train_tokenizer
+from tartan.errors import ConfigError
 from tartan.inference.inputs import Input
 from tartan.inference.model import Place
 from tartan.inference.predictor import Predictor
@@ -42,3 +43,21 @@ def test_a_single_output_is_a_number(tokenizer, tmp_path: Path):
     assert predictor.kind is LabelKind.NUMBER
     (found,) = predictor.predict(iter([Input("red sea")]))
     assert isinstance(found["predicted"], float)
+
+
+@pytest.mark.parametrize(
+    ("size", "line"),
+    [
+        (0, "must be at least 1, got 0."), (-1, "must be at least 1, got -1."),
+        (True, "must be at least 1, got True."), (2.5, "must be a whole number, got 2.5"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("texts", [[], ["red sea"]])
+def test_a_batch_size_without_meaning_is_refused(
+    tokenizer, tmp_path: Path, texts: list[str], size, line: str
+):
+    config = tiny_config("bert", vocab_size=len(tokenizer), num_labels=2)
+    predictor = saved(BertForSequenceClassification(config), tokenizer, tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        list(predictor.predict(map(Input, texts), size))
+    assert str(caught.value) == f"batch_size {line}"
