@@ -10,7 +10,7 @@ import json
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,6 +30,10 @@ from tartan.inference.predictor import Predictor
 
 TEXTS = "unlabeled.jsonl"
 ROWS = "X.jsonl"
+SET_BY_FIT = (
+    "primary", "data", "data.path", "data.unlabelled", "run_dir", "hydra.run.dir", "resume",
+)  # fmt: skip
+"""Options that follow from X and y, or say where a run is: fit chooses them itself."""
 
 
 class TartanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -38,7 +42,8 @@ class TartanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Args:
         model: a model's directory or id on the Hugging Face hub; None for a small model with random
             weights, which suits trials.
-        objectives: auxiliary objectives, trained on the texts of X and on unlabelled ones.
+        objectives: auxiliary objectives, trained on the texts of X and on unlabelled ones; a text
+            is the name of one.
         weighting: how much each objective counts.
         steps: steps of the stage in which all objectives are trained.
         batch_size: rows of each objective in a step.
@@ -47,7 +52,8 @@ class TartanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         device: `auto`, or a torch device.
         random_state: the seed, of the choice of the validation rows too; an int. None stands for 0.
         verbose: whether progress is printed.
-        options: further options of a run by name: `{"optimizer.body_lr": 1e-5}`.
+        options: further options of a run by name: `{"optimizer.body_lr": 1e-5}`; all but those of
+            `SET_BY_FIT`.
 
     Attributes:
         classes_: the labels, sorted.
@@ -61,7 +67,7 @@ class TartanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self,
         model: str | None = None,
         *,
-        objectives: Sequence[str] = ("mlm",),
+        objectives: Sequence[str] | str = ("mlm",),
         weighting: str = "static",
         steps: int = 400,
         batch_size: int = 32,
@@ -153,20 +159,29 @@ class TartanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return found
 
     def _options(self, directory: Path, unlabelled: bool) -> dict[str, Any]:
-        """Return the options of the run."""
+        """Return the options of the run. ValueError if one cannot be used."""
+        given = dict(self.options or {})
+        for name in given.keys() & SET_BY_FIT:
+            raise ValueError(
+                f"options: {name} cannot be given: fit trains on X and y, one class for each text, "
+                "in a directory that it removes; use tartan.run for other runs"
+            )
         size = self.validation_fraction
-        if not 0 < size < 1:
-            raise ValueError(f"validation_fraction={size}: give more than 0 and less than 1")
+        if not isinstance(size, Real) or not 0 < size < 1:
+            raise ValueError(
+                f"validation_fraction must be a number of more than 0 and less than 1, got {size!r}"
+            )
         seed = 0 if self.random_state is None else self.random_state
         if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
             raise ValueError(f"random_state must be an int from 0 or None, got {seed!r}")
+        one = isinstance(self.objectives, str)
         found: dict[str, Any] = {
             "data": "files",
             "data.path": directory / ROWS,
             "data.split.dev": size,
             "data.split.test": 1,  # a run has a test split; one row is lost to it
             "data.split.seed": seed,
-            "objectives": list(self.objectives),
+            "objectives": [self.objectives] if one else list(self.objectives),
             "weighting": self.weighting,
             "steps": self.steps,
             "batch_size": self.batch_size,
@@ -180,7 +195,7 @@ class TartanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             found["data.unlabelled"] = str(directory / TEXTS)
         if self.model is not None:
             found |= {"model": "auto", "model.name": self.model}
-        return found | dict(self.options or {})
+        return found | given
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state to pickle: with the model on the CPU."""
@@ -237,7 +252,7 @@ def as_labels(values: Any) -> NDArray[Any]:
             raise ValueError(f"y[{number}] is {label!r}: give every text a class")
         if isinstance(label, str):
             _check_characters(label, "label", f"y[{number}]")
-    if len({isinstance(label, str) for label in found.flat}) > 1:  # numpy would make texts of all
+    if len(set(map(_type, found.flat))) > 1:  # numpy would make texts or numbers of all
         raise ValueError("y has labels of different types: use one type throughout")
     labels: NDArray[Any] = column_or_1d(np.asarray(values), warn=True)
     try:
@@ -245,6 +260,13 @@ def as_labels(values: Any) -> NDArray[Any]:
     except TypeError:  # they cannot be sorted
         raise ValueError("y has labels of different types: use one type throughout") from None
     return labels
+
+
+def _type(label: object) -> type:
+    """Return the type of a label among those that are not mixed: text, boolean, and all others."""
+    kinds = (str, bool)
+    plain = label.item() if isinstance(label, np.generic) else label
+    return next((kind for kind in kinds if isinstance(plain, kind)), object)
 
 
 def _check_characters(text: str, what: str, place: str) -> None:

@@ -141,6 +141,8 @@ def test_parameters_are_kept_as_they_were_given():
         ((["red", "blue"], pd.Series(["a", pd.NA], dtype="string")), r"^y\[1\] is <NA>"),
         ((["red", "blue"], pd.Series(["a", 1])), r"^y has labels of different types"),
         ((["red", "blue"], ["a", 1]), r"^y has labels of different types"),
+        ((["red", "blue"], [True, 2]), r"^y has labels of different types"),
+        ((["red", "blue"], pd.Series([np.True_, 0.5])), r"^y has labels of different types"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_learnt_is_a_value_error(arguments: Any, line: str):
@@ -157,13 +159,27 @@ def test_a_column_of_labels_is_read_with_scikit_learns_warning():
 def test_options_are_checked_and_an_estimator_has_to_be_fitted():
     with pytest.raises(ValueError, match=r"^objectives=mln: no such option; did you mean 'mlm'"):
         small(objectives=["mln"]).fit(TEXTS, LABELS)
-    with pytest.raises(ValueError, match=r"^validation_fraction=1: give more than 0"):
-        small(validation_fraction=1).fit(TEXTS, LABELS)
+    with pytest.raises(ValueError, match=r"^objectives=mln: no such option; did you mean 'mlm'"):
+        small(objectives="mln").fit(TEXTS, LABELS)
+    for size, given in ((1, "1"), (float("nan"), "nan"), ("0.2", "'0.2'"), (None, "None")):
+        with pytest.raises(ValueError, match=rf"^validation_fraction must be .*, got {given}$"):
+            small(validation_fraction=size).fit(TEXTS, LABELS)
     for state in (np.random.RandomState(0), -1, 1.5):
         with pytest.raises(ValueError, match=r"^random_state must be an int from 0 or None, got "):
             small(random_state=state).fit(TEXTS, LABELS)
     with pytest.raises(NotFittedError):
         small().predict(["red"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("run_dir", "out"), ("resume", "out"), ("primary", "multilabel"), ("data.path", "mine.csv")],
+)
+def test_options_that_fit_chooses_itself_are_refused(name: str, value: str):
+    with pytest.raises(
+        ValueError, match=rf"^options: {name} cannot be given: fit trains on X and "
+    ):
+        small(options={**TINY, name: value}).fit(TEXTS, LABELS)
 
 
 def test_the_random_state_chooses_the_validation_rows(monkeypatch: pytest.MonkeyPatch):
