@@ -14,6 +14,7 @@ from transformers import PretrainedConfig
 from tartan.body.heads import LiftedHead
 from tartan.body.last_layer import initialise, reorder
 from tartan.errors import ModelError, shown
+from tartan.spelling import spelled
 
 GENERIC = re.compile(r"LABEL_(\d+)")
 """How transformers names a class that has no name."""
@@ -86,4 +87,5 @@ def _canonical(name: str) -> str:
 def _listed(names: Sequence[str]) -> str:
     """Return up to three names and how many there are."""
     more = ", ..." if len(names) > 3 else ""
-    return f"{len(names)} classes ({', '.join(map(shown, names[:3]))}{more})"
+    first = ", ".join(shown(spelled(name)) for name in names[:3])
+    return f"{len(names)} classes ({first}{more})"

@@ -14,6 +14,7 @@ from tartan.data.nested import cover, nested_order
 from tartan.data.rows import Example, Label
 from tartan.errors import ConfigError, DataError, shown
 from tartan.sizes import counted
+from tartan.spelling import spelled
 
 LISTED = 5
 """Labels that are named at most."""
@@ -65,7 +66,7 @@ class Division:
             f"{groups} of identical texts kept together, data.split.seed={self.seed}."
         ]
         for split, labels in self.absent.items():
-            named = ", ".join(f"'{shown(label)}'" for label in labels[:LISTED])
+            named = ", ".join(f"'{shown(spelled(label))}'" for label in labels[:LISTED])
             more = f" and {len(labels) - LISTED} more" if len(labels) > LISTED else ""
             lines.append(f"{split} has no row with {named}{more}: too few different texts.")
         return lines

@@ -13,6 +13,8 @@ from tartan.data.arrow import batches_of
 from tartan.data.digests import row_digest, short
 from tartan.data.rows import LISTS
 from tartan.data.task import SPLITS, Task, row_texts
+from tartan.errors import shown
+from tartan.spelling import spelled
 
 MAJORITY = 0.9
 """A class with at least this share of train is reported."""
@@ -53,8 +55,8 @@ def balance_notices(task: Task, found: Mapping[str, Overview]) -> list[str]:
     if count < MAJORITY * train.rows:
         return []
     return [
-        f"'{label}' is the label of {count / train.rows:.0%} of train: a model may predict it "
-        "always; primary.class_weights=balanced counts classes equally."
+        f"'{shown(spelled(label))}' is the label of {count / train.rows:.0%} of train: a model may "
+        "predict it always; primary.class_weights=balanced counts classes equally."
     ]
 
 

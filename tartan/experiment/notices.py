@@ -17,6 +17,7 @@ from tartan.errors import shown
 from tartan.experiment.context import Texts
 from tartan.experiment.predictions import RowPrediction
 from tartan.sizes import counted
+from tartan.spelling import spelled
 
 
 def end_task_notices(texts: Texts) -> list[str]:
@@ -99,13 +100,14 @@ def prediction_notices(predicted: Sequence[RowPrediction], task: Task) -> list[s
     if len(found) != 1 or len(given) < 2:
         return []
     (only,) = found
+    name = shown(spelled(only))
     noun = "word" if task.kind is LabelKind.TAGS else "row"
     remedy = "train longer, with another learning rate or seed"
     if task.kind is LabelKind.CLASS:
         remedy += ", or set primary.class_weights=balanced"
     return [
-        f"The best model predicts only '{shown(only)}', for all {given.total()} {noun}s of dev, of "
-        f"which {given[only]} have it: {remedy}."
+        f"The best model predicts only '{name}', for all {given.total()} {noun}s of dev, of which "
+        f"{given[only]} have it: {remedy}."
     ]
 
 

@@ -6,10 +6,12 @@ import torch
 
 from tartan.batch import LabelKind
 from tartan.config.schema import Config
+from tartan.errors import shown
 from tartan.experiment.build import Experiment
 from tartan.experiment.notices import reading
 from tartan.experiment.tasks import Section, sections_of
 from tartan.sizes import counted
+from tartan.spelling import spelled
 from tartan.train.progress import Progress
 from tartan.train.runtime import Runtime
 
@@ -57,7 +59,8 @@ def labels(kind: LabelKind, names: tuple[str, ...]) -> str:
     if kind in LABELS:
         return LABELS[kind]
     more = ", ..." if len(names) > NAMED else ""
-    return f"{len(names)} labels ({', '.join(names[:NAMED])}{more})"
+    first = ", ".join(shown(spelled(name)) for name in names[:NAMED])
+    return f"{len(names)} labels ({first}{more})"
 
 
 def millions(number: int) -> str:

@@ -1,12 +1,13 @@
 """`python -m tartan data`: what a run would see, before any training."""
 
+import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from support.command import Answer
+from support.command import SMALL, Answer
 
 Tartan = Callable[..., Answer]
 
@@ -46,6 +47,29 @@ def test_what_a_run_would_see_is_shown(tartan: Tartan, tmp_path: Path):
         "python -m tartan run data=files data.path=mine.csv data.test=test.csv data.split.dev=10",
     ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.csv", "test.csv"]
+
+
+def test_labels_are_shown_in_one_line_whatever_they_hold(tartan: Tartan, tmp_path: Path):
+    """By the command and by a run: escape codes, line breaks and long names."""
+    red, broken, long = "\x1b[31mred", "a\nb", "x" * 5000
+    for split, size in (("train", 24), ("dev", 8), ("test", 8)):
+        rows = [{"text": f"{split} {n}", "label": red} for n in range(size - 2)]
+        rows += [{"text": f"{split} other", "label": broken}, {"text": split, "label": long}]
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    slow = ["optimizer.head_lr=1e-6", "optimizer.body_lr=1e-6", "primary.class_weights=balanced"]
+    small = [text for text in SMALL if not text.startswith("data.")]
+    spelled, cut = r"\x1b[31mred", f"{'x' * 60}..."
+    seen = tartan("data", ".")
+    assert (seen.status, seen.err) == (0, "")
+    assert f"'{spelled}' is the label of 92% of train: " in seen.out
+    answer = tartan("run", "data=files", "data.path=.", *small, *slow)
+    assert answer.status == 0, answer.err
+    labels = rf"3 labels ({spelled}, a\nb, {cut})"
+    assert f"data      files: train 24, dev 8, test 8; {labels}" in answer.out.splitlines()
+    assert "The best model predicts only '" in answer.out
+    for out in (seen.out, answer.out):
+        assert "\x1b" not in out
+        assert "x" * 61 not in out
 
 
 def test_the_options_that_a_refusal_shows_are_accepted(tartan: Tartan, tmp_path: Path):
