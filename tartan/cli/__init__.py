@@ -33,10 +33,14 @@ def _command(command: str, rest: Sequence[str]) -> int:
         return 0
     if command in ("-sc", "--shell_completion"):
         command, rest = "run", [command, *rest]  # a shell's completion, once installed
+    status = 0
     try:
         if command not in COMMANDS:
             raise ConfigError(f"'{command}' is not a command: {suggest(command, COMMANDS)}")
-        status: int = import_module(f"tartan.cli.{command}").main(rest)
+        if (text := COMMANDS[command].help) and {"-h", "--help"} & set(rest):
+            print(text, end="")
+        else:
+            status = int(import_module(f"tartan.cli.{command}").main(rest))
     except TartanError as error:
         print(f"tartan: {message_of(error)}", file=sys.stderr)
         return 2

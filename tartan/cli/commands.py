@@ -16,12 +16,43 @@ class Command:
         takes: what a shell completes after it: words, and `overrides`, `plugins` or `files`.
         works: whether its results are files, so that it succeeds even if its output cannot be
             printed.
+        help: what `--help` prints after it; None where its file prints it, which needs no torch.
     """
 
     summary: str
     takes: tuple[str, ...] = ()
     works: bool = False
+    help: str | None = None
 
+
+NEW = """\
+usage: python -m tartan new objective|weighting NAME
+
+Writes tartan-NAME/, a small plugin that can be installed and has a test, to the working directory.
+
+  python -m tartan new objective mine
+  pip install -e tartan-mine && python -m tartan check mine
+"""
+LIST = """\
+usage: python -m tartan list [--json|--markdown]
+
+Prints every installed objective and weighting with what it costs: as tables, as JSON for programs,
+or the weightings as a page.
+"""
+CHECK = """\
+usage: python -m tartan check [NAME ...]
+
+Tests installed plugins, all of them without a name, against the rules that the core relies on, and
+prints how to fix what breaks one. The exit status is 1 if a rule is broken.
+
+  python -m tartan check mlm static
+"""
+DOCTOR = """\
+usage: python -m tartan doctor
+
+Prints versions, the device, memory, threads, what other programs use, optional packages that are
+missing, and how fast a step is here.
+"""
 
 COMMANDS: Mapping[str, Command] = MappingProxyType(
     {
@@ -44,6 +75,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "new": Command(
             "write a plugin to start from: new objective NAME, or new weighting NAME",
             ("objective", "weighting"),
+            help=NEW,
         ),
         "study": Command(
             "compare arms on the same seeds: study study.seeds=8; see study --help",
@@ -51,13 +83,18 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             works=True,
         ),
         "list": Command(
-            "show every objective and weighting, and what it costs", ("--json", "--markdown")
+            "show every objective and weighting, and what it costs",
+            ("--json", "--markdown"),
+            help=LIST,
         ),
         "check": Command(
             "test plugins against their contracts: check mlm static; all without a name",
             ("plugins",),
+            help=CHECK,
         ),
-        "doctor": Command("show versions, device, what is missing, and how fast a step is here"),
+        "doctor": Command(
+            "show versions, device, what is missing, and how fast a step is here", help=DOCTOR
+        ),
         "completion": Command(
             'print the completion of a shell: eval "$(tartan completion bash)"',
             ("bash", "zsh", "fish"),

@@ -8,6 +8,14 @@ from tartan.cli.complete import complete
 from tartan.errors import ConfigError, suggest
 
 SHELLS = COMMANDS["completion"].takes
+HELP = """\
+usage: python -m tartan completion bash|zsh|fish
+
+Prints the code that completes commands, options and plugins in a shell.
+
+  eval "$(tartan completion bash)"
+  tartan completion fish | source
+"""
 WORDS = "--words"
 """The flag by which the scripts ask what can follow."""
 
@@ -21,6 +29,9 @@ def main(arguments: Sequence[str]) -> int:
     if arguments and arguments[0] == WORDS:
         line = " ".join(arguments[1:])
         print("\n".join(complete(line)))
+        return 0
+    if {"-h", "--help"} & set(arguments):
+        print(HELP, end="")
         return 0
     if len(arguments) != 1 or arguments[0] not in SHELLS:
         hint = suggest(arguments[0], SHELLS) if arguments else f"choose from: {', '.join(SHELLS)}"

@@ -26,10 +26,14 @@ KINDS: Mapping[str, tuple[str, str]] = {
 
 def main(arguments: Sequence[str]) -> int:
     """Write `tartan-<name>/` to the working directory. ConfigError if the arguments are invalid."""
-    if len(arguments) != 2 or arguments[0] not in KINDS:
+    if not arguments or arguments[0] not in KINDS:
         kind = suggest(arguments[0], KINDS) if arguments else "choose from: objective, weighting"
         raise ConfigError(f"usage: python -m tartan new objective|weighting NAME ({kind})")
-    kind, name = arguments
+    kind, *names = arguments
+    if len(names) != 1:
+        problem = f"'{names[1]}' is one argument too many" if names else "NAME is missing"
+        raise ConfigError(f"{problem}: give python -m tartan new {kind} NAME")
+    (name,) = names
     _check_name(kind, name)
     directory = Path(f"tartan-{name.replace('_', '-')}")
     if directory.exists():

@@ -153,13 +153,16 @@ def test_a_documented_plugin_with_a_configuration_works_once_it_is_installed(tmp
     [
         (["objectve", "mine"], "usage: python -m tartan new objective|weighting NAME"),
         ([], "usage: python -m tartan new objective|weighting NAME"),
+        (["objective"], "tartan: NAME is missing: give python -m tartan new objective NAME\n"),
+        (["weighting", "a", "b"],
+         "tartan: 'b' is one argument too many: give python -m tartan new weighting NAME\n"),
         (["objective", "Mine-Own"], "'Mine-Own' is not a valid plugin name"),
         (["objective", "mlm"], "the name 'mlm' is already used by tartan 0."),
         (["objective", "keys"], "no objective can have the name 'keys': choose another"),
         (["objective", "all"], "no objective can have the name 'all': choose another"),
         (["weighting", "there"], "tartan-there already exists"),
     ],
-)
+)  # fmt: skip
 def test_new_refuses_what_cannot_be_new(
     arguments: list[str], line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

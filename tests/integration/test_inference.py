@@ -335,10 +335,3 @@ def test_evaluate_reads_columns_of_any_name_and_writes_beside_the_run(
     assert unknown.status == 2
     assert "'worm' does not occur in train: did you mean 'warm'?" in unknown.err
     assert not (classes / "evaluations/other").exists()
-
-
-@pytest.mark.parametrize("command", ["predict", "evaluate", "compare"])
-def test_each_command_describes_itself(tartan: Tartan, command: str):
-    answer = tartan(command, "--help")
-    assert (answer.status, answer.err) == (0, "")
-    assert answer.out.startswith(f"usage: python -m tartan {command} RUN")
