@@ -14,17 +14,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from tartan.body.exported import load_model, load_tokenizer
 from tartan.config.composing import compose_run
 from tartan.config.values import overrides_of
-from tartan.errors import CheckpointError
 from tartan.experiment.directories import existing, remove_empty
 from tartan.experiment.process_state import restored_settings
 from tartan.experiment.run import run as run_composed
-from tartan.experiment.summary import read_summary
 from tartan.inference.inputs import as_inputs
-from tartan.inference.model import long_texts, read_pairs, trusted
+from tartan.inference.model import finished_summary, long_texts, read_pairs, trusted
 from tartan.inference.predictions import Prediction
 from tartan.inference.predictor import Predictor
 from tartan.plugins import discover
-from tartan.report.record import METRICS, MODEL, SUMMARY, read_lines
+from tartan.report.record import METRICS, MODEL, read_lines
 
 
 @dataclass(frozen=True)
@@ -45,13 +43,7 @@ class Run:
     @cached_property
     def summary(self) -> Mapping[str, Any]:
         """Return the content of summary.json."""
-        summary = read_summary(self.directory)
-        if summary is None:
-            raise CheckpointError(
-                f"{self.directory} has no finished run ({SUMMARY} is missing): give the directory "
-                "of a run that is complete"
-            )
-        return summary
+        return finished_summary(self.directory)
 
     @property
     def scores(self) -> Mapping[str, Mapping[str, float]]:

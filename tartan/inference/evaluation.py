@@ -1,5 +1,6 @@
 """Evaluate a finished run on labelled data: metrics with intervals, confusion, calibration."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain
@@ -10,6 +11,7 @@ from tartan.batch import LabelKind
 from tartan.checks import check_ranges
 from tartan.data.labelled_files import quoted_names
 from tartan.errors import StorageError
+from tartan.experiment.directories import existing
 from tartan.files import write_whole, writing
 from tartan.inference.bootstrap import Interval, intervals
 from tartan.inference.calibration import Calibration, calibrate
@@ -112,12 +114,14 @@ def evaluate_file(
         The results, and the directory they were written to.
 
     Raises:
-        TartanError: the run, the file or a row cannot be used, or the directory is there already.
+        TartanError: the run, the file or a row cannot be used, or the directory is there already
+            or would be in a file.
     """
-    out = Path(options.out) if options.out else run / "evaluations" / path.name.partition(".")[0]
-    if out.exists():
-        raise StorageError(f"{out} is there already and is not overwritten: give out=DIRECTORY")
     finished = FinishedRun.read(run)
+    out = Path(options.out) if options.out else run / "evaluations" / _name(path)
+    existing([("out", str(out))])
+    if os.path.lexists(out):
+        raise StorageError(f"{out} is there already and is not overwritten: give out=DIRECTORY")
     columns = {k: v for k, v in vars(options.data).items() if v is not None}
     scored = score_file(finished, path, columns, plugins, options.batch_size, options.device)
     found = summarise(finished, path, scored, options.resamples)
@@ -125,6 +129,11 @@ def evaluate_file(
         out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(out, lambda directory: write(found, scored, finished.kind, directory))
     return found, out
+
+
+def _name(path: Path) -> str:
+    """Return a file's name without its endings; that of a hidden file without its dot too."""
+    return path.name.lstrip(".").partition(".")[0] or path.name
 
 
 def summarise(run: FinishedRun, path: Path, scored: Scored, resamples: int) -> Evaluation:

@@ -51,6 +51,7 @@ def model_directory(run: Path) -> Place:
     Raises:
         CheckpointError: neither is there.
     """
+    check_directory(run)
     if (run / SUMMARY).is_file():
         summary = read_summary(run) or {}
         columns, pairs = named_columns(summary), read_pairs(summary)
@@ -61,6 +62,27 @@ def model_directory(run: Path) -> Place:
         f"{run} is neither a finished run ({SUMMARY} is missing) nor a model (config.json is "
         "missing): give the directory of a run that is complete"
     )
+
+
+def check_directory(run: Path) -> None:
+    """CheckpointError where a file is given in place of a run's directory."""
+    if run.is_file():
+        raise CheckpointError(
+            f"{run} is not a run's directory, but a file: give the directory of a run that is "
+            "complete"
+        )
+
+
+def finished_summary(run: Path) -> Mapping[str, Any]:
+    """Return the summary of the run in a directory. CheckpointError unless it is complete."""
+    check_directory(run)
+    summary = read_summary(run)
+    if summary is None:
+        raise CheckpointError(
+            f"{run} has no finished run ({SUMMARY} is missing): give the directory of a run that "
+            "is complete"
+        )
+    return summary
 
 
 def trusted(summary: Mapping[str, Any]) -> bool:

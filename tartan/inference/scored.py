@@ -24,11 +24,11 @@ from tartan.errors import CheckpointError, DataError
 from tartan.experiment.blame import blamed
 from tartan.experiment.context import TaskContext, TokenizedTexts, Training
 from tartan.experiment.predictions import RowPrediction, predictions
-from tartan.experiment.summary import read_summary
 from tartan.experiment.tasks import end_task_class
 from tartan.inference.model import (
     check_pairs,
     completed,
+    finished_summary,
     long_texts,
     named_columns,
     read_pairs,
@@ -61,12 +61,7 @@ class FinishedRun:
     @classmethod
     def read(cls, directory: Path) -> "FinishedRun":
         """Read a run. CheckpointError unless it is complete and says how it was configured."""
-        summary = read_summary(directory)
-        if summary is None:
-            raise CheckpointError(
-                f"{directory} has no finished run ({SUMMARY} is missing): give the directory of a "
-                "run that is complete"
-            )
+        summary = finished_summary(directory)
         if not (directory / MODEL).is_dir():
             raise CheckpointError(
                 f"{directory / MODEL} is missing: give the run's command again to export it"

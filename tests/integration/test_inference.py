@@ -1,12 +1,8 @@
 """predict and evaluate: what a finished run is used for."""
 
-import csv
-import gzip
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -14,7 +10,7 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer, pipelin
 
 import tartan as library
 from support.command import Answer, summary, write_task
-from support.inference import TRAINED, evaluated, read_csv, trained
+from support.inference import TRAINED, evaluated, read_csv, trained, write_csv
 
 Tartan = Callable[..., Answer]
 TEXTS = ["red red sky", "blue, blue sea", "red number 3", "a long text " * 60, "blue"]
@@ -54,16 +50,6 @@ def numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("numbers")
     write_task(directory / "task", **rows)
     return trained(directory, "primary=regression")
-
-
-def write_csv(path: Path, rows: list[dict[str, Any]], delimiter: str = ",") -> Path:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(rows[0]), delimiter=delimiter)
-    writer.writeheader()
-    writer.writerows(rows)
-    content = text.getvalue().encode()
-    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
-    return path
 
 
 def pipelines(run: Path, texts: list[str]) -> list[dict[str, float]]:
@@ -245,6 +231,9 @@ REFUSED = [
     (["task", "texts.csv", "out.csv"],
      "task is neither a finished run (summary.json is missing) nor a model (config.json is "
      "missing): give the directory of a run that is complete"),
+    (["texts.csv", "texts.csv", "out.csv"],
+     "texts.csv is not a run's directory, but a file: give the directory of a run that is "
+     "complete"),
     (["RUN", "texts.csv", "out.csv", "data.text=bodi"],
      "data.text=bodi: no such column in texts.csv: did you mean 'body'?"),
     (["RUN", "empty.csv", "out.csv"], "empty.csv: no rows: give at least one text"),
@@ -300,38 +289,3 @@ def test_only_training_says_where_a_head_comes_from(tartan: Tartan, numbers: Pat
     answer = tartan("run", *data, *model, *small)
     assert answer.status == 0, answer.err
     assert "primary: the checkpoint's head predicts a number" in answer.out
-
-
-def test_a_text_that_is_named_is_read_without_a_second_one(
-    tartan: Tartan, classes: Path, tmp_path: Path
-):
-    rows = [{"text": "red sky", "label": "warm"}, {"text": "blue sea", "label": "cold"}]
-    write_csv(tmp_path / "alone.csv", rows)
-    write_csv(tmp_path / "pairs.csv", [{**row, "text_pair": "blue red " * 4} for row in rows])
-    lines = [
-        tartan("evaluate", str(classes), name, "data.text=text", "resamples=2", f"out={name}.out")
-        for name in ("alone.csv", "pairs.csv")
-    ]
-    assert [answer.status for answer in lines] == [0, 0]
-    found = [json.loads(Path(f"{name}.csv.out/evaluation.json").read_text())
-             for name in ("alone", "pairs")]  # fmt: skip
-    assert found[0]["metrics"] == found[1]["metrics"]
-
-
-def test_evaluate_reads_columns_of_any_name_and_writes_beside_the_run(
-    tartan: Tartan, classes: Path, tmp_path: Path
-):
-    write_csv(tmp_path / "june.tsv", [{"n": 1, "T": "red", "L": "warm"}], "\t")
-    columns = ["data.text=T", "data.label=L", "resamples=5"]
-    answer = tartan("evaluate", str(classes), "june.tsv", *columns)
-    assert answer.status == 0, answer.err
-    assert answer.out.startswith("1 row of june.tsv (text from 'T', label from 'L')\nmacro_f1")
-    assert (classes / "evaluations/june/evaluation.html").is_file()
-    again = tartan("evaluate", str(classes), "june.tsv", *columns)
-    assert again.status == 2
-    assert again.err.endswith("june is there already and is not overwritten: give out=DIRECTORY\n")
-    write_csv(tmp_path / "other.tsv", [{"n": 1, "T": "red", "L": "worm"}], "\t")
-    unknown = tartan("evaluate", str(classes), "other.tsv", *columns)
-    assert unknown.status == 2
-    assert "'worm' does not occur in train: did you mean 'warm'?" in unknown.err
-    assert not (classes / "evaluations/other").exists()

@@ -1,6 +1,8 @@
 """Finished runs, and what predict and evaluate write about them."""
 
 import csv
+import gzip
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +27,16 @@ def trained(directory: Path, *overrides: str) -> Path:
 def read_csv(path: Path, delimiter: str = ",") -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file, delimiter=delimiter))
+
+
+def write_csv(path: Path, rows: list[dict[str, Any]], delimiter: str = ",") -> Path:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]), delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows(rows)
+    content = text.getvalue().encode()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return path
 
 
 def evaluated(tartan: Callable[..., Answer], run: Path, data: Path, *more: str) -> dict[str, Any]:
