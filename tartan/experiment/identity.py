@@ -105,7 +105,8 @@ def identify(
         "environment": {
             **environment(runtime.device),
             **revisions(experiment.setup.model),
-            "processes": str(ranks.size) + (" sharded" if ranks.part else ""),
+            "processes": str(ranks.size)
+            + (" sharded" if config.sharded and ranks.size > 1 else ""),
         },
     }
     return Identity(uuid4().hex, found)

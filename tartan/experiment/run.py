@@ -10,9 +10,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from tartan.config.hydra_files import Files
 from tartan.config.parse import parse, resolved
+from tartan.config.schema import Config
 from tartan.distributed.join import joined
 from tartan.distributed.ranks import Ranks
-from tartan.errors import CheckpointError
+from tartan.errors import CheckpointError, ConfigError
 from tartan.experiment.blame import blamed
 from tartan.experiment.build import build, without_device
 from tartan.experiment.finish import finish, write_page
@@ -51,6 +52,7 @@ from tartan.report.tracker import check_tracker, start_tracker
 from tartan.train.checkpoint import Checkpoints
 from tartan.train.interrupt import Interrupts
 from tartan.train.progress import Progress
+from tartan.train.runtime import Runtime
 from tartan.train.trainer import Trainer
 
 
@@ -131,9 +133,10 @@ def _check_finished(plan: Plan, summary: Mapping[str, Any]) -> None:
     """
     saved = finished_run(plan.directory, summary)
     check_configuration(saved, plan.values, plan.config, plan.directory)
-    config = without_device(plan.config)  # nothing is computed; the device may not be here
-    experiment = build(config, plan.plugins)
-    identity = identify(config, plan.values, experiment, plan.plugins)
+    config = plan.config
+    experiment = build(without_device(config), plan.plugins)  # nothing is computed
+    setup = replace(experiment.setup, runtime=_runtime_here(config), ranks=plan.ranks)
+    identity = identify(config, plan.values, replace(experiment, setup=setup), plan.plugins)
     for notice in compare(saved, identity, config, plan.directory).notices:
         print(notice)
     if saved.notices:
@@ -143,6 +146,14 @@ def _check_finished(plan: Plan, summary: Mapping[str, Any]) -> None:
             f"{plan.directory / MODEL} was removed: to export it again, remove {SUMMARY} and give "
             "the same command"
         )
+
+
+def _runtime_here(config: Config) -> Runtime:
+    """Return what a run would compute with; on the CPU where its device is not available."""
+    try:
+        return Runtime.choose(config.device, config.precision)
+    except ConfigError:
+        return Runtime.choose("cpu", config.precision)
 
 
 def _train_and_finish(plan: Plan, interrupts: Interrupts) -> dict[str, Any]:

@@ -173,6 +173,20 @@ def test_another_number_of_threads_is_reported_and_kept_each_time(place: Path):
     assert "threads (2, now 1)" in again.out
 
 
+def test_a_finished_run_is_compared_with_what_a_run_would_compute_with(
+    tartan: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
+):
+    command = ["run", "run_dir=out", *SMALL, "precision=auto"]
+    for gains, reported in ((True, False), (True, False), (False, True)):
+        monkeypatch.setattr("tartan.train.runtime.gains_by_bf16", lambda _, gains=gains: gains)
+        answer = tartan(*command)
+        assert answer.status == 0, answer.err
+        line = "precision (bf16, now fp32): the last bits of the results may differ"
+        assert (line in answer.out.splitlines()) is reported
+        assert ("last bits" in answer.out) is reported
+    assert summary(Path("out"))["precision"] == "bf16"
+
+
 @pytest.mark.parametrize(
     ("missing", "said"),
     [
