@@ -132,8 +132,8 @@ def build_task(
 
     Raises:
         DataError: a split is empty, some rows alone are pairs, labels mix types, train has fewer
-            than two classes or numbers, dev or test has a class that train lacks, or a corpus has no text
-            outside dev and test.
+            than two classes or numbers, dev or test has a class that train lacks, or a corpus has
+            no text outside dev and test.
     """
     reader = SplitReader(name, kind, order)
     found = {"train": reader.train(splits["train"])}
