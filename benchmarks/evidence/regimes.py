@@ -95,7 +95,7 @@ class Regime:
 
 
 FURTHER: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "a1280": ("a", {"steps": 1280, "every": 80, "arms": ("finetune", "tapt")}),
+    "a1280": ("a", {"steps": 1280, "every": 80}),
     "rest128": ("b128", {"arms": ("finetune", "meta", "pcd")}),
     "supcon128": ("b128", {"objectives": SUPCON, "arms": ("finetune", "mt", "meta", "gcs")}),
     "after64": (
