@@ -238,7 +238,10 @@ def test_a_run_of_tagged_words_goes_on_from_its_checkpoint(tartan: Tartan, tmp_p
 def tasks(tmp_path: Path) -> None:
     """A task of pairs, numbers too large and too much alike, and tags."""
     write(tmp_path / "data", paired)
-    write(tmp_path / "large", lambda _, where: number(where, 3e200 if "dev" in where else 1.0))
+    write(
+        tmp_path / "large",
+        lambda rng, where: number(where, 3e200 if "dev" in where else rng.random()),
+    )
     write(tmp_path / "alike", lambda rng, where: number(where, 1e12 + rng.randrange(2)))
     write(
         tmp_path / "tags",

@@ -97,9 +97,10 @@ def test_other_classes_have_a_new_last_layer(family: str, labels: tuple[str, ...
     assert 0.02 < weight.std() < 0.5, "the families' own initialisation"
     assert bias.count_nonzero() == 0
     assert not torch.allclose(logits, expected)
+    shown = ", ".join(label.replace(" ", r"\x20") for label in labels)
     assert head.notice == (
         "the checkpoint's head has 3 classes (stone, water, cold), not 3 classes "
-        f"({', '.join(labels)}): the head's last layer starts from new weights"
+        f"({shown}): the head's last layer starts from new weights"
     )
 
 
