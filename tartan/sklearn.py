@@ -174,14 +174,16 @@ class TartanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         seed = 0 if self.random_state is None else self.random_state
         if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
             raise ValueError(f"random_state must be an int from 0 or None, got {seed!r}")
-        one = isinstance(self.objectives, str)
+        objectives = [self.objectives] if isinstance(self.objectives, str) else self.objectives
+        if not isinstance(objectives, Sequence):
+            raise ValueError(f"objectives must be a name or a list of names, got {objectives!r}")
         found: dict[str, Any] = {
             "data": "files",
             "data.path": directory / ROWS,
             "data.split.dev": size,
             "data.split.test": 1,  # a run has a test split; one row is lost to it
             "data.split.seed": seed,
-            "objectives": [self.objectives] if one else list(self.objectives),
+            "objectives": list(objectives),
             "weighting": self.weighting,
             "steps": self.steps,
             "batch_size": self.batch_size,

@@ -44,7 +44,8 @@ def keep_labels(task: Task, options: LabelledOptions) -> Task:
         options: how many rows are kept, and which.
 
     Raises:
-        ConfigError: there are not so many rows, or more labels than rows are to be kept.
+        ConfigError: there are not so many rows, or too few for every label, or for two different
+            numbers, to be among those that are kept.
     """
     count, rows = options.labelled, task.train
     if count is None:
@@ -58,10 +59,14 @@ def keep_labels(task: Task, options: LabelledOptions) -> Task:
     strata = strata_of_labels(labels, task.kind)
     each = None if task.kind is LabelKind.NUMBER else label_sets(labels)
     order = nested_order(strata, options.labelled_seed, labels=each)
-    least = 1 if each is None else len(cover(each, order))
+    if each is None:
+        least = 1 + next(n for n, row in enumerate(order) if labels[row] != labels[order[0]])
+    else:
+        least = len(cover(each, order))
     if count < least:
+        what = "two different numbers" if each is None else "every label"
         raise ConfigError(
-            f"data.labelled={count}: at least {least} rows are needed for every label of "
+            f"data.labelled={count}: at least {least} rows are needed for {what} of "
             f"{task.name} to occur: give {least} or more"
         )
     train = rows.select(sorted(order[:count]))

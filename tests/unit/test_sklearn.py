@@ -161,6 +161,8 @@ def test_options_are_checked_and_an_estimator_has_to_be_fitted():
         small(objectives=["mln"]).fit(TEXTS, LABELS)
     with pytest.raises(ValueError, match=r"^objectives=mln: no such option; did you mean 'mlm'"):
         small(objectives="mln").fit(TEXTS, LABELS)
+    with pytest.raises(ValueError, match=r"^objectives must be a name or a list .*, got None"):
+        small(objectives=None).fit(TEXTS, LABELS)
     for size, given in ((1, "1"), (float("nan"), "nan"), ("0.2", "'0.2'"), (None, "None")):
         with pytest.raises(ValueError, match=rf"^validation_fraction must be .*, got {given}$"):
             small(validation_fraction=size).fit(TEXTS, LABELS)

@@ -111,9 +111,13 @@ def test_what_is_kept_is_reported():
         "has the texts of all."
     ]
     assert subset_notices(task(["a", "b"])) == []
-    assert subset_notices(kept(task([1.0, 2.0], LabelKind.NUMBER), 1)) == [
-        "1 training row of 2 kept its label (data.labelled_seed=0). The task corpus has the texts "
-        "of all."
+    assert subset_notices(kept(task([("O", "B")] * 2, LabelKind.TAGS), 1)) == [
+        "1 training row of 2 kept its label (data.labelled_seed=0: B 1, O 1). The task corpus has "
+        "the texts of all."
+    ]
+    assert subset_notices(kept(task([1.0, 2.0, 3.0], LabelKind.NUMBER), 2)) == [
+        "2 training rows of 3 kept their labels (data.labelled_seed=0). The task corpus has the "
+        "texts of all."
     ]
 
 
@@ -132,6 +136,18 @@ def test_what_cannot_be_kept_is_refused(count, message):
     with pytest.raises(ConfigError) as caught:
         kept(task(["a", "b", "b"] * 2), count)
     assert str(caught.value) == message
+
+
+def test_numbers_are_kept_until_two_differ():
+    numbers = [1.0] * 8 + [2.0]
+    with pytest.raises(
+        ConfigError, match=r"at least (\d+) rows .* two different numbers"
+    ) as caught:
+        kept(task(numbers, LabelKind.NUMBER), 1)
+    least = int(str(caught.value).split()[3])
+    assert len(set(kept(task(numbers, LabelKind.NUMBER), least).train["label"])) == 2
+    with pytest.raises(ConfigError, match=f"at least {least} rows"):
+        kept(task(numbers, LabelKind.NUMBER), least - 1)
 
 
 @pytest.mark.parametrize("source", ["demo", "jsonl", "hub"])
