@@ -64,12 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def files(chosen: Sequence[Path]) -> list[Path]:
-    """Return the Markdown and Python files among files and folders, by default the `CHECKED`."""
+    """Return the Markdown, Python and text files among files and folders, by default the `CHECKED`."""
     places = list(chosen) or [ROOT / name for name in CHECKED]
     found = set[Path]()
     for place in places:
         inside = place.rglob("*") if place.is_dir() else [place]
-        found.update(file for file in inside if file.suffix in {".md", ".py"})
+        found.update(file for file in inside if file.suffix in {".md", ".py", ".txt"})
     return sorted(found - {Path(__file__).resolve(), Path(__file__)})
 
 

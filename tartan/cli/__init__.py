@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 
-from tartan.cli.commands import COMMANDS
+from tartan.cli.commands import COMMANDS, help_text
 from tartan.cli.openmp import wait_briefly
 from tartan.errors import ConfigError, TartanError, message_of, suggest
 from tartan.streams import lossy, report_loss
@@ -37,8 +37,8 @@ def _command(command: str, rest: Sequence[str]) -> int:
     try:
         if command not in COMMANDS:
             raise ConfigError(f"'{command}' is not a command: {suggest(command, COMMANDS)}")
-        if (text := COMMANDS[command].help) and {"-h", "--help"} & set(rest):
-            print(text, end="")
+        if {"-h", "--help"} & set(rest) and not COMMANDS[command].prints_help:
+            print(help_text(command), end="")
         else:
             status = int(import_module(f"tartan.cli.{command}").main(rest))
     except TartanError as error:

@@ -4,29 +4,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-HELP = """\
-usage: python -m tartan compare RUN RUN ... [out=comparison.html]
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
 
-Prints the scores of finished runs and the options in which they differ, and counts the dev
-rows that only one run has right. Writes the same as a page, which is never overwritten.
-
-  python -m tartan compare outputs/2026-01-31/12-00-00 outputs/2026-01-31/13-00-00
-  python -m tartan compare multirun/2026-01-31/14-00-00/*/ out=sweep.html
-"""
+from tartan.cli.arguments import read
+from tartan.inference.comparison import CompareOptions, compare_runs
+from tartan.report.terminal import terminal_table
 
 
 def main(arguments: Sequence[str]) -> int:
     """Compare runs. TartanError where one is not complete, or the page is there already."""
-    if {"-h", "--help"} & set(arguments):
-        print(HELP, end="")
-        return 0
-    from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - `--help` needs little
-    from rich.console import Console  # noqa: PLC0415
-
-    from tartan.cli.arguments import read  # noqa: PLC0415
-    from tartan.inference.comparison import CompareOptions, compare_runs  # noqa: PLC0415
-    from tartan.report.terminal import terminal_table  # noqa: PLC0415
-
     names, options = read(arguments, CompareOptions, ("RUN", "RUN"), more=True)
     found = compare_runs(list(map(Path, names)), options)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)

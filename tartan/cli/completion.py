@@ -3,19 +3,11 @@
 from collections.abc import Sequence
 from importlib.resources import files
 
-from tartan.cli.commands import COMMANDS
+from tartan.cli.commands import COMMANDS, help_text
 from tartan.cli.complete import complete
 from tartan.errors import ConfigError, suggest
 
 SHELLS = COMMANDS["completion"].takes
-HELP = """\
-usage: python -m tartan completion bash|zsh|fish
-
-Prints the code that completes commands, options and plugins in a shell.
-
-  eval "$(tartan completion bash)"
-  tartan completion fish | source
-"""
 WORDS = "--words"
 """The flag by which the scripts ask what can follow."""
 
@@ -31,7 +23,7 @@ def main(arguments: Sequence[str]) -> int:
         print("\n".join(complete(line)))
         return 0
     if {"-h", "--help"} & set(arguments):
-        print(HELP, end="")
+        print(help_text("completion"), end="")
         return 0
     if len(arguments) != 1 or arguments[0] not in SHELLS:
         hint = suggest(arguments[0], SHELLS) if arguments else f"choose from: {', '.join(SHELLS)}"

@@ -4,32 +4,22 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
 
 from tartan.cli.typed import typed
-from tartan.errors import ConfigError
+from tartan.config.explain import wrong_value
+from tartan.data.cache import caching
+from tartan.data.files import FilesOptions
+from tartan.data.notices import corpus_notices, label_notices, leak_notices, subset_notices
+from tartan.data.overview import Overview, balance_notices, overview
+from tartan.data.task import Task
+from tartan.errors import ConfigError, shown
+from tartan.experiment.tasks import end_task_class, load_section
+from tartan.plugins import discover
+from tartan.spelling import spelled
 
-if TYPE_CHECKING:
-    from tartan.data.overview import Overview
-    from tartan.data.task import Task
-
-HELP = """\
-usage: python -m tartan data PATH [option=value ...]
-
-Shows what a run with data=files data.path=PATH would read: which columns, how many rows of each
-split, labels, lengths, duplicates, texts that are in several splits, labels that look alike.
-Nothing is trained, and nothing is written.
-
-  python -m tartan data messages.csv
-  python -m tartan data messages.csv data.text=body data.label=topic
-  python -m tartan data corpus/ primary=multilabel
-
-options:
-  primary=classification   or regression, multilabel, tokens: the kind of labels
-  data=files data.path=PATH    instead of PATH, as for `run`
-  data.NAME=VALUE          options of data=files: data.text, data.label, data.split.dev,
-                           data.labelled, ...
-"""
 COLUMNS = ("data.text", "data.label", "data.pair")
 """Options that name one column: a list is refused where the columns are known."""
 OPTION = re.compile(r"[+~]*[a-z]\w*([./]\w+)*")
@@ -40,14 +30,7 @@ MOST = 20
 
 def main(arguments: Sequence[str]) -> int:
     """Print what files hold. TartanError where they, or an option, cannot be used."""
-    if {"-h", "--help"} & set(arguments):
-        print(HELP, end="")
-        return 0
     path, primary, given = read(arguments)
-    from tartan.data.cache import caching  # noqa: PLC0415 - `--help` needs no torch
-    from tartan.experiment.tasks import end_task_class, load_section  # noqa: PLC0415
-    from tartan.plugins import discover  # noqa: PLC0415
-
     _check_maps(given)
     kind = end_task_class(primary, discover()).reads
     with caching(False):
@@ -105,11 +88,6 @@ def _names_path(argument: str) -> bool:
 
 def _check_maps(given: Mapping[str, Any]) -> None:
     """ConfigError where an option that has options of its own is given a value, as `run` says."""
-    from omegaconf import DictConfig, OmegaConf  # noqa: PLC0415
-
-    from tartan.config.explain import wrong_value  # noqa: PLC0415
-    from tartan.data.files import FilesOptions  # noqa: PLC0415
-
     tree = OmegaConf.create({"data": OmegaConf.structured(FilesOptions)})
     for name, value in given.items():
         is_map = name in tree.data and isinstance(tree.data[name], DictConfig)
@@ -124,16 +102,8 @@ def _check_source(name: str) -> None:
         raise ConfigError(f"data={name}: this command shows data=files; give its file or directory")
 
 
-def report(task: "Task") -> list[str]:
+def report(task: Task) -> list[str]:
     """Return the lines that describe a task."""
-    from tartan.data.notices import (  # noqa: PLC0415
-        corpus_notices,
-        label_notices,
-        leak_notices,
-        subset_notices,
-    )
-    from tartan.data.overview import balance_notices, overview  # noqa: PLC0415
-
     found = overview(task)
     corpora = [f"{name} corpus: {len(texts)} texts" for name, texts in task.corpora.items()]
     corpora += [f"{name} corpus: streamed, not read here" for name in task.streams]
@@ -148,7 +118,7 @@ def report(task: "Task") -> list[str]:
     ]
 
 
-def table(found: Mapping[str, "Overview"]) -> list[str]:
+def table(found: Mapping[str, Overview]) -> list[str]:
     """Return a table with a column for each split."""
     splits = list(found.values())
     rows: list[tuple[str, list[str]]] = [
@@ -173,11 +143,8 @@ def table(found: Mapping[str, "Overview"]) -> list[str]:
     return [*lines, f"and {more} rarer labels"] if more > 0 else lines
 
 
-def _label_rows(splits: Sequence["Overview"]) -> list[tuple[str, list[str]]]:
+def _label_rows(splits: Sequence[Overview]) -> list[tuple[str, list[str]]]:
     """Return a row of counts for each of the most frequent labels of train."""
-    from tartan.errors import shown  # noqa: PLC0415
-    from tartan.spelling import spelled  # noqa: PLC0415
-
     ranked = sorted(splits[0].labels.items(), key=lambda item: -item[1])[:MOST]
     return [
         (f"label {shown(spelled(name))}", [_share(split, name) for split in splits])
@@ -185,7 +152,7 @@ def _label_rows(splits: Sequence["Overview"]) -> list[tuple[str, list[str]]]:
     ]
 
 
-def _share(split: "Overview", name: str) -> str:
+def _share(split: Overview, name: str) -> str:
     """Return a label's count and its share of all labels of a split."""
     total = sum(split.labels.values())
     return f"{split.labels[name]} ({split.labels[name] / max(total, 1):.0%})"

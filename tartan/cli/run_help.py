@@ -10,22 +10,12 @@ from hydra import initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, ListConfig, Node
 
+from tartan.cli.commands import help_text
 from tartan.config.composer import Composer, parse_override, single
 from tartan.config.entries import registered
 from tartan.config.options_help import options_help
 
 WIDTH = 100
-FIRST = """\
-usage: python -m tartan run [flag ...] [name=choice ...] [option=value ...]
-
-Trains one configuration; with -m, one for each combination of values that commas separate.
-
-  python -m tartan run 'objectives=[mlm]' weighting=meta
-  python -m tartan run -m seed=1,2,3 weighting=static,meta
-
-flags: -m several runs; --cfg job prints the configuration; --config-dir DIR adds configurations of
-your own; --info explains how it was composed; --hydra-help lists all flags, which are Hydra's
-"""
 
 
 def run_help(config_name: str, search: str | None, overrides: Sequence[str]) -> str:
@@ -42,7 +32,7 @@ def run_help(config_name: str, search: str | None, overrides: Sequence[str]) -> 
         choices = {group: loader.get_group_options(group) for group in groups}
         typed = [single(parse_override(text)) for text in overrides]
         tree = Composer(config_name, search).compose(typed)
-    lines = [FIRST, "choices:"]
+    lines = [help_text("run"), "choices:"]
     for group, names in choices.items():
         if names:
             lines += _wrapped(f"{group}: {', '.join(names)}", "  ", "      ")

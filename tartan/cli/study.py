@@ -6,6 +6,7 @@ from importlib import import_module
 from signal import Signals
 
 from tartan.cli import known
+from tartan.cli.commands import help_text
 from tartan.cli.flags import read_flags
 from tartan.cli.run_help import study_help
 from tartan.config.overrides import accept
@@ -13,25 +14,6 @@ from tartan.distributed.place import reports
 from tartan.errors import ConfigError, Interrupted
 from tartan.study.command_line import Typed
 
-HELP = """\
-usage: python -m tartan study [study.<option>=...] [override ...]
-
-Runs several arms on the same seeds, and compares them. Give the same command to continue a study:
-finished runs are skipped, others are resumed, and failed ones are tried again.
-
-  python -m tartan study
-  python -m tartan study 'study.arms=[finetune,meta]' study.seeds=10 data=sciie data.dir=...
-  python -m tartan study hydra/launcher=joblib hydra.launcher.n_jobs=2
-  python -m tartan study study.processes=4 accumulate=4
-  python -m tartan study '+study.overrides.mine=["objectives=[mlm,rtd]","weighting=meta"]'
-
-study=<name> chooses a file in study/ of a --config-dir, with other arms. Every other override is
-the same as for `run`, and applies to each arm that has the option; where an arm sets the option
-itself, the arm's value is used.
-hydra/launcher=joblib runs several at a time, hydra/launcher=submitit_slurm on a cluster.
-
-options of a study and their values:
-"""
 REFUSED = {
     "multirun": "a study already consists of several runs: leave -m out",
     "cfg": "--cfg applies to a single run: use `python -m tartan run --cfg job`",
@@ -48,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     typed = read_flags(arguments)
     known.register()
     if typed.help:
-        print(HELP + study_help(typed.config_dir), end="")
+        print(help_text("study") + study_help(typed.config_dir), end="")
         return 0
     for name, reason in REFUSED.items():
         if getattr(typed, name, None):
