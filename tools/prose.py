@@ -1,9 +1,9 @@
 """Find phrases that are hard to read: `python -m tools.prose [FILE OR FOLDER ...]`.
 
 tartan's readers come from all over the world, so its text uses plain English: subject, verb,
-object, and the standard words of the field. This program lists lines of Markdown and Python that
-use one of the phrases below, with a suggestion. It also lists docstrings of functions that begin
-with a question word instead of a verb. The exit status is 1 if there are any.
+object, and the standard words of the field. This program lists lines of Markdown, Python
+and .txt files that use one of the phrases below, with a suggestion. It also lists docstrings of
+functions that begin with a question word instead of a verb. The exit status is 1 if there are any.
 """
 
 import ast
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def files(chosen: Sequence[Path]) -> list[Path]:
-    """Return the Markdown, Python and text files among files and folders, by default the `CHECKED`."""
+    """Return Markdown, Python and text files among files and folders, by default the `CHECKED`."""
     places = list(chosen) or [ROOT / name for name in CHECKED]
     found = set[Path]()
     for place in places:

@@ -1,4 +1,4 @@
-"""The commands of `python -m tartan`. A new one is a line here, a file in this folder, a text in help/."""
+"""The commands of `python -m tartan`. A new one is a line here, a file and a text in help/."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
