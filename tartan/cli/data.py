@@ -93,7 +93,8 @@ def _check_maps(given: Mapping[str, Any]) -> None:
         is_map = name in tree.data and isinstance(tree.data[name], DictConfig)
         if is_map and not isinstance(value, dict):
             typed_value = "null" if value is None else str(value)
-            raise ConfigError(wrong_value(f"data.{name}", typed_value, tree) or name)
+            if line := wrong_value(f"data.{name}", typed_value, tree):
+                raise ConfigError(line)
 
 
 def _check_source(name: str) -> None:
