@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 READY ?= $(VENV)/ready
 PY ?= $(VENV)/bin/python
+# A worker that is done takes tests from the other: the slow ones are together, in tests/integration.
+PYTEST = -m pytest --numprocesses 2 --dist worksteal
 FAST = tests/unit tests/contract -m 'not slow and not soak and not heavy'
 
 .PHONY: run test test-fast check coverage site matrix
@@ -11,15 +13,15 @@ run: $(READY)
 	$(PY) -m tartan run 'objectives=[mlm]' weighting=meta
 
 test: $(READY)
-	$(PY) -m pytest --numprocesses 2
+	$(PY) $(PYTEST)
 
 test-fast: $(READY)
-	$(PY) -m pytest --numprocesses 2 $(FAST)
+	$(PY) $(PYTEST) $(FAST)
 
 coverage: $(READY)
 	mkdir -p .coverage
 	$(PY) -m coverage erase
-	$(PY) -m coverage run -m pytest --numprocesses 2
+	$(PY) -m coverage run $(PYTEST)
 	$(PY) -m coverage combine --quiet
 	$(PY) -m coverage report
 
