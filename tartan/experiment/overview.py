@@ -39,7 +39,10 @@ def overview(config: Config, experiment: Experiment) -> list[tuple[str, str]]:
         ("data", f"{config.data['source']}: {rows}; {labels(task.kind, task.labels)}"),
         *([("corpora", f"texts of {corpora}")] if corpora else []),
         ("batches", _batches(config, experiment)),
-        ("schedule", "; ".join(f"{n} {o.steps} steps" for n, o in experiment.stages.items())),
+        (
+            "schedule",
+            "; ".join(f"{n} {counted(o.steps, 'step')}" for n, o in experiment.stages.items()),
+        ),
         ("best by", f"{experiment.milestones.metric} on dev"),
     ]
 

@@ -17,6 +17,9 @@ from tartan.train.milestones import Milestones
 from tartan.train.optimiser import OptimiserOptions
 from tartan.train.schedule import SELECTIONS, StageOptions, check_listed, check_selection
 
+SCALES = ("scale", "schedule")
+"""Options of every objective that scale its loss."""
+
 
 def trained_sections(config: Config) -> dict[str, Section]:
     """Return the sections of the objectives that some stage trains, by name, the primary first.
@@ -60,19 +63,38 @@ def loss_scales(
         ConfigError: a scale has no meaning: its value, or because the objective trains alone.
     """
     found: dict[str, LossScale] = {}
-    together = [trained for s in stages.values() if len(trained := s.select([*sections])) > 1]
     for name, section in sections.items():
         where = option_of(name, sections)
-        given = {key: section[key] for key in ("scale", "schedule") if key in section}
+        given = {key: section[key] for key in SCALES if key in section}
         found[name] = options(LossScale, given, where)
         found[name].check(where)
-        if found[name] != LossScale() and not any(name in trained for trained in together):
-            key = "scale" if found[name].scale != LossScale.scale else "schedule"
-            raise ConfigError(
-                f"{where}.{key}={section[key]}: {name} trains alone in every stage, and a scale is "
-                "relative to other objectives: set optimizer.body_lr and optimizer.head_lr instead."
-            )
+    for line in scaled_alone(sections, stages).values():
+        raise ConfigError(line)
     return found
+
+
+def scaled_alone(
+    sections: Mapping[str, Section], stages: Mapping[str, StageOptions]
+) -> dict[str, str]:
+    """Return the options that scale the loss of an objective that trains alone in every stage.
+
+    Args:
+        sections: the objectives' parts of the configuration, the primary's first.
+        stages: by name.
+
+    Returns:
+        By option, the reason why it has no meaning.
+    """
+    together = [trained for s in stages.values() if len(trained := s.select([*sections])) > 1]
+    return {
+        f"{(where := option_of(name, sections))}.{key}": f"{where}.{key}={section[key]}: {name} "
+        "trains alone in every stage, and a scale is relative to other objectives: set "
+        "optimizer.body_lr and optimizer.head_lr instead."
+        for name, section in sections.items()
+        if not any(name in trained for trained in together)
+        for key in SCALES
+        if section.get(key, getattr(LossScale, key)) != getattr(LossScale, key)
+    }
 
 
 def can_name(name: str) -> bool:

@@ -60,7 +60,7 @@ class RunConsole:
         self._hide()
         held = f", and about {amount(cost.activations)} of activations"
         self.notice(
-            f"stage {name}: {', '.join(objectives)}; {steps} steps"
+            f"stage {name}: {', '.join(objectives)}; {counted(steps, 'step')}"
             f"{f', {taken} taken' if taken else ''}; each "
             f"{'on average' if cost.expected else 'at most'} "
             f"{counted(cost.forwards, 'forward pass', 'forward passes')}, "

@@ -19,7 +19,7 @@ from tartan.report.record import (
     read_json,
     read_lines,
 )
-from tartan.sizes import amount
+from tartan.sizes import amount, counted
 
 SHOWN = 24
 """Most labels of a matrix; with more, only the most frequent confusions are shown."""
@@ -154,7 +154,7 @@ def facts(summary: Mapping[str, Any], directory: Path) -> dict[str, str]:
         "Directory": str(directory),
     }
     if skipped := summary["skipped_steps"]:
-        found["Skipped"] = f"{skipped} steps whose losses or gradients were not finite"
+        found["Skipped"] = f"{counted(skipped, 'step')} whose losses or gradients were not finite"
     for stage, step in summary.get("collapsed", {}).items():
         found[f"Collapsed in {stage}"] = (
             f"The end task's weight was below a tenth of an equal share at step {step}"

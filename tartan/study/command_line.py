@@ -55,7 +55,11 @@ class Typed:
 
 
 def key_of(text: str) -> str:
-    """Return the key or group that an override sets. ConfigError if it is not an override."""
+    """Return what an override sets: a key, a group, or `group@package` where it names a package.
+
+    Raises:
+        ConfigError: it is not an override.
+    """
     key = text.lstrip("+~").partition("=")[0]
     path = re.fullmatch(r"[\w.]+", key) and key.rpartition(".")[2] in PATHS
     if path and "=" in text:
@@ -71,4 +75,5 @@ def key_of(text: str) -> str:
         ) from error
     if override.is_sweep_override():
         raise ConfigError(f"'{text}' is several values: make an arm of each, study.overrides.<arm>")
-    return str(override.key_or_group)
+    where = "" if override.package is None else f"@{override.package}"
+    return f"{override.key_or_group}{where}"

@@ -97,8 +97,8 @@ class Job:
 
         Args:
             contents: hashes of the data, tokenizer, model and plugins that its arm reads now.
-            seed: the one that they were computed with; if data depends on the seed, those of data
-                and tokenizer say nothing of other seeds.
+            seed: the one that they were computed with; if data or a model depends on the seed,
+                their hashes say nothing of other seeds.
 
         Raises:
             CheckpointError: the run there has another configuration, or it is finished and read
@@ -118,8 +118,13 @@ class Job:
                 "directory"
             )
         if saved and saved.identity:
-            seeded = self.seed != seed and "${seed}" in OmegaConf.to_yaml(composed.data)
-            parts = [part for part in CONTENT if not (seeded and part in SEEDED)]
+            seeded = {
+                part
+                for section, content in SEEDED.items()
+                if self.seed != seed and "${seed}" in OmegaConf.to_yaml(composed[section])
+                for part in content
+            }
+            parts = [part for part in CONTENT if part not in seeded]
             differing = differing_parts(saved.identity.parts, contents, parts)
             if differing:
                 raise CheckpointError(

@@ -1,6 +1,7 @@
 """Notes on a study that its readers need besides its figures."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from tartan.experiment.identity import CONTENT, NOTED, Part, describe
@@ -9,9 +10,11 @@ from tartan.study.results import Pair, RunResult, SplitUse
 from tartan.study.statistics import seeds_needed
 from tartan.study.worker import BuiltArm
 
-SEEDED = ("data", "tokenizer")
-"""What a configuration can make depend on the seed: `data.dir=task/${seed}`. A tokenizer may be
-trained on the data."""
+SEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"data": ("data", "tokenizer"), "model": ("model", "tokenizer"), "objectives": ("model",)}
+)
+"""What differs between seeds where a section depends on the seed: `data.dir=task/${seed}`. A
+tokenizer may be trained on the data, and an objective may have a model of its own."""
 
 
 def budget(built: Mapping[str, BuiltArm]) -> tuple[str, ...]:
@@ -26,11 +29,12 @@ def budget(built: Mapping[str, BuiltArm]) -> tuple[str, ...]:
     for name, arm in built.items():
         stages = [
             f"{stage.name} ({', '.join(stage.objectives)}"
-            f"{f' weighted by {stage.weighting}' if stage.weighting else ''}; {stage.steps} steps, "
-            f"{stage.primary_examples} rows of the end task)"
+            f"{f' weighted by {stage.weighting}' if stage.weighting else ''}; "
+            f"{counted(stage.steps, 'step')}, {counted(stage.primary_examples, 'row')} of the end "
+            "task)"
             for stage in arm.stages
         ]
-        lines.append(f"{name}: {_total(arm)} rows in all; {', then '.join(stages)}.")
+        lines.append(f"{name}: {counted(_total(arm), 'row')} in all; {', then '.join(stages)}.")
     return tuple(lines)
 
 
@@ -97,7 +101,7 @@ def _unlike(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return where finished runs differ in what they depend on, other than their configuration."""
     parts = {place: s["identity"]["parts"] for place, s in summaries.items() if "identity" in s}
     found = []
-    seeded = SEEDED if _follow_seeds(parts) else ()
+    seeded = {each for section in SEEDED if _follows(section, parts) for each in SEEDED[section]}
     content = _named(parts, lambda part: _within_seeds if part in seeded else _groups)
     if content:
         found.append(
@@ -135,13 +139,13 @@ def _named(
     ]
 
 
-def _follow_seeds(parts: Mapping[str, Mapping[str, Part]]) -> bool:
-    """Return whether the configuration of data differs between seeds of an arm."""
-    data: dict[str, set[str]] = {}
+def _follows(section: str, parts: Mapping[str, Mapping[str, Part]]) -> bool:
+    """Return whether a section of the configuration differs between seeds of an arm."""
+    found: dict[str, set[str]] = {}
     for place, its in parts.items():
-        configured = str(its.get("configuration", {}).get("data"))
-        data.setdefault(place.rpartition("/")[0], set()).add(configured)
-    return any(len(values) > 1 for values in data.values())
+        configured = str(its.get("configuration", {}).get(section))
+        found.setdefault(place.rpartition("/")[0], set()).add(configured)
+    return any(len(values) > 1 for values in found.values())
 
 
 def _within_seeds(parts: Mapping[str, Mapping[str, Part]], part: str) -> list[str]:

@@ -8,7 +8,9 @@ from pathlib import Path
 from hydra import compose
 
 from tartan.config.overrides import accept
+from tartan.config.parse import parse as parse_run
 from tartan.errors import ConfigError, NoSuchOptionError
+from tartan.experiment.schedule import SCALES, scaled_alone, trained_sections
 from tartan.study.command_line import OWN, Typed, key_of
 from tartan.study.job import Arm, Job, composing
 from tartan.study.options import StudyOptions, parse
@@ -30,7 +32,7 @@ def with_common(typed: Typed, options: StudyOptions) -> Typed:
 
 
 def arms(options: StudyOptions, typed: Typed) -> list[Arm]:
-    """Return the chosen arms; an override of all arms applies to those that have its option.
+    """Return the chosen arms; an override of all arms applies to those where it has a meaning.
 
     Raises:
         ConfigError: an override is not valid, or applies to no arm.
@@ -38,14 +40,15 @@ def arms(options: StudyOptions, typed: Typed) -> list[Arm]:
     names = options.arms or list(options.overrides)
     found: list[Arm] = []
     used: set[str] = set()
-    missing: dict[str, NoSuchOptionError] = {}
+    missing: dict[str, ConfigError] = {}
     for name in names:
         own = tuple(options.overrides[name])
         _check_own(name, own)
         accepted, kept, refused = _accept(name, typed, own)
         used |= set(kept)
         for text, error in refused.items():
-            if text not in missing or "did you mean" in str(error):
+            telling = "did you mean" in str(error) or not isinstance(error, NoSuchOptionError)
+            if text not in missing or telling:
                 missing[text] = error
         found.append(Arm(name, options.labels.get(name, name), own, tuple(accepted)))
     for text in typed.runs:
@@ -114,14 +117,19 @@ def jobs(
 
 def _accept(
     name: str, typed: Typed, own: Sequence[str]
-) -> tuple[list[str], list[str], Mapping[str, NoSuchOptionError]]:
+) -> tuple[list[str], list[str], Mapping[str, ConfigError]]:
     """Return an arm's overrides as Hydra takes them, the common ones that apply, and the others."""
     keys = {key_of(text) for text in own}
     common = [text for text in typed.runs if key_of(text) not in keys]
-    refused: dict[str, NoSuchOptionError] = {}
+    refused: dict[str, ConfigError] = {}
     while True:
         try:
-            return accept([*common, *own], search=typed.search), common, refused
+            accepted = accept([*common, *own], search=typed.search)
+            idle = _scaled_alone([*typed.searchpath, *accepted], common)
+            refused |= {text: ConfigError(line) for text, line in idle.items()}
+            if not idle:
+                return accepted, common, refused
+            common = [text for text in common if text not in idle]
         except NoSuchOptionError as error:
             absent = [text for text in common if key_of(text) == error.key]
             if not absent:
@@ -130,6 +138,17 @@ def _accept(
             common = [text for text in common if text not in absent]
         except ConfigError as error:
             raise ConfigError(f"arm {name}: {error}") from error
+
+
+def _scaled_alone(overrides: Sequence[str], common: Sequence[str]) -> dict[str, str]:
+    """Return the common overrides that scale a loss that an arm trains alone, with the reason."""
+    scales = {text: key for text in common if (key := key_of(text)).rpartition(".")[2] in SCALES}
+    if not scales:
+        return {}
+    with composing():
+        config = parse_run(compose("config", overrides=[*overrides]))
+    found = scaled_alone(trained_sections(config), config.schedule.stages)
+    return {text: found[key] for text, key in scales.items() if key in found}
 
 
 def _check_own(name: str, own: Iterable[str]) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from scipy import stats
 
 from tartan.errors import ConfigError
+from tartan.sizes import counted
 from tartan.study.results import Estimate
 
 RESAMPLES = 9999
@@ -103,8 +104,8 @@ def seeds_needed(level: float, comparisons: int) -> int:
         if least_p(seeds, comparisons) < level:
             return seeds
     raise ConfigError(
-        f"study.level={level:g}: corrected for {comparisons} comparisons, no p can be below "
-        f"{least_p(EXACT_UP_TO, comparisons):.2g}: give a higher level, or fewer arms"
+        f"study.level={level:g}: corrected for {counted(comparisons, 'comparison')}, no p can be "
+        f"below {least_p(EXACT_UP_TO, comparisons):.2g}: give a higher level, or fewer arms"
     )
 
 

@@ -107,11 +107,14 @@ def _with_seeds(options: StudyOptions, arms: int) -> tuple[StudyOptions, list[st
     Args:
         options: the study's.
         arms: how many there are.
+
+    Raises:
+        ConfigError: no number of seeds is enough for the level.
     """
-    if options.seeds is not None:
-        return options, []
     comparisons, against = _comparisons(options, arms)
     seeds = enough_seeds(comparisons, options.level)
+    if options.seeds is not None:
+        return options, []
     line = seeds_line(seeds, comparisons, against)
     return replace(options, seeds=list(range(seeds))), [line] if line else []
 

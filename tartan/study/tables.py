@@ -7,9 +7,9 @@ from typing import Any
 from rich.table import Table as RichTable
 
 from tartan.report.terminal import terminal_table
-from tartan.sizes import amount
+from tartan.sizes import amount, counted
 from tartan.study.results import ArmResult, Estimate, Pair, RunResult, StudyResults
-from tartan.study.statistics import RESAMPLES
+from tartan.study.statistics import EXACT_UP_TO, RESAMPLES
 
 NOTHING = "-"
 
@@ -54,14 +54,19 @@ def arm_table(results: StudyResults) -> Table:
 
 def pair_table(results: StudyResults) -> Table:
     """Return the table of pairs of arms: differences and tests."""
-    exact = all(pair.exact for pair in results.pairs)
-    kind = "exact: all exchanges within pairs" if exact else "a random sample of exchanges"
+    every, sample = "exact: all exchanges within pairs", "a random sample of exchanges"
+    if all(pair.exact for pair in results.pairs):
+        kind = every
+    elif any(pair.exact for pair in results.pairs):
+        kind = f"{every}; of pairs with more than {EXACT_UP_TO} seeds, {sample}"
+    else:
+        kind = sample
     return Table(
         "Paired differences",
         f"{results.metric} on test, first arm minus second, of the same seeds. p is of a two-sided "
-        f"paired permutation test ({kind}), corrected by Holm's method over all "
-        f"{len(results.pairs)} comparisons; * is below {results.level:g}. The effect is the mean "
-        "difference divided by the standard deviation of the differences.",
+        f"paired permutation test ({kind}), corrected by Holm's method for "
+        f"{counted(len(results.pairs), 'comparison')}; * is below {results.level:g}. The effect is "
+        "the mean difference divided by the standard deviation of the differences.",
         (
             "pair", "difference", f"{100 * results.confidence:g}% interval", "effect", "seeds", "p",
             "corrected p",

@@ -100,6 +100,9 @@ def test_a_launcher_that_fails_is_one_line_and_the_study_can_go_on(
          "tartan: 'weighting=pcd' changes no arm: none weighs several objectives. Add an arm, "
          "'+study.overrides.mine=[\"objectives=[tapt]\",\"weighting=pcd\"]', or give "
          "study=weightings\n"),
+        (["study.seeds=2", "study.level=0.00001"],
+         "tartan: study.level=1e-05: corrected for 6 comparisons, no p can be below 0.00073: give "
+         "a higher level, or fewer arms\n"),
         (["--multirun"], "tartan: a study already consists of several runs: leave -m out\n"),
     ],
 )  # fmt: skip

@@ -91,6 +91,23 @@ def test_seeds_may_have_their_own_data_if_arms_of_a_seed_have_the_same():
     assert note.startswith("The runs differ in data (train): they cannot be compared.")
 
 
+@pytest.mark.parametrize(
+    ("section", "value"),
+    [("model", "bert/{}"), ("objectives", "distil.teacher=teachers/{}")],
+)
+def test_seeds_may_have_their_own_models(section: str, value: str):
+    found = {
+        f"{arm}/seed{seed}": summary(
+            configuration={"seed": seed, section: value.format(seed)},
+            model={"model.safetensors": f"weights of {seed}"},
+        )
+        for arm in ("finetune", "meta")
+        for seed in (0, 1)
+    }
+    (note,) = notes((), (), {}, found, 0.05)
+    assert note == "Each seed has its own model (model.safetensors), the same for all arms."
+
+
 def test_data_that_changed_without_the_configuration_is_no_comparison():
     found = {
         f"meta/seed{seed}": summary(

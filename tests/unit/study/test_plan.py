@@ -52,6 +52,21 @@ def test_an_override_of_all_applies_to_the_arms_that_have_its_option():
     assert {name for name, its in found.items() if "weighting.lr=0.2" in its} == {"meta"}
 
 
+@pytest.mark.parametrize("text", ["objectives.tapt.scale=0.5", "objectives.tapt.schedule=linear"])
+def test_a_scale_applies_where_its_objective_trains_with_others(text: str):
+    found = {arm.name: arm.overrides for arm in planned(text)}
+    assert {name for name, its in found.items() if text in its} == {"mt", "meta"}
+    with pytest.raises(ConfigError, match="tapt trains alone in every stage, and a scale is"):
+        planned(text, "study.arms=[finetune,tapt]")
+
+
+def test_an_objective_added_to_all_arms_replaces_none():
+    added = "+objectives@objectives.mine=composed"
+    for arm in planned("study=weightings", "objectives=[tapt]", added):
+        assert added in arm.overrides
+        assert "objectives=[tapt]" in arm.overrides or "objectives=[]" in arm.overrides
+
+
 def test_anybody_adds_an_arm():
     (mine,) = planned(
         "+study.overrides.mine=['objectives=[mlm,rtd]','weighting=meta','weighting.every=2']",
