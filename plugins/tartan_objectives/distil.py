@@ -77,7 +77,8 @@ class Distil(Objective):
         try:
             self.teacher = context.teacher(options.teacher)
         except ModelError as error:
-            raise ModelError(f"{where}.teacher={options.teacher}: {error}") from error
+            reason = str(error).removeprefix(f"model.name={options.teacher}: ")
+            raise ModelError(f"{where}.teacher={options.teacher}: {reason}") from error
 
     def examples(self) -> Sequence[Row]:
         """Return the corpus's rows, or the end task's training rows."""

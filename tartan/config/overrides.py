@@ -146,9 +146,11 @@ def _find(key: str, tree: DictConfig) -> tuple[Node | None, bool]:
                     f"{key}: '{name}' is not selected; add it: 'objectives=[{selected}]'", key
                 )
             # Hydra cannot add an entry that has options of its own, a stage for example.
-            nested = position + 1 < len(names) or is_dataclass(node._metadata.element_type)
-            if not open_map or nested:
+            sections = is_dataclass(node._metadata.element_type)
+            if not open_map or sections or position + 1 < len(names):
                 known = suggest(name, map(str, node))
+                if sections and "did you mean" not in known:
+                    known += f"; add one with '{where}={{{name}: {{...}}}}'"
                 raise NoSuchOptionError(f"{key}: no such option; {known}", key)
             return None, True
         node = node._get_node(name, validate_access=False)

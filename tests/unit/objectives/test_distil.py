@@ -129,6 +129,16 @@ def test_a_teacher_of_other_classes_is_refused(given: TinyContext, tmp_path: Pat
     )
 
 
+def test_a_directory_without_a_model_is_named_once(given: TinyContext, tmp_path: Path):
+    save_teacher(tiny_source(), tmp_path / "run/model", "a", "b", "c")
+    with pytest.raises(ModelError) as caught:
+        make(given, teacher=str(tmp_path / "run"))
+    assert str(caught.value) == (
+        f"objectives.mine.teacher={tmp_path / 'run'}: the directory has no config.json; "
+        f"{tmp_path / 'run/model'} has one"
+    )
+
+
 def test_a_body_without_a_classifier_is_refused(given: TinyContext, tmp_path: Path):
     given.body.model.save_pretrained(tmp_path)
     given.tokenizer.save_pretrained(tmp_path)
