@@ -65,6 +65,10 @@ class Stream:
         stream._delay = self._delay + batches
         return stream
 
+    def least_for_two(self) -> int:
+        """Return the least limit with which a batch can have two rows."""
+        return 2
+
     def steps(self, epochs: float, accumulate: int) -> int:
         """Return the steps of the first epochs, each of so many batches."""
         return math.ceil(epochs * (len(self._examples) / (self._batch_size * accumulate)))

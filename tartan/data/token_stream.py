@@ -48,6 +48,10 @@ class TokenStream(Stream):
         self._ends: list[int] = []
         self._cut: tuple[int, list[list[int]]] = (-1, [])
 
+    def least_for_two(self) -> int:
+        """Return the least limit with which a batch can have two rows, the shortest ones."""
+        return int(self._sizes.sort().values[:2].sum())
+
     def steps(self, epochs: float, accumulate: int) -> int:
         """Return the steps of the first epochs, each of so many batches.
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from tartan.batch import Row
 from tartan.config.schema import Config
 from tartan.data import Stream, Task
 from tartan.data.cache import caching, remove_abandoned
@@ -33,6 +32,7 @@ from tartan.experiment.tasks import (
     option_of,
 )
 from tartan.experiment.weightings import Weightings
+from tartan.objective import Objective
 from tartan.plugins import Plugins
 from tartan.train.milestones import Milestones
 from tartan.train.model import JointModel
@@ -143,7 +143,7 @@ def _setup(
 ) -> Setup:
     """Put together what is the same in every stage."""
     streams = {
-        name: _stream(model.objective(name).examples(), section, config.seed, name)
+        name: _stream(model.objective(name), section, config.seed, name, option_of(name, sections))
         for name, section in sections.items()
     }
     dev = data.texts.split("dev")
@@ -162,12 +162,20 @@ def _setup(
     )
 
 
-def _stream(examples: Sequence[Row], section: Section, seed: int, name: str) -> Stream:
-    """Return an objective's batches, limited by tokens where its section says so, or by rows."""
-    most = section.get("max_tokens")
-    if most is not None:
-        return TokenStream(examples, most, seed, name)
-    return Stream(examples, section["batch_size"], seed, name)
+def _stream(objective: Objective, section: Section, seed: int, name: str, where: str) -> Stream:
+    """Return an objective's batches, limited by tokens where its section says so, or by rows.
+
+    ConfigError where it compares the rows of a batch, and every batch would have a single one.
+    """
+    kind = Stream if section.get("max_tokens") is None else TokenStream
+    most = section[kind.limit]
+    stream = kind(objective.examples(), most, seed, name)
+    if not objective.separable and most < (least := stream.least_for_two()):
+        raise ConfigError(
+            f"{where}.{kind.limit}={most}: a row has nothing to be compared with; set at least "
+            f"{least}"
+        )
+    return stream
 
 
 def _batch_sizes(config: Config, sections: Mapping[str, Section]) -> dict[str, int]:

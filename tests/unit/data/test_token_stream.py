@@ -47,6 +47,12 @@ def test_batches_can_be_read_in_any_order(order):
     assert [stream.indices(number) for number in order] == [wanted[number] for number in order]
 
 
+def test_the_two_shortest_rows_need_the_least_limit():
+    assert TokenStream(rows([4, 9, 3, 5]), 1, 0, "simcse").least_for_two() == 7
+    assert TokenStream(rows([4]), 1, 0, "simcse").least_for_two() == 4
+    assert Stream(rows([4, 9]), 1, 0, "simcse").least_for_two() == 2
+
+
 def test_a_batch_takes_a_row_only_if_it_fits():
     stream = TokenStream(rows([4, 4, 4, 4]), 8, 0, "mlm")
     assert [len(stream.indices(number)) for number in range(4)] == [2, 2, 2, 2]

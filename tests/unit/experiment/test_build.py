@@ -1,9 +1,12 @@
-"""An experiment that is only looked at is built without its device."""
+"""Experiments are built without their device where they are only looked at; what cannot train."""
 
 from pathlib import Path
 
+import pytest
+
 from support.command import SMALL
-from support.experiments import configured
+from support.experiments import built, configured
+from tartan import ConfigError
 from tartan.experiment.build import build, without_device
 from tartan.plugins import discover
 
@@ -16,3 +19,28 @@ def test_where_there_is_neither_a_gpu_nor_a_compiler(tmp_path: Path, monkeypatch
     config = configured(*SMALL, "objectives=[mlm]", *DEVICE)
     experiment = build(without_device(config), discover())
     assert experiment.setup.runtime.device.type == "cpu"
+
+
+@pytest.mark.parametrize("objective", ["declutr", "simcse", "supcon"])
+def test_an_objective_that_compares_rows_needs_two(objective: str):
+    """Of one micro-batch: `accumulate` does not help."""
+    with pytest.raises(ConfigError) as caught:
+        built(*SMALL, f"objectives=[{objective}]", "accumulate=4", "batch_size=1")
+    assert str(caught.value) == (
+        f"objectives.{objective}.batch_size=1: a row has nothing to be compared with; set at "
+        "least 2"
+    )
+
+
+def test_a_limit_on_tokens_has_to_hold_two_rows():
+    small, limit = [*SMALL, "objectives=[simcse]"], "objectives.simcse.max_tokens"
+    with pytest.raises(
+        ConfigError, match=rf"^{limit}=1: a row has .*; set at least \d+$"
+    ) as caught:
+        built(*small, f"{limit}=1")
+    least = str(caught.value).rpartition(" ")[2]
+    assert built(*small, f"{limit}={least}")
+
+
+def test_other_objectives_train_on_a_row_at_a_time():
+    assert built(*SMALL, "objectives=[mlm]", "batch_size=1")
