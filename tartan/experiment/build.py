@@ -20,7 +20,13 @@ from tartan.experiment.notices import (
     end_task_notices,
     unused_notices,
 )
-from tartan.experiment.schedule import loss_scales, milestones, trained_sections, with_run_values
+from tartan.experiment.schedule import (
+    loss_scales,
+    milestones,
+    trained_sections,
+    trains_end_task,
+    with_run_values,
+)
 from tartan.experiment.sharding import divide
 from tartan.experiment.tasks import (
     Data,
@@ -111,12 +117,13 @@ def _build(config: Config, plugins: Plugins, ranks: Ranks) -> Experiment:
     attention = accelerate(model.body, runtime, compiled=config.compile, graphs=config.cuda_graphs)
     setup = _setup(config, model, sections, data, weightings, runtime, ranks)
     steps = partial(setup.streams[model.primary].steps, accumulate=config.accumulate)
+    stages = with_run_values(config, weightings, model.primary, steps)
     splits = sorted({probe.split for probe in probes.values()})
     return Experiment(
         texts=data.texts,
         auxiliary=data.auxiliary,
         setup=setup,
-        stages=with_run_values(config, weightings, model.primary, steps),
+        stages=stages,
         milestones=milestones(config, model.end_task.metrics, steps),
         notices=[
             *removed,
@@ -126,7 +133,7 @@ def _build(config: Config, plugins: Plugins, ranks: Ranks) -> Experiment:
             *reported,
             *end_task_notices(data.texts),
             *auxiliary_notices(data.forbidden, data.auxiliary),
-            *unused_notices(config.objectives, names),
+            *unused_notices(config.objectives, names, end_task=trains_end_task(model, stages)),
         ],
         probe_split=", ".join(splits) or None,
     )

@@ -111,7 +111,20 @@ def prediction_notices(predicted: Sequence[RowPrediction], task: Task) -> list[s
     ]
 
 
-def unused_notices(configured: Iterable[str], trained: Iterable[str]) -> list[str]:
-    """Name the auxiliary objectives that no stage trains."""
+def unused_notices(
+    configured: Iterable[str], trained: Sequence[str], *, end_task: bool
+) -> list[str]:
+    """Name the objectives that no stage trains.
+
+    Args:
+        configured: the auxiliary objectives.
+        trained: those that a stage trains, after the end task.
+        end_task: whether a stage trains the end task's head.
+    """
     unused = ", ".join(sorted(set(configured) - set(trained)))
-    return [f"No stage trains {unused}: left out."] if unused else []
+    notices = [f"No stage trains {unused}: left out."] if unused else []
+    if not end_task:
+        notices.append(
+            f"No stage trains {trained[0]}, the end task: its head keeps its initial weights."
+        )
+    return notices

@@ -14,6 +14,7 @@ from tartan.experiment.tasks import Section, option_of, sections_of
 from tartan.experiment.weightings import Weightings
 from tartan.train.loss_scale import LossScale
 from tartan.train.milestones import Milestones
+from tartan.train.model import JointModel
 from tartan.train.optimiser import OptimiserOptions
 from tartan.train.schedule import SELECTIONS, StageOptions, check_listed, check_selection
 
@@ -48,6 +49,12 @@ def trained_sections(config: Config) -> dict[str, Section]:
     check_listed(stages, names)
     used = {primary}.union(*(stage.select(names) for stage in stages.values()))
     return {name: section for name, section in sections.items() if name in used}
+
+
+def trains_end_task(model: JointModel, stages: Mapping[str, StageOptions]) -> bool:
+    """Return whether some stage trains the end task's head: the end task, or what uses its head."""
+    trained = {name for stage in stages.values() for name in stage.select(model.names)}
+    return any(n == model.primary or model.objective(n).uses_end_task for n in trained)
 
 
 def loss_scales(

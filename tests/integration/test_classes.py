@@ -67,6 +67,12 @@ def test_a_model_that_predicts_one_class_alone_is_reported(tartan: Tartan, tmp_p
         f"The best model predicts only '{only}', for all 12 rows of dev, of which {rows} have it: "
         "train longer, with another learning rate or seed, or set primary.class_weights=balanced."
     ) in answer.out.splitlines()
+    stages = [f"schedule.stages.{name}.objectives=auxiliary" for name in ("joint", "finetune")]
+    answer = tartan(*command, "objectives=[tapt]", *stages, "run_dir=untrained")
+    assert answer.status == 0, answer.err
+    assert "No stage trains classification, the end task: its head keeps" in answer.out
+    assert len({line["predicted"] for line in predictions(tmp_path / "untrained")}) == 1
+    assert "The best model predicts only" not in answer.out
     again = tartan(*command)  # 0 is a number in memory, and a string in summary.json
     assert again.status == 0, again.err
     recorded = yaml.safe_load((tmp_path / "out/.hydra/overrides.yaml").read_text())

@@ -107,6 +107,16 @@ def test_an_objective_that_no_stage_trains_is_left_out_and_reported():
     assert "No stage trains simcse: left out." in experiment.notices
 
 
+@pytest.mark.parametrize(("name", "trains_head"), [("mlm", False), ("rdrop", True)])
+def test_an_end_task_that_no_stage_trains_is_reported(name: str, trains_head: bool):
+    """`rdrop` trains the end task's own head."""
+    stages = [f"schedule.stages.{stage}.objectives=auxiliary" for stage in ("joint", "finetune")]
+    notice = "No stage trains classification, the end task: its head keeps its initial weights."
+    for selected, expected in ((stages, not trains_head), (stages[:1], False)):
+        experiment = built(f"objectives=[{name}]", *selected)
+        assert (notice in experiment.notices) is expected
+
+
 def test_dapt_tapt_trains_the_domain_then_the_task_then_the_end_task(tmp_path: Path):
     write_task(tmp_path, domain="other words\n" * 9, unlabelled="more words\n" * 9)
     small = [override for override in SMALL if not override.startswith("data.")]
