@@ -9,15 +9,17 @@ from importlib import import_module
 from pathlib import Path
 from signal import Signals
 from traceback import print_exc, print_exception
+from typing import NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from tartan.cli.failures import Failure, record
+from tartan.cli.ended import Ended, folder, forget, record
+from tartan.cli.sweep import of_sweep
 from tartan.config.hydra_files import task_overrides
 from tartan.config.typed_text import value_of
-from tartan.distributed.place import find_place, start_again
+from tartan.distributed.place import find_place, reports, start_again
 from tartan.errors import Interrupted, PeerError, TartanError, message_of
 from tartan.experiment.directories import remove_empty
 from tartan.report.record import CONFIG
@@ -45,36 +47,60 @@ class Line:
 def make_job(line: Line, before: Collection[Path]) -> Callable[[DictConfig], float]:
     """Return what Hydra calls with each composed configuration.
 
-    A run that fails ends the process. A job of a sweep that fails is recorded, and the sweep
-    continues, unless the job has several processes: they end together.
+    A run that fails ends the process. The end of a sweep's job is recorded, and the sweep continues
+    where a job fails, unless the job has several processes: they end together.
 
     Args:
         line: the command line.
         before: directories that existed before, and stay.
     """
-    debug = bool(os.environ.get(DEBUG))
+    debug, records = bool(os.environ.get(DEBUG)), folder()
 
     def job(composed: DictConfig) -> float:
         directory = Path(HydraConfig.get().runtime.output_dir)
         with lossy():  # a launcher's worker has standard streams of its own
             try:
                 run_job = import_module("tartan.cli.run_job").run_job  # imports torch
-                return float(run_job(composed, directory))
+                value = float(run_job(composed, directory))
+                if HydraConfig.get().mode == RunMode.MULTIRUN and reports():
+                    _record(records, None)
+                return value
             except PeerError as failed:
                 sys.exit(failed.status)
             except Interrupted as stopped:
                 print(f"tartan: {stopped_line(stopped, directory, line)}", file=sys.stderr)
-                sys.exit(stopped.status)
+                _end(stopped.status, records)
             except Exception as error:
-                return _failed(error, directory, debug)
+                return _failed(error, directory, debug, records)
             finally:
                 remove_empty(directory, before)
 
     return job
 
 
-def _failed(error: Exception, directory: Path, debug: bool) -> float:
+def _record(records: str, error: str | None) -> None:
+    """Record the end of a sweep's job; StorageError if it cannot be written."""
+    settings = HydraConfig.get()
+    ended = Ended(task_overrides(), settings.sweep.subdir, error)
+    record(Path(settings.sweep.dir) / records, settings.job.num, ended)
+
+
+def _end(status: int, records: str) -> NoReturn:
+    """End the process, and a sweep, which has no table then."""
+    settings = HydraConfig.get()
+    if settings.mode == RunMode.MULTIRUN:
+        forget(Path(settings.sweep.dir) / records)
+    sys.exit(status)
+
+
+def _failed(error: Exception, directory: Path, debug: bool, records: str) -> float:
     """Report the failure of a run.
+
+    Args:
+        error: what failed.
+        directory: the run's.
+        debug: whether to print the cause's traceback.
+        records: the directory of the sweep's records, in the sweep's.
 
     Returns:
         Not a number, to a sweeper that ignores it.
@@ -94,15 +120,15 @@ def _failed(error: Exception, directory: Path, debug: bool) -> float:
         if expected:
             print(f"tartan: {message}", file=sys.stderr)
         sys.exit(2 if expected else 1)
+    message = of_sweep(message)
     print(f"tartan: {_shown(directory)}: {message}", file=sys.stderr)
     if find_place() is not None:
-        sys.exit(2 if expected else 1)
+        _end(2 if expected else 1, records)
     try:
-        failure = Failure(task_overrides(), settings.sweep.subdir, message)
-        record(Path(settings.sweep.dir), settings.job.num, failure)
+        _record(records, message)
     except TartanError as lost:
         print(f"tartan: {message_of(lost)}", file=sys.stderr)
-        sys.exit(2)
+        _end(2, records)
     if settings.sweeper._target_.endswith(GRID):
         return float("nan")  # it would stop at an exception
     raise error

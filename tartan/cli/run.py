@@ -13,7 +13,7 @@ from tartan.cli import known
 from tartan.cli.flags import read_flags, without_overrides
 from tartan.cli.job import DEBUG, Line, make_job
 from tartan.cli.run_help import run_help
-from tartan.cli.sweep import additions
+from tartan.cli.sweep import additions, of_sweep
 from tartan.config.explain import one_line
 from tartan.config.overrides import accept
 from tartan.distributed.place import find_place
@@ -53,7 +53,7 @@ def _main(arguments: Sequence[str]) -> int:
     sys.argv = ["tartan", *flags, *overrides]
     before = existing_for(overrides)
     job = make_job(Line(flags, typed.overrides), before)
-    with _hydras_errors(before):
+    with _hydras_errors(before, several=typed.multirun):
         hydra.main(version_base="1.3", config_path="pkg://tartan.configs", config_name="config")(
             job
         )()
@@ -72,11 +72,12 @@ def _check_sweep(overrides: Sequence[str]) -> None:
 
 
 @contextmanager
-def _hydras_errors(before: Collection[Path]) -> Iterator[None]:
+def _hydras_errors(before: Collection[Path], *, several: bool) -> Iterator[None]:
     """Through a block, turn what fails in Hydra itself into one line: it would print a traceback.
 
     Args:
         before: directories that existed before, and stay.
+        several: whether it starts several runs.
     """
     given = os.environ.get(DEBUG)
     os.environ[DEBUG] = "1"
@@ -85,9 +86,8 @@ def _hydras_errors(before: Collection[Path]) -> Iterator[None]:
     except OSError as error:
         place = Path(error.filename or Path.cwd())
         remove_empty(place.parent, before)
-        raise StorageError(
-            f"{place} cannot be created ({error.strerror}): choose another run_dir"
-        ) from error
+        message = f"{place} cannot be created ({error.strerror}): choose another run_dir"
+        raise StorageError(of_sweep(message) if several else message) from error
     except TartanError:
         raise
     # Of Hydra, OmegaConf or a launcher: the run's own errors do not come here.

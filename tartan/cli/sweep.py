@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+DIR = "hydra.sweep.dir"
 SUBDIR = "hydra.sweep.subdir"
 OPTUNA = "hydra/sweeper=optuna"
 FAILURES = "hydra.sweeper.max_failure_rate"
@@ -18,6 +19,15 @@ def additions(texts: Sequence[str]) -> list[str]:
     """
     rate = OPTUNA in texts and not any(text.lstrip("+").startswith(FAILURES) for text in texts)
     return [*naming(texts), *([f"{FAILURES}=1.0"] if rate else [])]
+
+
+def of_sweep(message: str) -> str:
+    """Return what is wrong with a run as it is for a job of a sweep, whose directory gives its own.
+
+    >>> of_sweep("Choose another run_dir")
+    'Choose another hydra.sweep.dir'
+    """
+    return message.replace("another run_dir", f"another {DIR}")
 
 
 def naming(texts: Sequence[str]) -> list[str]:

@@ -1,24 +1,23 @@
 """The table at the end of several runs, by `run -m`."""
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from tartan.cli.failures import forget, read
+from tartan.cli.ended import Ended, folder, forget, read
 from tartan.distributed.place import reports
 from tartan.report.pages import write_csv
 from tartan.report.record import SUMMARY, read_json
 from tartan.report.terminal import terminal_table
 
-OVERRIDES = ".hydra/overrides.yaml"
 TABLE = "sweep.csv"
 
 
@@ -26,9 +25,9 @@ class SweepTable(Callback):
     """Prints a table of the runs when all have ended, and writes it to sweep.csv."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Forget the failures of an earlier sweep in the same directory."""
+        """Forget the jobs of an earlier sweep of this process in the same directory."""
         if reports():
-            forget(Path(config.hydra.sweep.dir))
+            forget(Path(config.hydra.sweep.dir) / folder())
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Print and write the table. What fails here is reported by Hydra, and stops nothing.
@@ -39,14 +38,14 @@ class SweepTable(Callback):
         directory = Path(config.hydra.sweep.dir)
         if not reports():
             return
-        done, failed = results(directory)
+        done, failed = results(directory, read(directory / folder()))
         if done or failed:
             write_csv(
                 directory / TABLE, [row.cells for row in done] + [row.cells for row in failed]
             )
             Console(highlight=False).print(table(done, failed))
             print(f"in {directory}: {TABLE}, and a directory for each run")
-        forget(directory)
+        forget(directory / folder())
         if failed:
             print(
                 f"tartan: {len(failed)} of {len(done) + len(failed)} runs failed "
@@ -108,36 +107,26 @@ class FailedRow:
         return {**self.values, "directory": self.place, "error": self.error}
 
 
-def results(directory: Path) -> tuple[list[Row], list[FailedRow]]:
-    """Return the finished runs in a directory, and the failed ones.
+def results(directory: Path, jobs: Sequence[Ended]) -> tuple[list[Row], list[FailedRow]]:
+    """Return a sweep's finished runs, and the failed ones.
 
     Of each metric, the best run on dev comes first: runs of different metrics have no order.
+
+    Args:
+        directory: the sweep's. It may have the runs of other sweeps too.
+        jobs: the sweep's jobs that have ended.
     """
-    found = []
-    for path in sorted(directory.rglob(SUMMARY)):
-        overrides = path.parent / OVERRIDES
-        summary = read_json(path)
-        if summary and overrides.is_file():
-            found.append((path.parent, _overrides(OmegaConf.load(overrides)), summary))
-    failures = [(failure, _overrides(failure.overrides)) for failure in read(directory)]
-    every = [*(values for _, values, _ in found), *(values for _, values in failures)]
-    differing = _differing(every)
-
-    def chosen(values: Mapping[str, str]) -> dict[str, str]:
-        return {name: values.get(name, "") for name in differing}
-
-    rows = [
-        Row(
-            chosen(values),
-            summary["metric"],
-            summary["dev"][summary["metric"]],
-            summary["test"][summary["metric"]],
-            summary["seconds"],
-            str(place.relative_to(directory)),
-        )
-        for place, values, summary in found
-    ]
-    failed = [FailedRow(chosen(values), one.place, one.error) for one, values in failures]
+    differing = _differing([_overrides(job.overrides) for job in jobs])
+    rows, failed = [], []
+    for job in jobs:
+        overrides = _overrides(job.overrides)
+        values = {name: overrides.get(name, "") for name in differing}
+        if job.error is not None:
+            failed.append(FailedRow(values, job.place, job.error))
+        elif summary := read_json(directory / job.place / SUMMARY):
+            metric = summary["metric"]
+            dev, test = summary["dev"][metric], summary["test"][metric]
+            rows.append(Row(values, metric, dev, test, summary["seconds"], job.place))
     return sorted(rows, key=lambda row: (row.metric, -row.dev)), failed
 
 

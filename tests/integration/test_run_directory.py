@@ -120,6 +120,8 @@ def test_a_directory_that_cannot_be_made_is_one_line(
     else:
         answer = tartan(*RUN, f"run_dir={place}")
     assert reason in answer.refusal()
+    option = "hydra.sweep.dir" if several else "run_dir"
+    assert reason == "null byte" or answer.err.endswith(f"choose another {option}\n")
     assert list(tmp_path.iterdir()) == []
 
 

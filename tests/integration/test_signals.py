@@ -133,6 +133,7 @@ def test_a_signal_ends_a_sweep_and_the_command_it_names_goes_on(
     first, second = tmp_path / "sweep/steps=1", tmp_path / "sweep/steps=20"
     finished = (first / "summary.json").read_bytes()
     assert not (second / "summary.json").exists()
+    assert list((tmp_path / "sweep").glob(".*")) == []
     command = shlex.split(answer.err.split("step 20 is saved; to resume: ")[1])
     assert command == ["python", "-m", "tartan", *sweep]
     assert tartan(*command[3:]).status == 0

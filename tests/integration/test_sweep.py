@@ -98,6 +98,24 @@ def test_a_failed_job_is_named_and_the_others_run(
     }  # fmt: skip
 
 
+def test_a_directory_with_runs_of_another_sweep(tartan: Callable[..., Answer], tmp_path: Path):
+    """They stay; the table, the count and the remedy are this sweep's own."""
+    sweep = ["run", "-m", *ONE, "hydra.sweep.dir=swept"]
+    assert tartan(*sweep, "seed=1,2").status == 0
+    answer = tartan(*sweep, "seed=2,3", "optimizer.clip=2")
+    assert answer.status == 1
+    assert (
+        "tartan: swept/seed=2: swept/seed=2 has a run of another configuration (optimizer.clip "
+        "differ), and it is complete. Choose another hydra.sweep.dir\n"
+    ) in answer.err
+    assert "tartan: 1 of 2 runs failed (seed=2): sweep.csv has the errors" in answer.err
+    with (tmp_path / "swept/sweep.csv").open(newline="") as file:
+        assert [row["seed"] for row in csv.DictReader(file)] == ["3", "2"]
+    assert {path.name for path in (tmp_path / "swept").iterdir()} == {
+        "seed=1", "seed=2", "seed=3", "multirun.yaml", "sweep.csv",
+    }  # fmt: skip
+
+
 def test_a_failed_trial_does_not_end_the_search(tartan: Callable[..., Answer], tmp_path: Path):
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     answer = tartan(

@@ -1,48 +1,52 @@
-"""The table at the end of a sweep, of runs that other commands have written."""
+"""The table at the end of a sweep, of its own jobs."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import yaml
 from rich.console import Console
 
+from tartan.cli.ended import Ended
 from tartan.cli.sweep_table import results, table
 
 
-def finished(directory: Path, metric: str, dev: Mapping[str, float], *overrides: str) -> None:
-    """Write what the table reads of a finished run."""
-    (directory / ".hydra").mkdir(parents=True)
+def finished(directory: Path, metric: str, dev: Mapping[str, float], *overrides: str) -> Ended:
+    """Write what the table reads of a finished run, and return its job."""
+    directory.mkdir()
     summary = {"metric": metric, "dev": dev, "test": dev, "seconds": 3}
     (directory / "summary.json").write_text(json.dumps(summary))
-    (directory / ".hydra/overrides.yaml").write_text(yaml.safe_dump(list(overrides)))
+    return Ended(overrides, directory.name, None)
 
 
-def printed(directory: Path) -> list[list[str]]:
+def printed(directory: Path, jobs: Sequence[Ended]) -> list[list[str]]:
     """Return the words of the table's lines, rules left out."""
     console = Console(width=120, color_system=None)
     with console.capture() as said:
-        console.print(table(*results(directory)))
+        console.print(table(*results(directory, jobs)))
     lines = [line.split() for line in said.get().splitlines()]
     return [words for words in lines if words and not set(words[0]) <= {"─", "╶"}]
 
 
 def test_brackets_in_options_are_shown(tmp_path: Path):
     """To rich they are markup."""
-    for name, dev in (("[mlm]", 0.9), ("[mlm,rtd]", 0.8), ("[]", 0.7)):
+    jobs = [
         finished(tmp_path / name, "macro_f1", {"macro_f1": dev}, f"objectives={name}", "seed=0")
-    assert [words[0] for words in printed(tmp_path)] == [
+        for name, dev in (("[mlm]", 0.9), ("[mlm,rtd]", 0.8), ("[]", 0.7))
+    ]
+    assert [words[0] for words in printed(tmp_path, jobs)] == [
         "objectives", "[mlm]", "[mlm,rtd]", "[]",
     ]  # fmt: skip
 
 
 def test_each_metric_has_its_columns_and_its_order(tmp_path: Path):
-    for name, metric, dev in (
-        ("a", "macro_f1", 0.55), ("b", "accuracy", 0.8), ("c", "macro_f1", 0.65),
-        ("d", "accuracy", 0.9),
-    ):  # fmt: skip
+    jobs = [
         finished(tmp_path / name, metric, {metric: dev}, f"eval.metric={metric}", f"name={name}")
-    assert printed(tmp_path) == [
+        for name, metric, dev in (
+            ("a", "macro_f1", 0.55), ("b", "accuracy", 0.8), ("c", "macro_f1", 0.65),
+            ("d", "accuracy", 0.9),
+        )
+    ]  # fmt: skip
+    assert printed(tmp_path, jobs) == [
         ["eval.metric", "name", "dev", "accuracy", "test", "accuracy", "dev", "macro_f1", "test",
          "macro_f1", "time"],
         ["accuracy", "d", "0.9000", "0.9000", "3", "s"],
