@@ -1,5 +1,6 @@
 """The table at the end of several runs, by `run -m`."""
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from tartan.report.record import SUMMARY, read_json
 from tartan.report.terminal import terminal_table
 
 TABLE = "sweep.csv"
+WIDE = 10_000
+"""Columns where standard output is not a terminal: more than a table has, so that it is not cut."""
+LONG_DECIMAL = re.compile(r"-?\d*\.\d{7,}(e[-+]?\d+)?", re.IGNORECASE)
 
 
 class SweepTable(Callback):
@@ -43,7 +47,7 @@ class SweepTable(Callback):
             write_csv(
                 directory / TABLE, [row.cells for row in done] + [row.cells for row in failed]
             )
-            Console(highlight=False).print(table(done, failed))
+            show(table(done, failed))
             print(f"in {directory}: {TABLE}, and a directory for each run")
         forget(directory / folder())
         if failed:
@@ -136,14 +140,28 @@ def table(rows: Sequence[Row], failed: Sequence[FailedRow] = ()) -> Table:
     scores = list(dict.fromkeys(name for row in rows for name in row.scores)) or ["dev", "test"]
     lines = [
         (
-            *row.values.values(),
+            *map(short, row.values.values()),
             *(f"{row.scores[name]:.4f}" if name in row.scores else "" for name in scores),
             _time(row.seconds),
         )
         for row in rows
     ]
-    lost = [(*one.values.values(), "failed") for one in failed]
+    lost = [(*map(short, one.values.values()), "failed") for one in failed]
     return terminal_table((*names, *scores, "time"), [*lines, *lost], box=SIMPLE_HEAD)
+
+
+def show(found: Table) -> None:
+    """Print a table, uncut where standard output is not a terminal."""
+    Console(highlight=False, width=None if sys.stdout.isatty() else WIDE).print(found)
+
+
+def short(value: str) -> str:
+    """Return an option's value as the table shows it: six digits of a long decimal number.
+
+    >>> short("0.0018743321983463"), short("1.87433219834639e-05"), short("0.001"), short("[mlm]")
+    ('0.00187433', '1.87433e-05', '0.001', '[mlm]')
+    """
+    return f"{float(value):.6g}" if LONG_DECIMAL.fullmatch(value) else value
 
 
 def _time(seconds: float) -> str:

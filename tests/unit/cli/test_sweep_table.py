@@ -4,10 +4,11 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from tartan.cli.ended import Ended
-from tartan.cli.sweep_table import results, table
+from tartan.cli.sweep_table import results, show, table
 
 
 def finished(directory: Path, metric: str, dev: Mapping[str, float], *overrides: str) -> Ended:
@@ -54,3 +55,16 @@ def test_each_metric_has_its_columns_and_its_order(tmp_path: Path):
         ["macro_f1", "c", "0.6500", "0.6500", "3", "s"],
         ["macro_f1", "a", "0.5500", "0.5500", "3", "s"],
     ]  # fmt: skip
+
+
+def test_a_table_is_not_cut_in_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Numbers are shortened: a sweeper draws them with every digit."""
+    names = [f"schedule.stages.joint.optimizer.option_{number}" for number in range(9)]
+    jobs = [
+        Ended([f"{name}=1.8743321983463{job}e-05" for name in names], f"{job}", "refused")
+        for job in range(2)
+    ]
+    show(table(*results(tmp_path, jobs)))
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [*names, "dev", "test", "time"] in shown
+    assert shown.count([*["1.87433e-05"] * 9, "failed"]) == 2
