@@ -1,7 +1,9 @@
 """`python -m tartan new`: a small installable plugin distribution to start from."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,6 +11,7 @@ from string import Template
 
 from tartan.errors import ConfigError, suggest
 from tartan.experiment.schedule import can_name
+from tartan.files import write_whole
 from tartan.plugins import discover
 
 KINDS: Mapping[str, tuple[str, str]] = {
@@ -25,7 +28,12 @@ KINDS: Mapping[str, tuple[str, str]] = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write `tartan-<name>/` to the working directory. ConfigError if the arguments are invalid."""
+    """Write `tartan-<name>/` to the working directory, all of it or nothing.
+
+    Raises:
+        ConfigError: the arguments are invalid.
+        StorageError: it cannot be written.
+    """
     if not arguments or arguments[0] not in KINDS:
         kind = suggest(arguments[0], KINDS) if arguments else "choose from: objective, weighting"
         raise ConfigError(f"usage: python -m tartan new objective|weighting NAME ({kind})")
@@ -36,11 +44,9 @@ def main(arguments: Sequence[str]) -> int:
     (name,) = names
     _check_name(kind, name)
     directory = Path(f"tartan-{name.replace('_', '-')}")
-    if directory.exists():
+    if os.path.lexists(directory):
         raise ConfigError(f"{directory} already exists: choose another name, or move it")
-    for path, text in distribution(kind, name).items():
-        (directory / path).parent.mkdir(parents=True, exist_ok=True)
-        (directory / path).write_text(text, encoding="utf-8")
+    write_whole(directory, partial(_write, distribution(kind, name)))
     print(f"Wrote {directory}/, a working plugin. To develop it:")
     print(f"    pip install -e '{directory}[dev]' && python -m tartan check {name}")
     return 0
@@ -86,6 +92,13 @@ def _check_name(kind: str, name: str) -> None:
         raise ConfigError(
             f"the name '{name}' is already used by {taken.distribution}: choose another"
         )
+
+
+def _write(texts: Mapping[str, str], directory: Path) -> None:
+    """Fill a directory with files, path to text."""
+    for path, text in texts.items():
+        (directory / path).parent.mkdir(parents=True, exist_ok=True)
+        (directory / path).write_text(text, encoding="utf-8")
 
 
 def _fill(template: str, values: Mapping[str, str]) -> str:

@@ -1,5 +1,6 @@
 """Plugins of other people: as `new` writes them, as the docs say, as the example is; installed."""
 
+import errno
 import json
 import os
 import re
@@ -172,3 +173,28 @@ def test_new_refuses_what_cannot_be_new(
     assert main(["new", *arguments]) == 2
     assert line in capsys.readouterr().err
     assert [path.name for path in tmp_path.rglob("*")] == ["tartan-there"]
+
+
+def test_new_writes_all_or_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir("/proc")
+    assert main(["new", "objective", "mine"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("tartan: tartan-mine cannot be written (")
+    assert err.count("\n") == 1
+    monkeypatch.chdir(tmp_path)
+    write = Path.write_text
+
+    def full(path: Path, *args: str, **options: str) -> int:
+        if path.name == "README.md":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        assert main(["new", "objective", "mine"]) == 2
+    assert "No space left on device): make room" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert main(["new", "objective", "mine"]) == 0
+    assert (tmp_path / "tartan-mine/tests/test_mine.py").is_file()
