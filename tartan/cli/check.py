@@ -18,7 +18,10 @@ STYLES = {Outcome.KEPT: "green", Outcome.BROKEN: "bold red", Outcome.NOT_APPLICA
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Check plugins by name, or all of them; return 1 if one breaks a rule, else 0.
+    """Check plugins by name, or all of them.
+
+    Returns:
+        1 if one breaks a rule or, of all, one cannot be used; else 0.
 
     Raises:
         ConfigError: an argument is an option.
@@ -35,9 +38,10 @@ def main(arguments: Sequence[str]) -> int:
         console.print(table(contract, verdicts))
         outcomes.update(verdict.outcome for verdict in verdicts)
     console.print(", ".join(f"{outcomes[outcome]} {outcome.value}" for outcome in Outcome))
-    for problem in () if arguments else plugins.problems:
+    problems = () if arguments else plugins.problems
+    for problem in problems:
         print(f"tartan: cannot be used: {problem}", file=sys.stderr)
-    return int(outcomes[Outcome.BROKEN] > 0)
+    return int(outcomes[Outcome.BROKEN] > 0 or len(problems) > 0)
 
 
 def table(contract: type[Contract], verdicts: Sequence[Verdict]) -> Table:

@@ -72,6 +72,15 @@ def test_without_a_name_all_are_checked_and_what_cannot_be_is_named(check: Calla
     assert err == f"tartan: cannot be used: {problem}\n"
 
 
+def test_a_plugin_that_cannot_be_used_fails_a_check_of_all(check: Callable):
+    problem = Problem("tartan-ill 1.0", "plugin 'ill' failed: ImportError: no licence")
+    status, out, _ = check(good=Learning, problems=(problem,))
+    assert "0 broken" in out
+    assert status == 1
+    status, _, err = check("good", good=Learning, problems=(problem,))
+    assert (status, err) == (0, ""), "it was not asked for"
+
+
 @pytest.mark.parametrize(
     ("argument", "line"),
     [
