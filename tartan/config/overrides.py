@@ -6,7 +6,7 @@ directory exists.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, get_origin
@@ -15,7 +15,7 @@ from hydra import initialize_config_module
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, Node, OmegaConf
 
-from tartan.config.composer import Composer, parse_override, single
+from tartan.config.composer import Composer, parse_override, single, singles
 from tartan.config.maps import yaml_value
 from tartan.config.typed_text import as_typed
 from tartan.config.values import written
@@ -54,11 +54,11 @@ def accept(
         chosen = composer.choose(overrides)
         groups = [parse_override(text) for text in chosen.values()]
         _check_mode(groups, multirun)
-        tree = composer.compose([single(override) for override in groups])
-        accepted = [
-            chosen[text] if text in chosen else _shape(as_typed(text, tree, multirun), tree)
-            for text in overrides
+        trees = {swept: composer.compose(made) for swept, made in _choices(groups).items()}
+        accepted, *_ = [
+            _accepted(overrides, chosen, tree, swept, multirun) for swept, tree in trees.items()
         ]
+        tree = next(iter(trees.values()))
         parsed = [parse_override(text) for text in accepted]
         _check_mode(parsed, multirun)
         composer.check(parsed, tree)
@@ -72,6 +72,50 @@ def _check_mode(overrides: Sequence[Override], multirun: bool) -> None:
             raise ConfigError(f"'{override.input_line}' is several runs: add -m to start them")
         if override.key_or_group == "run_dir" and multirun:
             raise ConfigError("run_dir belongs to a single run: with -m, give hydra.sweep.dir")
+
+
+def _choices(groups: Sequence[Override]) -> dict[str, list[str]]:
+    """Return the first choice of each group, then each other choice of those that are swept.
+
+    Args:
+        groups: the overrides that choose an option of a group.
+
+    Returns:
+        The choices as single overrides, by those of them that are swept, as text.
+    """
+    swept = [override for override in groups if override.is_sweep_override()]
+    found = {" ".join(map(single, swept)): [single(override) for override in groups]}
+    for group in swept:
+        rest = [single(override) for override in groups if override is not group]
+        same = [single(override) for override in swept if override is not group]
+        found |= {" ".join([*same, other]): [*rest, other] for other in singles(group)[1:]}
+    return found
+
+
+def _accepted(
+    overrides: Sequence[str], chosen: Mapping[str, str], tree: DictConfig, swept: str, sweep: bool
+) -> list[str]:
+    """Return overrides as Hydra takes them.
+
+    Args:
+        overrides: as typed.
+        chosen: those that choose an option of a group, as typed and as Hydra takes them.
+        tree: the configuration with the choices.
+        swept: which choices these are of those that are swept; empty where none is.
+        sweep: whether several runs are to be started.
+
+    Raises:
+        ConfigError: an override cannot be used with these choices.
+    """
+    try:
+        return [
+            chosen[text] if text in chosen else _shape(as_typed(text, tree, sweep), tree)
+            for text in overrides
+        ]
+    except NoSuchOptionError as error:
+        if not swept:
+            raise
+        raise NoSuchOptionError(f"with {swept}, {error}", error.key) from error
 
 
 def _shape(text: str, tree: DictConfig) -> str:

@@ -153,6 +153,20 @@ def test_a_sweep_without_a_needed_choice_is_one_line():
     assert refusal("weighting=null,meta", several=True).startswith(line)
 
 
+@pytest.mark.parametrize(
+    ("choices", "lacking"),
+    [
+        (["weighting=static,meta"], "weighting=static"),
+        (["weighting=meta,static"], "weighting=static"),
+        (["data=demo,jsonl", "weighting=meta,static"], "data=demo weighting=static"),
+    ],
+)
+def test_of_swept_choices_the_one_that_lacks_an_option_is_named(choices: list[str], lacking: str):
+    assert refusal(*choices, "weighting.lr=0.1", several=True) == (
+        f"with {lacking}, weighting.lr: no such option; choose from: plugin, weights"
+    )
+
+
 def test_a_study_without_a_file_is_one_line():
     assert refusal("study=null", name="study").startswith("study=null: study cannot be empty; cho")
 
