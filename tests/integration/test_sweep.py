@@ -105,8 +105,8 @@ def test_a_directory_with_runs_of_another_sweep(tartan: Callable[..., Answer], t
     answer = tartan(*sweep, "seed=2,3", "optimizer.clip=2")
     assert answer.status == 1
     assert (
-        "tartan: swept/seed=2: swept/seed=2 has a run of another configuration (optimizer.clip "
-        "differ), and it is complete. Choose another hydra.sweep.dir\n"
+        f"tartan: swept/seed=2: {tmp_path}/swept/seed=2 has a run of another configuration "
+        "(optimizer.clip differ), and it is complete. Choose another hydra.sweep.dir\n"
     ) in answer.err
     assert "tartan: 1 of 2 runs failed (seed=2): sweep.csv has the errors" in answer.err
     with (tmp_path / "swept/sweep.csv").open(newline="") as file:
