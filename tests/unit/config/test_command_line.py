@@ -238,11 +238,6 @@ def test_a_map_that_cannot_be_read_is_refused(typed: str):
             "schedule.stages.finetun={steps: 1}",
             "schedule.stages.finetun: no such option; did you mean ",
         ),
-        (
-            "+schedule.stages.extra={objectives: [mlm]}",
-            "schedule.stages.extra: no such option; choose from: finetune, joint; add one with "
-            "'schedule.stages={extra: {...}}'",
-        ),
         ("weighting.weights.mlm.x=1", "weighting.weights.mlm.x: no such option; "),
         ("study=paper", "'study=paper' belongs to a study: use `python -m tartan study`"),
         ("seed=0,1", "'seed=0,1' is several runs: add -m to start them"),

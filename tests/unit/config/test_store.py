@@ -73,6 +73,11 @@ def test_a_preset_repeats_no_default(path: Path):
         (["data=hub", "data.splits.trian=x"], "data.splits.trian: no such option; did you mean"),
         (["data.classes=many"], "data.classes must be a whole number, got many"),
         (["model.layer=3"], "model.layer: no such option; did you mean 'layers'?"),
+        (
+            ["+schedule.stages.extra={objectives: all}"],
+            "schedule.stages.extra: no such option; "
+            "choose from: finetune, joint; add one with 'schedule.stages={extra: {...}}'",
+        ),
         (["model=minilm", "model.layers=3"], "model.layers: no such option; choose from"),
         (["model.layers=some"], "model.layers must be a whole number, got some"),
     ],
