@@ -1,7 +1,8 @@
 """A run or study killed at any file-system event ends, started again, as an undisturbed one.
 
-Some events in CI; all of them with
-`python -m pytest -m soak -s tests/integration/test_every_event.py`.
+Some events with `-m slow`; all of them with
+`python -m pytest -m soak -s tests/integration/test_every_event.py`. Kills of CI are in test_kills.py,
+test_study_kills.py and test_moments.py.
 """
 
 import json
@@ -171,6 +172,7 @@ def spread(total: int, stride: int = 29) -> list[int]:
     return [event for start in range(stride) for event in range(1 + start, total + 1, stride)]
 
 
+@pytest.mark.slow
 def test_killed_at_some_events(ordeal: Ordeal):
     """One of each kind; of a study, those that a run does not have."""
     known = ordeal.kinds if ordeal.command is RUN else [k for k in ordeal.kinds if k in OF_A_STUDY]
