@@ -1,8 +1,8 @@
 """A run or study killed at any file-system event ends, started again, as an undisturbed one.
 
 Some events with `-m slow`; all of them with
-`python -m pytest -m soak -s tests/integration/test_every_event.py`. Kills of CI are in test_kills.py,
-test_study_kills.py and test_moments.py.
+`python -m pytest -m soak -s tests/integration/test_every_event.py`. Kills of CI are in
+test_kills.py, test_study_kills.py and test_moments.py.
 """
 
 import json

@@ -51,7 +51,7 @@ def test_every_cell_ends_without_an_error(executed: Any):
     assert "error" not in kinds
     predicted = outputs(cell_with(executed, "run.predict"), "execute_result")[0]["data"]
     assert re.findall(r"'predicted': '(\w+)'", predicted["text/plain"]) == ["warm", "cold"]
-    refused = outputs(cell_with(executed, "mln"), "stream")
-    assert "".join(part.text for part in refused) == "objectives=mln: no such option; did you mean 'mlm'?\n"
+    refused = "".join(part.text for part in outputs(cell_with(executed, "mln"), "stream"))
+    assert refused == "objectives=mln: no such option; did you mean 'mlm'?\n"
     learnt = outputs(cell_with(executed, "TartanClassifier"), "execute_result")[0]["data"]
     assert learnt["text/plain"].startswith("(array(['warm', 'cold']")
