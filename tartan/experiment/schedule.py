@@ -75,8 +75,8 @@ def loss_scales(
         given = {key: section[key] for key in SCALES if key in section}
         found[name] = options(LossScale, given, where)
         found[name].check(where)
-    for line in scaled_alone(sections, stages).values():
-        raise ConfigError(line)
+    if alone := scaled_alone(sections, stages):
+        raise ConfigError(next(iter(alone.values())))
     return found
 
 
