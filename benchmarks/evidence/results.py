@@ -5,8 +5,8 @@
 Studies in `DIRECTORY/study-REGIME` whose runs have all finished are copied to
 benchmarks/results/evidence, with their scores on unseen rows. Then, from the results files alone,
 text between `<!-- study REGIME -->`, `<!-- summary -->` or `<!-- unseen -->` and `<!-- end -->` in
-docs/evidence.md is written again, and the figures in docs/evidence are drawn: learning curves, and
-scores over labels.
+docs/evidence.md and docs/evidence-studies.md is written again, and the figures in docs/evidence
+are drawn: learning curves, and scores over labels.
 """
 
 import json
@@ -26,7 +26,7 @@ from tartan.study.plots import mean_curve
 from tartan.study.results import Estimate, Pair
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "evidence.md"
+PAGES = (ROOT / "docs" / "evidence.md", ROOT / "docs" / "evidence-studies.md")
 RESULTS = ROOT / "benchmarks" / "results" / "evidence"
 FIGURES = ROOT / "docs" / "evidence"
 LABELS: Mapping[str, int] = {
@@ -271,11 +271,12 @@ def _pair_row(pair: Pair, label: Mapping[str, str]) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Publish what is complete, and write the page and the figures."""
+    """Publish what is complete, and write the pages and the figures."""
     if arguments:
         print("published: " + ", ".join(publish(Path(arguments[0]).absolute())))
     found = published("study")
-    write_text(PAGE, fill(PAGE.read_text("utf-8"), found, published("unseen")))
+    for page in PAGES:
+        write_text(page, fill(page.read_text("utf-8"), found, published("unseen")))
     for plot in (over_labels(found), *(over_rows(*one) for one in found.items())):
         if plot:
             write_text(FIGURES / f"{plot.name}.svg", plot.on_white)

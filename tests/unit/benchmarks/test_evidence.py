@@ -128,8 +128,9 @@ def test_metas_logits_can_part_in_every_budget(tmp_path: Path):
         assert float(text.split("=")[1]) * measurements == pytest.approx(22, rel=0.01)
 
 
-def test_the_page_says_what_the_results_files_say():
-    text = results.PAGE.read_text("utf-8")
+@pytest.mark.parametrize("page", results.PAGES, ids=lambda page: page.stem)
+def test_the_pages_say_what_the_results_files_say(page: Path):
+    text = page.read_text("utf-8")
     found = results.published("study")
     assert results.fill(text, found, results.published("unseen")) == text
 
