@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import BinaryIO
 
 from safetensors import SafetensorError
@@ -168,6 +169,15 @@ def writing(path: Path) -> Iterator[None]:
             raise
         reason, remedy = found
         raise StorageError(f"{path} cannot be written ({reason}): {remedy}") from error
+
+
+def check_writable(path: Path) -> None:
+    """StorageError where nothing can be created at a path. Nothing is left behind.
+
+    For a path that is written after a long computation.
+    """
+    with writing(path), TemporaryFile(dir=next(p for p in path.absolute().parents if p.exists())):
+        pass
 
 
 def open_regular(path: Path) -> BufferedReader:

@@ -12,7 +12,7 @@ from tartan.checks import check_ranges
 from tartan.data.labelled_files import quoted_names
 from tartan.errors import StorageError
 from tartan.experiment.directories import existing
-from tartan.files import write_whole, writing
+from tartan.files import check_writable, write_whole, writing
 from tartan.inference.bootstrap import Interval, intervals
 from tartan.inference.calibration import Calibration, calibrate
 from tartan.inference.scored import FinishedRun, Scored, score_file
@@ -114,14 +114,15 @@ def evaluate_file(
         The results, and the directory they were written to.
 
     Raises:
-        TartanError: the run, the file or a row cannot be used, or the directory is there already
-            or would be in a file.
+        TartanError: the run, the file or a row cannot be used, or the directory is there already,
+            would be in a file, or cannot be written.
     """
     finished = FinishedRun.read(run)
     out = Path(options.out) if options.out else run / "evaluations" / _name(path)
     existing([("out", str(out))])
     if os.path.lexists(out):
         raise StorageError(f"{out} is there already and is not overwritten: give out=DIRECTORY")
+    check_writable(out)
     columns = {k: v for k, v in vars(options.data).items() if v is not None}
     scored = score_file(finished, path, columns, plugins, options.batch_size, options.device)
     found = summarise(finished, path, scored, options.resamples)

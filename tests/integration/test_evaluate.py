@@ -67,6 +67,9 @@ def test_evaluate_looks_at_its_arguments_before_it_computes(
         ([run, "out=there.csv/x"], f"out=there.csv/x: {there} is a file; give a directory"),
         ([run, "out=link"], "link is there already and is not overwritten: give out=DIRECTORY"),
         ([run, "out=."], ". is there already and is not overwritten: give out=DIRECTORY"),
+        ([run, "out=/proc/x"], "/proc/x cannot be written (No such file or directory): its "
+         "directory was removed, renamed or unmounted; put it back, then give the same command, "
+         "or choose another directory"),
         (["there.csv"], "there.csv is not a run's directory, but a file: give the directory of a "
          "run that is complete"),
     ):  # fmt: skip
