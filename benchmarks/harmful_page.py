@@ -19,14 +19,15 @@ Written by `python -m benchmarks.harmful --page docs/harmful.md`; the runs are i
 benchmarks/results/harmful.json. The demo task with three auxiliary objectives: MLM on the task's
 own texts, which helps, MLM on random words, and classification of the training texts with shuffled
 labels, which do not. Every weighting has its default options; META is also shown with a learning
-rate for 300 steps. A tiny model, 300 steps; three seeds, and eight where the end task comes first
+rate for 300 steps. A tiny model, 300 steps; three seeds, and eight for the baselines, `static`, and
+weightings that put the end task first
 (`--seeds 0 1 2 3 4 5 6 7 --arms ...`): {runs} runs; the same command runs what is missing. The
 score is {metric} on test in points, mean and standard deviation over the seeds. "Random" and
 "shuffled" are the weights of the harmful objectives at the end, as shares of all; of weightings
 that sample, the mean shares. The last column compares with the better baseline on the same seeds.
 
 Read it with care: the baselines themselves vary by many points from seed to seed, a run is short,
-and default learning rates of weights are made for longer ones. A row of a single seed says little.
+and default learning rates of weights are made for longer ones. A row of three seeds says little.
 """
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from benchmarks.sides import SIDES
 
-MEASURES = {"seconds": "time a step", "tokens": "tokens in a time"}
+MEASURES = {"seconds": "time a step", "tokens": "tokens a second"}
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

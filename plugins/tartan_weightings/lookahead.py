@@ -51,14 +51,20 @@ class Lookahead(GramianWeighting):
     Options = LookaheadOptions
     needs: ClassVar[Needs] = Needs.LOSSES | Needs.GRADIENTS | Needs.DEV
     paper = "after Wang et al., GREATS, NeurIPS 2024"
-    use = "when dev data is plentiful, and redundant auxiliaries should share their weight"
+    use = (
+        "when dev data is plentiful, and redundant auxiliaries should share their weight; for at "
+        "most 12 objectives"
+    )
     end_task_first = True
 
     def __init__(self, options: LookaheadOptions, objectives: tuple[str, ...]) -> None:
         super().__init__(options, objectives)
         check_ranges("weighting", options, eta="(0, inf)", momentum="[0, 1)")
         if len(objectives) > 12:
-            raise ConfigError(f"lookahead weighs at most 12 objectives, found {len(objectives)}")
+            raise ConfigError(
+                f"weighting=lookahead weighs at most 12 objectives, found {len(objectives)}: "
+                "give fewer, or weighting=meta_factored"
+            )
         self._options = options
 
     @property

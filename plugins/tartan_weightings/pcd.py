@@ -56,7 +56,7 @@ class PCD(GramianWeighting):
     Options = PCDOptions
     needs: ClassVar[Needs] = Needs.LOSSES | Needs.GRADIENTS
     paper = "Priority-constrained descent, TMLR 2026, arXiv 2606.29521"
-    use = "when the end task comes first and no auxiliary may get worse"
+    use = "when the end task comes first and no auxiliary may get worse; for at most 12 auxiliaries"
     end_task_first = True
     squares: Tensor
     steps: Tensor
@@ -65,7 +65,10 @@ class PCD(GramianWeighting):
         super().__init__(options, objectives)
         check_ranges("weighting", options, tau="[0, 1]", beta="[0, 1)", eps="[0, inf)")
         if len(objectives) > 13:
-            raise ConfigError(f"pcd weighs at most 12 auxiliaries, found {len(objectives) - 1}")
+            raise ConfigError(
+                f"weighting=pcd weighs at most 12 auxiliaries, found {len(objectives) - 1}: give "
+                "fewer, or weighting=gcs"
+            )
         self._options = options
         self.register_buffer("squares", torch.zeros(len(objectives), dtype=torch.float64))
         self.register_buffer("steps", torch.zeros((), dtype=torch.float64))

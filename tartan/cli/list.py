@@ -24,9 +24,11 @@ below `weighting.`, and `python -m tartan list --json` has their defaults. How t
 * **needs**: what a step measures. *losses* are always measured. *gradients* are the inner products
   of all objectives' gradients on the body. *dev* is each gradient's product with the dev gradient.
 * **passes** and **copies**: backward passes of a step, and copies of the body's gradient that are
-  held at once, for n objectives with the end task. A copy is 4 bytes a parameter that trains,
-  of adapters only where the body has them.
-* **end task first**: the rule gives the end task, or its dev loss, a part that no other has.
+  held at once, for n objectives with the end task. A copy takes 4 bytes for each parameter of the
+  body that trains (with LoRA, for each of its adapters).
+* **state**: the names of what a checkpoint stores of the weighting.
+* **end task first**: the rule treats the end task, or its dev loss, differently from the other
+  objectives.
 
 Measure against `static`: equal weights cost nothing and are hard to beat. The names that begin
 with `torchjd_` are [TorchJD](https://torchjd.org)'s methods: `pip install 'tartan[torchjd]'`.

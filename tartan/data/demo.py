@@ -80,8 +80,8 @@ def load_demo(
     """
     if labels is not LabelKind.CLASS:
         raise ConfigError(
-            f"data.source=demo has sentences with classes, not {labels.value}: choose data=jsonl "
-            "or data=hub"
+            f"data.source=demo has sentences with classes, not {labels.value}: choose data=files, "
+            "data=jsonl or data=hub"
         )
     check_options(options)
     lexicon = make_lexicon(options)

@@ -249,5 +249,8 @@ class TaskContext:
 def _remedy(corpus: str) -> str:
     """Return what to do about a missing corpus."""
     if corpus == "domain":
-        return "add a domain.txt, one passage a line, or leave the objective out"
+        return (
+            "give data.domain=PATH (data=files, data=hub), add domain.txt to data.dir "
+            "(data=jsonl), or leave the objective out"
+        )
     return "choose task or domain"

@@ -38,7 +38,10 @@ def end_task_class(plugin: str, plugins: Plugins) -> type[PrimaryObjective]:
     """Return the class of the end task. PluginError or ConfigError if the plugin cannot be one."""
     cls = plugins.objective(plugin)
     if not issubclass(cls, PrimaryObjective):
-        raise ConfigError(f"primary={plugin} cannot be the end task: it predicts nothing")
+        raise ConfigError(
+            f"primary={plugin} cannot be the end task: it predicts nothing. "
+            "Choose classification, multilabel, regression or tokens"
+        )
     return cls
 
 

@@ -64,7 +64,8 @@ class Weightings:
         if stray := [n for n, v in made.state_dict().items() if not isinstance(v, Tensor)]:
             raise PluginError(
                 f"weighting={section['plugin']} keeps state that is not a tensor "
-                f"({', '.join(stray)}), which no checkpoint can hold: report it to its author"
+                f"({', '.join(stray)}), which no checkpoint can hold: its code has to "
+                "keep it in a buffer (register_buffer)"
             )
         return made.to(self._device)
 
@@ -104,8 +105,9 @@ def _check_first(weighting: Weighting, stage: str, trained: tuple[str, ...], pri
     chooses = samples(type(weighting))
     first = chooses or (weighting.end_task_first and Needs.DEV not in weighting.needs)
     if first and primary not in trained and len(trained) > 1:
+        what = "computes the end task in every step" if chooses else "puts the end task first"
         raise ConfigError(
-            f"schedule.stages.{stage} does not train the end task, and its weighting puts the end "
-            f"task before the others ({', '.join(trained)}): give "
+            f"schedule.stages.{stage} does not train the end task, but only "
+            f"{', '.join(trained)}, and its weighting {what}: give "
             f"schedule.stages.{stage}.weighting=static, or another that treats all alike"
         )

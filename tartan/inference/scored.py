@@ -72,7 +72,7 @@ class FinishedRun:
         except (KeyError, TypeError) as error:
             raise CheckpointError(
                 f"{directory / SUMMARY} does not say how the run was configured: an older version "
-                "wrote it"
+                "wrote it. Use that version, or train it again"
             ) from error
 
     @property

@@ -41,9 +41,9 @@ def _conclusion(pair: Pair, first: str, second: str, level: float, comparisons: 
     if not any(pair.differences):
         return f"{first} and {second} have equal scores with {counted(seeds, 'seed')}."
     return (
-        f"No difference between {first} and {second} can be shown with {counted(seeds, 'seed')}; "
-        f"{_needed(pair, level, comparisons)} would be needed if it is {found.mean:+.4f}, as "
-        "measured."
+        f"No difference between {first} and {second} can be shown with {counted(seeds, 'seed')}. "
+        f"To show one of {found.mean:+.4f}, as measured, {_needed(pair, level, comparisons)} would "
+        "be needed."
     )
 
 

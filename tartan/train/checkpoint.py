@@ -237,7 +237,7 @@ def sealed_identity(checkpoint: Path) -> Mapping[str, Any] | None:
     try:
         found: Mapping[str, Any] = json.loads(read_text(path))
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error})") from error
+        raise CheckpointError(f"{path} cannot be read ({error}): restore it") from error
     return found
 
 

@@ -111,7 +111,7 @@ def check_means(means: Mapping[str, float], step: int) -> None:
         if not math.isfinite(value):
             raise DivergenceError(
                 f"{key} is {value} at step {step}: lower optimizer.body_lr and "
-                "optimizer.head_lr, or clip harder"
+                "optimizer.head_lr, or optimizer.clip"
             )
 
 
@@ -124,7 +124,8 @@ def diverged(where: str, skipped: int | None) -> DivergenceError:
     """
     if skipped is not None:
         return DivergenceError(
-            f"{where}: {skipped} steps were skipped, the most max_skipped allows"
+            f"{where}: {skipped} steps were skipped, the most max_skipped allows. Lower "
+            "optimizer.body_lr and optimizer.head_lr, or raise max_skipped"
         )
     return DivergenceError(
         f"{where}: lower optimizer.body_lr and optimizer.head_lr, fix the rows, or skip such steps "

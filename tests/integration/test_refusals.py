@@ -51,7 +51,7 @@ def refused(answer: Answer, line: str, directory: Path) -> None:
         (["objectives=[mlm]", "objectives.tapt.mask_prob=.2"], "objectives.tapt.mask_prob: 'tapt' "
          "is not selected; add it: 'objectives=[mlm,tapt]'"),
         (["objectives=[mlm]", "objectives.mlm.corpus=domain"], "objective mlm reads the domain "
-         "corpus, which demo lacks: add a domain.txt"),
+         "corpus, which demo lacks: give data.domain=PATH"),
         (["objectives=[dapt]"], "objective dapt reads the domain corpus, which demo lacks"),
         (["schedule=pretrain"], "schedule.stages.pretrain.objectives is 'auxiliary', but "
          "the run has no auxiliary objectives: name some"),

@@ -27,7 +27,7 @@ from tartan.study.plan import arms, read_options
 
 README = (results.ROOT / "README.md").read_text(encoding="utf-8")
 IN_README = {
-    ("MiniLM", "128"): ["rest128", "b128"],
+    ("MiniLM", "128"): ["b128", "rest128"],
     ("MiniLM", "all"): ["a"],
     ("random weights", "all"): ["c"],
 }

@@ -90,5 +90,6 @@ def test_labels_of_another_kind_are_refused():
     with pytest.raises(ConfigError) as caught:
         load_task("demo", DemoOptions(), LabelKind.TAGS)
     assert str(caught.value) == (
-        "data.source=demo has sentences with classes, not tags: choose data=jsonl or data=hub"
+        "data.source=demo has sentences with classes, not tags: choose data=files, data=jsonl or "
+        "data=hub"
     )

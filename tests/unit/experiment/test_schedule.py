@@ -169,9 +169,11 @@ WHERE = "schedule.stages.joint"
          "weighting.probe.held_out=0.999 leaves none of the 24 training rows to train on: give a "
          "smaller share"),
         *((["objectives=[mlm,clm]", "schedule=pretrain", f"weighting={name}"],
-           "schedule.stages.pretrain does not train the end task, and its weighting puts the end "
-           "task before the others (mlm, clm): give schedule.stages.pretrain.weighting=static, or "
-           "another that treats all alike") for name in ("gcs", "meta_factored", "bandit")),
+           "schedule.stages.pretrain does not train the end task, but only mlm, clm, and its "
+           f"weighting {what}: give schedule.stages.pretrain.weighting=static, or another that "
+           "treats all alike") for name, what in (("gcs", "puts the end task first"),
+           ("meta_factored", "computes the end task in every step"),
+           ("bandit", "computes the end task in every step"))),
     ],
 )  # fmt: skip
 def test_a_stage_without_meaning_is_one_line(overrides: list[str], line: str):

@@ -78,8 +78,8 @@ def test_a_significant_pair_is_named_better_first():
 def test_where_nothing_is_shown_the_seeds_that_would_are_named():
     (said,) = conclusions([pair([0.01, 0.02, 0.03], 0.25)], LABELS, 0.05)
     assert said == (
-        "No difference between A and B can be shown with 3 seeds; about 6 would be needed if it "
-        "is +0.0200, as measured."
+        "No difference between A and B can be shown with 3 seeds. To show one of +0.0200, as "
+        "measured, about 6 would be needed."
     )
     (said,) = conclusions([pair([0.1, -0.1, 0.0001], 1.0)], LABELS, 0.05)
     assert f"more than {MOST} would be needed" in said
@@ -89,7 +89,7 @@ def test_more_seeds_are_needed_than_there_were():
     """The test of few seeds is coarse: an effect may be large enough and p not small enough."""
     steady = [0.5, 0.5, 0.5, 0.5, 0.5, 0.51]
     (said,) = conclusions([pair(steady, 0.06)], LABELS, 0.05)
-    assert "; about 7 would be needed" in said
+    assert ", about 7 would be needed" in said
 
 
 @pytest.mark.parametrize("differences", [[], [0.5]])
