@@ -18,6 +18,7 @@ from tartan.errors import (
     suggest,
 )
 from tartan.gramian import GramianWeighting, cosines
+from tartan.logits import bounded_logits
 from tartan.masking import (
     check_both_directions,
     choose_tokens,
@@ -82,6 +83,7 @@ __all__ = [
     "Weighting",
     "WordStarts",
     "backward",
+    "bounded_logits",
     "check_both_directions",
     "check_choice",
     "check_range",

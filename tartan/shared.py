@@ -99,7 +99,7 @@ class Shared:
             parameter.grad = None
 
     def take(self) -> Gradient:
-        """Return the parameters' `.grad`, and set each to None."""
+        """Return the parameters' `.grad`, which is undefined afterwards until `give` sets it."""
         grads = [parameter.grad for parameter in self.parameters]
         gradient = [g.coalesce() if g is not None and g.is_sparse else g for g in grads]
         self.clear()

@@ -16,7 +16,7 @@ class Needs(Flag):
     """Signals that a weighting needs. Losses are always measured; the rest costs passes."""
 
     LOSSES = auto()
-    """The objectives' losses: one weighted sum, one backward pass."""
+    """The objectives' losses: one backward pass of their weighted sum for each part of a step."""
     GRADIENTS = auto()
     """The Gramian: every inner product of two objectives' gradients on the body."""
     DEV = auto()
@@ -62,7 +62,7 @@ class Signals:
     Gradients are those of each objective's mean loss, with respect to the body's parameters.
 
     Attributes:
-        losses: [objectives], each objective's mean loss.
+        losses: [objectives], each objective's mean loss, times its `scale` and `schedule` in a run.
         weights: [objectives], what each counted in the update.
         norms: [objectives], the gradients' Euclidean norms; with GRADIENTS or DEV.
         gramian: [objectives, objectives], the gradients' inner products; with GRADIENTS.

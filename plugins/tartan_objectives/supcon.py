@@ -76,14 +76,14 @@ class SupCon(Objective):
         labels = batch.targets["labels"]
         projected = self.head(batch.inputs.pool(hidden, last=self._last)).float()
         same = labels[:, None] == labels
-        scores = cosines(projected) / self._temperature
+        scores = similarities(projected) / self._temperature
         itself = torch.eye(batch.items, dtype=torch.bool, device=scores.device)
         nearest = scores.detach().masked_fill(itself, -torch.inf).argmax(1)
         right = (labels[nearest] == labels).sum()
         return Loss(contrast(scores, same & ~itself, itself), {"accuracy": right})
 
 
-def cosines(vectors: Tensor) -> Tensor:
+def similarities(vectors: Tensor) -> Tensor:
     """Return the cosines [rows, rows] of vectors [rows, size] with each other."""
     unit = functional.normalize(vectors, dim=1)
     return unit @ unit.T

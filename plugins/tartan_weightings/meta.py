@@ -13,6 +13,7 @@ from tartan import (
     ProbeOptions,
     Signals,
     Weighting,
+    bounded_logits,
     check_choice,
     check_ranges,
     hookimpl,
@@ -97,7 +98,7 @@ class Meta(Weighting):
         similarity = signals.alignment if self._options.similarity == "cosine" else signals.dev
         if similarity is not None:
             logits = ascend(self.logits, similarity, self._lr)
-            self.logits = bounded(logits, self._options.spread)
+            self.logits = bounded_logits(logits, self._options.spread)
 
 
 def ascend(logits: Tensor, similarity: Tensor, lr: float) -> Tensor:
@@ -108,18 +109,6 @@ def ascend(logits: Tensor, similarity: Tensor, lr: float) -> Tensor:
     own Jacobian is left out: logit_i += lr * similarity_i. Logits stay finite.
     """
     return (logits + lr * similarity.to(logits)).clamp(-LARGEST, LARGEST)
-
-
-def bounded(logits: Tensor, spread: float) -> Tensor:
-    """Bound logits, [objectives]: none is lower than the highest by more than `spread`.
-
-    A softmax depends on differences alone, so the highest is also kept within `spread` of 0: logits
-    that all grow would lose precision. Logits within both bounds are returned unchanged.
-    """
-    top = logits.max()
-    moved = (logits - top).clamp(min=-spread) + top.clamp(-spread, spread)
-    within = (logits >= top - spread) & (top.abs() <= spread)
-    return torch.where(within, logits, moved)
 
 
 @hookimpl

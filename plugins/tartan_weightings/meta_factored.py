@@ -10,7 +10,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from tartan import Needs, ProbeOptions, Signals, Weighting, check_ranges, hookimpl
+from tartan import (
+    Needs,
+    ProbeOptions,
+    Signals,
+    Weighting,
+    bounded_logits,
+    check_ranges,
+    hookimpl,
+)
 
 
 @dataclass
@@ -112,8 +120,8 @@ class MetaFactored(Weighting):
         """Return the weights of a step's objectives, [objectives]; their sum is 1."""
         if not self._names:
             return self.ends.new_ones(1)
-        end, others = bounded(self.ends, self._options.spread).softmax(0)
-        logits = bounded(self.logits(), self._options.spread)
+        end, others = bounded_logits(self.ends, self._options.spread).softmax(0)
+        logits = bounded_logits(self.logits(), self._options.spread)
         return torch.cat([end[None], others * logits.masked_fill(~active[1:], -1e30).softmax(0)])
 
     def update(self, signals: Signals) -> None:
@@ -128,18 +136,9 @@ class MetaFactored(Weighting):
         active = torch.ones_like(cosines) if signals.active is None else signals.active.to(cosines)
         step = self._options.lr * (active * cosines)[1:]
         spread = self._options.spread
-        self.ends = bounded(ends, spread)
-        self.own = bounded(self.own + step, spread)
+        self.ends = bounded_logits(ends, spread)
+        self.own = bounded_logits(self.own + step, spread)
         self.shared = (self.shared + self._belongs.T @ step).clamp(-spread, spread)
-
-
-def bounded(logits: Tensor, spread: float) -> Tensor:
-    """Bound logits, [n]: none is lower than the highest by more than `spread`.
-
-    The highest is also kept within `spread` of 0, as a softmax depends on differences alone.
-    """
-    top = logits.max()
-    return (logits - top).clamp(min=-spread) + top.clamp(-spread, spread)
 
 
 @hookimpl

@@ -65,6 +65,17 @@ class Stream:
         stream._delay = self._delay + batches
         return stream
 
+    def number(self, index: int) -> int:
+        """Return the number of the batch at an index, from 0 whatever the delay.
+
+        Raises:
+            IndexError: it is before the first.
+        """
+        number = index - self._delay
+        if number < 0:
+            raise IndexError(f"batch {number} of '{self._name}': batches are counted from 0")
+        return number
+
     def least_for_two(self) -> int:
         """Return the least limit with which a batch can have two rows."""
         return 2
@@ -86,10 +97,8 @@ class Stream:
 
     def indices(self, index: int) -> list[int]:
         """Return the indices of the examples in the batch at an index, in its order."""
-        index -= self._delay
-        if index < 0:
-            raise IndexError(f"batch {index} of '{self._name}': batches are counted from 0")
-        position, stop = index * self._batch_size, (index + 1) * self._batch_size
+        number = self.number(index)
+        position, stop = number * self._batch_size, (number + 1) * self._batch_size
         if self._endless:
             return list(range(position, stop))
         chosen: list[int] = []
@@ -98,7 +107,7 @@ class Stream:
             epoch, offset = divmod(position, len(self._examples))
             used[epoch] = self._order(epoch)
             chosen += used[epoch][offset : offset + stop - position].tolist()
-            position = self._batch_size * index + len(chosen)
+            position = self._batch_size * number + len(chosen)
         last = max(used)
         self._orders = {last: used[last]}
         return chosen

@@ -73,9 +73,7 @@ class TokenStream(Stream):
 
     def indices(self, index: int) -> list[int]:
         """Return the indices of the examples in the batch at an index, in its order."""
-        number = index - self._delay
-        if number < 0:
-            raise IndexError(f"batch {number} of '{self._name}': batches are counted from 0")
+        number = self.number(index)
         epoch = self._epoch(number)
         return self._batches(epoch)[number - self._start(epoch)]
 

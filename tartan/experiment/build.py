@@ -60,8 +60,7 @@ class Experiment:
         stages: the schedule.
         milestones: when a run does more than step.
         notices: what the user should know before it starts, a line each.
-        probe_split: the split that the dev gradient is taken from, `dev` or `train`, or both with a
-            comma where stages differ; None where no stage needs the dev gradient.
+        probe_splits: the splits that stages take the dev gradient from, `dev` and `train`, sorted.
     """
 
     texts: Texts
@@ -70,7 +69,7 @@ class Experiment:
     stages: Mapping[str, StageOptions]
     milestones: Milestones
     notices: Sequence[str]
-    probe_split: str | None
+    probe_splits: tuple[str, ...]
 
     @property
     def task(self) -> Task:
@@ -118,7 +117,7 @@ def _build(config: Config, plugins: Plugins, ranks: Ranks) -> Experiment:
     setup = _setup(config, model, sections, data, weightings, runtime, ranks)
     steps = partial(setup.streams[model.primary].steps, accumulate=config.accumulate)
     stages = with_run_values(config, weightings, model.primary, steps)
-    splits = sorted({probe.split for probe in probes.values()})
+    splits = tuple(sorted({probe.split for probe in probes.values()}))
     return Experiment(
         texts=data.texts,
         auxiliary=data.auxiliary,
@@ -135,7 +134,7 @@ def _build(config: Config, plugins: Plugins, ranks: Ranks) -> Experiment:
             *auxiliary_notices(data.forbidden, data.auxiliary),
             *unused_notices(config.objectives, names, end_task=trains_end_task(model, stages)),
         ],
-        probe_split=", ".join(splits) or None,
+        probe_splits=splits,
     )
 
 

@@ -64,7 +64,7 @@ def summarise(
         "model": config.model.get("name") or config.model["kind"],
         "stages": {name: stage.selection for name, stage in experiment.stages.items()},
         "metric": experiment.milestones.metric,
-        "probe_split": experiment.probe_split,
+        "probe_split": ", ".join(experiment.probe_splits) or None,
         **scores,
         "best_step": progress.best_step,
         "steps": progress.step,

@@ -126,12 +126,12 @@ def error_plots(predictions: Sequence[Mapping[str, Any]], errors: Confusion | No
 
 def split_uses(summary: Mapping[str, Any]) -> dict[str, str]:
     """Return what each split was used for, in a sentence."""
-    probe, metric = summary["probe_split"], summary["metric"]
+    probed, metric = (summary["probe_split"] or "").split(", "), summary["metric"]
     train = "Used to train the end task."
     dev = f"Used to choose the best model and when to stop, by {metric}."
-    if probe == "train":
+    if "train" in probed:
         train += " A held-out part gave the dev gradient."
-    elif probe == "dev":
+    if "dev" in probed:
         dev += " It also gave the dev gradient, by which the weights were learned."
     return {"train": train, "dev": dev, "test": "Read once, at the end. Nothing was chosen by it."}
 

@@ -33,8 +33,8 @@ class BuiltArm:
         metric: what its best model is chosen by.
         batch: rows of the end task in a step, or the most tokens.
         rows: how many rows each split and corpus has.
-        dev_gradient: the split that supplies the dev gradient, `dev` or `train`; None where the
-            weighting needs none.
+        dev_gradient: the splits that supply the dev gradient, `dev` and `train`; none where the
+            weightings do not need it.
         contents: hashes of its data, tokenizer, model and plugins, as in a run's identity.
         missing: a sentence on the corpus that it reads and the data lacks; all else is then unset.
     """
@@ -43,7 +43,7 @@ class BuiltArm:
     metric: str = ""
     batch: str = ""
     rows: Mapping[str, int] | None = None
-    dev_gradient: str | None = None
+    dev_gradient: tuple[str, ...] = ()
     contents: Mapping[str, Part] | None = None
     missing: str | None = None
 
@@ -130,7 +130,7 @@ def _describe(config: Config, experiment: Experiment, plugins: Plugins) -> Built
         experiment.milestones.metric,
         batch,
         {name: len(rows) for name, rows in splits.items()},
-        experiment.probe_split if Needs.DEV in needs else None,
+        experiment.probe_splits if Needs.DEV in needs else (),
         contents(config, experiment, plugins),
     )
 

@@ -40,15 +40,14 @@ class Fp16Scale:
             norms: [groups], the norms of the gradients that the optimiser reads.
         """
         before, self._before = self._before, None
-        if self.factor > LEAST or before:
-            bad = bool(non_finite(signals, norms) & signals.losses.isfinite().all())
-            if bad and self.factor > LEAST:
+        if non_finite(signals, norms):
+            overflowed = bool(signals.losses.isfinite().all())
+            if overflowed and self.factor > LEAST:
                 self._before = before or self.factor
                 self.factor, self._steps = self.factor / 2, 0
                 return True
-            if bad and before:
-                self.factor = before
-                return False
+            self.factor = before or self.factor
+            return False
         self._steps += 1
         if self._steps == PATIENCE:
             self.factor, self._steps = self.factor * 2, 0

@@ -71,11 +71,11 @@ class Losses:
         if not together:
             return [apart]
         joint = {name: batch for name, batch in batches.items() if not self._calls_body(name)}
-        shared = [self._joint(number, group) for group in self._groups(joint)]
+        joined = [self._joint(number, group) for group in self._groups(joint)]
         own = {name: piece for name, piece in apart.items() if name not in joint}
         if self._model.body.max_tokens is not None:
-            return [*shared, *({name: piece} for name, piece in own.items())]
-        return [{name: piece for pieces in (*shared, own) for name, piece in pieces.items()}]
+            return [*joined, *({name: piece} for name, piece in own.items())]
+        return [{name: piece for pieces in (*joined, own) for name, piece in pieces.items()}]
 
     def lay_out(self, batches: Mapping[str, Batch], *, together: bool) -> None:
         """Prepare the layouts of the passes over micro-batches; call it from any thread."""

@@ -23,6 +23,7 @@ def find_cause(setup: Setup, stage: Stage, error: NonFiniteError) -> str:
         stage: the stage, with the parameters the step had.
         error: the step; its gradients are dropped.
     """
+    stage.step.wait()  # streams are read by one thread at a time
     setup.model.zero_grad()
     when = f"at step {error.step + 1}"
     first = error.step * setup.accumulate

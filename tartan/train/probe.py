@@ -55,9 +55,12 @@ class DevGradient:
             batches: the result of `batches`, if they have been made.
         """
         device = self._runtime.device
-        fit_batch, grad_batch = (batch.to(device) for batch in batches or self.batches(step))
         task = self._model.end_task
         with seeded(self._seed, "probe", step):
+            with self._runtime.autocast():
+                fit_batch, grad_batch = (
+                    task.prepare(batch.to(device)) for batch in batches or self.batches(step)
+                )
             probe = task.probe(self._options.dropout)
             # `Module.to` would wait for each parameter.
             probe._apply(partial(send, device=device))
@@ -89,8 +92,7 @@ class DevGradient:
         return fit_batch, grad_batch
 
     def _features(self, batch: Batch) -> Tensor:
-        """Compute the probe's input, [items, hidden] float32."""
+        """Compute the probe's input from a prepared batch, [items, hidden] float32."""
         task = self._model.end_task
         with self._runtime.autocast():
-            batch = task.prepare(batch)
             return task.features(self._model.body(batch.inputs), batch).float()

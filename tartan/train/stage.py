@@ -18,7 +18,7 @@ from tartan.train.sharded_checkpoint import DIVIDED, divide_moments
 from tartan.train.step import Step
 from tartan.train.turns import Turns
 from tartan.train.window import Window
-from tartan.weighting import Cost, Needs, Weighting
+from tartan.weighting import Cost, Needs, Weighting, samples
 
 
 class Stage:
@@ -58,7 +58,7 @@ class Stage:
             self.streams[model.primary] = setup.streams[model.primary].delayed(batches)
         self.weighting = setup.weighting(options.weighting, self.names)
         self.weighting.budget(options.steps)
-        self.window = Window(self.names)
+        self.window = Window(self.names, sampled=samples(type(self.weighting)))
         self._span = range(first, first + options.steps)
         self._setup = setup
         shared = setup.ranks.shared(model.shared())
@@ -138,7 +138,7 @@ class Stage:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of optimiser, weighting and window: tensors and plain values."""
-        scale, divided = self.step.scale, self._optimiser.indices(self._shared.parts)
+        scale, divided = self.step.fp16_scale, self._optimiser.indices(self._shared.parts)
         return {
             "optimiser": self._optimiser.state_dict(),
             "weighting": dict(self.weighting.state_dict()),
@@ -159,8 +159,8 @@ class Stage:
         except RuntimeError as error:  # torch's reasons have several lines
             raise ValueError(" ".join(str(error).split())) from error
         self.window.load_state_dict(state["window"])
-        if self.step.scale is not None and "scale" in state:  # or another precision's
-            self.step.scale.load_state_dict(state["scale"])
+        if self.step.fp16_scale is not None and "scale" in state:  # or another precision's
+            self.step.fp16_scale.load_state_dict(state["scale"])
 
 
 def _dev_gradient(setup: Setup, weighting: Weighting) -> DevGradient | None:

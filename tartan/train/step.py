@@ -55,7 +55,7 @@ class Step:
         guard: keeps what is not finite out of the parameters.
         complete: whether the last step that began has ended, so that all parameters and states are
             those after it.
-        scale: the factor of losses, in float16.
+        fp16_scale: the factor that losses have in float16 only, before anything is measured.
         turns: the objectives that each step computes.
     """
 
@@ -85,20 +85,20 @@ class Step:
         self._model, self._streams = setup.model, streams
         self._weighting, self._optimiser, self._dev = weighting, optimiser, dev
         self._accumulate, self._seed = setup.accumulate, setup.seed
-        self._scales, self._span = setup.scales, span
+        self._loss_scales, self._span = setup.scales, span
         self._runtime, self._device = setup.runtime, setup.runtime.device
         self._losses = Losses(setup.model, setup.runtime, setup.seed)
         self.turns = turns
         # On a CPU the thread slows the arithmetic by at least what it saves (measured).
         # What a step computes may depend on what the weighting learns in the step before.
         ahead = self._device.type != "cpu" and not turns.chosen
-        self._batches = Ahead(self._prepare_batches) if ahead else self._prepare_batches
+        self._batches = Ahead(self._collated) if ahead else self._collated
         self._ranks, self._shared = setup.ranks, shared
         self.guard, self.complete = Guard(setup.late and not turns.chosen), True
-        self.scale = Fp16Scale() if setup.runtime.precision == "fp16" else None
+        self.fp16_scale = Fp16Scale() if setup.runtime.precision == "fp16" else None
 
-    def end(self) -> None:
-        """Wait for the batches of a step that will not be taken.
+    def wait(self) -> None:
+        """Wait until no batches are being made, those of a step that will not be taken included.
 
         Processes agree on what they read of each step: those of another stage do so next.
         """
@@ -124,7 +124,7 @@ class Step:
                 signals, metrics = self.measure(step)
             self._losses.at_work = ("the optimiser",), ()
             norms = self._optimiser.norms()
-            if self.scale is None or not self.scale.overflows(signals, norms):
+            if self.fp16_scale is None or not self.fp16_scale.overflows(signals, norms):
                 break
         held = self.guard.check(step, signals, norms)
         self._learn(signals)
@@ -155,7 +155,7 @@ class Step:
                 dev=dev,
                 needs=batches.needs,
                 generator=generator(self._seed, "weighting", step),
-                scale=1.0 if self.scale is None else self.scale.factor,
+                scale=1.0 if self.fp16_scale is None else self.fp16_scale.factor,
                 active=self.turns.indices(step),
             )
         sums = self._shared.complete(self._model.heads(self._streams), self._losses.sums)
@@ -223,11 +223,11 @@ class Step:
 
     def _scaled(self, name: str, step: int, piece: Piece | None) -> Piece | None:
         """Return what computes a loss that is multiplied by its objective's factor of a step."""
-        scale = self._scales.get(name, LossScale())
+        scale = self._loss_scales.get(name, LossScale())
         factor = scale.factor(step - self._span.start, len(self._span))
         return piece if factor == 1 or piece is None else lambda: factor * piece()
 
-    def _prepare_batches(self, step: int) -> Collated:
+    def _collated(self, step: int) -> Collated:
         """Make everything that a step reads, on the CPU: micro-batches, and those of dev if due."""
         needs = self._weighting.due(step)
         together = needs == Needs.LOSSES and self._model.body.packed
@@ -258,10 +258,11 @@ class Step:
         )
 
     def _batch_number(self, name: str, number: int) -> int:
-        """Return which batch of its stream an objective reads as micro-batch `number`."""
+        """Return the index in its stream of what an objective reads as micro-batch `number`."""
         return number - self.turns.missed.get(name, 0) * self._accumulate
 
     def _collate(self, name: str, number: int, rows: Sequence[Row]) -> Batch:
         """Collate rows as micro-batch `number`; pin it if it will go to a GPU."""
-        rng = generator(self._seed, "collate", name, self._batch_number(name, number))
+        batch = self._streams[name].number(self._batch_number(name, number))
+        rng = generator(self._seed, "collate", name, batch)
         return self._runtime.pin(self._model.objective(name).collate(rows, rng))

@@ -75,7 +75,7 @@ class Trainer:
                 stage, self._state = self._stage(), {}
                 with self._saving(stage):
                     self._take_steps(stage)
-                    stage.step.end()
+                    stage.step.wait()
                     weights = stage.weights()
                 self._end(stage, weights)
         return self._progress
@@ -107,7 +107,7 @@ class Trainer:
             with self._timed("seconds", "step_seconds"):
                 self._take(stage)
                 step = self._progress.step
-                missed = stage.step.turns.end(step)
+                missed = stage.step.turns.count(step)
                 self._progress = replace(self._progress, step=step + 1, missed=missed)
             self._observer.step()
 
@@ -141,8 +141,7 @@ class Trainer:
                 means = stage.window.means()
                 check_means(means, self._progress.step)
         record: Record = {"step": self._progress.step, "stage": name, **means}
-        with self._timed("seconds"):
-            line, changed = self._measured(stage, record, due.evaluation)
+        line, changed = self._measured(stage, record, due.evaluation)
         if line:
             self._progress.history.add(line, self._progress.step_seconds)
         self._progress = replace(self._progress, processed=self._progress.step, **changed)
@@ -168,7 +167,7 @@ class Trainer:
     ) -> tuple[Record | None, dict[str, Any]]:
         """Evaluate, write the line, and save the model if it is the best so far.
 
-        Progress does not change here, so that all of it can be repeated.
+        Of progress only the time changes here, so that all of it can be repeated.
 
         Returns:
             The line of metrics.jsonl, if there is one, and the values of `Progress` that change.
@@ -177,15 +176,16 @@ class Trainer:
         scores: dict[str, float] = {}
         if evaluates:
             stop = partial(self._stop_if_asked, stage)
-            scores, _ = evaluate(
-                setup.model,
-                setup.dev,
-                milestones.batch_size,
-                setup.runtime,
-                stop,
-                setup.ranks,
-                choosing=True,
-            )
+            with self._timed("seconds"):
+                scores, _ = evaluate(
+                    setup.model,
+                    setup.dev,
+                    milestones.batch_size,
+                    setup.runtime,
+                    stop,
+                    setup.ranks,
+                    choosing=True,
+                )
             record = {**record, **{f"eval/{name}": value for name, value in scores.items()}}
         if len(record) <= 2:
             return None, {}

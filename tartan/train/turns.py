@@ -45,7 +45,7 @@ class Turns:
         indices = self.indices(step)
         return self._names if indices is None else tuple(self._names[index] for index in indices)
 
-    def end(self, step: int) -> dict[str, int]:
+    def count(self, step: int) -> dict[str, int]:
         """Count who missed a step that has been taken or skipped, and return `missed`."""
         computed = self.names(step)
         new = {name: self.missed.get(name, 0) + 1 for name in self._names if name not in computed}

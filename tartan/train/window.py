@@ -11,8 +11,9 @@ from tartan.weighting import Signals
 class Window:
     """Means of training metrics since the last line; adding to them waits for no device."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = tuple(names)
+    def __init__(self, names: Sequence[str], *, sampled: bool) -> None:
+        """Begin with nothing; `sampled` is whether the weighting chooses what a step computes."""
+        self._names, self._sampled = tuple(names), sampled
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
 
@@ -20,24 +21,23 @@ class Window:
         """Add a step's signals.
 
         Args:
-            signals: measured in the step. If the step computed some of the objectives, the line has
-                `train/active/<objective>`, the share of steps that computed it, and losses and
-                alignments are means over these steps; weights are means over all steps.
+            signals: measured in the step. If the weighting chooses the objectives of a step, the
+                line has `train/active/<objective>`, the share of steps that computed it, and losses
+                and alignments are means over these steps; weights are means over all steps.
             metrics: of the step, by `<metric>/<objective>`.
-            computed: the names of the objectives that the step computed; read where it did not
-                compute all.
+            computed: the names of the objectives that the step computed.
         """
+        active = torch.ones_like(signals.weights) if signals.active is None else signals.active
         measured = {
             "loss": signals.losses,
             "weight": signals.weights,
             "alignment": signals.alignment,
-            "active": None if signals.active is None else signals.active.float(),
+            "active": active.float() if self._sampled else None,
         }
         for key, values in measured.items():
             if values is not None:
-                of_all = signals.active is None or key in ("weight", "active")
                 for name, value in zip(self._names, values, strict=True):
-                    if of_all or name in computed:
+                    if name in computed or key in ("weight", "active"):
                         self._count(f"train/{key}/{name}", value)
         for key, value in metrics.items():
             self._count(f"train/{key}", value)

@@ -113,10 +113,10 @@ def test_half_precision_has_the_direction_of_float32(precision: str, weighting: 
 
 def test_fp16_halves_its_factor_at_an_overflow_and_takes_the_step_again():
     made = stage("weighting=meta", "precision=fp16")
-    assert made.step.scale is not None
-    made.step.scale.factor = 2.0**40
+    assert made.step.fp16_scale is not None
+    made.step.fp16_scale.factor = 2.0**40
     made.take(0)
-    assert made.step.scale.factor < 2.0**40
+    assert made.step.fp16_scale.factor < 2.0**40
     assert all(each.isfinite().all() for each in parameters(made))
 
 

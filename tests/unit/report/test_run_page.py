@@ -53,7 +53,7 @@ def test_it_says_which_split_was_used_for_what(page: Page):
 def test_it_says_of_steps_that_were_skipped_and_of_values_that_were_changed(tmp_path: Path):
     changes = [{"step": 20, "changed": ["optimizer.body_lr", "seed"]}]
     page = written(
-        tmp_path / "run", skipped_steps=2, changes=changes, probe_split="train",
+        tmp_path / "run", skipped_steps=2, changes=changes, probe_split="dev, train",
         collapsed={"joint": 30},
     )  # fmt: skip
     facts = dict(zip(page.texts("dt"), page.texts("dd"), strict=True))
@@ -61,6 +61,7 @@ def test_it_says_of_steps_that_were_skipped_and_of_values_that_were_changed(tmp_
     assert facts["Collapsed in joint"].endswith("below a tenth of an equal share at step 30")
     assert facts["Changed at step 20"] == "optimizer.body_lr, seed"
     assert "A held-out part gave the dev gradient" in facts["train"]
+    assert "It also gave the dev gradient" in facts["dev"]
 
 
 def test_scores_stand_beside_each_other(page: Page):

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tartan.study.notes import notes
+from tartan.study.notes import notes, splits
+from tartan.study.worker import BuiltArm
 
 PARTS = {
     "configuration": {"seed": 0},
@@ -55,6 +56,15 @@ def test_runs_elsewhere_are_named_with_their_values(part: str, key: str, before:
     assert note == (
         f"The runs differ in {key}: {before} in meta/seed0, meta/seed1; other in meta/seed2."
     )
+
+
+def test_an_arm_that_takes_the_dev_gradient_from_both_splits_is_named_with_each():
+    built = {"meta": BuiltArm(rows={"train": 9, "dev": 3}, dev_gradient=("dev", "train"))}
+    train, dev = splits(built, "accuracy")
+    assert "; meta took the dev gradient from rows held out of it" in train.used_for
+    assert "; meta also took the dev gradient from it" in dev.used_for
+    (note,) = notes((), (), built, {}, 0.05)
+    assert note.startswith("meta held out training rows for the dev gradient")
 
 
 def test_plugins_and_data_that_only_one_arm_has_are_no_difference():

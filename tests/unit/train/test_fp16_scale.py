@@ -45,11 +45,11 @@ def test_half_precision_agrees_with_float32(precision: str, weighting: str):
 
 def test_a_step_that_overflows_is_taken_again_with_a_smaller_factor():
     one, other = stage("fp16"), stage("fp16")
-    assert other.step.scale is not None
-    other.step.scale.factor = 2.0**40  # overflows float16 by far
+    assert other.step.fp16_scale is not None
+    other.step.fp16_scale.factor = 2.0**40  # overflows float16 by far
     for made in (one, other):
         made.take(0)
-    assert other.step.scale.factor < 2.0**40
+    assert other.step.fp16_scale.factor < 2.0**40
     pairs = zip(one._setup.model.parameters(), other._setup.model.parameters(), strict=True)
     for expected, found in pairs:
         assert found.isfinite().all()
@@ -57,8 +57,8 @@ def test_a_step_that_overflows_is_taken_again_with_a_smaller_factor():
     saved = other.state_dict()
     fresh = stage("fp16")
     fresh.load_state_dict(saved)
-    assert fresh.step.scale is not None
-    assert fresh.step.scale.factor == other.step.scale.factor
+    assert fresh.step.fp16_scale is not None
+    assert fresh.step.fp16_scale.factor == other.step.fp16_scale.factor
 
 
 def test_the_factor_follows_overflows():
@@ -84,8 +84,8 @@ def test_a_step_that_the_least_factor_does_not_help_leaves_the_factor_as_it_was(
 def test_a_checkpoint_of_another_precision_starts_with_the_first_factor():
     made = stage("fp16")
     made.load_state_dict(stage("fp32").state_dict())
-    assert made.step.scale is not None
-    assert made.step.scale.factor == FIRST
+    assert made.step.fp16_scale is not None
+    assert made.step.fp16_scale.factor == FIRST
 
 
 def test_what_no_factor_can_help_is_left_to_the_guard():
@@ -93,6 +93,7 @@ def test_what_no_factor_can_help_is_left_to_the_guard():
     assert not scale.overflows(broken, NORMS)
     scale.factor = 1.0
     assert not scale.overflows(FINE, NORMS * torch.nan)
+    assert scale.state_dict()["steps"] == 0  # neither is a step without overflow
     made = stage("fp16")
     with torch.no_grad():
         next(iter(made._setup.model.body.parameters())).fill_(torch.nan)

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from support.context import ROWS, TinyContext
-from tartan import ConfigError, ProbeOptions, Row
+from tartan import Batch, ConfigError, ProbeOptions, Row
 from tartan.probe import fit
 from tartan.train.model import JointModel
 from tartan.train.probe import DevGradient
@@ -80,6 +81,26 @@ def test_the_body_runs_without_dropout_and_is_put_back(model: JointModel):
     term = dev_gradient(model).term(step=0)
     assert torch.equal(term.pieces[0](), term.pieces[0]())
     assert model.body.training
+
+
+class Prepared(Classification):
+    """An end task whose criterion reads targets that `prepare` adds, as its contract allows."""
+
+    def prepare(self, batch: Batch) -> Batch:
+        return replace(batch, targets={"prepared": batch.targets["labels"]})
+
+    def criterion(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        labels = batch.targets["prepared"]
+        return super().criterion(outputs, replace(batch, targets={"labels": labels}))
+
+
+def test_the_criterion_reads_a_prepared_batch(model: JointModel):
+    expected = dev_gradient(model).term(step=0).pieces[0]()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        task = Prepared(ClassificationOptions(), TinyContext())
+    found = dev_gradient(JointModel(model.body, "task", {"task": task})).term(step=0).pieces[0]()
+    assert torch.equal(found, expected)
 
 
 def test_fitting_lowers_the_loss(model: JointModel):

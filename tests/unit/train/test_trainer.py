@@ -42,6 +42,25 @@ def rates(stage: Stage) -> list[tuple[float, ...]]:
     return [(g["lr"], g["weight_decay"], *g["betas"], g["eps"]) for g in groups]
 
 
+def test_the_end_tasks_batches_are_the_same_whatever_came_before(monkeypatch: pytest.MonkeyPatch):
+    """Their rows, and the random choices of collating them."""
+    setup = built(*SMALL, "objectives=[]", "accumulate=2").setup
+    task, options = setup.model.end_task, built(*SMALL, "objectives=[]").stages["joint"]
+    collate, found = task.collate, []
+
+    def spy(rows: Any, rng: torch.Generator) -> Any:
+        found.append(([row["input_ids"] for row in rows], torch.rand(1, generator=rng).item()))
+        return collate(rows, rng)
+
+    monkeypatch.setattr(task, "collate", spy)
+    Stage(setup, options).step._collated(0)
+    alone = found.copy()
+    found.clear()
+    Stage(setup, options, steps_without_primary=3, first=3).step._collated(3)
+    assert found == alone
+    assert len(found) == 2
+
+
 def test_a_resumed_stage_has_the_options_that_it_is_given():
     """Rates follow the schedule from the new peak on; the moments are those that were saved."""
     changed = ("optimizer.body_lr=1e-6", "optimizer.body_weight_decay=0.5", "optimizer.beta1=0.5")

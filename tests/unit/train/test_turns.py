@@ -82,7 +82,7 @@ def read(monkeypatch: pytest.MonkeyPatch, turns: list[list[int]], steps: int) ->
         monkeypatch.setattr(objective, "collate", watched)
     for step in range(steps):
         made.take(step)
-        made.step.turns.end(step)
+        made.step.turns.count(step)
     return found
 
 
@@ -102,7 +102,7 @@ def test_what_is_not_computed_has_no_gradient_and_signals_of_0(cls: type[InTurn]
     made = stage([[0, 1, 2], [0, 2]], cls)
     heads = {name: made._setup.model.private(name) for name in made.names}
     made.take(0)
-    made.step.turns.end(0)
+    made.step.turns.count(0)
     before = [p.clone() for p in heads["mlm"]]
     signals, metrics = made.step(1)
     assert signals.active is not None
@@ -120,6 +120,16 @@ def test_what_is_not_computed_has_no_gradient_and_signals_of_0(cls: type[InTurn]
         assert signals.gramian[:, 1].count_nonzero() == 0
         assert (signals.gramian.diagonal()[[0, 2]] > 0).all()
     assert not any(name.endswith("/mlm") for name in metrics)
+
+
+def test_a_step_without_a_choice_computes_all():
+    made = stage([[0], [0, 1, 2]])
+    made.weighting.turns = [[0], None]  # type: ignore[assignment]
+    for step in range(2):
+        made.take(step)
+        made.step.turns.count(step)
+    means = made.window.means()
+    assert [means[f"train/active/{name}"] for name in made.names] == [1, 0.5, 0.5]
 
 
 @pytest.mark.parametrize("cls", [InTurn, Dev, Gramian])
@@ -141,7 +151,7 @@ def test_a_line_has_how_often_each_was_computed_and_the_means_of_these_steps():
     for step in range(4):
         made.take(step)
         losses.append(made.window.state_dict()["sums"]["train/loss/rtd"].item() if step else 0.0)  # type: ignore[index]
-        made.step.turns.end(step)
+        made.step.turns.count(step)
     means = made.window.means()
     assert [means[f"train/active/{name}"] for name in made.names] == [1, 0.25, 0.5]
     assert means["train/loss/rtd"] == pytest.approx(losses[-1] / 2)
