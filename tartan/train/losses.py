@@ -25,8 +25,8 @@ class Losses:
 
     Attributes:
         sums: sums of metrics since `begin`, [], by `<metric>/<objective>`.
-        at_work: the objectives whose batches are being computed, and the lengths of their
-            sequences.
+        at_work: what is being computed, and the lengths of its sequences: the names of objectives,
+            or what `Step` computes between losses. An error of memory names it.
     """
 
     def __init__(self, model: JointModel, runtime: Runtime, seed: int) -> None:
