@@ -115,6 +115,13 @@ def _restored(cls: type[BaseException], args: tuple[Any, ...]) -> BaseException:
     return cls.__new__(cls, *args)
 
 
+def located(error: TartanError, where: str) -> BaseException:
+    """Return an error of the same class whose message begins with where it is: `arm mt: ...`."""
+    made = _restored(type(error), (f"{where}: {error}",))
+    vars(made).update(vars(error))
+    return made
+
+
 def message_of(error: BaseException) -> str:
     """Return an error's message and notes, in one line."""
     return "; ".join([str(error), *getattr(error, "__notes__", ())])

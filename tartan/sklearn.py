@@ -23,6 +23,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from tartan.api import run
 from tartan.data.divide import TooFewRowsError
 from tartan.data.rows import check_characters
+from tartan.data.scratch import scratch
 from tartan.errors import ConfigError, DataError, ModelError
 from tartan.inference.inputs import Input
 from tartan.inference.model import long_texts
@@ -112,8 +113,7 @@ class TartanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"y has {len(classes)} class: give at least two")
         names = [str(label) for label in classes]
         more = as_texts(() if unlabeled is None else unlabeled, "unlabeled", least=0)
-        with tempfile.TemporaryDirectory(prefix="tartan-") as scratch:
-            directory = Path(scratch)
+        with scratch(Path(tempfile.gettempdir())) as directory:
             rows = zip(texts, ids.tolist(), strict=True)
             _write(directory / ROWS, ({"text": t, "label": names[i]} for t, i in rows))
             if more:

@@ -106,11 +106,31 @@ class ColumnarTable:
         for path in self._files:
             file = open_columnar(path)
             names = [column for column in columns if column in file.schema.names]
+            self._check(path, file.schema, columns, names)
             try:
                 for batch in file.batches(names):
                     yield from (Row(values, path.name) for values in by_row(batch.to_pydict()))
             except (OSError, UnicodeDecodeError, pyarrow.ArrowException) as error:
                 raise unreadable(path, error) from None
+
+    def _check(
+        self, path: Path, schema: pyarrow.Schema, columns: Sequence[str], names: Sequence[str]
+    ) -> None:
+        """DataError where a file has none of the columns, or numbers its classes in another way."""
+        first = self._files[0].name
+        if columns and not names:
+            listed = " or ".join(f"'{shown(column)}'" for column in columns)
+            raise DataError(
+                f"{path}: the file has no column {listed}, as {first} has: name its columns alike"
+            )
+        ours, own = self.features or {}, _features(schema) or {}
+        for name in names:
+            classes = getattr(own.get(name), "names", None)
+            if classes and classes != getattr(ours.get(name), "names", classes):
+                raise DataError(
+                    f"{path}: the classes of column '{shown(name)}' have other numbers than in "
+                    f"{first}: write both with the same list of classes"
+                )
 
 
 def open_columnar(path: Path) -> Opened:

@@ -41,7 +41,8 @@ class Conflicts:
         """Add a row. Labels are equal if their representations are."""
         found = row_digest(texts)
         self._texts.append(short(found))
-        self._labelled.append(short(digest(f"{found!r} {label!r}")))
+        labelled = found + repr(label).encode()
+        self._labelled.append(short(hashlib.blake2b(labelled, digest_size=16).digest()))
 
     def count(self) -> int:
         """Return how many of the rows have the texts of another row, and another label."""

@@ -1,6 +1,6 @@
 """A task from files as people have them: one file or a directory, whatever format."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -127,7 +127,26 @@ def find_files(options: FilesOptions) -> Layout:
     for split, [file] in parts.items():
         if not file.exists():
             raise DataError(f"data.{split}={file}: no such file: check the path")
-    return replace(layout, parts={**layout.parts, **parts})
+    return replace(layout, parts={**_others(layout.parts, parts), **parts})
+
+
+def _others(
+    found: Mapping[str, Sequence[Path]], given: Mapping[str, Sequence[Path]]
+) -> dict[str, Sequence[Path]]:
+    """Return files by what their names say, without those that options name as dev or test.
+
+    Raises:
+        DataError: no file of training rows is left.
+    """
+    taken = {file.resolve() for files in given.values() for file in files}
+    kept = {part: [f for f in files if f.resolve() not in taken] for part, files in found.items()}
+    if not kept["train"]:
+        [file] = found["train"]
+        raise DataError(
+            f"{file} is the only file of training rows, and data.dev or data.test names it: give "
+            "another file"
+        )
+    return {part: files for part, files in kept.items() if files}
 
 
 def find_labelled(layout: Layout, options: FilesOptions, labels: LabelKind) -> LabelledFiles:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from statistics import median
 
 from datasets import Dataset
 
@@ -71,7 +72,7 @@ def _of_split(rows: Dataset, task: Task) -> Overview:
     )
     if task.kind is LabelKind.NUMBER:
         numbers = sorted(labels)
-        ends = (numbers[0], numbers[len(numbers) // 2], numbers[-1])
+        ends = (numbers[0], median(numbers), numbers[-1])
         return Overview(len(rows), _repeated(digests), _lengths(words), {}, ends)
     counts = Counter(chain.from_iterable(labels) if task.kind in LISTS else labels)
     named = {name: counts[id] for id, name in enumerate(task.labels)}
@@ -84,6 +85,6 @@ def _repeated(digests: Sequence[int]) -> int:
 
 
 def _lengths(words: Sequence[int]) -> tuple[int, int, int]:
-    """Return the median, the 95th percentile and the largest of numbers."""
+    """Return the median, the larger of the middle two, the 95th percentile and the largest."""
     ranked = sorted(words)
     return ranked[len(ranked) // 2], ranked[int(0.95 * (len(ranked) - 1))], ranked[-1]

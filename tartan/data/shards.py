@@ -78,9 +78,9 @@ class HubShard:
 
     def texts(self, skip: int) -> Iterator[Sequence[str]]:
         """Yield the texts of each row, as `Shard` says."""
-        table = StreamTable(self.rows.shard(self.rows.num_shards, self.number).skip(skip))
+        table = StreamTable(self.rows.shard(self.rows.num_shards, self.number), skip)
         try:
-            yield from row_texts(table, self.columns, self.name, 0)
+            yield from row_texts(table, self.columns, self.name)
         except (DataError, ConfigError):
             raise
         except Exception as error:  # the network's errors, and those of every format
@@ -100,9 +100,14 @@ class StreamTable:
 
     typed = True
 
-    def __init__(self, rows: IterableDataset) -> None:
-        """Find the columns: those that are declared, or those of the first row."""
-        self._rows = rows
+    def __init__(self, rows: IterableDataset, skip: int = 0) -> None:
+        """Find the columns: those that are declared, or those of the first row of all.
+
+        Args:
+            rows: the data set.
+            skip: rows that are left out at the beginning.
+        """
+        self._rows = rows.skip(skip)
         self.features: Features | None = rows.features
         first: dict[str, object] = next(iter(rows), {}) if rows.column_names is None else {}
         self.columns: Sequence[str] = rows.column_names or list(first)

@@ -14,7 +14,7 @@ from tartan.data import Task, find_source, load_task, training_part
 from tartan.data.hold_out import hold_out
 from tartan.data.labelled import LabelledOptions, keep_labels
 from tartan.data.task import SPLITS
-from tartan.errors import ConfigError, TartanError
+from tartan.errors import ConfigError, TartanError, located
 from tartan.experiment.context import Texts, Training
 from tartan.objective import Objective, PrimaryObjective
 from tartan.plugins import RESERVED, Plugins
@@ -167,4 +167,4 @@ def load_auxiliary(
         task = load_section(data, cls.reads, ("train",))
         return training_part(task, end_task)
     except TartanError as error:
-        raise type(error)(f"{where}: {error}") from error
+        raise located(error, where) from error

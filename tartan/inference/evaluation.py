@@ -9,6 +9,7 @@ from typing import Any
 
 from tartan.batch import LabelKind
 from tartan.checks import check_ranges
+from tartan.data.formats import stem
 from tartan.data.labelled_files import quoted_names
 from tartan.errors import StorageError
 from tartan.experiment.directories import existing
@@ -120,21 +121,27 @@ def evaluate_file(
     finished = FinishedRun.read(run)
     out = Path(options.out) if options.out else run / "evaluations" / _name(path)
     existing([("out", str(out))])
-    if os.path.lexists(out):
-        raise StorageError(f"{out} is there already and is not overwritten: give out=DIRECTORY")
+    _check_new(out)
     check_writable(out)
     columns = {k: v for k, v in vars(options.data).items() if v is not None}
     scored = score_file(finished, path, columns, plugins, options.batch_size, options.device)
     found = summarise(finished, path, scored, options.resamples)
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
+    _check_new(out)  # another program may have made it by now
     write_whole(out, lambda directory: write(found, scored, finished.kind, directory))
     return found, out
 
 
+def _check_new(out: Path) -> None:
+    """StorageError if something has the name already."""
+    if os.path.lexists(out):
+        raise StorageError(f"{out} is there already and is not overwritten: give out=DIRECTORY")
+
+
 def _name(path: Path) -> str:
-    """Return a file's name without its endings; that of a hidden file without its dot too."""
-    return path.name.lstrip(".").partition(".")[0] or path.name
+    """Return a file's name without the ends of format and compression, and without a first dot."""
+    return stem(path).lstrip(".") or path.name
 
 
 def summarise(run: FinishedRun, path: Path, scored: Scored, resamples: int) -> Evaluation:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from tartan.report.bars import new_bar
-from tartan.report.pace import Pace, duration
+from tartan.report.pace import Pace, estimated
 from tartan.report.record import METRICS, REPORT, SUMMARY, MetricsFile, MetricsLine
 from tartan.report.tracker import RunTracker
 from tartan.sizes import amount, counted
@@ -80,7 +80,7 @@ class RunConsole:
         """Move the bar; without a terminal, print a line about progress now and then."""
         self._pace.step(self._clock())
         self._steps = self._steps[0] + 1, self._steps[1]
-        left = duration(self._pace.left or 0.0)
+        left = estimated(self._pace.left or 0.0)
         if self._bar:
             self._bar.update(self._task, advance=1, left=f"run: {left} left")
         elif self._pace.due():

@@ -62,14 +62,14 @@ class Pace:
         return True
 
 
-def duration(seconds: float) -> str:
+def estimated(seconds: float) -> str:
     """Return a time in words, to a precision that an estimate has.
 
-    >>> duration(40), duration(400), duration(9000), duration(200000)
+    >>> estimated(40), estimated(400), estimated(9000), estimated(200000)
     ('40 s', '7 min', '2 h 30 min', '2 d 8 h')
     """
     if seconds < 90:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.2g} s"
     minutes = round(seconds / 60)
     if minutes < 60:
         return f"{minutes} min"

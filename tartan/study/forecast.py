@@ -7,7 +7,7 @@ from statistics import mean, median
 from omegaconf import OmegaConf
 
 from tartan.experiment.summary import read_summary
-from tartan.report.pages import duration
+from tartan.report.pace import estimated
 from tartan.sizes import counted
 from tartan.study import worker
 from tartan.study.job import Job, composing
@@ -37,11 +37,12 @@ def time_line(jobs: Sequence[Job]) -> str | None:
     if not seconds:
         return None
     total = sum(seconds[name] * count for name, count in todo.items() if name in seconds)
-    each = ", ".join(f"{name} {duration(seconds[name])}" for name in todo if name in seconds)
+    each = ", ".join(f"{name} {estimated(seconds[name])}" for name in todo if name in seconds)
     unknown = [name for name in todo if name not in seconds]
     left_out = f" Not measured: {', '.join(unknown)}." if unknown else ""
+    bound = "About" if known else "At most about"  # finished runs may have stopped early
     return (
-        f"At most about {duration(total)}, one run at a time; a run takes {each}: measured "
+        f"{bound} {estimated(total)}, one run at a time; a run takes {each}: measured "
         f"over the first steps{' or finished runs' if known else ''}.{left_out}"
     )
 

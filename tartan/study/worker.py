@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from tartan.config.parse import parse
 from tartan.config.schema import Config
 from tartan.distributed.ranks import Ranks
-from tartan.errors import MissingCorpusError, TartanError
+from tartan.errors import MissingCorpusError, TartanError, located
 from tartan.experiment.blame import blamed
 from tartan.experiment.build import Experiment, build, without_device
 from tartan.experiment.identity import Part, contents
@@ -64,7 +64,7 @@ def try_arms(configs: Mapping[str, str], anywhere: bool, processes: int = 1) -> 
         try:
             found[name] = try_arm(parse(_composed(text)), anywhere, processes)
         except TartanError as error:
-            raise type(error)(f"arm {name}: {error}") from error
+            raise located(error, f"arm {name}") from error
     return found
 
 

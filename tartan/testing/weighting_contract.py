@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+from tartan.active import Active
 from tartan.errors import TartanError
 from tartan.plugins import discover
 from tartan.testing.contract import Broken, Contract, NotApplicable, require
@@ -41,6 +42,8 @@ FACTORS: Mapping[str, Mapping[str, str]] = {
 STEPS = range(9)
 BUDGET = 12
 """What `budget` receives: as many steps as the longest rule takes."""
+META = torch.device("meta")
+"""A device of shapes without values, on which tensors of two devices cannot meet."""
 DRAWN = 400
 """The number of choices from which shares are computed."""
 
@@ -128,7 +131,7 @@ class WeightingContract(Contract):
             )
 
     def test_its_state_moves_with_it(self) -> None:
-        """Its tensors are buffers and parameters, so that `to` moves them to a device."""
+        """Its tensors are buffers and parameters, so that `to` moves them, and it learns there."""
         weighting = self.make()
         for step in STEPS:
             take(weighting, step, Measured.of(len(NAMES), step))
@@ -138,11 +141,21 @@ class WeightingContract(Contract):
             f"{', '.join(stray)}: a tensor that is neither a buffer nor a parameter; "
             "use register_buffer",
         )
+        indices = weighting.active(len(STEPS), choice_generator(len(STEPS)))
         try:
-            device = weighting.to("meta").weights().device.type
+            device = weighting.to(META).weights().device.type
         except (RuntimeError, NotImplementedError) as error:
             raise Broken(f"moved to another device, it gives no weights: {error}") from error
         require(device == "meta", f"moved to another device, its weights are on {device}")
+        if weighting.waits:
+            return  # it computes on the CPU, which the values of this device do not reach
+        some = None if indices is None else Active(indices, len(NAMES), META)
+        try:
+            take_chosen(weighting, len(STEPS), Measured.of(len(NAMES), len(STEPS)).to(META), some)
+        except NotImplementedError:
+            pass  # an operator that this device lacks
+        except RuntimeError as error:
+            raise Broken(f"moved to another device, its step fails there: {error}") from error
 
     def test_random_choices_are_the_steps_own(self) -> None:
         """It draws from `signals.generator` alone, so that a step always draws the same."""

@@ -54,6 +54,10 @@ class Measured:
         """Return the step with its objectives in another order, [objectives] int64."""
         return replace(self, losses=self.losses[order], gradients=self.gradients[order])
 
+    def to(self, device: torch.device) -> "Measured":
+        """Return the step on a device."""
+        return Measured(self.losses.to(device), self.gradients.to(device), self.dev.to(device))
+
     def signals(
         self, needs: Needs, weights: Tensor, generator: torch.Generator | None = None
     ) -> Signals:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from support.breakers import OBJECTIVES, Faithful
-from support.weighting_breakers import WEIGHTINGS, Learning, Sampling
+from support.weighting_breakers import WEIGHTINGS, Learning, MeetsAnotherDevice, Sampling
 from tartan import Objective, Weighting
 from tartan.testing import Contract, ObjectiveContract, WeightingContract
 from tartan.testing.examine import Outcome, examine
@@ -71,3 +71,9 @@ def test_a_weighting_that_breaks_one_rule_breaks_just_that(rule: str):
     found = broken(of_weighting(cls))
     assert list(found) == [rule]
     assert said in found[rule]
+
+
+def test_a_weighting_that_computes_on_two_devices_is_found_without_a_second_one():
+    (found,) = broken(of_weighting(MeetsAnotherDevice)).items()
+    assert found[0] == "its_state_moves_with_it"
+    assert found[1].startswith("moved to another device, its step fails there: Tensor on device")

@@ -82,3 +82,6 @@ def test_the_results_of_a_hidden_file_have_a_name(tartan: Tartan, classes: Path,
     answer = tartan("evaluate", str(classes), ".hidden.csv.gz", "resamples=2")
     assert answer.status == 0, answer.err
     assert (classes / "evaluations/hidden/evaluation.json").is_file()
+    (tmp_path / "test.v2.csv").write_text("text,label\nred,warm\n")
+    assert tartan("evaluate", str(classes), "test.v2.csv", "resamples=2").status == 0
+    assert (classes / "evaluations/test.v2/evaluation.json").is_file()

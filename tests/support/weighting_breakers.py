@@ -56,6 +56,13 @@ class StaysBehind(Learning):
         self.rates = torch.full((len(objectives),), 0.1)
 
 
+class MeetsAnotherDevice(Learning):
+    """Computes with a tensor of the CPU, wherever it is."""
+
+    def update(self, signals: Signals) -> None:
+        self.logits = self.logits - torch.full((len(self.logits),), 0.1) * signals.losses
+
+
 class DrawsWeightsGlobally(Learning):
     def update(self, signals: Signals) -> None:
         self.logits = self.logits + torch.rand(())

@@ -1,6 +1,7 @@
 """The scikit-learn estimator, as scikit-learn's own tools use it."""
 
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from tartan.data.divide import SplitOptions
 from tartan.data.files import FilesOptions, load_files
+from tartan.data.scratch import LOCK, PREFIX
 from tartan.errors import DataError
 from tartan.sklearn import TartanClassifier
 
@@ -55,6 +57,22 @@ def test_a_fitted_estimator_has_classes_scores_and_history(fitted: TartanClassif
     assert fitted.predict(["red red number 50", "blue blue number 51"]).tolist() == ["warm", "cold"]
     assert fitted.n_iter_ == fitted.history_[-1]["step"]
     assert set(fitted.scores_) == {"macro_f1", "accuracy"}
+
+
+def test_what_a_killed_fit_leaves_is_found_by_the_next_run(monkeypatch: pytest.MonkeyPatch):
+    """Its texts are in a locked directory of the kind that `sweep` removes."""
+    found: list[Path] = []
+
+    def dies(**options: Any) -> None:
+        found.append(Path(options["data.path"]).parent)
+        assert (found[0] / LOCK).is_file()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tartan.sklearn.run", dies)
+    with pytest.raises(KeyboardInterrupt):
+        small().fit(TEXTS, LABELS)
+    assert found[0].name.startswith(PREFIX)
+    assert not found[0].exists()
 
 
 def test_a_refused_fit_leaves_the_estimator_as_it_was(fitted: TartanClassifier):

@@ -214,6 +214,13 @@ def test_shards_of_a_data_set_are_read_from_any_row_on(how, tmp_path: Path):
     assert read == [part[2:] for part in whole]
 
 
+def test_a_shard_without_declared_columns_is_read_from_behind_its_last_row(tmp_path: Path):
+    """As a run resumes whose block ended there."""
+    (tmp_path / "train.csv").write_text("text,label\none,a\ntwo,b\n")
+    (shard,) = open_stream(text_sources({"hub": str(tmp_path)}, "data.domain"), "data.domain")
+    assert [list(shard.texts(skip)) for skip in (0, 1, 2)] == [[["one"], ["two"]], [["two"]], []]
+
+
 def test_files_directories_and_data_sets_are_one_stream(tmp_path: Path):
     (tmp_path / "more.txt").write_text("a line\n\nanother\n")
     given = [str(tmp_path / "more.txt"), {"hub": str(write(tmp_path / "set", TEXTS))}]

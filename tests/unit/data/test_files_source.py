@@ -162,8 +162,14 @@ def test_directories_of_results_are_not_read(mark: str, tmp_path: Path):
         load(tmp_path)
     assert "are: none; directories of runs are not read): add one" in str(refused.value)
     # One that is given is read.
-    (results / "train.csv").write_text(csv(numbered(*["a", "b"] * 20)))
-    assert len(load(results, dev=str(results / "train.csv")).dev) == 40
+    for name in ("train.csv", "train_more.csv"):
+        (results / name).write_text(csv([(f"{name} {n}", "ab"[n % 2]) for n in range(40)]))
+    task = load(results, dev=str(results / "train_more.csv"))
+    assert len(task.dev) == 40
+    assert not any("more" in text for text in texts(task)["train"])
+    (results / "train.csv").unlink()
+    with pytest.raises(DataError, match=r"train_more\.csv is the only file of training rows, and"):
+        load(results, dev=str(results / "train_more.csv"))
 
 
 def test_files_without_a_split_in_their_names_are_one(tmp_path: Path):

@@ -7,6 +7,7 @@ import lzma
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import datasets
 import pyarrow
 import pytest
 from pyarrow import feather, ipc, parquet
@@ -90,6 +91,32 @@ def test_two_columns_with_one_name_are_refused(kind: str, tmp_path: Path):
     with pytest.raises(DataError) as caught:
         open_table([path])
     assert str(caught.value) == f"{path}: the file has the column 'text' twice: rename one"
+
+
+def test_a_later_file_without_the_columns_is_refused(tmp_path: Path):
+    paths = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    parquet.write_table(pyarrow.table({"text": ["x"], "label": ["a"]}), paths[0])
+    parquet.write_table(pyarrow.table({"sentence": ["y"], "class": ["a"]}), paths[1])
+    with pytest.raises(DataError) as caught:
+        list(open_table(paths).rows(["text", "label"]))
+    assert str(caught.value) == (
+        f"{paths[1]}: the file has no column 'text' or 'label', as a.parquet has: name its columns "
+        "alike"
+    )
+
+
+def test_files_that_number_their_classes_in_two_ways_are_refused(tmp_path: Path):
+    paths = [tmp_path / "a.parquet", tmp_path / "b.parquet", tmp_path / "c.parquet"]
+    for path, classes in zip(paths, (["a", "b"], ["a", "b"], ["b", "a"]), strict=True):
+        label = datasets.Features({"label": datasets.ClassLabel(names=classes)})
+        datasets.Dataset.from_dict({"label": [0]}, features=label).to_parquet(path)
+    assert len(list(open_table(paths[:2]).rows(["label"]))) == 2
+    with pytest.raises(DataError) as caught:
+        list(open_table(paths).rows(["label"]))
+    assert str(caught.value) == (
+        f"{paths[2]}: the classes of column 'label' have other numbers than in a.parquet: write "
+        "both with the same list of classes"
+    )
 
 
 def test_lines_of_text_are_rows(tmp_path: Path):

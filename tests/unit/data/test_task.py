@@ -259,6 +259,7 @@ def test_a_pair_is_known_if_both_of_its_texts_are():
         ([("a", "x"), ("b", "y"), ("a", "x")], 0),
         ([("a", "x"), ("b", "y"), (" a", "y")], 2),
         ([("a", "x"), ("a", "y"), ("a", "x"), ("b", "x"), ("b", "y"), ("e", "x")], 5),
+        ([("a", "New York"), ("a", "NewYork"), ("b", "x"), ("c", "y")], 2),
     ],
 )
 def test_rows_of_train_with_one_text_and_two_labels_are_counted_and_kept(rows, conflicts):

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from tartan.report.console import RunConsole
-from tartan.report.pace import EVERY, FIRST, Pace, duration
+from tartan.report.pace import EVERY, FIRST, Pace, estimated
 from tartan.weighting import Cost
 
 
@@ -44,10 +44,10 @@ def test_lines_are_neither_at_once_nor_too_frequent():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (3600, "1 h 0 min")]
+    ("seconds", "text"), [(0.4, "0.4 s"), (89, "89 s"), (90, "2 min"), (3600, "1 h 0 min")]
 )
 def test_durations_are_in_words(seconds: float, text: str):
-    assert duration(seconds) == text
+    assert estimated(seconds) == text
 
 
 class NoFile:
