@@ -191,7 +191,9 @@ def test_a_subset_of_the_labels_is_shown_as_a_run_takes_it(tartan: Tartan, tmp_p
          "data.split.dev=0.1: the option split is given as 0.2"),
         (("x.csv", "data.source=hub"),
          "data=hub: this command shows data=files; give its file or directory"),
-        (("x.csv", "primary=mlm"), "primary=mlm cannot be the end task: it predicts nothing"),
+        (("x.csv", "primary=mlm"),
+         "primary=mlm cannot be the end task: it predicts nothing. Choose classification, "
+         "multilabel, regression or tokens"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_shown_is_one_line(tartan: Tartan, arguments, message: str):

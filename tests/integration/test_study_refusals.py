@@ -86,8 +86,9 @@ def test_a_launcher_that_fails_is_one_line_and_the_study_can_go_on(
          "tartan: hydra/launcher=slurm: no such launcher; choose from: basic, joblib, "
          "submitit_local, submitit_slurm\n"),
         (["study.arms=[dapt]"],
-         "tartan: arm dapt: objective dapt reads the domain corpus, which demo lacks: add a "
-         "domain.txt, one passage a line, or leave the objective out\n"),
+         "tartan: arm dapt: objective dapt reads the domain corpus, which demo lacks: give "
+         "data.domain=PATH (data=files, data=hub), add domain.txt to data.dir (data=jsonl), or "
+         "leave the objective out\n"),
         (["study.arms=[finetune,other]",
           "+study.overrides.other=['objectives=[]','eval.metric=accuracy']"],
          "tartan: arms choose their best model by different metrics (finetune: macro_f1, other: "
