@@ -49,7 +49,13 @@ def own_store(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_noise_ends_with_a_lower_weight_than_the_tasks_own_text(seed: int):
     """On the demo, in the 400 steps in which MLM begins to tell the topics' words apart."""
     plugins = with_noise()
-    overrides = ["objectives=[mlm,noise]", "weighting=meta", "weighting.lr=0.05", f"seed={seed}"]
+    overrides = [
+        "objectives=[mlm,noise]",
+        "weighting=meta",
+        "weighting.lr=0.2",
+        "weighting.every=4",
+        f"seed={seed}",
+    ]
     experiment = built(*overrides, "precision=fp32", "device=cpu", plugins=plugins)
     stage = Stage(experiment.setup, experiment.stages["joint"])
     for step in range(400):
