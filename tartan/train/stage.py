@@ -18,7 +18,7 @@ from tartan.train.sharded_checkpoint import DIVIDED, divide_moments
 from tartan.train.step import Step
 from tartan.train.turns import Turns
 from tartan.train.window import Window
-from tartan.weighting import Cost, Needs, Weighting, samples
+from tartan.weighting import Cost, Needs, Weighting
 
 
 class Stage:
@@ -58,7 +58,6 @@ class Stage:
             self.streams[model.primary] = setup.streams[model.primary].delayed(batches)
         self.weighting = setup.weighting(options.weighting, self.names)
         self.weighting.budget(options.steps)
-        self.window = Window(self.names, sampled=samples(type(self.weighting)))
         self._span = range(first, first + options.steps)
         self._setup = setup
         shared = setup.ranks.shared(model.shared())
@@ -84,6 +83,7 @@ class Stage:
             self._span,
             shared,
         )
+        self.window = Window(self.names, sampled=self.step.turns.chosen)
 
     @property
     def cost(self) -> Cost:

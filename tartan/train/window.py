@@ -27,13 +27,14 @@ class Window:
             metrics: of the step, by `<metric>/<objective>`.
             computed: the names of the objectives that the step computed.
         """
-        active = torch.ones_like(signals.weights) if signals.active is None else signals.active
         measured = {
             "loss": signals.losses,
             "weight": signals.weights,
             "alignment": signals.alignment,
-            "active": active.float() if self._sampled else None,
         }
+        if self._sampled:
+            every = torch.ones_like(signals.weights)
+            measured["active"] = every if signals.active is None else signals.active.to(every)
         for key, values in measured.items():
             if values is not None:
                 for name, value in zip(self._names, values, strict=True):
