@@ -141,10 +141,9 @@ def _others(
     taken = {file.resolve() for files in given.values() for file in files}
     kept = {part: [f for f in files if f.resolve() not in taken] for part, files in found.items()}
     if not kept["train"]:
-        [file] = found["train"]
+        listed = ", ".join(map(str, found["train"]))
         raise DataError(
-            f"{file} is the only file of training rows, and data.dev or data.test names it: give "
-            "another file"
+            f"no file of training rows is left: data.dev and data.test name {listed}; add another"
         )
     return {part: files for part, files in kept.items() if files}
 

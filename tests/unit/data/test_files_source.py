@@ -168,8 +168,12 @@ def test_directories_of_results_are_not_read(mark: str, tmp_path: Path):
     assert len(task.dev) == 40
     assert not any("more" in text for text in texts(task)["train"])
     (results / "train.csv").unlink()
-    with pytest.raises(DataError, match=r"train_more\.csv is the only file of training rows, and"):
-        load(results, dev=str(results / "train_more.csv"))
+    more = results / "train_more.csv"
+    with pytest.raises(DataError, match=rf"rows is left: data.dev and data.test name {more}; add"):
+        load(results, dev=str(more))
+    (results / "train_last.csv").write_text(more.read_text())
+    with pytest.raises(DataError, match=rf"name {results}/train_last.csv, {more}; add another$"):
+        load(results, dev=str(more), test=str(results / "train_last.csv"))
 
 
 def test_files_without_a_split_in_their_names_are_one(tmp_path: Path):
