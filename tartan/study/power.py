@@ -36,8 +36,8 @@ def power(seeds: int, effect: float, level: float) -> float:
     """
     if seeds > EXACT_UP_TO:
         return t_power(seeds, effect, level)
-    sample = np.random.default_rng(0).standard_normal((SAMPLES, seeds), np.float32) + abs(effect)
-    sums = np.abs(sample.astype(np.float32) @ _exchanges(seeds))
+    sample = np.random.default_rng(0).standard_normal((SAMPLES, seeds), np.float32)
+    sums = np.abs((sample + np.float32(abs(effect))) @ _exchanges(seeds))
     p = (sums >= sums[:, :1]).mean(axis=1)  # the first exchanges nothing
     return float((p < level).mean())
 
