@@ -4,11 +4,13 @@ import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from support.command import Answer, write_task
 from support.inference import trained, write_csv
+from tartan.inference.evaluation import Evaluation, summarise
 
 Tartan = Callable[..., Answer]
 
@@ -75,6 +77,23 @@ def test_evaluate_looks_at_its_arguments_before_it_computes(
     ):  # fmt: skip
         answer = tartan("evaluate", arguments[0], "there.csv", *arguments[1:])
         assert answer.refusal() == f"tartan: {line}\n"
+
+
+def test_results_that_appear_while_it_computes_are_not_replaced(
+    tartan: Tartan, classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    write_csv(tmp_path / "few.csv", [{"text": "red", "label": "warm"}])
+
+    def slow(*given: Any) -> Evaluation:
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine/precious").write_text("")
+        return summarise(*given)
+
+    monkeypatch.setattr("tartan.inference.evaluation.summarise", slow)
+    answer = tartan("evaluate", str(classes), "few.csv", "out=mine", "resamples=2")
+    refusal = "mine is there already and is not overwritten: give out=DIRECTORY"
+    assert answer.refusal() == f"tartan: {refusal}\n"
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["precious"]
 
 
 def test_the_results_of_a_hidden_file_have_a_name(tartan: Tartan, classes: Path, tmp_path: Path):

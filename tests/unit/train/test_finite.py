@@ -149,3 +149,18 @@ def test_a_gradient_that_only_token_embeddings_see_is_traced():
     said = find_cause(setup, stage, caught.value)
     assert said.startswith("classification: the gradient is not finite at step 2, on rows ")
     assert said.endswith("each of them by itself)")
+
+
+def test_the_cause_is_looked_for_once_no_batches_are_being_made(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+):
+    """A stream is read by one thread at a time."""
+    stage, calls = Stage(setup, StageOptions(steps=2)), []
+    poison(setup, 0)
+    with pytest.raises(NonFiniteError) as caught:
+        stage.take(0)
+    rows = stage.step.rows
+    monkeypatch.setattr(stage.step, "wait", lambda: calls.append("wait"))
+    monkeypatch.setattr(stage.step, "rows", lambda *at: (calls.append("rows"), rows(*at))[1])
+    find_cause(setup, stage, caught.value)
+    assert calls[:2] == ["wait", "rows"]
