@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from signal import Signals
-from typing import Any
+from typing import Any, TypeVar
 
+E = TypeVar("E", bound=BaseException)
 LISTED = 40
 """Choices that an error line lists at most."""
 LONGEST = 60
@@ -110,12 +111,12 @@ class Interrupted(KeyboardInterrupt):
         return 128 + self.number
 
 
-def _restored(cls: type[BaseException], args: tuple[Any, ...]) -> BaseException:
+def _restored(cls: type[E], args: tuple[Any, ...]) -> E:
     """Return an error of a class, without its constructor, which may take other arguments."""
     return cls.__new__(cls, *args)
 
 
-def located(error: TartanError, where: str) -> BaseException:
+def located(error: E, where: str) -> E:
     """Return an error of the same class whose message begins with where it is: `arm mt: ...`."""
     made = _restored(type(error), (f"{where}: {error}",))
     vars(made).update(vars(error))

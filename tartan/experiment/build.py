@@ -60,7 +60,7 @@ class Experiment:
         stages: the schedule.
         milestones: when a run does more than step.
         notices: what the user should know before it starts, a line each.
-        probe_splits: the splits that stages take the dev gradient from, `dev` and `train`, sorted.
+        probe_splits: the splits by whose gradient stages learn weights, `dev` and `train`, sorted.
     """
 
     texts: Texts
@@ -117,7 +117,8 @@ def _build(config: Config, plugins: Plugins, ranks: Ranks) -> Experiment:
     setup = _setup(config, model, sections, data, weightings, runtime, ranks)
     steps = partial(setup.streams[model.primary].steps, accumulate=config.accumulate)
     stages = with_run_values(config, weightings, model.primary, steps)
-    splits = tuple(sorted({probe.split for probe in probes.values()}))
+    learn = [name for name, stage in stages.items() if len(stage.select(names)) > 1]
+    splits = tuple(sorted({probes[name].split for name in learn if name in probes}))
     return Experiment(
         texts=data.texts,
         auxiliary=data.auxiliary,

@@ -66,7 +66,7 @@ def summarise(
         "metric": experiment.milestones.metric,
         "probe_split": ", ".join(experiment.probe_splits) or None,
         **scores,
-        "best_step": progress.best_step,
+        "best_step": progress.step if progress.best is None else progress.best_step,
         "steps": progress.step,
         "primary_examples": primary_examples(*spent),
         "seconds": progress.seconds,

@@ -21,7 +21,6 @@ from tartan.plugins import Plugins, discover
 from tartan.study.results import StageSummary
 from tartan.study.timing import seconds_of
 from tartan.train.finite import NonFiniteError
-from tartan.weighting import Needs
 
 
 @dataclass(frozen=True)
@@ -113,13 +112,10 @@ def _describe(config: Config, experiment: Experiment, plugins: Plugins) -> Built
     """Return what a study needs to know of an arm that was built."""
     setup, task = experiment.setup, experiment.task
     batch = batch_size(config.primary, config.accumulate)
-    stages, needs, trained = [], Needs.LOSSES, 0
+    stages, trained = [], 0
     for name, options in experiment.stages.items():
         names = options.select(setup.model.names)
-        several = len(names) > 1
-        if several:
-            needs |= setup.weighting(options.weighting, names).needs
-        plugin = options.weighting["plugin"] if several else None
+        plugin = options.weighting["plugin"] if len(names) > 1 else None
         before = setup.primary_rows(trained)
         trained += options.steps if options.trains_primary else 0
         examples = setup.primary_rows(trained) - before
@@ -130,7 +126,7 @@ def _describe(config: Config, experiment: Experiment, plugins: Plugins) -> Built
         experiment.milestones.metric,
         batch,
         {name: len(rows) for name, rows in splits.items()},
-        experiment.probe_splits if Needs.DEV in needs else (),
+        experiment.probe_splits,
         contents(config, experiment, plugins),
     )
 

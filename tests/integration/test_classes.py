@@ -71,6 +71,7 @@ def test_a_model_that_predicts_one_class_alone_is_reported(tartan: Tartan, tmp_p
     answer = tartan(*command, "objectives=[tapt]", *stages, "run_dir=untrained")
     assert answer.status == 0, answer.err
     assert "No stage trains classification, the end task: its head keeps" in answer.out
+    assert summary(tmp_path / "untrained")["best_step"] > 0  # no evaluation: it is the last step's
     assert len({line["predicted"] for line in predictions(tmp_path / "untrained")}) == 1
     assert "The best model predicts only" not in answer.out
     again = tartan(*command)  # 0 is a number in memory, and a string in summary.json

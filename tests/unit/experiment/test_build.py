@@ -44,3 +44,9 @@ def test_a_limit_on_tokens_has_to_hold_two_rows():
 
 def test_other_objectives_train_on_a_row_at_a_time():
     assert built(*SMALL, "objectives=[mlm]", "batch_size=1")
+
+
+@pytest.mark.parametrize(("schedule", "splits"), [("joint", ("dev",)), ("pretrain", ())])
+def test_a_stage_with_one_objective_learns_no_weight_from_dev(schedule: str, splits: tuple):
+    experiment = built(*SMALL, "objectives=[mlm]", f"schedule={schedule}", "weighting=meta")
+    assert experiment.probe_splits == splits
