@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from tartan.cli.typed import typed
@@ -17,7 +18,8 @@ def read(
     """Return a command's positional arguments and its options.
 
     Args:
-        arguments: as typed. One is an option if it begins with an option's name and `=`.
+        arguments: as typed. One is an option if it begins with an option's name and `=`, and is no
+            file or directory: a sweep names those of its runs by options.
         cls: the dataclass of the options, which may hold others.
         names: what the positional arguments are, for the error line.
         more: whether the last may be repeated.
@@ -32,7 +34,7 @@ def read(
         name, equals, value = argument.partition("=")
         if argument.startswith("-"):
             raise ConfigError(f"'{argument}': options are written name=value: {', '.join(known)}")
-        if equals and name in known:
+        if equals and name in known and not Path(argument).exists():
             *sections, last = name.split(".")
             section = values
             for each in sections:

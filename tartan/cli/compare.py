@@ -1,26 +1,23 @@
 """`python -m tartan compare RUN RUN ...`: finished runs side by side."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 
 from tartan.cli.arguments import read
 from tartan.inference.comparison import CompareOptions, compare_runs
-from tartan.report.terminal import terminal_table
+from tartan.report.terminal import show, terminal_table
 
 
 def main(arguments: Sequence[str]) -> int:
     """Compare runs. TartanError where one is not complete, or the page is there already."""
     names, options = read(arguments, CompareOptions, ("RUN", "RUN"), more=True)
     found = compare_runs(list(map(Path, names)), options)
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
     for table in (found.scores, found.options, found.pairs):
         if table.rows:
             look = {"title": table.title, "title_justify": "left", "box": SIMPLE_HEAD}
-            console.print(terminal_table(table.header, table.rows, **look))
+            show(terminal_table(table.header, table.rows, **look))
     print("\n".join(found.notes))
     print(f"page: {options.out}")
     return 0

@@ -18,6 +18,7 @@ from tartan.data.task import Task
 from tartan.errors import ConfigError, shown
 from tartan.experiment.tasks import end_task_class, load_section
 from tartan.plugins import discover
+from tartan.sizes import counted
 from tartan.spelling import spelled
 
 COLUMNS = ("data.text", "data.label", "data.pair")
@@ -106,7 +107,7 @@ def _check_source(name: str) -> None:
 def report(task: Task) -> list[str]:
     """Return the lines that describe a task."""
     found = overview(task)
-    corpora = [f"{name} corpus: {len(texts)} texts" for name, texts in task.corpora.items()]
+    corpora = [f"{name} corpus: {counted(len(t), 'text')}" for name, t in task.corpora.items()]
     corpora += [f"{name} corpus: streamed, not read here" for name in task.streams]
     doubtful = corpus_notices(task) + leak_notices(task) + label_notices(task)
     return [
@@ -141,7 +142,7 @@ def table(found: Mapping[str, Overview]) -> list[str]:
         for name, values in rows
     ]
     more = len(splits[0].labels) - MOST
-    return [*lines, f"and {more} rarer labels"] if more > 0 else lines
+    return [*lines, f"and {counted(more, 'rarer label')}"] if more > 0 else lines
 
 
 def _label_rows(splits: Sequence[Overview]) -> list[tuple[str, list[str]]]:

@@ -4,16 +4,13 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 
-from rich.console import Console
 from rich.table import Table
 
 from tartan.cli.catalogue import ObjectiveFacts, WeightingFacts, catalogue, objective, weighting
 from tartan.errors import ConfigError, suggest
 from tartan.plugins import Plugins, discover
-from tartan.report.terminal import terminal_table
+from tartan.report.terminal import show, terminal_table
 
-WIDE = 220
-"""Columns of a table that is not printed on a terminal."""
 FORMATS = ("--json", "--markdown")
 PAGE = """# Weightings
 
@@ -60,9 +57,7 @@ def main(arguments: Sequence[str]) -> int:
     if "--markdown" in arguments:
         print(markdown(map(weighting, plugins.weightings.values())), end="")
     else:
-        console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
-        console.print(objectives(plugins))
-        console.print(weightings(plugins))
+        show(objectives(plugins), weightings(plugins))
     for problem in plugins.problems:
         print(f"tartan: cannot be used: {problem}", file=sys.stderr)
     return 0

@@ -10,18 +10,15 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from tartan.cli.ended import Ended, folder, forget, read
 from tartan.distributed.place import reports
 from tartan.report.pages import write_csv
 from tartan.report.record import SUMMARY, read_json
-from tartan.report.terminal import terminal_table
+from tartan.report.terminal import show, terminal_table
 
 TABLE = "sweep.csv"
-WIDE = 10_000
-"""Columns where standard output is not a terminal: more than a table has, so that it is not cut."""
 LONG_DECIMAL = re.compile(r"-?\d*\.\d{7,}(e[-+]?\d+)?", re.IGNORECASE)
 
 
@@ -148,11 +145,6 @@ def table(rows: Sequence[Row], failed: Sequence[FailedRow] = ()) -> Table:
     ]
     lost = [(*map(short, one.values.values()), "failed") for one in failed]
     return terminal_table((*names, *scores, "time"), [*lines, *lost], box=SIMPLE_HEAD)
-
-
-def show(found: Table) -> None:
-    """Print a table, uncut where standard output is not a terminal."""
-    Console(highlight=False, width=None if sys.stdout.isatty() else WIDE).print(found)
 
 
 def short(value: str) -> str:

@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,6 +100,12 @@ def raw_lines(path: Path) -> Iterator[tuple[int, str]]:
                 )
             first = number == 1
             yield number, decode(without_mark(raw) if first else raw, place, first)
+
+
+def has_mark(path: Path) -> bool:
+    """Return whether a file begins with the UTF-8 byte order mark. DataError as `reading`."""
+    with reading(path) as file:
+        return file.read(len(BOM_UTF8)) == BOM_UTF8
 
 
 @contextmanager

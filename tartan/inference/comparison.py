@@ -82,16 +82,27 @@ def compare_runs(directories: Sequence[Path], options: CompareOptions) -> Compar
     if len(directories) < 2:
         raise ConfigError("compare needs two runs or more: give their directories")
     summaries = [_summary(directory) for directory in directories]
-    names = [str(directory) for directory in directories]
+    place, names = named(directories)
     found = Comparison(
         names,
         score_table(names, summaries),
         option_table(names, summaries),
-        pair_table(directories, summaries),
-        notes(summaries),
+        pair_table(directories, names, summaries),
+        [f"The runs are in {place}.", *notes(summaries)],
     )
     write_page(out, "comparison.html", {"found": found})
     return found
+
+
+def named(directories: Sequence[Path]) -> tuple[str, list[str]]:
+    """Return the directory that has all runs in it, and the runs' names there.
+
+    >>> named([Path("/runs/mlm/0"), Path("/runs/rtd/0")])
+    ('/runs', ['mlm/0', 'rtd/0'])
+    """
+    paths = [directory.absolute() for directory in directories]
+    place = os.path.commonpath([path.parent for path in paths])
+    return place, [os.path.relpath(path, place) for path in paths]
 
 
 def score_table(names: Sequence[str], summaries: Sequence[Mapping[str, Any]]) -> Table:
@@ -136,7 +147,9 @@ def option_table(names: Sequence[str], summaries: Sequence[Mapping[str, Any]]) -
     return Table("What differs", note, ["option", *names], rows, names)
 
 
-def pair_table(directories: Sequence[Path], summaries: Sequence[Mapping[str, Any]]) -> Table:
+def pair_table(
+    directories: Sequence[Path], names: Sequence[str], summaries: Sequence[Mapping[str, Any]]
+) -> Table:
     """Return on how many dev rows one of two runs is right and the other wrong.
 
     The p is that of the exact test by McNemar (1947): of the rows that only one of them has right,
@@ -145,19 +158,19 @@ def pair_table(directories: Sequence[Path], summaries: Sequence[Mapping[str, Any
     first, *others = map(_right, directories)
     hashes = [s["data"].get("dev", {}).get("sha256") for s in summaries]
     rows = []
-    for directory, right, found in zip(directories[1:], others, hashes[1:], strict=True):
+    for name, right, found in zip(names[1:], others, hashes[1:], strict=True):
         if not first or len(first) != len(right) or found != hashes[0]:
             continue
         here = sum(a and not b for a, b in zip(right, first, strict=True))
         there = sum(b and not a for a, b in zip(right, first, strict=True))
         p = binomtest(here, here + there).pvalue if here + there else 1.0
-        rows.append([str(directory), str(here), str(there), figure(p, 3)])
+        rows.append([name, str(here), str(there), figure(p, 3)])
     return Table(
         "Predictions on dev",
-        f"Dev rows that only one run has right, beside {directories[0]}; a row with several "
-        "labels or tags is right if all of them are. p of McNemar's exact test. Both models were "
-        "chosen on these rows.",
-        ["run", "right here alone", "right there alone", "p"],
+        f"Dev rows that only one of two runs has right, each run beside {names[0]}; a row with "
+        "several labels or tags is right if all of them are. p of McNemar's exact test. Both "
+        "models were chosen on these rows.",
+        ["run", "right only in this run", f"right only in {names[0]}", "p"],
         rows,
     )
 
@@ -171,7 +184,10 @@ def notes(summaries: Sequence[Mapping[str, Any]]) -> list[str]:
     for split in ("dev", "test"):
         hashes = {s["data"].get(split, {}).get("sha256") for s in summaries}
         if len(hashes) > 1:
-            found.append(f"The runs do not have the same {split} rows: these scores are of others.")
+            found.append(
+                f"The runs were scored on different {split} rows: their {split} scores cannot be "
+                "compared."
+            )
     return found
 
 

@@ -20,11 +20,11 @@ from tartan.inference.scored import FinishedRun, Scored, score_file
 from tartan.plugins import Plugins
 from tartan.report.curves import Curve
 from tartan.report.figures import matrix, reliability, scatter
-from tartan.report.mistakes import Confusion, confusion
+from tartan.report.mistakes import GIVEN, Confusion, confusion
 from tartan.report.pages import write_csv, write_page
 from tartan.report.plot import Plot, save
 from tartan.report.record import write_json
-from tartan.report.run_page import GIVEN, SHOWN
+from tartan.report.run_page import SHOWN
 from tartan.sizes import counted
 
 PAGE, RESULTS = "evaluation.html", "evaluation.json"
@@ -186,11 +186,7 @@ def write(found: Evaluation, scored: Scored, kind: LabelKind, directory: Path) -
     """Write evaluation.json, confusion.csv, figures/ and evaluation.html into a directory."""
     write_json(directory / RESULTS, plain(found))
     if errors := found.confusion:
-        rows = zip(errors.labels, errors.counts, strict=True)
-        write_csv(
-            directory / "confusion.csv",
-            [{GIVEN: g, **dict(zip(errors.labels, counts, strict=True))} for g, counts in rows],
-        )
+        write_csv(directory / "confusion.csv", errors.records())
     drawn = plots(found, scored)
     save(drawn, directory / "figures")
     context = {
@@ -213,7 +209,7 @@ def plots(found: Evaluation, scored: Scored) -> list[Plot]:
         told = "; ".join(f"{b.accuracy:.3f} right at {b.confidence:.3f}" for b in bins)
         shown = [Plot("reliability", "Reliability", reliability(curve, sizes), told)]
         if found.confusion and len(found.labels) <= SHOWN:
-            drawn = matrix(found.confusion.counts, found.labels, "predicted", "given")
+            drawn = matrix(found.confusion.matrix or (), found.labels, "predicted", "given")
             shown.append(Plot("confusion", "Confusion", drawn, "the table shows the same"))
         return shown
     if not scored.predicted:
@@ -227,7 +223,7 @@ def plots(found: Evaluation, scored: Scored) -> list[Plot]:
 def plain(found: Evaluation) -> dict[str, Any]:
     """Return results as JSON values."""
     content = asdict(found)
-    content["confusion"] = found.confusion and [list(row) for row in found.confusion.counts]
+    content["confusion"] = found.confusion and found.confusion.matrix
     return content
 
 

@@ -12,6 +12,7 @@ from tartan.errors import DataError
 from tartan.inference.model import model_directory
 from tartan.inference.prediction_files import (
     check_target,
+    encoding_for,
     flat,
     own_columns,
     predictions_file,
@@ -101,7 +102,8 @@ def predict_file(run: Path, source: Path, target: Path, options: PredictOptions)
     written = 0
     ahead, read = tee(texts.rows(tagged))
     predictions = predictor.predict((row for _, row in ahead), options.batch_size)
-    with predictions_file(target, columns, own, separator_for(target, source)) as write:
+    form = separator_for(target, source), encoding_for(target, source)
+    with predictions_file(target, columns, own, *form) as write:
         for (row, _), prediction in zip(read, predictions, strict=True):
             _check_free(row.values, own, row.line or source.name)
             write({**row.values, **flat(prediction, own)})

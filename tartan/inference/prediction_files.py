@@ -14,6 +14,7 @@ from tartan.batch import LabelKind
 from tartan.data.csv_dialect import find_dialect
 from tartan.data.csv_file import Unnamed
 from tartan.data.formats import ending
+from tartan.data.lines import has_mark
 from tartan.errors import DataError, StorageError, suggest
 from tartan.files import create, publish, writing
 
@@ -52,9 +53,22 @@ def separator_for(path: Path, source: Path) -> str:
     return find_dialect(source).separator if ending(source) == ".csv" else ","
 
 
+def encoding_for(path: Path, source: Path) -> str:
+    """Return the encoding of a file of predictions.
+
+    A table has the byte order mark of the table that was read: by it, Excel knows UTF-8.
+    """
+    tables = {ending(path), ending(source)} <= {".csv", ".tsv"}
+    return "utf-8-sig" if tables and has_mark(source) else "utf-8"
+
+
 @contextmanager
 def predictions_file(
-    path: Path, columns: Sequence[str], own: Sequence[str], separator: str = ","
+    path: Path,
+    columns: Sequence[str],
+    own: Sequence[str],
+    separator: str = ",",
+    encoding: str = "utf-8",
 ) -> Iterator[Write]:
     """Write rows in a block; the file has its name when all of them are written.
 
@@ -63,6 +77,7 @@ def predictions_file(
         columns: of the rows that were read.
         own: the columns of predictions that follow them.
         separator: between cells.
+        encoding: of the text.
 
     Raises:
         StorageError: the file cannot be written, or another one has its name by now. The
@@ -73,7 +88,7 @@ def predictions_file(
         raw = create(beside)
     try:
         with (
-            os.fdopen(os.dup(raw.fileno()), "w", -1, "utf-8", HALVES, newline="") as file,
+            os.fdopen(os.dup(raw.fileno()), "w", -1, encoding, HALVES, newline="") as file,
             writing(path),
         ):
             yield _writer(path.suffix.lower(), file, [*columns, *own], separator)

@@ -85,8 +85,8 @@ class RunConsole:
             self._bar.update(self._task, advance=1, left=f"run: {left} left")
         elif self._pace.due():
             taken, steps = self._steps
-            seconds = self._pace.seconds_a_step or 0.0
-            self.notice(f"  {taken} of {steps} steps, {seconds:.2g} s each; at most {left} left")
+            each = estimated(self._pace.seconds_a_step or 0.0)
+            self.notice(f"  {taken} of {steps} steps, {each} each; about {left} left")
 
     def record(self, record: MetricsLine) -> None:
         """Write a line of metrics, and show it if it has dev metrics."""

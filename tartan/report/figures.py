@@ -1,6 +1,7 @@
 """Figures: curves, intervals, points, and the confusion of labels."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,8 +14,12 @@ from tartan.report.text import visible
 from tartan.spelling import spelled
 
 DASHES = ("-", "--", "-.", ":")
+ON_LIGHT = "black"
+"""Colour of text on a light cell, which stays light on a dark page: a page must not replace it."""
 SIZE = (4.8, 3.2)
 """Inches; the text of a plot of this width is legible on a phone."""
+LONGEST = 28
+"""Characters of a name in a line: more leave too little room for the plot."""
 NAME_HEIGHT = 0.21
 """Inches; of a row of names above a plot."""
 Band = tuple[Sequence[float], Sequence[float]]
@@ -90,26 +95,24 @@ def reliability(curve: Curve, shares: Sequence[float]) -> Figure:
 def intervals(rows: Mapping[str, tuple[float, float, float]], x: str) -> Figure:
     """Draw a forest plot: each row a point between its bounds; a line at zero."""
     with drawing():
-        figure, axes = _axes(x, "", height=0.9 + 0.42 * len(rows))
+        figure, axes = _forest(x, list(rows))
         for index, (middle, low, high) in enumerate(rows.values()):
             axes.plot([low, high], [index, index], color=SERIES[0], linewidth=2)
             axes.plot([middle], [index], color=SERIES[0], marker="o")
         axes.axvline(0, color=INK, linestyle=":", linewidth=1)
-        _rows(axes, list(rows))
     return figure
 
 
 def dots(rows: Mapping[str, Sequence[float]], x: str) -> Figure:
     """Draw for each row a point for each of its values, and a line at their mean."""
     with drawing():
-        figure, axes = _axes(x, "", height=0.9 + 0.42 * len(rows))
+        figure, axes = _forest(x, list(rows))
         for index, values in enumerate(rows.values()):
             axes.plot(
                 values, [index] * len(values), color=SERIES[0], linestyle="", marker="o", alpha=0.5
             )
             mean = sum(values) / len(values)
             axes.plot([mean, mean], [index - 0.3, index + 0.3], color=SERIES[1], linewidth=2)
-        _rows(axes, list(rows))
     return figure
 
 
@@ -123,7 +126,7 @@ def matrix(counts: Sequence[Sequence[int]], labels: Sequence[str], x: str, y: st
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         for index, row in enumerate(counts):
             for column, count in enumerate(row):
-                ink = "white" if shares[index][column] > 0.7 else INK
+                ink = "white" if shares[index][column] > 0.7 else ON_LIGHT
                 axes.text(column, index, str(count), ha="center", va="center", color=ink)
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
         axes.set_yticks(range(len(names)), names)
@@ -140,10 +143,14 @@ def _axes(x: str, y: str, width: float = SIZE[0], height: float = SIZE[1]) -> tu
     return figure, axes
 
 
-def _rows(axes: Axes, names: Sequence[str]) -> None:
-    """Write names on the vertical axis, the first on top."""
-    axes.set_yticks(range(len(names)), list(map(_short, names)))
+def _forest(x: str, names: Sequence[str]) -> tuple[Figure, Axes]:
+    """Return an empty plot with a row for each name, the first on top; long names take lines."""
+    folded = ["\n".join(textwrap.wrap(visible(name), LONGEST)) for name in names]
+    lines = max(name.count("\n") + 1 for name in folded)
+    figure, axes = _axes(x, "", height=0.9 + max(0.42, 0.2 * lines) * len(names))
+    axes.set_yticks(range(len(names)), folded)
     axes.set_ylim(len(names) - 0.5, -0.5)
+    return figure, axes
 
 
 def _legend(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:
@@ -157,7 +164,7 @@ def _legend(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> Non
     )
 
 
-def _short(name: str, length: int = 28) -> str:
+def _short(name: str) -> str:
     """Return a name, cut to leave room for the plot."""
     shown = visible(name)
-    return shown if len(shown) <= length else f"{shown[: length - 1]}…"
+    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"

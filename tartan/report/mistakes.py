@@ -7,6 +7,12 @@ from typing import Any
 
 from tartan.report.text import cut
 
+GIVEN = "given \\ predicted"
+"""Corner of a table of confusions: its rows and columns."""
+PAIR = ("given", "predicted", "count")
+"""The columns where confusions are listed in pairs."""
+WIDEST = 200
+"""Most labels of a matrix of confusions: it has the square of their number of cells."""
 PredictionLine = Mapping[str, Any]
 """A line of predictions-dev.jsonl."""
 
@@ -36,28 +42,45 @@ class Confusion:
 
     Attributes:
         labels: the names.
-        counts: a row for each given label, a column for each predicted one.
+        occurring: how often each pair of a given and a predicted label occurs, of those that do.
     """
 
     labels: tuple[str, ...]
-    counts: tuple[tuple[int, ...], ...]
+    occurring: Mapping[tuple[str, str], int]
+
+    @property
+    def matrix(self) -> tuple[tuple[int, ...], ...] | None:
+        """A row for each given label, a column for each predicted one; None for too many labels."""
+        if len(self.labels) > WIDEST:
+            return None
+        counts, names = self.occurring, self.labels
+        return tuple(tuple(counts.get((row, name), 0) for name in names) for row in names)
+
+    def pairs(self) -> list[tuple[str, str, int]]:
+        """Return given label, predicted label and count, the most frequent first."""
+        place = {label: number for number, label in enumerate(self.labels)}
+        found = sorted(self.occurring, key=lambda pair: [place[label] for label in pair])
+        found.sort(key=lambda pair: -self.occurring[pair])
+        return [(*pair, self.occurring[pair]) for pair in found]
 
     def most(self, number: int) -> list[tuple[str, str, int]]:
         """Return the most frequent confusions: given label, predicted label, count."""
-        pairs = [
-            (given, predicted, self.counts[row][column])
-            for row, given in enumerate(self.labels)
-            for column, predicted in enumerate(self.labels)
-            if row != column and self.counts[row][column]
+        return [pair for pair in self.pairs() if pair[0] != pair[1]][:number]
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the rows of confusion.csv: the matrix, or the pairs where it is too large."""
+        if (rows := self.matrix) is None:
+            return [dict(zip(PAIR, pair, strict=True)) for pair in self.pairs()]
+        return [
+            {GIVEN: label, **dict(zip(self.labels, row, strict=True))}
+            for label, row in zip(self.labels, rows, strict=True)
         ]
-        return sorted(pairs, key=lambda pair: -pair[2])[:number]
 
 
 def confusion(predictions: Sequence[PredictionLine], labels: Sequence[str]) -> Confusion:
     """Count the confusions of classes, or of words' tags."""
     counts = Counter(pair for prediction in predictions for pair in _pairs(prediction))
-    rows = tuple(tuple(counts[given, predicted] for predicted in labels) for given in labels)
-    return Confusion(tuple(labels), rows)
+    return Confusion(tuple(labels), dict(counts))
 
 
 def shown(predictions: Sequence[PredictionLine]) -> list[PredictionLine]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 FIRST, EVERY = 10.0, 30.0
-"""Seconds until the first line about progress in a stage, and from one to the next at least."""
+"""Seconds until the first line about progress, and from one to the next at least."""
 SHARE = 0.05
 """The least part of the time taken so far that lies between two lines."""
 
@@ -47,7 +47,10 @@ class Pace:
 
     @property
     def left(self) -> float | None:
-        """The seconds that the run needs at most; None before the first step."""
+        """The seconds left if steps take as long as before, and none is saved by early stopping.
+
+        None before the first step.
+        """
         seconds = self.seconds_a_step
         return None if seconds is None else seconds * (self._left + sum(self._later))
 

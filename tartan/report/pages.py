@@ -13,7 +13,7 @@ from markupsafe import Markup
 from tartan.errors import TartanError
 from tartan.files import write_text
 from tartan.report.text import cell, code, cut, markdown, visible
-from tartan.sizes import amount
+from tartan.sizes import amount, counted
 from tartan.spelling import spelled
 
 
@@ -41,7 +41,9 @@ def environment(html: bool) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {f.__name__: f for f in (amount, cut, duration, figure, spelled, thousands)}
+    made.filters |= {
+        f.__name__: f for f in (amount, counted, cut, duration, figure, spelled, thousands)
+    }
     made.filters["code"] = lambda text: Markup(code(text))  # Markdown's: it needs no more escaping
     return made
 
@@ -59,7 +61,7 @@ def spared(page: str) -> Iterator[None]:
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         print(
-            f"tartan: {page} was not written ({reason}). All other files are complete; give the "
+            f"tartan: {page} was not written ({reason}). All results are complete; give the "
             "same command to try again",
             file=sys.stderr,
         )

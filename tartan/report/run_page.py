@@ -7,7 +7,7 @@ from typing import Any
 from tartan.files import read_text
 from tartan.report.curves import Curve, collect, starts
 from tartan.report.figures import lines, matrix, scatter
-from tartan.report.mistakes import Confusion, confusion, shown, worst
+from tartan.report.mistakes import GIVEN, Confusion, confusion, shown, worst
 from tartan.report.pages import duration, write_csv, write_page
 from tartan.report.plot import Plot, save
 from tartan.report.record import (
@@ -22,14 +22,12 @@ from tartan.report.record import (
 from tartan.sizes import amount, counted
 
 SHOWN = 24
-"""Most labels of a matrix; with more, only the most frequent confusions are shown."""
+"""Most labels of a matrix on a page; with more, only the most frequent confusions are shown."""
 WEIGHT = "train/weight/"
 NUMBERS = "numbers"
 """`task.kind` of summary.json where labels are numbers."""
 SETS = "sets"
 """`task.kind` of summary.json where a row has a set of labels."""
-GIVEN = "given \\ predicted"
-"""Corner of a table of confusions: its rows and columns."""
 RANKINGS: Mapping[str, Mapping[str, Any]] = {
     "classes": {"title": "Most confident mistakes", "size": "probability", "digits": 3},
     "tags": {"title": "Texts with most wrong words", "size": "wrong words", "digits": 0},
@@ -92,12 +90,7 @@ def write_tables(
     """Write metrics.csv, and confusion.csv where there are labels."""
     write_csv(directory / "metrics.csv", records)
     if errors:
-        rows = zip(errors.labels, errors.counts, strict=True)
-        shown = [
-            {GIVEN: label, **dict(zip(errors.labels, counts, strict=True))}
-            for label, counts in rows
-        ]
-        write_csv(directory / "confusion.csv", shown)
+        write_csv(directory / "confusion.csv", errors.records())
 
 
 def curve_plots(records: Sequence[Mapping[str, Any]]) -> list[Plot]:
@@ -114,7 +107,7 @@ def curve_plots(records: Sequence[Mapping[str, Any]]) -> list[Plot]:
 def error_plots(predictions: Sequence[Mapping[str, Any]], errors: Confusion | None) -> list[Plot]:
     """Return the confusion of labels; for numbers, predicted over given values."""
     if errors and len(errors.labels) <= SHOWN:
-        drawn = matrix(errors.counts, errors.labels, "predicted", "given")
+        drawn = matrix(errors.matrix or (), errors.labels, "predicted", "given")
         return [Plot("confusion", "Confusion on dev", drawn, "the table shows the same")]
     if errors or not predictions:
         return []

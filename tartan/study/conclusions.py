@@ -29,8 +29,8 @@ def _conclusion(pair: Pair, first: str, second: str, level: float, comparisons: 
     if found is None or found.std is None or pair.corrected is None:
         needed = seeds_needed(level, comparisons)
         return (
-            f"No difference between {first} and {second} can be shown with "
-            f"{counted(seeds, 'seed')}; at least {needed} are needed."
+            f"No difference between {first} and {second} can be shown with the "
+            f"{counted(seeds, 'seed')} that both finished; at least {needed} are needed."
         )
     if pair.corrected < level:
         better, worse = (first, second) if found.mean > 0 else (second, first)

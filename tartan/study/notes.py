@@ -7,7 +7,7 @@ from typing import Any
 from tartan.experiment.identity import CONTENT, NOTED, Part, describe
 from tartan.sizes import counted
 from tartan.study.results import Pair, RunResult, SplitUse
-from tartan.study.statistics import seeds_needed
+from tartan.study.statistics import least_p, seeds_needed
 from tartan.study.worker import BuiltArm
 
 SEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -70,7 +70,7 @@ def notes(
         for run in runs
         if run.status != "finished"
     ]
-    found += _few(pairs, level)
+    found += _few(len({run.seed for run in runs}), len(pairs), level)
     if len({_total(arm) for arm in built.values()}) > 1:
         found.append("The arms' budgets of end-task rows differ: see the budget.")
     if len({arm.batch for arm in built.values()}) > 1:
@@ -83,17 +83,15 @@ def notes(
     return (*found, *_unlike(summaries))
 
 
-def _few(pairs: Sequence[Pair], level: float) -> list[str]:
-    """Return a note where there are too few seeds for the test."""
-    hopeless = [pair for pair in pairs if pair.least >= level]
-    if not hopeless:
+def _few(seeds: int, comparisons: int, level: float) -> list[str]:
+    """Return a note where a study has too few seeds for the test."""
+    least = least_p(seeds, comparisons)
+    if not comparisons or least < level:
         return []
-    seeds = min(len(pair.seeds) for pair in hopeless)
     return [
         f"Too few seeds: a two-sided paired test of {counted(seeds, 'seed')}, corrected for "
-        f"{counted(len(pairs), 'comparison')}, cannot give a p below "
-        f"{max(pair.least for pair in hopeless):.4g}; for one below {level:g}, "
-        f"{seeds_needed(level, len(pairs))} seeds are needed."
+        f"{counted(comparisons, 'comparison')}, cannot give a p below {least:.4g}; for one below "
+        f"{level:g}, {seeds_needed(level, comparisons)} seeds are needed."
     ]
 
 

@@ -8,6 +8,8 @@ from tartan.report.record import REPORT
 from tartan.study import plots, tables
 from tartan.study.results import StudyResults
 
+PAGE = "study.html"
+
 
 def write_tables(results: StudyResults, directory: Path) -> None:
     """Write study.csv, pairs.csv and runs.csv. StorageError where they cannot be written."""
@@ -41,4 +43,4 @@ def write_study_report(results: StudyResults, directory: Path) -> None:
         **drawn,
     }
     write_page(directory / "study.md", "study.md", context)
-    write_page(directory / "study.html", "study.html", context)
+    write_page(directory / PAGE, "study.html", context)

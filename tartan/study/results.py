@@ -176,12 +176,12 @@ class SplitUse:
 
     Attributes:
         split: `train`, `dev`, `test` or a corpus.
-        rows: how many it has.
+        rows: how many it has; null where it is streamed.
         used_for: a sentence.
     """
 
     split: str
-    rows: int
+    rows: int | None
     used_for: str
 
 

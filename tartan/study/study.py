@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from omegaconf import OmegaConf
-from rich.console import Console
 
 from tartan.distributed.place import find_place
 from tartan.errors import ConfigError, TartanError
 from tartan.experiment.lock import locked
 from tartan.report.pages import spared
 from tartan.report.record import write_json
+from tartan.report.terminal import show
 from tartan.study import tables
 from tartan.study.collect import collect, compared
 from tartan.study.command_line import Typed
@@ -27,7 +27,7 @@ from tartan.study.forecast import (
 from tartan.study.job import Arm, Job, composing
 from tartan.study.launch import check_launcher, launch
 from tartan.study.options import StudyOptions
-from tartan.study.page import write_study_report, write_tables
+from tartan.study.page import PAGE, write_study_report, write_tables
 from tartan.study.plan import arms, check_weighting, jobs, read_options, with_common
 from tartan.study.process import WorkError, apart
 from tartan.study.results import FILE, StudyResults
@@ -62,7 +62,7 @@ def study(typed: Typed) -> StudyResults:
             results = collect(options, chosen, built, planned, failed, typed.runs)
             results = replace(results, notes=(*results.notes, *absent))
             _write(results, directory)
-    _show(results, options.dir)
+    _show(results, directory, options.dir)
     return results
 
 
@@ -168,22 +168,15 @@ def _write(results: StudyResults, directory: Path) -> None:
     """Write study.json, the CSV files, and the page."""
     write_json(directory / FILE, results.plain())
     write_tables(results, directory)
-    with spared("study.html"):
+    with spared(PAGE):
         write_study_report(results, directory)
 
 
-def _show(results: StudyResults, place: str) -> None:
-    """Print the tables and notes."""
-    console = Console(highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        console.width = 160  # lines of a file may be long, and a table should not be wrapped
-    for table in (tables.arm_table, tables.pair_table, tables.weight_table):
-        if (shown := table(results)).rows:
-            console.print(shown.rich())
-    for line in (*results.conclusions, *results.notes):
-        console.print(line, markup=False)
-    console.print(
-        f"in {place}: study.html, study.md, {FILE}, study.csv, pairs.csv, runs.csv, figures/, "
-        "<arm>/seed<k>/",
-        markup=False,
-    )
+def _show(results: StudyResults, directory: Path, place: str) -> None:
+    """Print the tables and notes, and what was written into the directory; `place` as typed."""
+    shown = (tables.arm_table, tables.pair_table, tables.weight_table)
+    show(*(found.rich() for table in shown if (found := table(results)).rows))
+    print(*results.conclusions, *results.notes, sep="\n")
+    files = (PAGE, "study.md", FILE, "study.csv", "pairs.csv", "runs.csv", "figures/")
+    written = [name for name in files if (directory / name).exists()]
+    print(f"in {place}: {', '.join(written)}, <arm>/seed<k>/")

@@ -43,7 +43,8 @@ def arm_table(results: StudyResults) -> Table:
     return Table(
         "Arms",
         f"Means over runs, standard deviations (n - 1), and {percent} bootstrap intervals of the "
-        f"mean (BCa, {RESAMPLES} resamples). Seconds are of training, evaluations included.",
+        f"mean (BCa, {RESAMPLES} resamples). Seconds are of training, evaluations included; peak "
+        "memory is the largest of a run.",
         (
             "arm", f"test {results.metric}", f"{percent} interval", "on dev", "runs", "seconds",
             "s/step", "peak memory",

@@ -31,7 +31,7 @@ class BuiltArm:
         stages: its schedule.
         metric: what its best model is chosen by.
         batch: rows of the end task in a step, or the most tokens.
-        rows: how many rows each split and corpus has.
+        rows: how many rows each split and corpus has; None of one that is streamed.
         dev_gradient: the splits that supply the dev gradient, `dev` and `train`; none where the
             weightings do not need it.
         contents: hashes of its data, tokenizer, model and plugins, as in a run's identity.
@@ -41,7 +41,7 @@ class BuiltArm:
     stages: tuple[StageSummary, ...] = ()
     metric: str = ""
     batch: str = ""
-    rows: Mapping[str, int] | None = None
+    rows: Mapping[str, int | None] | None = None
     dev_gradient: tuple[str, ...] = ()
     contents: Mapping[str, Part] | None = None
     missing: str | None = None
@@ -125,7 +125,7 @@ def _describe(config: Config, experiment: Experiment, plugins: Plugins) -> Built
         tuple(stages),
         experiment.milestones.metric,
         batch,
-        {name: len(rows) for name, rows in splits.items()},
+        {**{name: len(rows) for name, rows in splits.items()}, **dict.fromkeys(task.streams)},
         experiment.probe_splits,
         contents(config, experiment, plugins),
     )

@@ -60,6 +60,29 @@ def test_a_csv_file_has_the_separator_of_the_one_that_was_read(
     assert found == read_csv(tmp_path / "out.tsv", "\t")
 
 
+def test_a_table_has_the_byte_order_mark_of_the_one_that_was_read(
+    tartan: Tartan, classes: Path, tmp_path: Path
+):
+    """By which Excel knows that `Zuständig` is UTF-8."""
+    (tmp_path / "export.csv").write_text("text,Zuständig\nred sky,Jürgen\n", "utf-8-sig")
+    for name, marked in (("out.csv", True), ("out.tsv", True), ("out.jsonl", False)):
+        assert tartan("predict", str(classes), "export.csv", name).status == 0
+        content = (tmp_path / name).read_bytes()
+        assert content.startswith(b"\xef\xbb\xbf") == marked
+        assert "Jürgen" in content.decode()
+        assert content.count(b"\xef\xbb\xbf") == marked
+
+
+def test_a_run_that_is_named_by_its_options_is_no_option(
+    tartan: Tartan, classes: Path, tmp_path: Path
+):
+    """As a sweep names its runs."""
+    (tmp_path / "batch_size=16,seed=0").symlink_to(classes)
+    (tmp_path / "texts.csv").write_text("text\nred sky\n")
+    answer = tartan("predict", "batch_size=16,seed=0", "texts.csv", "out.csv", "batch_size=2")
+    assert (answer.status, answer.err) == (0, "")
+
+
 def test_out_may_be_written_as_an_option(tartan: Tartan, classes: Path, tmp_path: Path):
     (tmp_path / "texts.csv").write_text("text\nred sky\n")
     answer = tartan("predict", str(classes), "out=mine.csv", "texts.csv")

@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from tartan.cli.ended import Ended
-from tartan.cli.sweep_table import results, show, table
+from tartan.cli.sweep_table import results, table
+from tartan.report.terminal import show
 
 
 def finished(directory: Path, metric: str, dev: Mapping[str, float], *overrides: str) -> Ended:

@@ -67,4 +67,4 @@ def test_without_a_terminal_lines_tell_how_long_the_whole_run_takes():
     console.close()
     lines = out.getvalue().splitlines()
     assert lines[:2] == ["device  cpu", "model   tiny"]
-    assert lines[-1] == "  2 of 4 steps, 7 s each; at most 12 min left"
+    assert lines[-1] == "  2 of 4 steps, 7 s each; about 12 min left"

@@ -144,6 +144,20 @@ def test_of_many_labels_the_commonest_confusions_are_listed(tmp_path: Path):
     assert rows[1][:3] == ["label0", "0", "3"]
 
 
+def test_of_a_great_many_labels_the_table_lists_what_occurs(tmp_path: Path):
+    """A matrix of 5,000 classes has 25 million cells."""
+    labels = [f"label{number}" for number in range(5000)]
+    lines = [prediction(n, "text", labels[4000 + n % 2], labels[4000], 0.5) for n in range(6)]
+    cells = written(tmp_path / "run", labels=labels, predictions=lines).cells()
+    start = cells.index("times")
+    assert cells[start + 1 : start + 4] == ["label4001", "label4000", "3"]
+    assert list(csv.reader((tmp_path / "run/confusion.csv").open())) == [
+        ["given", "predicted", "count"],
+        ["label4000", "label4000", "3"],
+        ["label4001", "label4000", "3"],
+    ]
+
+
 def test_numbers_have_a_plot_and_their_widest_misses(tmp_path: Path):
     lines = [prediction(n, f"text{n}", float(n), 2.0, None) for n in range(4)]
     task = {"name": "stars", "kind": "numbers", "labels": ["score"]}

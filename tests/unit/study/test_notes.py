@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tartan.study.notes import notes, splits
+from tartan.study.results import Pair, RunResult, SplitUse
 from tartan.study.worker import BuiltArm
 
 PARTS = {
@@ -127,3 +128,28 @@ def test_data_that_changed_without_the_configuration_is_no_comparison():
     }
     (note,) = notes((), (), {}, found, 0.05)
     assert note.startswith("The runs differ in data (train): they cannot be compared.")
+
+
+def test_runs_that_failed_are_not_called_too_few_seeds():
+    """The study has seeds enough; one arm has no result."""
+    runs = [
+        RunResult(arm, seed, f"{arm}/seed{seed}", status)
+        for arm, status in (("mt", "finished"), ("meta", "failed"))
+        for seed in range(8)
+    ]
+    pair = Pair("meta", "mt", (), (), None, None, True, None, 1.0)
+    found = notes(runs, [pair], {}, {}, 0.05)
+    assert len(found) == 8
+    assert all("failed; start the study again" in note for note in found)
+    few = notes([run for run in runs if run.seed < 3], [pair], {}, {}, 0.05)[-1]
+    assert few == (
+        "Too few seeds: a two-sided paired test of 3 seeds, corrected for 1 comparison, cannot "
+        "give a p below 0.25; for one below 0.05, 6 seeds are needed."
+    )
+
+
+def test_a_streamed_corpus_has_no_number_of_rows():
+    built = {"mt": BuiltArm(rows={"train": 9, "dev": 3, "test": 3, "domain": None})}
+    assert splits(built, "accuracy")[-1] == SplitUse(
+        "domain", None, "text without labels, of auxiliary objectives"
+    )

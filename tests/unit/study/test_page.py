@@ -11,6 +11,7 @@ from tartan.report.curves import Curve
 from tartan.report.text import visible
 from tartan.study.page import write_study_report, write_tables
 from tartan.study.plots import mean_curve
+from tartan.study.results import SplitUse
 
 
 def written(directory: Path, **changes) -> tuple[Page, Page]:
@@ -49,6 +50,17 @@ def test_what_was_found_stands_first(study: Path, page: Page):
 def test_where_nothing_was_found_it_says_so(tmp_path: Path):
     for page in written(tmp_path, level=0.001):
         assert "No arm is above another, with a corrected p below 0.001." in first(page)
+
+
+def test_of_one_arm_nothing_is_paired_or_above(tmp_path: Path):
+    for page in written(tmp_path, pairs=(), seeds=(0,)):
+        assert first(page).split() == ["1", "seed:", "0."]
+
+
+def test_a_streamed_corpus_has_no_number_of_rows(tmp_path: Path):
+    page, markdown = written(tmp_path, splits=(SplitUse("domain", None, "text without labels"),))
+    assert "domain (streamed)" in page.texts("dt")
+    assert "domain (streamed): text without labels" in markdown.texts("li")
 
 
 def test_arms_pairs_and_runs_are_tables(study: Path, page: Page):

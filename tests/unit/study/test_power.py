@@ -114,7 +114,7 @@ def test_more_seeds_are_needed_than_there_were():
 @pytest.mark.parametrize("differences", [[], [0.5]])
 def test_without_a_test_at_least_so_many_are_needed(differences: list[float]):
     (said,) = conclusions([pair(differences, None)], LABELS, 0.05)
-    assert said.endswith("; at least 6 are needed.")
+    assert said.endswith(" that both finished; at least 6 are needed.")
 
 
 def test_equal_scores_are_no_effect():
