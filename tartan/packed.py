@@ -267,8 +267,8 @@ def split_lengths(lengths: Sequence[int], most: int | None) -> list[tuple[int, .
 
 def send(host: Tensor, device: torch.device) -> Tensor:
     """Copy a host tensor to a device, pinned first: an unpinned copy to a GPU waits for it."""
-    pinned = host.pin_memory() if device.type == "cuda" else host
-    return pinned.to(device, non_blocking=True)
+    queued = device.type == "cuda"
+    return (host.pin_memory() if queued else host).to(device, non_blocking=queued)
 
 
 def starts_of(lengths: Sequence[int]) -> Tensor:

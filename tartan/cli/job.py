@@ -66,7 +66,7 @@ def make_job(line: Line, before: Collection[Path]) -> Callable[[DictConfig], flo
                     _record(records, None)
                 return value
             except PeerError as failed:
-                sys.exit(failed.status)
+                _end(failed.status, records)
             except Interrupted as stopped:
                 print(f"tartan: {stopped_line(stopped, directory, line)}", file=sys.stderr)
                 _end(stopped.status, records)

@@ -47,6 +47,8 @@ def joined(device: str) -> Iterator[Ranks]:
         yield Ranks()
         return
     met, watch = _join(place, take_gpu(place, device))
+    if failed := watch.failure(0):  # a script caught the error of an earlier run: all end by it
+        raise PeerError(failed.status)
     group = met.fresh()
     with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 - not a file
         try:
@@ -63,7 +65,10 @@ def joined(device: str) -> Iterator[Ranks]:
 
 @contextmanager
 def leaving() -> Iterator[None]:
-    """Through a command, be one of the launcher's processes: only one reports, all end alike."""
+    """Through a command, be one of the launcher's processes: one reports, and all end alike.
+
+    Before they have met, the first on each machine reports: the machines may differ.
+    """
     place = find_place()
     if place is None:
         yield
@@ -73,8 +78,8 @@ def leaving() -> Iterator[None]:
         _leave()
     except SystemExit as ended:
         _end(int(ended.code or 0))
-    except TartanError:  # before they met: the same in all
-        if place.rank == 0:
+    except TartanError as error:
+        if place.rank == 0 or (place.local == 0 and not isinstance(error, PeerError)):
             raise
         _end(2)
 
@@ -94,9 +99,11 @@ def _leave() -> None:
 @atexit.register
 def _leave_at_exit() -> None:
     """Take leave where a program ends that has called `joined` without `leaving`."""
-    for _, watch in _JOINED:
+    for group, watch in _JOINED:
         if failed := watch.failure(0):
             _end(failed.status)
+        if getattr(sys, "last_value", None) is not None:  # it ends by an error of its own
+            _end(watch.announce(Failure(group.rank, 1)).status)
     _leave()
     for _, watch in _JOINED:  # still, as a process was killed
         failed = watch.failure(ANNOUNCED)
@@ -148,6 +155,8 @@ def _status(error: BaseException) -> int:
 @cache
 def _join(place: Place, gpu: str | None) -> tuple[Group, Watch]:
     """Meet the other processes; the group and its watch."""
+    if _JOINED:
+        raise ConfigError("device: all runs of a program that a launcher starts have the same one")
     _raise_limit_of_files(place.size)
     store = meet(place)
     backend = "gloo" if gpu is None else "cpu:gloo,cuda:nccl"

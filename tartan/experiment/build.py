@@ -90,16 +90,17 @@ def without_device(config: Config) -> Config:
 
 def _build(config: Config, plugins: Plugins, ranks: Ranks) -> Experiment:
     removed = ranks.by_first(remove_abandoned)
-    runtime = Runtime.choose(config.device, config.precision)
-    runtime.configure(tf32=config.tf32)
-    runtime.reset_peak_memory()
-    sections = trained_sections(config)
-    names = tuple(sections)
-    factors = all_factors(sections, plugins)
-    weightings = Weightings(config.weighting, plugins, runtime.device, factors)
-    probes = weightings.probes(config.schedule.stages, names)
-    end_task = end_task_class(config.primary["plugin"], plugins)
-    check_shares(config.accumulate, _batch_sizes(config, sections), ranks.size)
+    with ranks.agreed():  # a device may be unusable in one process alone
+        runtime = Runtime.choose(config.device, config.precision)
+        runtime.configure(tf32=config.tf32)
+        runtime.reset_peak_memory()
+        sections = trained_sections(config)
+        names = tuple(sections)
+        factors = all_factors(sections, plugins)
+        weightings = Weightings(config.weighting, plugins, runtime.device, factors)
+        probes = weightings.probes(config.schedule.stages, names)
+        end_task = end_task_class(config.primary["plugin"], plugins)
+        check_shares(config.accumulate, _batch_sizes(config, sections), ranks.size)
     # What follows waits for all processes; the first process of a machine fills the cache.
     with ranks.agreed(), ranks.in_turn():
         task = load_section(config.data, end_task.reads)

@@ -51,6 +51,8 @@ FREE = (
 )  # fmt: skip
 """Keys that say where a run is, how often it is saved, how it is shown, where its model goes and
 what its processes divide: results do not depend on them, and a run that resumes may have others."""
+ORDERED = ("objectives", "schedule.stages")
+"""Keys of maps whose order counts: parameters, weights and dropout follow that of objectives."""
 CONTENT = ("data", "tokenizer", "model", "plugins")
 """Parts that are hashes of what a run reads and executes; a study's runs share them."""
 REFUSED = ("configuration", *CONTENT, "device")
@@ -76,7 +78,8 @@ class Identity:
     @property
     def digest(self) -> str:
         """The SHA-256 of all parts, in hexadecimal."""
-        return hashed(self.parts)
+        configuration = self.parts.get("configuration", {})
+        return hashed([self.parts, [[*(value_at(configuration, key) or ())] for key in ORDERED]])
 
     def plain(self) -> dict[str, Any]:
         """Return what JSON files hold of it."""
@@ -176,9 +179,15 @@ def dependent(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differing_keys(one: Any, other: Any, key: str = "") -> list[str]:
-    """Return the dotted keys at which two nested maps differ."""
+    """Return the dotted keys at which two nested maps differ.
+
+    >>> differing_keys({"objectives": {"a": 1, "b": 2}}, {"objectives": {"b": 2, "a": 1}})
+    ['objectives (order)']
+    """
     if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
         return [] if one == other else [key]
+    if key in ORDERED and {*one} == {*other} and [*one] != [*other]:
+        return [f"{key} (order)"]
     return [
         found
         for name in {*one, *other}

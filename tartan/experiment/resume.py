@@ -67,6 +67,11 @@ class Comparison:
     values: Mapping[str, Sequence[Any]] | None = None
     notices: Sequence[str] = ()
 
+    @property
+    def rescored(self) -> bool:
+        """Whether scores on dev are of another metric or of other rows than before."""
+        return not {"eval.metric", "data (dev)"}.isdisjoint(self.changed)
+
     def added(self, changes: Sequence[Change], step: int) -> list[Change]:
         """Return changes with these, which came at a step."""
         new = [{"step": step, "changed": list(self.changed), "values": dict(self.values or {})}]

@@ -175,7 +175,9 @@ def _train_and_finish(plan: Plan, interrupts: Interrupts) -> dict[str, Any]:
         experiment.setup, experiment.stages, experiment.milestones, checkpoints, console, interrupts
     )
     with ranks.agreed():
-        reached = trainer.resume(checkpoint) if checkpoint else Progress()
+        reached = Progress()
+        if checkpoint:
+            reached = trainer.resume(checkpoint, rescored=comparison.rescored)
     changes = comparison.added(saved.changes if saved else (), reached.step)
     checkpoints.identity = {"identity": identity.plain(), "changes": changes}
 

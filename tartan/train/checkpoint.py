@@ -175,7 +175,9 @@ class Checkpoints:
             rank, size = self._ranks.part or (0, 1)
             try:
                 return load_parts(checkpoint, rank, size, model)
-            except (OSError, RuntimeError, ValueError, LookupError, TypeError) as error:
+            except (
+                OSError, RuntimeError, ValueError, LookupError, TypeError, SafetensorError,
+            ) as error:  # fmt: skip
                 raise misfit(checkpoint, error) from error
         try:
             training = torch.load(checkpoint / TRAINING, weights_only=True, map_location="cpu")

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tartan.batch import Row
 from tartan.body import LiftedHead
@@ -119,6 +119,7 @@ def step_cost(
     chances: Sequence[float] = (),
     *,
     packed: bool,
+    causal: bool = False,
     accumulate: int = 1,
 ) -> Cost:
     """Compute the cost of a step, except its memory.
@@ -128,20 +129,22 @@ def step_cost(
         objectives: those that train.
         chances: the probability that the step computes each; empty if it computes all.
         packed: whether the body reads packed sequences, so that objectives can share a pass.
+        causal: whether it reads all of them left to right, so that causal objectives can too.
         accumulate: micro-batches of each objective.
     """
     likely = list(zip(objectives, chances or [1] * len(objectives), strict=True))
-    together = needs == Needs.LOSSES and packed
-    absent = [1 - chance for o, chance in likely if together and _can_share(o)]
-    own = [(o.passes, chance) for o, chance in likely if not (together and _can_share(o))]
+    joined = [needs == Needs.LOSSES and packed and _can_share(o, causal) for o in objectives]
+    absent = [1 - chance for (_, chance), shares in zip(likely, joined, strict=True) if shares]
+    own = [(o.passes, c) for (o, c), shares in zip(likely, joined, strict=True) if not shares]
     joint = 1 - math.prod(absent)  # without any, the product is 1
     dev = int(Needs.DEV in needs)
     forwards = joint + sum(passes.forward * chance for passes, chance in own)
     backwards = joint + sum(passes.backward * chance for passes, chance in own)
-    return replace(
-        cost(needs, math.ceil(sum(chance for _, chance in likely) - 1e-4)),
+    held = cost(needs, math.ceil(sum(chance for _, chance in likely) - 1e-4))
+    return Cost(
         forwards=accumulate * forwards + dev * PROBE_PASSES,
         backwards=accumulate * backwards + dev,
+        copies=held.copies,
     )
 
 
@@ -171,6 +174,6 @@ def expected_cost(
     )
 
 
-def _can_share(objective: Objective) -> bool:
+def _can_share(objective: Objective, causal: bool) -> bool:
     """Return whether an objective's pass can be one with those of others."""
-    return objective.passes.shared and not calls_body(type(objective))
+    return (objective.passes.shared or causal) and not calls_body(type(objective))

@@ -27,7 +27,7 @@ class HostFlag:
     """A flag on its way from the device to the host; reading it waits for no later work."""
 
     def __init__(self, flag: Tensor) -> None:
-        self._flag = flag.to("cpu", non_blocking=True)  # into pinned memory
+        self._flag = flag.to("cpu", non_blocking=flag.is_cuda)  # into pinned memory
         self._sent = torch.cuda.Event() if flag.is_cuda else None
         if self._sent:
             self._sent.record(torch.cuda.current_stream(flag.device))

@@ -90,7 +90,8 @@ class Stage:
         """The most that a step costs; the mean if its weighting chooses what each computes."""
         model = self._setup.model
         objectives = [model.objective(name) for name in self.names]
-        count = partial(step_cost, packed=model.body.packed, accumulate=self._setup.accumulate)
+        reads = {"packed": model.body.packed, "causal": model.body.causal}
+        count = partial(step_cost, **reads, accumulate=self._setup.accumulate)
         if self.step.turns.chosen:
             counted = expected_cost(self.weighting, objectives, self._span, count)
         else:
@@ -140,6 +141,7 @@ class Stage:
         """Return the state of optimiser, weighting and window: tensors and plain values."""
         scale, divided = self.step.fp16_scale, self._optimiser.indices(self._shared.parts)
         return {
+            "names": list(self.names),
             "optimiser": self._optimiser.state_dict(),
             "weighting": dict(self.weighting.state_dict()),
             "window": self.window.state_dict(),
@@ -149,6 +151,9 @@ class Stage:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Load a `state_dict`. ValueError if it is another stage's."""
+        names = state.get("names", [*self.names])  # an older version did not save them
+        if names != [*self.names]:
+            raise ValueError(f"it trains {', '.join(names)}, in this order")
         optimiser, part = state["optimiser"], self._setup.ranks.part
         if part is not None and DIVIDED not in state:  # of processes that had all of the body
             indices = self._optimiser.indices(self._shared.parts)

@@ -46,9 +46,17 @@ class Trainer:
         self._progress = Progress()
         self._state: Mapping[str, Any] = {}
 
-    def resume(self, checkpoint: Path) -> Progress:
-        """Load a checkpoint and return how far the run was. CheckpointError if it is another's."""
+    def resume(self, checkpoint: Path, *, rescored: bool = False) -> Progress:
+        """Load a checkpoint and return how far the run was. CheckpointError if it is another's.
+
+        Args:
+            checkpoint: the newest usable one.
+            rescored: whether scores are computed otherwise from now on, so that those of before
+                say nothing of which model is the best.
+        """
         self._progress = self._checkpoints.progress(checkpoint)
+        if rescored:
+            self._progress = replace(self._progress, best=None, best_step=0, waited=0)
         state = self._checkpoints.load(checkpoint, self._setup.model)
         places = state.pop("streams", {})
         self._state = state

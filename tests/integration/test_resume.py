@@ -165,6 +165,35 @@ def test_a_run_goes_on_with_another_configuration_when_told_so(tartan: Tartan, t
     assert "differ), and it is complete. Choose another run_dir" in again.err
 
 
+def test_with_another_metric_the_best_model_is_chosen_anew(tartan: Tartan, tmp_path: Path):
+    """A value of accuracy says nothing of values of macro-F1."""
+    run = ["run", "schedule=finetune", "objectives=[]", *SMALL, "checkpoint.every=3"]
+    run += ["eval.every=3", "eval.patience=0", "steps=9", "checkpoint.keep=9"]
+    assert tartan(*run, "run_dir=whole", "eval.metric=accuracy").status == 0
+    place = cut(tmp_path / "whole", "out", "checkpoint-6")
+    progress = place / "checkpoints/checkpoint-6/progress.json"
+    edit_json(progress, best=2.0)  # more than any value can be
+    (progress.parent / "manifest.json").unlink()
+    seal(progress.parent)
+    answer = tartan(*run, "run_dir=out", "eval.metric=macro_f1", "resume_changed=true")
+    assert answer.status == 0, answer.err
+    found = summary(tmp_path / "out")
+    assert (found["metric"], found["best_step"]) == ("macro_f1", 9)
+
+
+def test_objectives_in_another_order_do_not_get_each_others_state(tartan: Tartan, tmp_path: Path):
+    run = ["run", "run_dir=out", "weighting=meta", *SMALL, "checkpoint.every=3"]
+    assert tartan(*run, "objectives=[mlm,tapt]", "checkpoint.keep=9").status == 0
+    kept = cut(tmp_path / "out", "cut", "checkpoint-3")
+    run = ["run", "run_dir=cut", *run[2:], "objectives=[tapt,mlm]", "checkpoint.keep=9"]
+    assert "(objectives (order) differ)" in tartan(*run).refusal()
+    assert tartan(*run, "resume_changed=true").refusal() == (
+        f"tartan: {kept}/checkpoints/checkpoint-3 is of another model or schedule (it trains "
+        "classification, mlm, tapt, in this order). Give its configuration to resume it, or "
+        "choose another run_dir\n"
+    )
+
+
 PRETRAIN = ["objectives=[tapt]", *SMALL, "checkpoint.every=2", "checkpoint.keep=100"]
 
 

@@ -134,13 +134,13 @@ Tensor on_device(const Tensor& t) { return seen_from(t, only(), c10::DispatchKey
 struct Call {
   const c10::OperatorHandle& op;
   std::vector<std::pair<Tensor, Tensor>> moved;  // each CUDA argument, and what stands for it
-  std::vector<Tensor> foreign;
+  std::vector<std::pair<Tensor, bool>> foreign;  // each host argument, and whether it is written
   bool to_device = false;
 
-  Tensor argument(const Tensor& tensor) {
+  Tensor argument(const Tensor& tensor, bool written = false) {
     if (!tensor.defined()) return tensor;
     if (!tensor.is_cuda()) {
-      foreign.push_back(tensor);
+      foreign.emplace_back(tensor, written);
       return tensor;
     }
     for (auto& [device, host] : moved)
@@ -148,17 +148,17 @@ struct Call {
     moved.emplace_back(tensor, on_host(tensor));
     return moved.back().second;
   }
-  IValue argument(const IValue& value) {
-    if (value.isTensor()) return argument(value.toTensor());
+  IValue argument(const IValue& value, bool written) {
+    if (value.isTensor()) return argument(value.toTensor(), written);
     if (value.isTensorList()) {
       c10::List<Tensor> list;
       for (const Tensor& each : value.toTensorVector()) list.push_back(argument(each));
       return list;
     }
-    if (value.isOptionalTensorList()) {
+    if (value.isOptionalTensorList()) {  // indices, which torch moves to what they index
       c10::List<std::optional<Tensor>> list;
       for (const auto& each : value.toOptionalTensorVector())
-        list.push_back(each ? std::optional<Tensor>(argument(*each)) : std::nullopt);
+        list.push_back(each && each->is_cuda() ? argument(*each) : each);
       return list;
     }
     if (value.isDevice() && value.toDevice().is_cuda()) {
@@ -168,13 +168,11 @@ struct Call {
     return value;
   }
   void refuse_mixed() const {
-    const auto& name = op.operator_name().name;
-    // torch moves indices to the device of what they index.
-    if (moved.empty() || name.find("aten::index") == 0 || name.find("aten::_index_put") == 0) return;
-    for (const Tensor& tensor : foreign)
-      TORCH_CHECK(tensor.dim() == 0,
+    if (moved.empty()) return;
+    for (const auto& [tensor, written] : foreign)  // a number may be on the host if it is only read
+      TORCH_CHECK(tensor.dim() == 0 && !written,
           "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu! (",
-          name, ")");
+          op.operator_name().name, ")");
   }
   void write_back() {  // outputs that the operator resized
     for (auto& [device, host] : moved) {
@@ -213,7 +211,9 @@ void fallback(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   const size_t begin = stack->size() - arguments.size();
   for (size_t i = 0; i < schema.arguments().size(); ++i) {
     IValue& value = (*stack)[begin + i];
-    value = schema.arguments()[i].name() == "pin_memory" ? IValue() : call.argument(value);
+    const auto& argument = schema.arguments()[i];
+    const bool written = argument.alias_info() && argument.alias_info()->isWrite();
+    value = argument.name() == "pin_memory" ? IValue() : call.argument(value, written);
   }
   call.refuse_mixed();
   op.callBoxed(stack);

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar
 
-from tartan.testing.fake_cuda.process import FakeDevice
+from tartan.testing.fake_cuda.process import DeviceProcessError, FakeDevice
 
 T = TypeVar("T")
 
@@ -14,8 +14,13 @@ def on_fake_device(function: Callable[..., T], *arguments: Any) -> T:
     """Return a function's result on a fake device, which is started once and then kept.
 
     Args and errors are those of `FakeDevice.call`, and BuildError where there can be no device.
+    After a DeviceProcessError, the next call starts another.
     """
-    return _device().call(function, *arguments)
+    try:
+        return _device().call(function, *arguments)
+    except DeviceProcessError:
+        _device.cache_clear()  # its process may have ended: the next caller gets another
+        raise
 
 
 @cache

@@ -116,6 +116,20 @@ def test_where_a_run_is_and_how_it_is_shown_is_not_part_of_it():
     assert dependent(values) == {"seed": 1, "checkpoint": {}, "eval": {"every": 3}}
 
 
+@pytest.mark.parametrize("section", ["objectives", "stages"])
+def test_objectives_and_stages_in_another_order_are_another_run(section: str):
+    """Weights, moments and dropout follow the order of objectives."""
+    one, other = ({key: {"scale": 1} for key in names} for names in ("ab", "ba"))
+    first, second = (
+        {"objectives": found} if section == "objectives" else {"schedule": {"stages": found}}
+        for found in (one, other)
+    )
+    (key,) = differing_keys(first, second)
+    assert key == ("objectives" if section == "objectives" else "schedule.stages") + " (order)"
+    assert identity(configuration=first).digest != identity(configuration=second).digest
+    assert differing_keys({"optimizer": one}, {"optimizer": other}) == []
+
+
 def test_keys_that_are_numbers_are_the_same_in_memory_and_in_a_file():
     weights = {1: 5, 0: 1, "NA": 2, None: 3}
     values = {"primary": {"class_weights": weights}, "study": {"arms": [{"weights": weights}]}}

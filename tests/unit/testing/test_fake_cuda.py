@@ -1,5 +1,6 @@
 """The fake CUDA device: it refuses what a GPU refuses, and records waits and launches."""
 
+from collections.abc import Callable
 from copy import deepcopy
 
 import pytest
@@ -34,8 +35,31 @@ def test_each_installation_of_torch_has_a_library(monkeypatch):
     assert build._file() != here
 
 
-def mixes_devices() -> None:
+def adds() -> None:
     torch.ones(2, device="cuda") + torch.ones(2)
+
+
+def selects() -> None:
+    torch.ones(2, 3, device="cuda").index_select(0, torch.tensor([1]))
+
+
+def embeds() -> None:
+    functional.embedding(torch.tensor([1]), torch.ones(2, 3, device="cuda"))
+
+
+def puts() -> None:
+    torch.ones(3, device="cuda")[torch.tensor([0, 1])] = torch.ones(2)
+
+
+def adds_to_the_host() -> None:
+    total = torch.zeros(())
+    total += torch.ones((), device="cuda")
+
+
+def uses_what_may_be_on_the_host() -> list[float]:
+    values = torch.arange(3.0, device="cuda")
+    values[torch.tensor([0])] = torch.tensor(5.0)  # indices and a number
+    return (values[torch.tensor([0, 2])] * torch.tensor(2.0)).tolist()
 
 
 def stays_quiet() -> tuple[int, set[str]]:
@@ -94,9 +118,15 @@ def dies() -> None:
 
 
 @NEEDS_ONE
-def test_mixed_devices_are_refused(device: FakeDevice):
+@pytest.mark.parametrize("mixes", [adds, selects, embeds, puts, adds_to_the_host])
+def test_mixed_devices_are_refused(device: FakeDevice, mixes: Callable[[], None]):
     with pytest.raises(RuntimeError, match="Expected all tensors to be on the same device"):
-        device.call(mixes_devices)
+        device.call(mixes)
+
+
+@NEEDS_ONE
+def test_indices_and_numbers_that_are_read_may_be_on_the_host(device: FakeDevice):
+    assert device.call(uses_what_may_be_on_the_host) == [10.0, 4.0]
 
 
 @NEEDS_ONE

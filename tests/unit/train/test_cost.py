@@ -1,5 +1,7 @@
 """The cost shown before a run is the number of passes that a step makes."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
@@ -27,13 +29,13 @@ class Counting:
             given = TinyContext(tiny_source(family))
             task = Classification(ClassificationOptions(), given)
             given.primary = task
-            others: dict[str, Objective] = {
-                "mlm": MLM(MLMOptions(), given),
-                "clm": CLM(CorpusOptions(), given) if "clm" in auxiliaries else task,
-                "rdrop": RDrop(RDropOptions(), given),
-                "vat": VAT(VATOptions(iterations=2), given),
+            others: dict[str, Callable[[], Objective]] = {
+                "mlm": lambda: MLM(MLMOptions(), given),
+                "clm": lambda: CLM(CorpusOptions(), given),
+                "rdrop": lambda: RDrop(RDropOptions(), given),
+                "vat": lambda: VAT(VATOptions(iterations=2), given),
             }
-        objectives = {"task": task, **{name: others[name] for name in auxiliaries}}
+            objectives = {"task": task, **{name: others[name]() for name in auxiliaries}}
         self.model = JointModel(given.body, "task", objectives).train()
         self.forwards = self.backwards = 0
         given.body.register_forward_hook(self.count)
@@ -75,6 +77,7 @@ class Counting:
         (("mlm", "clm"), "bert"),
         (("mlm", "rdrop", "vat"), "bert"),
         (("mlm", "rdrop"), "mpnet"),
+        (("clm",), "gpt2"),
     ],
 )
 @pytest.mark.parametrize("accumulate", [1, 2])
@@ -83,8 +86,10 @@ def test_declared_passes_are_those_of_a_step(
 ):
     counting = Counting(*auxiliaries, family=family)
     objectives = [counting.model.objective(name) for name in counting.model.names]
-    packed = counting.model.body.packed
-    expected = step_cost(needs, objectives, packed=packed, accumulate=accumulate)
+    body = counting.model.body
+    expected = step_cost(
+        needs, objectives, packed=body.packed, causal=body.causal, accumulate=accumulate
+    )
     counting.step(needs, accumulate)
     assert (counting.forwards, counting.backwards) == (expected.forwards, expected.backwards)
 
