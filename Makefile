@@ -40,5 +40,5 @@ matrix:
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet -e '.[dev,docs]' -c constraints.txt
+	$(VENV)/bin/pip install --quiet --no-compile -e '.[dev,docs]' -c constraints.txt
 	touch $@

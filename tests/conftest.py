@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # each worker has a core; processes inherit it
+os.environ.setdefault("GOMP_SPINCOUNT", "30000")  # as the command line sets it
 os.environ["HF_HUB_OFFLINE"] = "1"
 _cache = TemporaryDirectory(prefix="tartan-tests-", ignore_cleanup_errors=True)
 atexit.register(_cache.cleanup)

@@ -1,7 +1,7 @@
 """Composes configurations with Hydra; what cannot be composed is one line."""
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 
 from hydra import compose
 from hydra.core.config_loader import ConfigLoader
@@ -73,6 +73,10 @@ class Composer:
     @cached_property
     def _selected(self) -> set[str]:
         """Return the groups of which the configuration has an option."""
+        return _own_groups(self._name) if self._search is None else self.groups()
+
+    def groups(self) -> set[str]:
+        """Return the groups of which the configuration has an option, composed anew."""
         return {"objectives", *self.compose([], hydra=True).hydra.runtime.choices}
 
     def check(self, overrides: Sequence[Override], tree: DictConfig) -> None:
@@ -111,6 +115,12 @@ class Composer:
         except ConfigError:
             return False
         return True
+
+
+@cache
+def _own_groups(name: str) -> set[str]:
+    """Return the groups of one of tartan's own configurations."""
+    return Composer(name, None).groups()
 
 
 def single(override: Override) -> str:

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import connection
@@ -13,6 +14,9 @@ from typing import Any
 from tartan.errors import Interrupted
 from tartan.study import child, worker
 from tartan.train.interrupt import Interrupts
+
+OWN = ("tartan_objectives", "tartan_weightings")
+"""Plugins that are imported once, before processes are forked. Those of others may compute then."""
 
 
 class WorkError(Exception):
@@ -41,7 +45,8 @@ def apart(
         Interrupted: a signal came; it was passed on, and the work has stopped.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([child.__name__, worker.__name__])
+    own = (name for name in sorted(sys.modules) if name.startswith(OWN))
+    context.set_forkserver_preload([child.__name__, worker.__name__, *own])
     started = []
     with Interrupts():
         try:

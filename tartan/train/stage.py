@@ -90,8 +90,12 @@ class Stage:
         """The most that a step costs; the mean if its weighting chooses what each computes."""
         model = self._setup.model
         objectives = [model.objective(name) for name in self.names]
-        reads = {"packed": model.body.packed, "causal": model.body.causal}
-        count = partial(step_cost, **reads, accumulate=self._setup.accumulate)
+        count = partial(
+            step_cost,
+            packed=model.body.packed,
+            causal=model.body.causal,
+            accumulate=self._setup.accumulate,
+        )
         if self.step.turns.chosen:
             counted = expected_cost(self.weighting, objectives, self._span, count)
         else:

@@ -29,7 +29,8 @@ def test_an_objective_that_mixes_devices_is_broken():
 
 
 def test_without_a_compiler_the_rule_says_why_it_does_not_apply(monkeypatch: pytest.MonkeyPatch):
-    _device.cache_clear()  # the one that the tests before have started stays alive
+    # Without the cache: the device that tests before have started stays.
+    monkeypatch.setattr(fake_cuda.shared, "_device", _device.__wrapped__)
     monkeypatch.setattr(fake_cuda.build, "why_not", lambda: "there is no C++ compiler")
     with pytest.raises(NotApplicable, match="none can be simulated: there is no C"):
         examine(Faithful)
