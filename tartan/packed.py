@@ -215,12 +215,12 @@ class Packed:
         """Return packed values [tokens, ...] in the padded layout [sequences, longest, ...]."""
         shape = len(self.lengths), max(self.lengths)
         flat = values.new_full((shape[0] * shape[1], *values.shape[1:]), fill)
-        padded: Tensor = flat.index_copy_(0, self._places(), values).unflatten(0, shape)
+        padded: Tensor = flat.index_copy_(0, self._slots(), values).unflatten(0, shape)
         return padded
 
     def unpad(self, padded: Tensor) -> Tensor:
         """Return padded values [sequences, longest, ...] in the packed layout [tokens, ...]."""
-        return take(padded.flatten(0, 1), self._places())
+        return take(padded.flatten(0, 1), self._slots())
 
     def pool(self, values: Tensor, *, last: bool) -> Tensor:
         """Return the values of the token that stands for each text, [texts, ...].
@@ -242,8 +242,8 @@ class Packed:
         means: Tensor = (shares @ values.flatten(1)).unflatten(1, values.shape[1:])
         return means
 
-    def _places(self) -> Tensor:
-        """Return each token's place in the padded layout, its rows laid end to end, [tokens]."""
+    def _slots(self) -> Tensor:
+        """Return each token's index in the padded layout, its rows laid end to end, [tokens]."""
         lengths = torch.tensor(self.lengths)
         rows = torch.arange(len(lengths)).repeat_interleave(lengths)
         return self._send(rows * max(self.lengths) + positions_of(self.lengths))
@@ -281,15 +281,15 @@ def _all_wanted(parts: Sequence[Packed]) -> Tensor | None:
     """Return `wanted` of several batches laid end to end; None if all tokens of all are wanted."""
     if all(part.wanted is None for part in parts):
         return None
-    places, start = [], 0
+    indices, start = [], 0
     for part in parts:
         tokens = part.input_ids
         wanted = part.wanted
         if wanted is None:
             wanted = torch.arange(tokens.numel(), device=tokens.device)
-        places.append(wanted + start)
+        indices.append(wanted + start)
         start += tokens.numel()
-    return torch.cat(places)
+    return torch.cat(indices)
 
 
 def positions_of(lengths: Sequence[int]) -> Tensor:

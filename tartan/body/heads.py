@@ -81,6 +81,8 @@ class LiftedHead(nn.Module):
         new_parameters: names of the own parameters that no checkpoint held.
         width: of the hidden states it reads.
         last: True if it reads each row's last token before the padding, as decoders' heads do.
+        predicts_tokens: True if it is a language model's, with logits over the vocabulary. Other
+            heads compute in float32 inside autocast too.
         unit: what its outputs are standardised by; None where they are the exported model's.
         notice: what the user should know about the checkpoint's head; None where nothing is.
     """
@@ -92,12 +94,9 @@ class LiftedHead(nn.Module):
         new_parameters: Collection[str],
         width: int,
         *,
-        float32: bool,
+        predicts_tokens: bool,
     ) -> None:
-        """Use `lift`, which verifies the head.
-
-        `float32`: whether it computes in float32 inside autocast too, as heads on labels do.
-        """
+        """Use `lift`, which verifies the head."""
         super().__init__()
         self.model = model
         self.borrowed = dict(borrowed)
@@ -107,12 +106,7 @@ class LiftedHead(nn.Module):
         self.last = False
         self.unit: Unit | None = None
         self.notice: str | None = None
-        self._float32 = float32
-
-    @property
-    def predicts_tokens(self) -> bool:
-        """Whether it is a language model's, with logits over the vocabulary."""
-        return not self._float32
+        self.predicts_tokens = predicts_tokens
 
     def forward(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
         """Compute logits.
@@ -132,7 +126,7 @@ class LiftedHead(nn.Module):
             ends = -1 if mask is None else mask.sum(1) - 1
             hidden, mask = hidden[rows, ends][:, None], None
         attention_mask = None if mask is None else mask.long()
-        if not self._float32:
+        if self.predicts_tokens:
             return logits_of(self.model, inputs_embeds=hidden, attention_mask=attention_mask)
         hidden = hidden.float()
         with torch.autocast(hidden.device.type, enabled=False):

@@ -23,7 +23,7 @@ def lift(
     body: Body,
     new: Collection[str] | None = None,
     *,
-    float32: bool = False,
+    predicts_tokens: bool = True,
 ) -> LiftedHead:
     """Lift the body out of a family's model for a task, and verify what is left.
 
@@ -31,7 +31,8 @@ def lift(
         model: the family's model for the task, in float32; it is changed.
         body: the run's body, of the same architecture; lends the weights that the family ties.
         new: names of the model's parameters that no checkpoint held; None for all of them.
-        float32: whether the head computes in float32 inside autocast too.
+        predicts_tokens: whether the head is a language model's; any other computes in float32
+            inside autocast too.
 
     Raises:
         ModelError: when what is left does not give the family's own logits, these are not finite,
@@ -53,7 +54,7 @@ def lift(
             found = _read(model, base)
             setattr(model, prefix, StandIn(base))
             width = found.hidden.shape[-1]
-            head = LiftedHead(model, borrowed, own, width, float32=float32)
+            head = LiftedHead(model, borrowed, own, width, predicts_tokens=predicts_tokens)
             agrees = found.of(head)
             if not agrees:  # then it may read the last token
                 head.last = True

@@ -253,12 +253,13 @@ class ModelSource:
             config.id2label = dict(enumerate(labels))
             config.label2id = {label: i for i, label in enumerate(labels)}
         loaded = self._load(auto, config)
-        head = lift(loaded.model, body, loaded.new, float32=not kind.endswith(LANGUAGE_MODELS))
+        predicts_tokens = kind.endswith(LANGUAGE_MODELS)
+        head = lift(loaded.model, body, loaded.new, predicts_tokens=predicts_tokens)
         if labels is not None and self.name is not None and kind in ON_LABELS:
             head.notice = match_classes(head, self.config, labels, loaded.mismatched)
         if unit is not None:
             head.set_unit(unit)
-        if self.lora.r and self.name is not None and kind.endswith(LANGUAGE_MODELS):
+        if self.lora.r and self.name is not None and predicts_tokens:
             head.freeze_loaded()
         return head
 

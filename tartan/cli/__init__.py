@@ -8,7 +8,7 @@ from importlib.metadata import version
 from tartan.cli.commands import COMMANDS, help_text
 from tartan.cli.openmp import wait_briefly
 from tartan.errors import ConfigError, TartanError, message_of, suggest
-from tartan.streams import lossy, report_loss
+from tartan.stdio import lossy, report_loss
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

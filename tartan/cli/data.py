@@ -108,7 +108,7 @@ def report(task: Task) -> list[str]:
     """Return the lines that describe a task."""
     found = overview(task)
     corpora = [f"{name} corpus: {counted(len(t), 'text')}" for name, t in task.corpora.items()]
-    corpora += [f"{name} corpus: streamed, not read here" for name in task.streams]
+    corpora += [f"{name} corpus: streamed, not read here" for name in task.streamed]
     doubtful = corpus_notices(task) + leak_notices(task) + label_notices(task)
     return [
         *task.notes,

@@ -23,7 +23,7 @@ from tartan.distributed.place import find_place, reports, start_again
 from tartan.errors import Interrupted, PeerError, TartanError, message_of
 from tartan.experiment.directories import remove_empty
 from tartan.report.record import CONFIG
-from tartan.streams import lossy
+from tartan.stdio import lossy
 
 DEBUG = "HYDRA_FULL_ERROR"
 """The environment variable that has Hydra raise errors, and shows tracebacks of errors."""

@@ -38,7 +38,7 @@ def training_part(task: Task, end_task: Task) -> tuple[Task, int]:
         dev=none,
         test=none,
         corpora={},
-        streams={},
+        streamed={},
         hashes=hashes,
         dropped={},
         leaks={},

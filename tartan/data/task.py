@@ -70,7 +70,7 @@ class Task:
         corpora: unlabelled text by corpus name, column `text` (str). `task`, the training texts
             and any unlabelled text of the task, is always there; `domain` where the source has it.
             Each text of a pair is a text of its own.
-        streams: corpora that are read while a run trains, by name.
+        streamed: corpora that are read while a run trains, by name.
         hashes: SHA-256, in hexadecimal, of the content of each split and corpus; of a stream, of
             the names and sizes of its files.
         dropped: number of texts that were left out of each corpus because they appear in dev or
@@ -98,7 +98,7 @@ class Task:
     subset: Subset | None = None
     division: Division | None = None
     notes: Sequence[str] = ()
-    streams: Mapping[str, Streamed] = field(default_factory=dict)
+    streamed: Mapping[str, Streamed] = field(default_factory=dict)
     separator: str | None = None
 
     @property
@@ -160,7 +160,7 @@ def build_task(
         leaks={"train": leaked(train, reader.held_out_rows)}
         | {split: found[split].doubtful for split in held_out if split == "test"},
         conflicts=found["train"].doubtful,
-        streams={"domain": Streamed(**vars(streaming), held_out=reader.held_out)}
+        streamed={"domain": Streamed(**vars(streaming), held_out=reader.held_out)}
         if streaming
         else {},
     )

@@ -62,8 +62,8 @@ class Group(Ranks):
         return (self.rank % self._local_size, self._local_size) if self._copies else None
 
     @property
-    def together(self) -> bool:
-        """As `Ranks.together`."""
+    def saves_jointly(self) -> bool:
+        """As `Ranks.saves_jointly`."""
         return bool(self._copies) or self._divides_moments
 
     @property
@@ -71,12 +71,12 @@ class Group(Ranks):
         """As `Ranks.writes`."""
         return self.first or (self.part is not None and self.rank < self._local_size)
 
-    def share(self, numbers: range) -> range:
+    def micro_batches(self, numbers: range) -> range:
         """Return a part of the numbers: those of rank 0 come first."""
         part = len(numbers) // self.size
         return numbers[self.rank * part : (self.rank + 1) * part]
 
-    def turns(self, batches: int) -> Sequence[int]:
+    def evaluated(self, batches: int) -> Sequence[int]:
         """Return every so many batches; the last one may be read by several in the last round."""
         rounds = range(0, batches, self.size)
         return [min(first + self.rank, batches - 1) for first in rounds]

@@ -31,7 +31,7 @@ class Ranks:
         return None
 
     @property
-    def together(self) -> bool:
+    def saves_jointly(self) -> bool:
         """Whether a checkpoint takes all processes, as none holds all of a run's state."""
         return False
 
@@ -48,7 +48,7 @@ class Ranks:
         """Whether this is rank 0."""
         return self.rank == 0
 
-    def share(self, numbers: range) -> range:
+    def micro_batches(self, numbers: range) -> range:
         """Return which of a step's micro-batches this process takes.
 
         Args:
@@ -56,7 +56,7 @@ class Ranks:
         """
         return numbers
 
-    def turns(self, batches: int) -> Sequence[int]:
+    def evaluated(self, batches: int) -> Sequence[int]:
         """Return which batches of an evaluation this process reads, one after the other.
 
         All processes read as many, so that they can synchronise after each; several may read the

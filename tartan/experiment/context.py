@@ -73,7 +73,7 @@ class Training:
         pairs: whether its rows are pairs of texts.
         labelled: its training rows, tokenised.
         corpora: the unlabelled texts.
-        streams: the unlabelled texts that are read during training, by name.
+        streamed: the unlabelled texts that are read during training, by name.
     """
 
     task: str
@@ -82,7 +82,7 @@ class Training:
     pairs: bool
     labelled: Dataset
     corpora: TokenizedTexts
-    streams: Mapping[str, Streamed] = field(default_factory=dict)
+    streamed: Mapping[str, Streamed] = field(default_factory=dict)
 
 
 class Texts:
@@ -107,7 +107,7 @@ class Texts:
         """Return the data of objectives; `labelled` are the training rows left to them."""
         task = self.task
         return Training(
-            task.name, task.kind, task.labels, task.pairs, labelled, self._corpora, task.streams
+            task.name, task.kind, task.labels, task.pairs, labelled, self._corpora, task.streamed
         )
 
 
@@ -188,8 +188,8 @@ class TaskContext:
 
     def corpus(self, name: str) -> Sequence[Row]:
         """A corpus's rows. MissingCorpusError if the task has none of that name."""
-        if name in self._training.streams:
-            return self._stream(self._training.streams[name])
+        if name in self._training.streamed:
+            return self._stream(self._training.streamed[name])
         if name not in self._training.corpora:
             raise MissingCorpusError(
                 f"objective {self._name} reads the {name} corpus, which "

@@ -29,7 +29,7 @@ def overview(config: Config, experiment: Experiment) -> list[tuple[str, str]]:
     rows = ", ".join(f"{split} {len(getattr(task, split))}" for split in ("train", "dev", "test"))
     sizes = {name: f"{len(texts)}" for name, texts in task.corpora.items()}
     sizes |= {
-        name: f"{counted(len(s.shards), 'streamed shard')}" for name, s in task.streams.items()
+        name: f"{counted(len(s.shards), 'streamed shard')}" for name, s in task.streamed.items()
     }
     corpora = ", ".join(f"{name} {size}" for name, size in sizes.items())
     return [

@@ -23,7 +23,7 @@ from tartan.distributed.join import leaving
 from tartan.errors import Interrupted, PeerError, TartanError, message_of
 from tartan.files import open_own, writing
 from tartan.plugins import discover
-from tartan.streams import lossy
+from tartan.stdio import lossy
 from tartan.train.memory import keep_freed_memory
 
 

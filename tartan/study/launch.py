@@ -21,7 +21,7 @@ from tartan.config.hydra_files import hydra_files
 from tartan.config.values import written
 from tartan.errors import ConfigError, TartanError, suggest
 from tartan.report.record import SUMMARY, read_json
-from tartan.streams import lossy
+from tartan.stdio import lossy
 from tartan.study import child, worker
 from tartan.study.command_line import Typed
 from tartan.study.environments import environments

@@ -125,7 +125,7 @@ def _describe(config: Config, experiment: Experiment, plugins: Plugins) -> Built
         tuple(stages),
         experiment.milestones.metric,
         batch,
-        {**{name: len(rows) for name, rows in splits.items()}, **dict.fromkeys(task.streams)},
+        {**{name: len(rows) for name, rows in splits.items()}, **dict.fromkeys(task.streamed)},
         experiment.probe_splits,
         contents(config, experiment, plugins),
     )

@@ -46,7 +46,7 @@ def predict(
     outputs: dict[int, Tensor] = {}
     starts = range(0, len(rows), batch_size)
     with evaluating(model), model.body.precise():
-        for number in ranks.turns(len(starts)):
+        for number in ranks.evaluated(len(starts)):
             between()
             start = starts[number]
             chosen = [rows[index] for index in range(start, min(start + batch_size, len(rows)))]

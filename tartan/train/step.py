@@ -248,7 +248,7 @@ class Step:
         first, names = step * self._accumulate, self.turns.names(step)
         return {
             number: {name: self._batch(name, number) for name in names}
-            for number in self._ranks.share(range(first, first + self._accumulate))
+            for number in self._ranks.micro_batches(range(first, first + self._accumulate))
         }
 
     def _batch(self, name: str, number: int) -> Batch:

@@ -264,7 +264,7 @@ class Trainer:
     def _rescue(self, stage: Stage) -> str:
         """Save the last step taken if possible; return a line about the result."""
         step = self._progress.step
-        if stage.consistent and not self._setup.ranks.together:
+        if stage.consistent and not self._setup.ranks.saves_jointly:
             with suppress(Exception):  # the first failure is the one to report
                 self._save(stage)
                 return f"step {step} is saved"

@@ -246,8 +246,8 @@ def test_a_task_knows_its_stream_by_the_names_and_sizes_of_files(tmp_path: Path)
 
     one = task(domain=str(place), buffer=7)
     assert "domain" not in one.corpora
-    assert (len(one.streams["domain"].shards), one.streams["domain"].buffer) == (3, 7)
-    assert one.streams["domain"].held_out == {
+    assert (len(one.streamed["domain"].shards), one.streamed["domain"].buffer) == (3, 7)
+    assert one.streamed["domain"].held_out == {
         digest(text) for split in (one.dev, one.test) for text in split["text"]
     }
     with (place / "train-1.jsonl").open("a") as file:
@@ -293,4 +293,4 @@ def test_a_data_set_of_the_hub_may_have_a_domain_corpus_of_any_source(dictionary
     assert task.corpora["domain"]["text"][:] == [text for part in TEXTS for text in part]
     assert task.corpora["task"]["text"][3:] == TEXTS[0]
     options.stream = True
-    assert len(load_task("hub", options).streams["domain"].shards) == 3
+    assert len(load_task("hub", options).streamed["domain"].shards) == 3

@@ -23,7 +23,7 @@ def test_texts_are_in_the_tasks_column_if_a_file_has_it(stream: bool, tmp_path: 
     task = load(Path("dd"), **given)
     assert task.corpora["task"]["text"][-1] == "mehr"
     if stream:
-        assert list(task.streams["domain"].shards[0].texts(0)) == [["mehr"]]
+        assert list(task.streamed["domain"].shards[0].texts(0)) == [["mehr"]]
     else:
         assert task.corpora["domain"]["text"][:] == ["mehr"]
     with pytest.raises(DataError) as caught:

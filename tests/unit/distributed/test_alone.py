@@ -44,8 +44,8 @@ def test_such_a_branch_would_be_found():
 
 def test_one_process_takes_and_keeps_everything():
     ranks, numbers, losses = Ranks(), range(8, 12), torch.rand(3)
-    assert ranks.share(numbers) is numbers
-    assert list(ranks.turns(3)) == [0, 1, 2]
+    assert ranks.micro_batches(numbers) is numbers
+    assert list(ranks.evaluated(3)) == [0, 1, 2]
     assert ranks.counts([1, 2]) == [1, 2]
     parameters = [torch.nn.Parameter(torch.rand(2))]
     shared = ranks.shared(parameters)
