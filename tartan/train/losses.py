@@ -4,13 +4,14 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
+from itertools import islice
 
 import torch
 from torch import Tensor
 
 from tartan.batch import Batch, Loss
 from tartan.objective import calls_body
-from tartan.packed import Packed
+from tartan.packed import Packed, split_lengths
 from tartan.seeding import seeded
 from tartan.train.model import JointModel
 from tartan.train.objective_body import ObjectiveBody
@@ -89,17 +90,9 @@ class Losses:
 
     def _groups(self, batches: Mapping[str, Batch]) -> list[dict[str, Batch]]:
         """Divide objectives into groups that a pass reads together, in order."""
-        most = self._model.body.max_tokens
-        groups: list[dict[str, Batch]] = []
-        held = 0
-        for name, batch in batches.items():
-            tokens = sum(batch.inputs.lengths)
-            if not groups or (most is not None and held + tokens > most):
-                groups.append({})
-                held = 0
-            groups[-1][name] = batch
-            held += tokens
-        return groups
+        sizes, each = [sum(b.inputs.lengths) for b in batches.values()], iter(batches.items())
+        parts = split_lengths(sizes, self._model.body.max_tokens) if sizes else []
+        return [dict(islice(each, len(part))) for part in parts]
 
     def _joint(self, number: int, batches: Mapping[str, Batch]) -> dict[str, Piece]:
         """Return a function for each objective.
