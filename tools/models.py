@@ -109,7 +109,7 @@ def examine(family: str, directory: Path) -> Facts:
         f"model.name={model}",
         "model.max_length=32", f"objectives=[{objective}]", "weighting=meta", "steps=2",
         "batch_size=4", "eval.every=2", "device=cpu", "precision=fp32", "report=false",
-        f"run_dir={run}", "cache=false",
+        f"run_dir={run}", "cache=false", "schedule.stages.finetune.epochs=0.5",
     ]  # fmt: skip
     scored: list[Tensor] = []
 

@@ -1,8 +1,7 @@
 """Auxiliary objectives in a run: with META, on the demo, as typed."""
 
 import math
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification
 
 from support.command import SMALL, Answer, records
+from support.runs import cut
 
 
 @pytest.mark.parametrize("objective", ["rtd", "clm", "simcse", "supcon", "rdrop", "vat"])
@@ -49,27 +49,34 @@ def test_a_seed_decides_what_is_replaced_and_what_the_generator_begins_as(
     assert one[0]["train/generator_loss/rtd"] != other[0]["train/generator_loss/rtd"]
 
 
+def resumed_as_complete(
+    tartan: Callable[..., Answer], tmp_path: Path, command: Sequence[str]
+) -> str:
+    """Run a command, and again from its checkpoint of step 2: what it printed at last."""
+    answer = tartan(*command, "run_dir=complete")
+    assert (answer.status, answer.err) == (0, "")
+    kept = cut(tmp_path / "complete", "cut", "checkpoint-2") / "checkpoints/checkpoint-2"
+    written = kept.stat().st_mtime_ns
+    answer = tartan(*command, "run_dir=cut")
+    assert (answer.status, answer.err) == (0, "")
+    assert "2 taken" in answer.out
+    assert kept.stat().st_mtime_ns == written
+    assert records(tmp_path / "cut") == records(tmp_path / "complete")
+    one, other = (load_file(tmp_path / r / "model/model.safetensors") for r in ("complete", "cut"))
+    assert all(one[name].equal(other[name]) for name in one)
+    return answer.out
+
+
 def test_a_schedule_of_a_loss_and_spans_of_words_resume_exactly(
     tartan: Callable[..., Answer], tmp_path: Path
 ):
     command = [
         "run", *SMALL, "objectives=[mlm]", "objectives.mlm.schedule=linear",
         "objectives.mlm.scale=0.5", "objectives.mlm.masking=span", "checkpoint.every=2",
-        "checkpoint.keep=9",
+        "checkpoint.keep=99",
     ]  # fmt: skip
-    for run in ("complete", "cut"):
-        answer = tartan(*command, f"run_dir={run}")
-        assert (answer.status, answer.err) == (0, "")
-    cut = tmp_path / "cut"
-    (cut / "summary.json").unlink()
-    shutil.rmtree(cut / "checkpoints" / "checkpoint-6")
-    shutil.rmtree(cut / "checkpoints" / "checkpoint-4")
-    answer = tartan(*command, "run_dir=cut")
-    assert (answer.status, answer.err) == (0, "")
-    assert records(cut) == records(tmp_path / "complete")
-    one, other = (load_file(tmp_path / r / "model/model.safetensors") for r in ("complete", "cut"))
-    assert all(one[name].equal(other[name]) for name in one)
-    losses = [r["train/loss/mlm"] for r in records(cut) if "train/loss/mlm" in r]
+    resumed_as_complete(tartan, tmp_path, command)
+    losses = [r["train/loss/mlm"] for r in records(tmp_path / "cut") if "train/loss/mlm" in r]
     assert losses[-1] < losses[0] / 2  # factors of 0.458 and 0.125
 
 
@@ -80,28 +87,13 @@ def test_a_run_that_samples_its_objectives_resumes_exactly(
     """Also the batches: an objective continues with the one after the last that it was given."""
     command = [
         "run", *SMALL, "objectives=[mlm,composed,sop]", f"weighting={weighting}",
-        "weighting.sampled=1", "steps=10", "log.every=1", "checkpoint.every=2", "checkpoint.keep=9",
+        "weighting.sampled=1", "steps=10", "log.every=1", "checkpoint.every=2", "checkpoint.keep=99",
         "objectives.composed.attention=random", "objectives.composed.transform=none",
         "objectives.composed.output=next",
     ]  # fmt: skip
-    for run in ("complete", "cut"):
-        answer = tartan(*command, f"run_dir={run}")
-        assert (answer.status, answer.err) == (0, "")
-    assert "each on average" in answer.out
-    cut = tmp_path / "cut"
-    (cut / "summary.json").unlink()
-    for checkpoint in (4, 6, 8, 10):
-        shutil.rmtree(cut / "checkpoints" / f"checkpoint-{checkpoint}", ignore_errors=True)
-    for path in cut.glob("checkpoints/checkpoint-*"):
-        assert path.name in ("checkpoint-2", "checkpoint-10") or int(path.name[11:]) > 10
-        if path.name != "checkpoint-2":
-            shutil.rmtree(path)
-    answer = tartan(*command, "run_dir=cut")
-    assert (answer.status, answer.err) == (0, "")
-    assert records(cut) == records(tmp_path / "complete")
-    one, other = (load_file(tmp_path / r / "model/model.safetensors") for r in ("complete", "cut"))
-    assert all(one[name].equal(other[name]) for name in one)
-    lines = [r for r in records(cut) if r["stage"] == "joint" and "train/active/mlm" in r]
+    assert "each on average" in resumed_as_complete(tartan, tmp_path, command)
+    found = records(tmp_path / "cut")
+    lines = [r for r in found if r["stage"] == "joint" and "train/active/mlm" in r]
     for line in lines:
         active = [line[f"train/active/{name}"] for name in ("mlm", "composed", "sop")]
         assert sorted(active) == [0, 0, 1]
@@ -117,21 +109,9 @@ def test_objectives_on_the_end_tasks_head_resume_exactly_under_accumulation(
 ):
     command = [
         "run", *SMALL, "objectives=[rdrop,vat]", f"weighting={weighting}", "accumulate=2",
-        "batch_size=4", "checkpoint.every=2", "checkpoint.keep=9",
+        "batch_size=4", "checkpoint.every=2", "checkpoint.keep=99",
     ]  # fmt: skip
-    for run in ("complete", "cut"):
-        assert tartan(*command, f"run_dir={run}").status == 0
-    cut = tmp_path / "cut"
-    (cut / "summary.json").unlink()
-    shutil.rmtree(cut / "checkpoints" / "checkpoint-6")
-    shutil.rmtree(cut / "checkpoints" / "checkpoint-4")
-    written = (cut / "checkpoints" / "checkpoint-2").stat().st_mtime_ns
-    answer = tartan(*command, "run_dir=cut")
-    assert (answer.status, answer.err) == (0, "")
-    assert (cut / "checkpoints" / "checkpoint-2").stat().st_mtime_ns == written
-    assert records(cut) == records(tmp_path / "complete")
-    one, other = (load_file(tmp_path / r / "model/model.safetensors") for r in ("complete", "cut"))
-    assert all(one[name].equal(other[name]) for name in one)
+    resumed_as_complete(tartan, tmp_path, command)
 
 
 def test_rows_of_a_loss_that_is_not_finite_are_found_where_the_objective_calls_the_body(

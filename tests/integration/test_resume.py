@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from support.checkpoints import edit_json
 from support.command import SMALL, Answer, summary, write_task
 from support.process import Forked
-from support.runs import differences
+from support.runs import cut, differences
 from tartan.train.manifest import seal
 
 Tartan = Callable[..., Answer]
@@ -195,16 +195,6 @@ def test_objectives_in_another_order_do_not_get_each_others_state(tartan: Tartan
 
 
 PRETRAIN = ["objectives=[tapt]", *SMALL, "checkpoint.every=2", "checkpoint.keep=100"]
-
-
-def cut(run: Path, name: str, checkpoint: str) -> Path:
-    """A copy of a complete run as it was at a checkpoint."""
-    copied = shutil.copytree(run, run.with_name(name))
-    (copied / "summary.json").unlink()
-    for path in copied.glob("checkpoints/checkpoint-*"):
-        if path.name != checkpoint:
-            shutil.rmtree(path)
-    return copied
 
 
 def curve(run: Path) -> list[tuple[int, int]]:

@@ -1,6 +1,7 @@
 """Runs that are compared with one another."""
 
 import json
+import shutil
 from pathlib import Path
 from random import Random
 
@@ -45,3 +46,13 @@ def differences(one: Path, other: Path) -> list[str]:
 
 def _content(path: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
+
+
+def cut(run: Path, name: str, checkpoint: str) -> Path:
+    """A copy of a complete run as it was at a checkpoint."""
+    copied = shutil.copytree(run, run.with_name(name))
+    (copied / "summary.json").unlink()
+    for path in copied.glob("checkpoints/checkpoint-*"):
+        if path.name != checkpoint:
+            shutil.rmtree(path)
+    return copied

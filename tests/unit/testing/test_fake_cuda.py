@@ -172,12 +172,12 @@ def test_a_module_is_copied_with_its_buffers(device: FakeDevice):
 
 
 @NEEDS_ONE
-def test_what_cannot_be_sent_and_a_process_that_ends_are_errors():
-    with FakeDevice() as device:
-        with pytest.raises(CannotBeSentError, match="cannot be sent"):
-            device.call(lambda: None)
-        with pytest.raises(DeviceProcessError, match="the process ended: no more"):
-            device.call(dies)
+def test_what_cannot_be_sent_and_a_process_that_ends_are_errors(device: FakeDevice):
+    """The last test that uses the device: it ends it."""
+    with pytest.raises(CannotBeSentError, match="cannot be sent"):
+        device.call(lambda: None)
+    with pytest.raises(DeviceProcessError, match="the process ended: no more"):
+        device.call(dies)
 
 
 def test_without_a_compiler_there_is_a_reason(monkeypatch):
