@@ -87,9 +87,9 @@ def test_a_run_that_samples_its_objectives_resumes_exactly(
     """Also the batches: an objective continues with the one after the last that it was given."""
     command = [
         "run", *SMALL, "objectives=[mlm,composed,sop]", f"weighting={weighting}",
-        "weighting.sampled=1", "steps=10", "log.every=1", "checkpoint.every=2", "checkpoint.keep=99",
-        "objectives.composed.attention=random", "objectives.composed.transform=none",
-        "objectives.composed.output=next",
+        "weighting.sampled=1", "steps=10", "log.every=1", "checkpoint.every=2",
+        "checkpoint.keep=99", "objectives.composed.attention=random",
+        "objectives.composed.transform=none", "objectives.composed.output=next",
     ]  # fmt: skip
     assert "each on average" in resumed_as_complete(tartan, tmp_path, command)
     found = records(tmp_path / "cut")

@@ -1,7 +1,6 @@
 """Every kind of end task, and labelled data beside it, up to the model that a run leaves."""
 
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -12,6 +11,7 @@ import pytest
 from support.command import Answer, records, summary
 from support.end_tasks import RUN, SIZES, predictions, write
 from support.plain import elsewhere
+from support.runs import cut, differences
 
 Tartan = Callable[..., Answer]
 
@@ -156,17 +156,12 @@ def test_a_number_is_learned_alike_in_every_affine_unit(tartan: Tartan, tmp_path
 def test_a_run_on_numbers_resumes_exactly_from_its_checkpoint(tartan: Tartan, tmp_path: Path):
     write(tmp_path / "data", scored)
     overrides = ["primary=regression", "objectives=[mlm]", *RUN, "checkpoint.every=2",
-                 "checkpoint.keep=9"]  # fmt: skip
+                 "checkpoint.keep=99"]  # fmt: skip
     assert tartan("run", *overrides).status == 0
-    lines, model = predictions(tmp_path / "out"), tmp_path / "out/model/model.safetensors"
-    weights = model.read_bytes()
-    (tmp_path / "out/summary.json").unlink()
-    for path in (tmp_path / "out/checkpoints").glob("checkpoint-*"):
-        if int(path.name.partition("-")[2]) > 4:
-            shutil.rmtree(path)
-    assert tartan("run", *overrides).status == 0
-    assert predictions(tmp_path / "out") == lines
-    assert model.read_bytes() == weights
+    cut(tmp_path / "out", "cut", "checkpoint-4")
+    assert ", 4 taken" in tartan("run", *overrides, "run_dir=cut").out
+    assert differences(tmp_path / "out", tmp_path / "cut") == []
+    assert predictions(tmp_path / "out") == predictions(tmp_path / "cut")
 
 
 def test_other_labelled_data_is_trained_on_beside_the_end_task(tartan: Tartan, tmp_path: Path):
@@ -221,17 +216,10 @@ def test_a_labelled_auxiliary_of_a_file_of_its_own_has_a_name_of_its_own(
 def test_a_run_of_tagged_words_goes_on_from_its_checkpoint(tartan: Tartan, tmp_path: Path):
     write(tmp_path / "data", tagged)
     overrides = ["primary=tokens", "objectives=[mlm]", *RUN, "checkpoint.every=2"]
-    assert tartan("run", *overrides, "checkpoint.keep=9").status == 0
-    whole = records(tmp_path / "out")
-    for left in ("summary.json", "metrics.jsonl"):
-        (tmp_path / "out" / left).unlink()
-    for path in (tmp_path / "out/checkpoints").glob("checkpoint-*"):
-        if int(path.name.partition("-")[2]) > 4:
-            for file in path.iterdir():
-                file.unlink()
-            path.rmdir()
-    assert tartan("run", *overrides, "checkpoint.keep=9").status == 0
-    assert records(tmp_path / "out") == whole  # a checkpoint has the lines before it
+    assert tartan("run", *overrides, "checkpoint.keep=99").status == 0
+    (cut(tmp_path / "out", "cut", "checkpoint-4") / "metrics.jsonl").unlink()
+    assert ", 4 taken" in tartan("run", *overrides, "checkpoint.keep=99", "run_dir=cut").out
+    assert records(tmp_path / "cut") == records(tmp_path / "out")  # a checkpoint has those before
 
 
 @pytest.fixture
