@@ -56,6 +56,15 @@ def locked(directory: Path, option: str = "run_dir") -> Iterator[list[str]]:
         file.close()
 
 
+def holder(directory: Path) -> int | None:
+    """Return the process on this machine that holds a run's or a study's directory, if one does."""
+    with suppress(OSError), (directory / LOCK).open(encoding="utf-8") as file:
+        found = _holder(file)
+        if found and _runs_here(found):
+            return found[0]
+    return None
+
+
 def _hold(path: Path, option: str) -> tuple[TextIO, bool]:
     """Return the lock file, and whether it could be locked. BusyError if it is in use."""
     while True:

@@ -1,10 +1,13 @@
 """Run a study through Hydra's launcher: one run after another, over cores, or over a cluster."""
 
 import os
+import signal
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from tartan.config.explain import one_line
 from tartan.config.hydra_files import hydra_files
 from tartan.config.values import written
 from tartan.errors import ConfigError, TartanError, suggest
+from tartan.experiment.lock import holder
 from tartan.report.record import SUMMARY, read_json
 from tartan.stdio import lossy
 from tartan.study import child, worker
@@ -65,7 +69,7 @@ def launch(jobs: Sequence[Job], typed: Typed, study: Path, processes: int = 1) -
 
     Raises:
         TartanError: the launcher itself failed.
-        Interrupted: a signal came. A run that this process waits for has saved its last step.
+        Interrupted: a signal came. The runs on this machine have saved their last step.
     """
     with composing():
         hydra = GlobalHydra.instance().hydra
@@ -79,7 +83,7 @@ def launch(jobs: Sequence[Job], typed: Typed, study: Path, processes: int = 1) -
         )
         overrides = [[*job.overrides, f"hydra.sweep.subdir={written(job.place)}"] for job in jobs]
         try:
-            with Interrupts():
+            with Interrupts(ahead=partial(_stop, jobs)):
                 returned = launcher.launch(overrides, initial_job_idx=0)
         except Exception as error:  # launchers are other packages: any exception is possible
             raise TartanError(
@@ -95,6 +99,19 @@ def launch(jobs: Sequence[Job], typed: Typed, study: Path, processes: int = 1) -
         if reason:
             failed[job.place] = reason
     return failed
+
+
+def _stop(jobs: Sequence[Job]) -> None:
+    """Pass a signal on to the runs of jobs on this machine, and wait until they have stopped.
+
+    A launcher with workers kills them, and their runs, when it is interrupted.
+    """
+    runs = {job.directory: pid for job in jobs if (pid := holder(job.directory))}
+    for pid in runs.values():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    while any(holder(directory) == pid for directory, pid in runs.items()):
+        time.sleep(0.1)
 
 
 @dataclass(frozen=True)

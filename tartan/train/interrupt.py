@@ -7,7 +7,7 @@ send before a job's time is over: SIGUSR1, SIGUSR2, SIGXCPU.
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Self
@@ -34,9 +34,15 @@ class Interrupts:
         received: the signal that waits for training to stop; None where there is none.
     """
 
-    def __init__(self, prints: bool = True) -> None:
-        """Set `prints` if this process is to print that Ctrl-C was received."""
-        self._prints = prints
+    def __init__(self, prints: bool = True, ahead: Callable[[], None] | None = None) -> None:
+        """Begin.
+
+        Args:
+            prints: whether this process is to print that Ctrl-C was received.
+            ahead: what to do before `Interrupted` is raised at once; a second signal does not wait
+                for it.
+        """
+        self._prints, self._ahead = prints, ahead
         self.received: int | None = None
         self._waits = False
         self._before: dict[int, object] = {}
@@ -76,6 +82,9 @@ class Interrupts:
                 line = b"tartan: stopping after this step; Ctrl-C again stops at once\n"
                 os.write(2, line if self._prints else b"")
         else:
+            ahead, self._ahead = self._ahead, None
+            if ahead:
+                ahead()
             raise Interrupted(number)
 
 

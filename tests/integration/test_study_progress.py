@@ -73,13 +73,19 @@ def test_a_run_that_died_before_its_page_was_written_gets_it(
     assert "1 finished, 0 to do" in tartan("study", *one).out
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_a_signal_saves_the_run_under_way(
-    tartan: Callable[..., Answer], tmp_path: Path, number: signal.Signals
+@pytest.mark.parametrize(
+    ("number", "launcher"),
+    [(signal.SIGINT, []), (signal.SIGTERM, ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"])],
+    ids=["one by one", "joblib"],
+)
+def test_a_signal_saves_the_runs_under_way(
+    tartan: Callable[..., Answer], tmp_path: Path, number: signal.Signals, launcher: list[str]
 ):
+    """Joblib would kill them."""
     first = tmp_path / "study/finetune/seed0"
     thread = interrupting(first / "metrics.jsonl", number)
-    answer = tartan("study", *TINY, "steps=2000", "eval.patience=0")
+    long = ["steps=20000", "checkpoint.every=10000", "eval.patience=0"]
+    answer = tartan("study", *TINY, *long, *launcher)
     thread.join()
     assert answer.status == 128 + number
     assert answer.err == f"tartan: stopped by {number.name}; to resume, give the same command\n"
