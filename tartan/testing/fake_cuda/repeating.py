@@ -1,4 +1,8 @@
-"""Recorder that computes again what a CUDA graph would repeat, for where there is no GPU."""
+"""Recorder that computes again what a CUDA graph would repeat, for where there is no GPU.
+
+A graph keeps what Python computed while it was recorded, and refuses work that waits for the
+device. Neither shows here: the work is done again in Python.
+"""
 
 from collections.abc import Callable
 from typing import Any
