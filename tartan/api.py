@@ -122,8 +122,8 @@ def run(
     resumed, or read if it is complete. Nothing of the process is changed but these files: random
     generators, switches of torch, signal handlers, Hydra's state and malloc are afterwards as they
     were before. Under a launcher of several processes each one calls this; all of them read the
-    run that rank 0 writes, and wait for each other when the program ends. There, an error ends all
-    processes within 15 seconds, also one that the program catches.
+    run that rank 0 writes, and wait for each other when the program ends. There, an error of
+    training ends all processes within 15 seconds, also if the program catches it.
 
     Args:
         overrides: as on the command line.

@@ -34,7 +34,7 @@ def read(
         name, equals, value = argument.partition("=")
         if argument.startswith("-"):
             raise ConfigError(f"'{argument}': options are written name=value: {', '.join(known)}")
-        if equals and name in known and not Path(argument).exists():
+        if equals and name in known and not names_file(argument):
             *sections, last = name.split(".")
             section = values
             for each in sections:
@@ -50,6 +50,14 @@ def read(
         hint = suggest(extra.partition("=")[0], known)
         raise ConfigError(f"'{extra}' is one argument too many: give {' '.join(names)}; {hint}")
     return positional, options(cls, values, "")
+
+
+def names_file(argument: str) -> bool:
+    """Return whether an argument is the name of a file or directory that is there."""
+    try:
+        return Path(argument).exists()
+    except OSError:  # it is longer than a name can be
+        return False
 
 
 def option_names(cls: Any, prefix: str = "") -> list[str]:

@@ -3,11 +3,11 @@
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from tartan.cli.arguments import names_file
 from tartan.cli.typed import typed
 from tartan.config.explain import wrong_value
 from tartan.data.cache import caching
@@ -69,7 +69,7 @@ def read(arguments: Sequence[str]) -> tuple[str, str, dict[str, Any]]:
             place[last] = value if name in COLUMNS and value.startswith("[") else typed(value)
         elif argument.startswith("-"):
             raise ConfigError(f"'{argument}': options are written name=value; see data --help")
-        elif equals and OPTION.fullmatch(name) and not Path(argument).exists():
+        elif equals and OPTION.fullmatch(name) and not names_file(argument):
             raise ConfigError(
                 f"{name}={value} is not an option of data: it takes primary=... and data.NAME=...; "
                 "give the others to run"

@@ -19,8 +19,8 @@ def take_gpu(place: Place, device: str) -> str | None:
         device: the option `device`.
 
     Raises:
-        ConfigError: this machine has no GPU, or the option names one for all processes; PeerError
-            where another process reports that.
+        ConfigError: there is no GPU, or the option names one for all processes; of that, PeerError
+            in ranks other than 0.
     """
     name, _, index = device.partition(":")
     if name != "cuda" and not (device == "auto" and torch.cuda.is_available()):
@@ -32,8 +32,7 @@ def take_gpu(place: Place, device: str) -> str | None:
             "device=cuda",
         )
     if not (devices := torch.cuda.device_count()):
-        message = f"device={device}: this machine has no CUDA device; set device=cpu"
-        raise PeerError(2) if place.local else ConfigError(message)
+        raise ConfigError(f"device={device}: this machine has no CUDA device; set device=cpu")
     number = place.local % devices  # one of one where the launcher gives each process its own
     torch.cuda.set_device(number)
     return f"{torch.cuda.get_device_properties(number).uuid} of {socket.gethostname()}"

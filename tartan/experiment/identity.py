@@ -53,6 +53,8 @@ FREE = (
 what its processes divide: results do not depend on them, and a run that resumes may have others."""
 ORDERED = ("objectives", "schedule.stages")
 """Keys of maps whose order counts: parameters, weights and dropout follow that of objectives."""
+ORDER = " (order)"
+"""End of the name of what differs where the order of such a map does."""
 CONTENT = ("data", "tokenizer", "model", "plugins")
 """Parts that are hashes of what a run reads and executes; a study's runs share them."""
 REFUSED = ("configuration", *CONTENT, "device")
@@ -186,9 +188,8 @@ def differing_keys(one: Any, other: Any, key: str = "") -> list[str]:
     """
     if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
         return [] if one == other else [key]
-    if key in ORDERED and {*one} == {*other} and [*one] != [*other]:
-        return [f"{key} (order)"]
-    return [
+    reordered = key in ORDERED and {*one} == {*other} and [*one] != [*other]
+    return [f"{key}{ORDER}"] * reordered + [
         found
         for name in {*one, *other}
         for found in differing_keys(
@@ -198,7 +199,9 @@ def differing_keys(one: Any, other: Any, key: str = "") -> list[str]:
 
 
 def value_at(part: Part, key: str) -> Any:
-    """Return the value at a dotted key; None where there is none."""
+    """Return the value at a dotted key; None where there is none. Of an order, the names."""
+    if key.endswith(ORDER):
+        return [*(value_at(part, key.removesuffix(ORDER)) or ())]
     if key in part:
         return part[key]
     found: Any = part

@@ -58,8 +58,11 @@ def locked(directory: Path, option: str = "run_dir") -> Iterator[list[str]]:
 
 def holder(directory: Path) -> int | None:
     """Return the process on this machine that holds a run's or a study's directory, if one does."""
-    with suppress(OSError), (directory / LOCK).open(encoding="utf-8") as file:
+    with suppress(OSError), (directory / LOCK).open("r+", encoding="utf-8") as file:
         found = _holder(file)
+        with suppress(OSError):  # it is locked, or the file system has no locks
+            if try_lock(file):
+                return None  # left by a process that was killed: its number may be another's now
         if found and _runs_here(found):
             return found[0]
     return None

@@ -100,7 +100,7 @@ def named(directories: Sequence[Path]) -> tuple[str, list[str]]:
     >>> named([Path("/runs/mlm/0"), Path("/runs/rtd/0")])
     ('/runs', ['mlm/0', 'rtd/0'])
     """
-    paths = [directory.absolute() for directory in directories]
+    paths = [Path(os.path.normpath(directory.absolute())) for directory in directories]
     place = os.path.commonpath([path.parent for path in paths])
     return place, [os.path.relpath(path, place) for path in paths]
 

@@ -84,7 +84,8 @@ class Evaluation:
         columns: the column of each role that was read; a list where each label has one of its own.
         metrics: by name, with their intervals.
         labels: the names of classes or tags.
-        confusion: how often each label is predicted for each given one; None for numbers.
+        confusion: how often each label is predicted for each given one; None for numbers and sets.
+            In evaluation.json also null for more than 200 labels, which only confusion.csv has.
         calibration: of the predicted label; None for numbers.
         notices: what the user should know, a line each.
     """

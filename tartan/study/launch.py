@@ -43,6 +43,10 @@ PACKAGES = {
 """Launchers that are separate packages, and the packages."""
 
 
+STOPPING = ".stopping"
+"""File in a study's directory while its runs stop because of a signal: no other one starts."""
+
+
 def check_launcher(typed: Typed) -> bool:
     """Return whether the chosen launcher uses other machines. ConfigError if it is not available.
 
@@ -83,13 +87,17 @@ def launch(jobs: Sequence[Job], typed: Typed, study: Path, processes: int = 1) -
         )
         overrides = [[*job.overrides, f"hydra.sweep.subdir={written(job.place)}"] for job in jobs]
         try:
-            with Interrupts(ahead=partial(_stop, jobs)):
+            (study / STOPPING).unlink(missing_ok=True)
+            with Interrupts(ahead=partial(_stop, jobs, study)):
                 returned = launcher.launch(overrides, initial_job_idx=0)
         except Exception as error:  # launchers are other packages: any exception is possible
             raise TartanError(
                 f"hydra/launcher={_chosen(settings)} failed: {_line(error)}; give the same command "
                 "to resume"
             ) from error
+        finally:
+            with suppress(OSError):
+                (study / STOPPING).unlink(missing_ok=True)
     failed: dict[str, str] = {}
     for job, one in zip(jobs, returned, strict=True):
         try:
@@ -101,14 +109,17 @@ def launch(jobs: Sequence[Job], typed: Typed, study: Path, processes: int = 1) -
     return failed
 
 
-def _stop(jobs: Sequence[Job]) -> None:
+def _stop(jobs: Sequence[Job], study: Path) -> None:
     """Pass a signal on to the runs of jobs on this machine, and wait until they have stopped.
 
-    A launcher with workers kills them, and their runs, when it is interrupted.
+    A launcher with workers kills them, and their runs, when it is interrupted; until then it would
+    start further ones.
     """
+    with suppress(OSError):
+        (study / STOPPING).touch()
     runs = {job.directory: pid for job in jobs if (pid := holder(job.directory))}
     for pid in runs.values():
-        with suppress(ProcessLookupError):
+        with suppress(OSError):
             os.kill(pid, signal.SIGTERM)
     while any(holder(directory) == pid for directory, pid in runs.items()):
         time.sleep(0.1)
@@ -136,10 +147,14 @@ class _Task:
             return self._run(composed)
 
     def _run(self, composed: DictConfig) -> str | None:
-        if socket.gethostname() == self.host and os.getppid() == self.pid != os.getpid():
+        here = socket.gethostname() == self.host
+        if here and os.getppid() == self.pid != os.getpid():
             child.die_with_parent(self.pid)
         settings = HydraConfig.get()
         directory = Path(settings.runtime.output_dir)
+        stopping = Path(settings.sweep.dir) / STOPPING
+        if here and stopping.exists():
+            return "the study was stopped"
         name = f"{directory.parent.name} seed {composed.seed}"
         shown = f"[{settings.job.num + 1}/{self.count}] {name}"
         print(f"{shown}: started", flush=True)
@@ -157,7 +172,8 @@ class _Task:
         except WorkError as error:
             with suppress(OSError):  # the directory is kept if anything was written
                 directory.rmdir()
-            print(f"{shown}: failed: {error}", flush=True)
+            how = "stopped" if here and stopping.exists() else f"failed: {error}"
+            print(f"{shown}: {how}", flush=True)
             return str(error)
         print(f"{shown}: {_scores(read_json(directory / SUMMARY) or {})}", flush=True)
         return None

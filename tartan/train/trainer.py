@@ -55,7 +55,7 @@ class Trainer:
                 say nothing of which model is the best.
         """
         self._progress = self._checkpoints.progress(checkpoint)
-        if rescored:
+        if rescored and not self._progress.finished:
             self._progress = replace(self._progress, best=None, best_step=0, waited=0)
         state = self._checkpoints.load(checkpoint, self._setup.model)
         places = state.pop("streams", {})

@@ -78,8 +78,10 @@ def test_a_run_that_is_named_by_its_options_is_no_option(
 ):
     """As a sweep names its runs."""
     (tmp_path / "batch_size=16,seed=0").symlink_to(classes)
-    (tmp_path / "texts.csv").write_text("text\nred sky\n")
-    answer = tartan("predict", "batch_size=16,seed=0", "texts.csv", "out.csv", "batch_size=2")
+    question = "why? " * 80  # longer than a file's name can be
+    (tmp_path / "texts.csv").write_text(f"{question}\nred sky\n")
+    options = ["batch_size=2", f"data.text={question}"]
+    answer = tartan("predict", "batch_size=16,seed=0", "texts.csv", "out.csv", *options)
     assert (answer.status, answer.err) == (0, "")
 
 

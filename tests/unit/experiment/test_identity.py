@@ -15,6 +15,7 @@ from tartan.experiment.identity import (
     differing_keys,
     parse_identity,
     tokenizer_hash,
+    value_at,
 )
 from tartan.experiment.model_files import loaded_files, model_hashes
 from tartan.experiment.plugin_code import code_hash
@@ -124,10 +125,13 @@ def test_objectives_and_stages_in_another_order_are_another_run(section: str):
         {"objectives": found} if section == "objectives" else {"schedule": {"stages": found}}
         for found in (one, other)
     )
-    (key,) = differing_keys(first, second)
-    assert key == ("objectives" if section == "objectives" else "schedule.stages") + " (order)"
+    key = "objectives" if section == "objectives" else "schedule.stages"
+    assert differing_keys(first, second) == [f"{key} (order)"]
+    assert value_at(first, f"{key} (order)") == ["a", "b"]
     assert identity(configuration=first).digest != identity(configuration=second).digest
     assert differing_keys({"optimizer": one}, {"optimizer": other}) == []
+    other["a"]["scale"] = 2
+    assert differing_keys(first, second) == [f"{key} (order)", f"{key}.a.scale"]
 
 
 def test_keys_that_are_numbers_are_the_same_in_memory_and_in_a_file():

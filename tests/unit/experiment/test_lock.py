@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tartan.errors import BusyError, StorageError
-from tartan.experiment.lock import locked
+from tartan.experiment.lock import holder, locked
 
 
 @pytest.fixture(params=["ENOLCK", "ENOTSUP", "EOPNOTSUPP", "EINVAL", "ENOSYS"])
@@ -23,8 +23,24 @@ def _no_locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(fcntl, "flock", refuse)
 
 
-def holder(pid: int, host: str) -> str:
+def named(pid: int, host: str) -> str:
     return json.dumps({"pid": pid, "host": host})
+
+
+def test_the_holder_of_a_directory_is_one_that_has_locked_it(tmp_path: Path):
+    """A killed process leaves its number, which may be another's by now."""
+    (tmp_path / ".lock").write_text(named(os.getppid(), socket.gethostname()))
+    assert holder(tmp_path) is None
+    with (tmp_path / ".lock").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert holder(tmp_path) == os.getppid()
+    assert holder(tmp_path / "none") is None
+
+
+@pytest.mark.usefixtures("_no_locks")
+def test_without_locks_the_holder_is_one_that_runs(tmp_path: Path):
+    (tmp_path / ".lock").write_text(named(os.getppid(), socket.gethostname()))
+    assert holder(tmp_path) == os.getppid()
 
 
 def test_a_lock_needs_no_notice(tmp_path: Path):
@@ -45,7 +61,7 @@ def test_without_locks_there_is_a_notice(tmp_path: Path):
 
 @pytest.mark.usefixtures("_no_locks")
 def test_without_locks_a_process_that_runs_here_keeps_its_directory(tmp_path: Path):
-    (tmp_path / ".lock").write_text(holder(os.getppid(), socket.gethostname()))
+    (tmp_path / ".lock").write_text(named(os.getppid(), socket.gethostname()))
     with pytest.raises(BusyError, match=f"in use by process {os.getppid()} on "):
         locked(tmp_path).__enter__()
     assert (tmp_path / ".lock").exists()
@@ -53,7 +69,7 @@ def test_without_locks_a_process_that_runs_here_keeps_its_directory(tmp_path: Pa
 
 @pytest.mark.usefixtures("_no_locks")
 @pytest.mark.parametrize(
-    "left", ["", "{", "[]", holder(1 << 22, socket.gethostname()), holder(1, "elsewhere")]
+    "left", ["", "{", "[]", named(1 << 22, socket.gethostname()), named(1, "elsewhere")]
 )
 def test_without_locks_what_a_dead_process_left_is_no_hindrance(tmp_path: Path, left: str):
     (tmp_path / ".lock").write_text(left)

@@ -44,6 +44,7 @@ def test_runs_are_named_by_what_their_directories_do_not_share(monkeypatch, tmp_
     runs = [sweep / f"objectives=[mlm,rtd],seed=0,weighting={name}" for name in ("meta", "static")]
     assert named(runs) == (str(tmp_path / sweep), [run.name for run in runs])
     assert named([*runs, tmp_path / "mine"]) == (str(tmp_path), [*map(str, runs), "mine"])
+    assert named([Path("../a"), Path("b")])[0] == str(tmp_path.parent)
 
 
 def test_a_table_for_a_terminal_folds_long_names_and_cuts_none():
