@@ -69,7 +69,7 @@ def test_a_plot_that_fails_costs_nothing_but_the_page(
         answer = tartan("run", "run_dir=out", *DEMO)
     assert answer.status == 0
     assert answer.err == (
-        "tartan: report.html was not written (RuntimeError: no font found). All other files are "
+        "tartan: report.html was not written (RuntimeError: no font found). All results are "
         "complete; give the same command to try again\n"
     )
     assert "best model" in answer.out
