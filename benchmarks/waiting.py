@@ -97,6 +97,8 @@ def _answer(process: "subprocess.Popen[str]") -> str:
 
 def main() -> None:
     """Measure, print ratios, and write the figures."""
+    if len(sys.argv) < 2:
+        raise SystemExit("give the file of the figures: python -m benchmarks.waiting FILE.json")
     if sys.argv[1] == "--child":
         child(sys.argv[2:])
         return

@@ -58,6 +58,11 @@ def backward(
             parameter that is neither shared nor private. The message names the argument. Or a loss
             does not require a gradient.
     """
+    if not isinstance(weighting, Weighting):
+        raise TypeError(
+            f"weighting must be a tartan.Weighting, got {type(weighting).__name__}: the arguments "
+            "are terms, weighting, shared"
+        )
     needs = weighting.needs if needs is None else needs
     if Needs.DEV in needs and dev is None:
         raise ValueError(

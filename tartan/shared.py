@@ -44,6 +44,8 @@ def products_of_parts(rows: Tensor, others: Tensor, width: int) -> Tensor:
 class Shared:
     """The parameters that objectives share. Make it once and pass it to every `backward`.
 
+    Those that are trained when it is made: after others are unfrozen, make another.
+
     >>> shared = Shared(nn.Linear(2, 3).parameters())
     >>> shared.size
     9
@@ -56,12 +58,18 @@ class Shared:
         watched: the terms whose losses were found to reach no other parameters.
 
     Raises:
+        TypeError: something is no parameter.
         ValueError: there is no parameter that is trained, one is computed from others, or they have
             several dtypes or devices.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
-        self.parameters = [p for p in dict.fromkeys(parameters) if p.requires_grad]
+        if isinstance(parameters, nn.Module):
+            raise TypeError("shared parameters: pass module.parameters(), not the module")
+        every = list(dict.fromkeys(parameters))
+        if wrong := [p for p in every if not isinstance(p, Tensor)]:
+            raise TypeError(f"shared parameters: pass module.parameters(), found {wrong[0]!r:.60}")
+        self.parameters = [p for p in every if p.requires_grad]
         self.watched: set[object] = set()
         kinds = {(p.dtype, p.device) for p in self.parameters}
         if not kinds:

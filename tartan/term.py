@@ -32,6 +32,8 @@ class Term:
     @classmethod
     def of(cls, loss: Tensor, private: Iterable[nn.Parameter] = ()) -> Self:
         """Make a term of a mean loss that is already computed, [] float."""
+        if isinstance(private, nn.Module):
+            raise TypeError("Term.of: pass head.parameters(), not the head")
         return cls([lambda: loss], 1, tuple(private), retain=True)
 
     @property

@@ -13,7 +13,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.experiment import with_model
-from benchmarks.gpu.sides import roberta_base
+from benchmarks.gpu.cases import roberta_base
 from benchmarks.peak import synchronise
 from benchmarks.setting import Setting
 from benchmarks.sides import SIDES, Side
@@ -38,7 +38,9 @@ def profiled(name: str, setting: Setting) -> dict[str, Any]:
         synchronise(side.device)
     seconds = (time.perf_counter() - start) / STEPS
     events = [
-        event for event in found.key_averages() if not real or "CUDA" in str(event.device_type)
+        event
+        for event in found.key_averages()
+        if not real or ("CUDA" in str(event.device_type) and not event.is_user_annotation)
     ]
     rows = [
         {

@@ -115,11 +115,15 @@ def _regime(
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """End a regime with all its processes: runs save their last step, and tables are written."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
+        until = time.monotonic() + GRACE / 2
+        with suppress(ProcessLookupError):  # all have ended: the first may end before the others
             os.killpg(process.pid, number)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE / 2)
-            return
+            while time.monotonic() < until:
+                process.poll()
+                os.killpg(process.pid, 0)
+                time.sleep(0.1)
+            continue
+        return
 
 
 if __name__ == "__main__":

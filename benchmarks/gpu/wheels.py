@@ -6,6 +6,7 @@ A package without a wheel on the index is built here, if the wheel is for any pl
 
 import argparse
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -45,12 +46,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--to", type=Path, default=WHEELS)
     options = parser.parse_args(arguments)
     options.to.mkdir(parents=True, exist_ok=True)
-    try:
-        for requirement in pinned(options.names, {**pins(ROOT / "constraints.txt"), **OTHER_PINS}):
-            fetch(requirement, options.python, options.to)
-    except TartanError as error:
-        print(f"benchmarks: {error}", file=sys.stderr)
-        return 2
+    versions = {**pins(ROOT / "constraints.txt"), **OTHER_PINS}
+    with TemporaryDirectory() as scratch:
+        try:
+            for requirement in pinned(options.names, versions):
+                fetch(requirement, options.python, Path(scratch))
+        except TartanError as error:
+            print(f"benchmarks: {error}", file=sys.stderr)
+            return 2
+        for older in options.to.glob("*.whl"):  # pip refuses two versions of one distribution
+            older.unlink()
+        shutil.copytree(scratch, options.to, dirs_exist_ok=True)
     print(f"{len(list(options.to.glob('*.whl')))} wheels in {options.to}")
     return 0
 

@@ -18,7 +18,11 @@ IGNORED = -100
 
 
 def plain_masked_lm(built: Experiment, name: str) -> PreTrainedModel:
-    """Return a run's body and one objective's LM head as a plain transformers model."""
+    """Return a run's body and one objective's LM head as a plain transformers model.
+
+    From then on torch may choose cuDNN's attention, which tartan switches off: the texts of a
+    setting have one length, for which its plan is made once.
+    """
     model = built.setup.model
     head = model.objective(name).head
     assert isinstance(head, LiftedHead)
@@ -28,6 +32,7 @@ def plain_masked_lm(built: Experiment, name: str) -> PreTrainedModel:
             loaded: PreTrainedModel = AutoModelForMaskedLM.from_pretrained(
                 Path(directory, "model"), dtype=torch.float32
             )
+    torch.backends.cuda.enable_cudnn_sdp(True)
     module: nn.Module = loaded
     module.to(built.setup.runtime.device).train()
     return loaded

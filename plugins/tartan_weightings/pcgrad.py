@@ -35,8 +35,10 @@ class PCGrad(GramianWeighting):
         gramian = signals.gramian
         assert gramian is not None  # it is in `needs`
         count = len(gramian)
-        keys = torch.rand(count, count, generator=signals.generator)
-        return project(gramian, keys.argsort(1).to(gramian.device, non_blocking=True))
+        orders = torch.rand(count, count, generator=signals.generator).argsort(1)
+        if gramian.is_cuda:  # a copy from other memory waits for the device
+            orders = orders.pin_memory()
+        return project(gramian, orders.to(gramian.device, non_blocking=gramian.is_cuda))
 
 
 def project(gramian: Tensor, orders: Tensor) -> Tensor:

@@ -82,7 +82,8 @@ def _check_name(kind: str, name: str) -> None:
             f"'{name}' is not a valid plugin name: use a-z, 0-9 and single _, and start with a "
             "letter"
         )
-    if kind == "objective" and not can_name(name):
+    auxiliary = name.endswith("_aux")  # the name of an end task's configuration as auxiliary
+    if kind == "objective" and (auxiliary or not can_name(name)):
         raise ConfigError(f"no objective can have the name '{name}': choose another")
     if find_spec(f"tartan_{name}") or (files("tartan.configs") / f"{kind}s/{name}.yaml").is_file():
         raise ConfigError(f"the name '{name}' is already used by tartan: choose another")

@@ -9,6 +9,7 @@ from torch import Tensor
 from tartan.config.parse import options, placed
 from tartan.errors import ConfigError, PluginError
 from tartan.plugins import Plugins
+from tartan.sizes import counted
 from tartan.train.schedule import StageOptions
 from tartan.weighting import Needs, ProbeOptions, Weighting, samples
 
@@ -58,6 +59,12 @@ class Weightings:
         section = self.section(chosen, where)
         values = {key: value for key, value in section.items() if key != "plugin"}
         cls = self._plugins.weighting(section["plugin"])
+        if len(objectives) < cls.fewest:
+            raise ConfigError(
+                f"{where}: {section['plugin']} weighs at least {cls.fewest} objectives, and here "
+                f"{counted(len(objectives), 'objective')} would be trained "
+                f"({', '.join(objectives)}): choose weighting=static there"
+            )
         with placed(OWN, where):
             made: Weighting = cls(options(cls.Options, values, OWN), objectives)
         made.describe({name: self._factors.get(name, {}) for name in objectives})

@@ -146,8 +146,8 @@ class Trial:
 
     def own_parameters(self) -> dict[str, Tensor]:
         """Return the objective's own parameters that train, by name."""
-        others = tuple(prefix for prefix in self.modules if prefix)
-        return {n: p for n, p in self.parameters().items() if not n.startswith(others)}
+        others = {id(p) for prefix, m in self.modules.items() if prefix for p in m.parameters()}
+        return {n: p for n, p in self.parameters().items() if id(p) not in others}
 
 
 def join(batches: Sequence[Batch]) -> Batch:

@@ -9,6 +9,9 @@ from torch import Tensor
 OPERATORS = (
     "aten::_local_scalar_dense",
     "aten::_linalg_check_errors",
+    "aten::_linalg_eigh",
+    "aten::_linalg_svd",
+    "aten::linalg_eig",
     "aten::bincount",
     "aten::equal",
     "aten::is_nonzero",

@@ -30,7 +30,7 @@ from tartan.testing.weighting_trial import (
     take,
     take_chosen,
 )
-from tartan.weighting import Signals, Weighting, cost, samples
+from tartan.weighting import Needs, Signals, Weighting, cost, samples
 
 NAMES = ("task", "tapt", "dapt", "rtd")
 FACTORS: Mapping[str, Mapping[str, str]] = {
@@ -183,8 +183,12 @@ class WeightingContract(Contract):
         return weights
 
     def test_declared_needs_are_enough(self) -> None:
-        """It reads no signal that its `needs` do not declare."""
-        weighting = self.make()
+        """It reads no signal that its `needs` do not declare, and `combine` is called."""
+        weighting, cls = self.make(), self.plugin_class()
+        require(
+            cls.combine is Weighting.combine or Needs.GRADIENTS in weighting.needs,
+            "`combine` is never called: add Needs.GRADIENTS to its `needs`, or use `update`",
+        )
         for step in STEPS:
             guard = partial(Undeclared.guard, weighting.needs)
             take(weighting, step, Measured.of(len(NAMES), step), guard)

@@ -161,6 +161,7 @@ def test_a_documented_plugin_with_a_configuration_works_once_it_is_installed(tmp
         (["objective", "mlm"], "the name 'mlm' is already used by tartan 0."),
         (["objective", "keys"], "no objective can have the name 'keys': choose another"),
         (["objective", "all"], "no objective can have the name 'all': choose another"),
+        (["objective", "my_aux"], "no objective can have the name 'my_aux': choose another"),
         (["weighting", "there"], "tartan-there already exists"),
     ],
 )  # fmt: skip

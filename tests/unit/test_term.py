@@ -123,3 +123,18 @@ def test_a_loss_without_a_gradient_is_refused():
     for weighting in (PAIR, META):
         with pytest.raises(ValueError, match=r"^the loss does not require a gradient: "):
             backward(terms, weighting, loop.shared, dev=Term.of(loop.dev))
+
+
+def test_a_module_in_place_of_its_parameters_is_named():
+    loop = Loop()
+    with pytest.raises(TypeError, match=r"^Term\.of: pass head\.parameters\(\), not the head$"):
+        Term.of(loop.losses[0], loop.first)  # type: ignore[arg-type]
+    for wrong in (loop.body, loop.body.named_parameters()):
+        with pytest.raises(TypeError, match=r"^shared parameters: pass module\.parameters\(\)"):
+            Shared(wrong)  # type: ignore[arg-type]
+
+
+def test_arguments_in_another_order_are_named():
+    loop = Loop()
+    with pytest.raises(TypeError, match=r"^weighting must be a tartan\.Weighting, got Shared: the"):
+        backward(loop.terms(), loop.shared, PAIR)  # type: ignore[arg-type]

@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from benchmarks.gpu import host, sides
+from benchmarks.gpu import cases, host, sides
 from benchmarks.gpu.pack import check, total
 from benchmarks.gpu.steps import Record, Step, run_all
-from tartan.errors import ConfigError
+from tartan.errors import ConfigError, ModelError
 
 
 def python(name, program, seconds=30.0):
@@ -69,12 +69,24 @@ def test_a_side_that_fails_is_recorded_and_the_rest_is_measured(tmp_path, monkey
         return {"seconds_per_step": 1.0}
 
     monkeypatch.setattr(sides, "measured", measured)
-    first, second = sides.memory_cases(small=True)[:2]
+    first, second = cases.memory_cases(small=True)[:2]
     found = {"matrix_peak_flops": {"bf16": 1.0}, "cases": {}}
     sides.measure_all([first, second], found, tmp_path / "sides.json")
     written = json.loads((tmp_path / "sides.json").read_text("utf-8"))["cases"]
     assert written[first.name] == {"error": "RuntimeError: broken"}
     assert written[second.name] == {"seconds_per_step": 1.0}
+
+
+def test_after_a_graph_that_cannot_be_recorded_nothing_more_is_measured(tmp_path, monkeypatch):
+    """The device cannot be used then: figures would be wrong."""
+
+    def measured(case, *_):
+        raise ModelError(f"{case.name} cannot be recorded")
+
+    monkeypatch.setattr(sides, "measured", measured)
+    found = {"matrix_peak_flops": {"bf16": 1.0}, "cases": {}}
+    sides.measure_all(cases.graph_cases(small=True), found, tmp_path / "graphs.json")
+    assert len(found["cases"]) == 1
 
 
 def test_more_than_the_limit_is_refused(tmp_path):
@@ -85,8 +97,15 @@ def test_more_than_the_limit_is_refused(tmp_path):
 
 
 def test_names_of_cases_are_unique():
-    names = [case.name for case in sides.cases(small=False)]
-    assert len(names) == len(set(names))
+    every = [case for made in cases.CASES.values() for case in made(small=False)]
+    assert len(every) == len({case.name for case in every})
+    graphs = cases.graph_cases(small=False)
+    assert {cases.GRAPHS[0] in case.overrides for case in graphs} == {True}
+    assert not any(cases.GRAPHS[0] in case.overrides for case in cases.cases(small=False))
+
+
+def test_a_turn_has_a_step_that_measures():
+    assert sides.FULL.steps % 4 == 0  # weighting.every=4
 
 
 def test_the_limits_of_steps_lead_to_the_deadline():

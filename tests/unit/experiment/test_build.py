@@ -50,3 +50,12 @@ def test_other_objectives_train_on_a_row_at_a_time():
 def test_a_stage_with_one_objective_learns_no_weight_from_dev(schedule: str, splits: tuple):
     experiment = built(*SMALL, "objectives=[mlm]", f"schedule={schedule}", "weighting=meta")
     assert experiment.probe_splits == splits
+
+
+def test_a_weighting_is_not_given_fewer_objectives_than_it_weighs():
+    with pytest.raises(ConfigError) as caught:
+        built(*SMALL, "objectives=[mlm]", "weighting=torchjd_krum")
+    assert str(caught.value) == (
+        "weighting: torchjd_krum weighs at least 3 objectives, and here 2 objectives would be "
+        "trained (classification, mlm): choose weighting=static there"
+    )
