@@ -5,7 +5,7 @@ import torch
 
 from support.breakers import OBJECTIVES, Faithful
 from support.weighting_breakers import WEIGHTINGS, Learning, MeetsAnotherDevice, Sampling
-from tartan import Needs, Objective, Signals, Weighting
+from tartan import Objective, Signals, Weighting
 from tartan.testing import Contract, ObjectiveContract, WeightingContract
 from tartan.testing.examine import Outcome, examine
 from tartan.testing.objective_contract import accelerator
@@ -79,19 +79,14 @@ def test_a_weighting_that_computes_on_two_devices_is_found_without_a_second_one(
     assert found[1].startswith("moved to another device, its step fails there: Tensor on device")
 
 
-class Combines(Weighting):
-    """It has weights of its own for a step, and nothing that has them used."""
-
-    needs = Needs.LOSSES | Needs.DEV
-
-    def weights(self) -> torch.Tensor:
-        return torch.full((len(self.objectives),), 1 / len(self.objectives))
+class Combines(Learning):
+    """Nothing has the weights used that it computes for a step."""
 
     def combine(self, signals: Signals) -> torch.Tensor:
-        assert signals.alignment is not None
-        return signals.alignment.clamp(min=0)
+        return signals.losses.softmax(0)
 
 
 def test_a_weighting_whose_combine_is_never_called_is_broken():
-    said = broken(of_weighting(Combines))["declared_needs_are_enough"]
-    assert said.startswith("`combine` is never called: add Needs.GRADIENTS")
+    (found,) = broken(of_weighting(Combines)).items()
+    assert found[0] == "declared_needs_are_enough"
+    assert found[1].startswith("`combine` is never called: add Needs.GRADIENTS")
