@@ -7,16 +7,19 @@ import torch
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-def matrix_peak(device: torch.device, precision: str, seconds: float = 0.3) -> float:
+def matrix_peak(
+    device: torch.device, precision: str, seconds: float = 0.3, *, small: bool = False
+) -> float:
     """Measure the fastest product of two square matrices; return its operations a second.
 
     Args:
         device: where.
         precision: `fp32` or `bf16`.
         seconds: how long to try each size; at least two products of each are timed.
+        small: try the sizes of a CPU on a GPU, too: it is a fake one.
     """
     best = 0.0
-    for size in (4096, 8192) if device.type == "cuda" else (1024, 2048):
+    for size in (4096, 8192) if device.type == "cuda" and not small else (1024, 2048):
         one, other = (
             torch.randn(size, size, device=device, dtype=DTYPES[precision]) for _ in range(2)
         )

@@ -145,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if is_fake():  # torch.compile writes code for a real device
         chosen = [case for case in chosen if COMPILED[0] not in case.overrides]
     device = Runtime.choose("auto", "bf16").device
-    peaks = {precision: matrix_peak(device, precision) for precision in ("fp32", "bf16")}
+    peaks = {each: matrix_peak(device, each, small=options.small) for each in ("fp32", "bf16")}
     found: dict[str, Any] = {
         "command": " ".join(["python -m benchmarks.gpu.sides", *(arguments or sys.argv[1:])]),
         "commit": commit(),
