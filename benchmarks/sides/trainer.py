@@ -116,7 +116,10 @@ class TrainerSide(Side):
         batch = padded(self._first, self._tokenizer.pad_token_id)
         count, longest = batch["input_ids"].shape
         first = first_position(self._model.base_model)
-        batch["position_ids"] = (first + torch.arange(longest)).expand(count, -1)
+        positions = (first + torch.arange(longest)).repeat(
+            count, 1
+        )  # one expanded cannot be pinned
+        batch["position_ids"] = positions
         return batch
 
     def _trainer(
