@@ -116,10 +116,8 @@ class TrainerSide(Side):
         batch = padded(self._first, self._tokenizer.pad_token_id)
         count, longest = batch["input_ids"].shape
         first = first_position(self._model.base_model)
-        positions = (first + torch.arange(longest)).repeat(
-            count, 1
-        )  # one expanded cannot be pinned
-        batch["position_ids"] = positions
+        # Repeated, not expanded: the loader pins it, which an expanded tensor refuses.
+        batch["position_ids"] = (first + torch.arange(longest)).repeat(count, 1)
         return batch
 
     def _trainer(
