@@ -58,7 +58,7 @@ class Shared:
         watched: the terms whose losses were found to reach no other parameters.
 
     Raises:
-        TypeError: something is no parameter.
+        TypeError: a module, or something else that is not a parameter, was passed.
         ValueError: there is no parameter that is trained, one is computed from others, or they have
             several dtypes or devices.
     """

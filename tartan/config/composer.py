@@ -76,7 +76,7 @@ class Composer:
         return _own_groups(self._name) if self._search is None else self.groups()
 
     def groups(self) -> set[str]:
-        """Return the groups of which the configuration has an option, composed anew."""
+        """Compose the configuration, and return the groups of which it has an option."""
         return {"objectives", *self.compose([], hydra=True).hydra.runtime.choices}
 
     def check(self, overrides: Sequence[Override], tree: DictConfig) -> None:

@@ -16,7 +16,8 @@ from tartan.study import child, worker
 from tartan.train.interrupt import Interrupts
 
 OWN = ("tartan_objectives", "tartan_weightings")
-"""Plugins that are imported once, before processes are forked. Those of others may compute then."""
+"""Plugins that are imported once, before processes are forked. Plugins of others are imported after
+that: they may use a GPU as they are imported, and then no process could be forked."""
 
 
 class WorkError(Exception):
