@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from tartan.report.text import cut
@@ -48,7 +49,7 @@ class Confusion:
     labels: tuple[str, ...]
     occurring: Mapping[tuple[str, str], int]
 
-    @property
+    @cached_property
     def matrix(self) -> tuple[tuple[int, ...], ...] | None:
         """A row for each given label, a column for each predicted one; None for too many labels."""
         if len(self.labels) > WIDEST:
