@@ -175,9 +175,8 @@ def _train_and_finish(plan: Plan, interrupts: Interrupts) -> dict[str, Any]:
         experiment.setup, experiment.stages, experiment.milestones, checkpoints, console, interrupts
     )
     with ranks.agreed():
-        reached = Progress()
-        if checkpoint:
-            reached = trainer.resume(checkpoint, rescored=comparison.rescored)
+        rescored = comparison.rescored
+        reached = trainer.resume(checkpoint, rescored=rescored) if checkpoint else Progress()
     changes = comparison.added(saved.changes if saved else (), reached.step)
     checkpoints.identity = {"identity": identity.plain(), "changes": changes}
 
