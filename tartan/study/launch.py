@@ -41,8 +41,6 @@ PACKAGES = {
     "submitit_slurm": "hydra-submitit-launcher",
 }
 """Launchers that are separate packages, and the packages."""
-
-
 STOPPING = ".stopping"
 """File in a study's directory while its runs stop because of a signal: no other one starts."""
 

@@ -176,7 +176,7 @@ def _show(results: StudyResults, directory: Path, place: str) -> None:
     """Print the tables and notes, and what was written into the directory; `place` as typed."""
     shown = (tables.arm_table, tables.pair_table, tables.weight_table)
     show(*(found.rich() for table in shown if (found := table(results)).rows))
-    print(*results.conclusions, *results.notes, sep="\n")
     files = (PAGE, "study.md", FILE, "study.csv", "pairs.csv", "runs.csv", "figures/")
     written = [name for name in files if (directory / name).exists()]
-    print(f"in {place}: {', '.join(written)}, <arm>/seed<k>/")
+    last = f"in {place}: {', '.join(written)}, <arm>/seed<k>/"
+    print(*results.conclusions, *results.notes, last, sep="\n")
