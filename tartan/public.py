@@ -30,7 +30,7 @@ from tartan.masking import (
 )
 from tartan.mixture import CorpusOptions, Mixture, read_corpora
 from tartan.objective import Objective, Passes, PrimaryObjective
-from tartan.packed import Packed
+from tartan.packed import Packed, send
 from tartan.plugins import hookimpl
 from tartan.probe import dev_term
 from tartan.quadratic import minimise
@@ -101,6 +101,7 @@ __all__ = [
     "minimise",
     "read_corpora",
     "score_spans",
+    "send",
     "special_tokens",
     "suggest",
     "token_loss",

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from tartan import GramianWeighting, Needs, Signals, Weighting, hookimpl
+from tartan import GramianWeighting, Needs, Signals, Weighting, hookimpl, send
 
 
 @dataclass
@@ -36,9 +36,7 @@ class PCGrad(GramianWeighting):
         assert gramian is not None  # it is in `needs`
         count = len(gramian)
         orders = torch.rand(count, count, generator=signals.generator).argsort(1)
-        if gramian.is_cuda:  # a copy from other memory waits for the device
-            orders = orders.pin_memory()
-        return project(gramian, orders.to(gramian.device, non_blocking=gramian.is_cuda))
+        return project(gramian, send(orders, gramian.device))
 
 
 def project(gramian: Tensor, orders: Tensor) -> Tensor:
