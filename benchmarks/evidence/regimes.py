@@ -114,6 +114,10 @@ FURTHER: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         "b128",
         {"task": "sciie", "data": "sciie-128/seed${seed}", "steps": 128, "every": 16},
     ),
+    "supcon_sciie128": (
+        "sciie128",
+        {"objectives": SUPCON, "arms": ("finetune", "mt", "meta", "gcs")},
+    ),
 }
 """Further questions: the regime that each changes, and how."""
 
@@ -125,7 +129,8 @@ def regime(name: str, directory: Path) -> Regime:
         name: `a`, `b64`, `b128`, `b256`, `b512`, `c`, or one of the further questions: `a1280` and
             `c4000`, (a) and (c) with twice the steps, `rest128`, the arms that `b128` lacks,
             `supcon128`, 128 labels and an objective on labels, or `after64`, 64 labels and the same
-            objective after TAPT. `sciie128` is 128 labels of the second task.
+            objective after TAPT. `sciie128` is 128 labels of the second task, `supcon_sciie128` the
+            same with that objective in MLM's place.
         directory: where data, models and results are.
     """
     if name in FURTHER:

@@ -51,6 +51,7 @@ ROWS: Mapping[str, str] = {
     "c": "all labels, random weights",
     "c4000": "all labels, random weights, twice the steps",
     "sciie128": "sciie, 128 labels",
+    "supcon_sciie128": "sciie, 128 labels, `supcon` in place of MLM",
 }
 """Rows of the summary, by regime."""
 ARMS: Mapping[str, str] = {
