@@ -238,9 +238,9 @@ class Packed:
         share = torch.zeros(len(sizes), len(rows))
         share[rows, torch.arange(len(rows))] = 1 / sizes[rows]
         # A product: adding rows up would take a varying order on a GPU.
-        shares = self._send(share).to(values.dtype)
-        means: Tensor = (shares @ values.flatten(1)).unflatten(1, values.shape[1:])
-        return means
+        with torch.autocast(values.device.type, enabled=False):
+            means = self._send(share) @ values.flatten(1).float()
+        return means.to(values.dtype).unflatten(1, values.shape[1:])
 
     def _slots(self) -> Tensor:
         """Return each token's index in the padded layout, its rows laid end to end, [tokens]."""

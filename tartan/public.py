@@ -36,6 +36,7 @@ from tartan.probe import dev_term
 from tartan.quadratic import minimise
 from tartan.sequence import SequenceObjective
 from tartan.shared import Shared
+from tartan.similarity import similarities
 from tartan.span_masking import SpanLengths, choose_spans
 from tartan.spans import score_spans
 from tartan.tags import TagScheme
@@ -102,6 +103,7 @@ __all__ = [
     "read_corpora",
     "score_spans",
     "send",
+    "similarities",
     "special_tokens",
     "suggest",
     "token_loss",

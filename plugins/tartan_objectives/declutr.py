@@ -20,6 +20,7 @@ from tartan import (
     check_ranges,
     hookimpl,
     read_corpora,
+    similarities,
 )
 
 
@@ -69,8 +70,8 @@ class DeCLUTR(Objective):
 
     def loss(self, hidden: Tensor, batch: Batch) -> Loss:
         """Return the cross-entropy summed over spans; metric `accuracy`: the partner is nearest."""
-        unit = functional.normalize(means(hidden, batch.inputs).float(), dim=1)
-        scores = unit @ unit.T / self._temperature
+        vectors = means(hidden, batch.inputs)
+        scores = similarities(vectors, vectors) / self._temperature
         count = batch.items
         itself = torch.eye(count, dtype=torch.bool, device=scores.device)
         scores = scores.masked_fill(itself, -torch.inf)

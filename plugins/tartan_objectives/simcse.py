@@ -19,6 +19,7 @@ from tartan import (
     check_ranges,
     hookimpl,
     read_corpora,
+    similarities,
 )
 
 
@@ -68,16 +69,11 @@ class SimCSE(Objective):
     def loss(self, hidden: Tensor, batch: Batch) -> Loss:
         """Return the cross-entropy of matching each first view to its second view, summed."""
         states = batch.inputs.pool(hidden, last=self._last)
-        one, other = self.head(states).float().chunk(2)
+        one, other = self.head(states).chunk(2)
         scores = similarities(one, other) / self._temperature
         own = torch.arange(batch.items, device=scores.device)
         right = (scores.argmax(1) == own).sum()
         return Loss(functional.cross_entropy(scores, own, reduction="sum"), {"accuracy": right})
-
-
-def similarities(one: Tensor, other: Tensor) -> Tensor:
-    """Return the cosines [rows, columns] of vectors [rows, size] with vectors [columns, size]."""
-    return functional.normalize(one, dim=1) @ functional.normalize(other, dim=1).T
 
 
 @hookimpl

@@ -6,9 +6,19 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from tartan import Batch, ConfigError, Context, Loss, Objective, Packed, Row, check_ranges, hookimpl
+from tartan import (
+    Batch,
+    ConfigError,
+    Context,
+    Loss,
+    Objective,
+    Packed,
+    Row,
+    check_ranges,
+    hookimpl,
+    similarities,
+)
 
 
 @dataclass
@@ -74,19 +84,13 @@ class SupCon(Objective):
     def loss(self, hidden: Tensor, batch: Batch) -> Loss:
         """Return the loss summed over views; metric `accuracy`: the nearest other view's class."""
         labels = batch.targets["labels"]
-        projected = self.head(batch.inputs.pool(hidden, last=self._last)).float()
+        projected = self.head(batch.inputs.pool(hidden, last=self._last))
         same = labels[:, None] == labels
-        scores = similarities(projected) / self._temperature
+        scores = similarities(projected, projected) / self._temperature
         itself = torch.eye(batch.items, dtype=torch.bool, device=scores.device)
         nearest = scores.detach().masked_fill(itself, -torch.inf).argmax(1)
         right = (labels[nearest] == labels).sum()
         return Loss(contrast(scores, same & ~itself, itself), {"accuracy": right})
-
-
-def similarities(vectors: Tensor) -> Tensor:
-    """Return the cosines [rows, rows] of vectors [rows, size] with each other."""
-    unit = functional.normalize(vectors, dim=1)
-    return unit @ unit.T
 
 
 def contrast(scores: Tensor, positive: Tensor, itself: Tensor) -> Tensor:

@@ -1,9 +1,12 @@
 """Packed sequences: the packed and the padded layout hold the same tokens."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.testing import assert_close
 
 from tartan.packed import Packed
 
@@ -124,3 +127,14 @@ def test_causal_and_other_sequences_are_not_joined():
     assert Packed.join([other, other]).causal
     with pytest.raises(ValueError, match="cannot be joined"):
         Packed.join([one, other])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_texts_mean_over_its_sequences_is_not_rounded(dtype: torch.dtype):
+    packed = replace(packed_of((1,) * 5), texts=(3, 2))
+    values = torch.rand(5, 4, 2, generator=torch.Generator().manual_seed(0)).to(dtype)
+    expected = torch.stack([part.float().mean(0).to(dtype) for part in values.split((3, 2))])
+    with torch.autocast("cpu", torch.bfloat16):
+        assert_close(
+            packed.by_text(values), expected, rtol=0 if dtype.itemsize == 2 else 1e-6, atol=0
+        )
