@@ -44,7 +44,9 @@ class Bandit(Weighting):
     A step computes `sampled` of them, each with the chance c_i, which is proportional to p_i and at
     most 1. The reward of one that was computed moves to its loss: R_i = m R_i + (1 - m) l_i / c_i.
     ODM samples corpora of one loss; here l_i is the loss relative to the objective's first, so that
-    losses of different kinds can be compared. All objectives of a step count alike.
+    losses of different kinds can be compared. Losses include an objective's `schedule`: one that
+    rises or falls over the run makes the objective seem to have more or less to learn. All
+    objectives of a step count alike.
     """
 
     Options = BanditOptions
@@ -139,7 +141,9 @@ def systematic(chances: Tensor, rng: torch.Generator) -> list[int]:
     count = round(chances.sum().item())
     ends = chances[order].cumsum(0)
     found = torch.searchsorted(ends, start + torch.arange(count, dtype=torch.float64), right=True)
-    return sorted(order[found.clamp(max=len(chances) - 1)].tolist())
+    # A sum that rounding left below k may end before the last points: they have their own places.
+    last = torch.arange(len(chances) - count, len(chances))
+    return sorted(order[found.minimum(last)].tolist())
 
 
 @hookimpl

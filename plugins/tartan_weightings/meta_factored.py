@@ -3,6 +3,7 @@
 arXiv:2205.14082, published at ICLR 2023.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -55,7 +56,9 @@ class MetaFactored(Weighting):
     0. Each step computes the end task and `sampled` auxiliaries, uniformly without replacement, and
     the softmax is over those. As in META, a logit rises by its learning rate times the cosine with
     the dev gradient of every objective that it belongs to; the auxiliaries' common logit by the
-    mean of their cosines by weight, which takes no gradient of the sum.
+    mean of their cosines by weight, which takes no gradient of the sum. Logits that a softmax or a
+    sum compares, those of the values of one factor or of a step's auxiliaries, differ by at most
+    `spread`.
     """
 
     Options = MetaFactoredOptions
@@ -85,6 +88,7 @@ class MetaFactored(Weighting):
         values = sorted(set().union(*parts.values()))
         rows = [[float(value in parts[name]) for value in values] for name in self._names]
         belongs = torch.tensor(rows).reshape(len(self._names), len(values))
+        self._sizes = [*Counter(factor for factor, _ in values).values()]
         self.register_buffer("_belongs", belongs, persistent=False)  # the objectives say them
         self.register_buffer("shared", torch.zeros(len(values)))
 
@@ -121,8 +125,9 @@ class MetaFactored(Weighting):
         if not self._names:
             return self.ends.new_ones(1)
         end, others = bounded_logits(self.ends, self._options.spread).softmax(0)
-        logits = bounded_logits(self.logits(), self._options.spread)
-        return torch.cat([end[None], others * logits.masked_fill(~active[1:], -1e30).softmax(0)])
+        absent = ~active[1:]
+        logits = bounded_logits(self.logits().masked_fill(absent, -1e30), self._options.spread)
+        return torch.cat([end[None], others * logits.masked_fill(absent, -1e30).softmax(0)])
 
     def update(self, signals: Signals) -> None:
         """Take one step of the logits if the step measured the dev gradient."""
@@ -138,7 +143,10 @@ class MetaFactored(Weighting):
         spread = self._options.spread
         self.ends = bounded_logits(ends, spread)
         self.own = bounded_logits(self.own + step, spread)
-        self.shared = (self.shared + self._belongs.T @ step).clamp(-spread, spread)
+        shared = self.shared + self._belongs.T @ step
+        if self._sizes:
+            parts = [bounded_logits(part, spread) for part in shared.split(self._sizes)]
+            self.shared = torch.cat(parts)
 
 
 @hookimpl

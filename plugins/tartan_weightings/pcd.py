@@ -1,4 +1,4 @@
-"""PCD: the end task's direction, with a little progress for every auxiliary (TMLR 2026)."""
+"""PCD: the end task's direction, with a little progress for every auxiliary."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -55,7 +55,7 @@ class PCD(GramianWeighting):
 
     Options = PCDOptions
     needs: ClassVar[Needs] = Needs.LOSSES | Needs.GRADIENTS
-    paper = "Priority-constrained descent, TMLR 2026, arXiv 2606.29521"
+    paper = "Varam and AlHajri, Not all objectives are born equal (PCD), TMLR 2026"
     use = "when the end task comes first and no auxiliary may get worse; for at most 12 auxiliaries"
     end_task_first = True
     squares: Tensor

@@ -117,8 +117,12 @@ class TorchJDGramian(GramianWeighting):
         kept = {name: self.get_buffer(_buffer(name)) for name in self._names}
         for name, value in kept.items():
             self._engine.set(name, value.cpu().clone())
+        gramian = signals.gramian.detach().cpu().double()
+        if not gramian.isfinite().all():  # this step is not taken
+            self._next = kept
+            return self.last
         with drawing_from(signals.generator):
-            weights = self._weigh(signals.gramian.detach().cpu().double())
+            weights = self._weigh(gramian)
         if weights is None:
             self._next = kept
             return self.last

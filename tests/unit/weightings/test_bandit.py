@@ -55,6 +55,14 @@ def test_systematic_sampling_has_exactly_the_given_chances():
     assert_close(counts / 4000, chances.float(), atol=0.03, rtol=0)
 
 
+def test_rounding_does_not_sample_an_index_twice(monkeypatch: pytest.MonkeyPatch):
+    """The sum is just below 2, and the uniform number between it and 2."""
+    chances = torch.tensor([0.3, 0.7 - 6e-8, 1.0], dtype=torch.float64)
+    monkeypatch.setattr(torch, "randperm", lambda count, generator: torch.arange(count))
+    monkeypatch.setattr(torch, "rand", lambda *size, **_: torch.tensor(1 - 1e-8).double())
+    assert systematic(chances, torch.Generator()) == [1, 2]
+
+
 def test_rewards_are_moving_means_of_relative_losses_by_chance():
     weighting = Bandit(BanditOptions(momentum=0.5), NAMES)
     step(weighting, [9.0, 2.0, 0.0, 0.0], [0, 1])

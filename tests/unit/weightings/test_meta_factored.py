@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 from torch.testing import assert_close
 
@@ -98,3 +99,32 @@ def test_its_state_is_saved_with_the_factors_logits():
     other.load_state_dict(one.state_dict())
     assert_close(other.weights(), one.weights())
     assert one.shared.abs().sum() > 0
+
+
+def aligned(weighting: MetaFactored, cosines: list[float], indices: list[int]) -> Signals:
+    """Signals of a measured step whose alignments are given."""
+    some = Active(indices, 4, torch.device("cpu"))
+    weights = weighting.applied(some.mask)
+    return Signals(
+        torch.ones(4), weights, norms=torch.ones(4), dev=torch.tensor(cosines) * some.mask,
+        dev_norm=torch.ones(()), active=some.mask,
+    )  # fmt: skip
+
+
+def test_a_factors_logits_keep_their_difference_where_everything_helps():
+    """They grow together; what counts is their difference, which is at most `spread`."""
+    weighting = make(lr=0.1, end_lr=0.0)
+    for _ in range(20_000):
+        weighting.update(aligned(weighting, [0.0, 0.3, 0.299, 0.0], [0, 1, 2, 3]))
+    data, following, original = weighting.shared.tolist()
+    assert max(data, following, original) <= 6
+    assert original - following == pytest.approx(20_000 * 0.1 * 0.001, rel=0.02)
+
+
+def test_a_step_compares_the_objectives_that_it_computes():
+    """Two that are both far below a third one still differ."""
+    weighting = make(spread=6.0)
+    weighting.own = torch.tensor([12.0, 4.0, 0.0])
+    without_the_highest = torch.tensor([True, False, True, True])
+    found = weighting.applied(without_the_highest)
+    assert_close(found, torch.tensor([0.5, 0.0, *(0.5 * torch.tensor([4.0, 0.0]).softmax(0))]))

@@ -178,11 +178,20 @@ def test_a_package_that_torchjd_lacks_is_named_with_what_installs_it():
         made("cagrad")
 
 
-def test_a_step_without_weights_gets_the_last_ones_and_says_so():
+def test_a_step_without_weights_gets_the_last_ones_and_says_so(monkeypatch: pytest.MonkeyPatch):
+    weighting = made("nash_mtl", 2)
+    given = signals(torch.tensor([[2.0, 0.0], [0.0, 1.0]]))
+    last = take(weighting, given)
+    monkeypatch.setattr(weighting._engine, "weigh", lambda gramian: gramian[0] * torch.nan)
+    with pytest.warns(RuntimeWarning, match="torchjd_nash_mtl has no weights for a step"):
+        assert take(weighting, given).tolist() == last.tolist()
+
+
+def test_a_step_that_is_not_taken_keeps_the_weights_in_silence(recwarn: pytest.WarningsRecorder):
     weighting = made("nash_mtl", 2)
     last = take(weighting, signals(torch.tensor([[2.0, 0.0], [0.0, 1.0]])))
-    with pytest.warns(RuntimeWarning, match="torchjd_nash_mtl has no weights for a step"):
-        assert take(weighting, signals(torch.full((2, 2), torch.nan))).tolist() == last.tolist()
+    assert take(weighting, signals(torch.full((2, 2), torch.nan))).tolist() == last.tolist()
+    assert not recwarn.list
 
 
 def test_without_torchjd_there_are_none():
