@@ -39,6 +39,8 @@ matrix:
 	$(PYTHON) -m tools.matrix $(ARGS)
 
 $(VENV)/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+		"tartan needs Python 3.11 or later: give one, for example PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --no-compile -e '.[dev,docs]' -c constraints.txt
 	touch $@

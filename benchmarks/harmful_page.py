@@ -24,7 +24,8 @@ weightings that put the end task first
 (`--seeds 0 1 2 3 4 5 6 7 --arms ...`): {runs} runs; the same command runs what is missing. The
 score is {metric} on test in points, mean and standard deviation over the seeds. "Random" and
 "shuffled" are the weights of the harmful objectives at the end, as shares of all; of weightings
-that sample, the mean shares. The last column compares with the better baseline on the same seeds.
+that sample, the mean shares. A seed whose weights are all 0 at the end counts as 0, so a row may
+sum to less than 1. The last column compares with the better baseline on the same seeds.
 
 Read it with care: the baselines themselves vary by many points from seed to seed, a run is short,
 and default learning rates of weights are made for longer ones. A row of three seeds says little.

@@ -1,7 +1,7 @@
 """Bag of words: predict a text's tokens from its first hidden state.
 
-The first token's part of RetroMAE-2's loss (Xiao et al., ACL 2023, section 3.3), which makes that
-token, which classifiers read, hold the text's content.
+After Ma et al. (Drop your decoder, SIGIR 2024), whose encoder predicts a passage's words from the
+vector that stands for it. So the token that classifiers read holds the text's content.
 """
 
 from collections.abc import Sequence

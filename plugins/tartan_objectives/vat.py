@@ -1,6 +1,6 @@
 """Virtual adversarial training (Miyato et al., TPAMI 2019; arXiv:1704.03976) on token embeddings.
 
-Text has no gradient, so that its embeddings are perturbed: Miyato et al. (ICLR 2017), section 4.
+Text has no gradient, so that its embeddings are perturbed: Miyato et al. (ICLR 2017), section 3.
 """
 
 from collections.abc import Callable, Sequence

@@ -151,6 +151,11 @@ def _with_run_values(
 ) -> StageOptions:
     """Return one stage with every number and choice its own."""
     check_ranges(where, stage, epochs="[0, inf) or null", patience="[0, inf)")
+    if stage.epochs is not None and stage.steps != config.steps:
+        raise ConfigError(
+            f"{where}.steps={stage.steps}: the stage's budget is {where}.epochs={stage.epochs:g}: "
+            f"set {where}.epochs=null too, or leave steps out"
+        )
     steps = stage.steps if stage.epochs is None else steps_of(stage.epochs)
     check_range(f"{where}.steps", steps, "[0, inf)")
     named = stage.objectives

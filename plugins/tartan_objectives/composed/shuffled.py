@@ -1,4 +1,4 @@
-"""Shuffled token detection, a point of AANG's space with a name of its own."""
+"""Shuffled token detection: which tokens of a text were moved."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class ShuffledOptions(CorpusOptions):
 
 
 class Shuffled(Composed):
-    """Detect shuffled tokens (Panda et al., EMNLP 2021). Items: all tokens.
+    """Detect shuffled tokens (Panda et al., NAACL SRW 2021, who shuffle words). Items: all tokens.
 
     15 % of a text's tokens are permuted among themselves, and each token is classified as moved or
     not. It is `composed` with transform=shuffle, attention=both and output=changed; unlike `rtd` it

@@ -165,6 +165,10 @@ WHERE = "schedule.stages.joint"
           "schedule.stages.finetune.weighting="
           "{plugin: meta, probe: {split: train, held_out: 0.2}}"],
          "weighting.probe.held_out differs between stages (0.1, 0.2): give all the same"),
+        (["schedule.stages.finetune.steps=100"],
+         "schedule.stages.finetune.steps=100: the stage's budget is "
+         "schedule.stages.finetune.epochs=10: set schedule.stages.finetune.epochs=null too, or "
+         "leave steps out"),
         (["weighting=meta", "weighting.probe.split=train", "weighting.probe.held_out=0.999"],
          "weighting.probe.held_out=0.999 leaves none of the 24 training rows to train on: give a "
          "smaller share"),
