@@ -26,7 +26,7 @@ from tartan.errors import CheckpointError
 from tartan.files import read_text, recover, write_whole, writing
 from tartan.train.history import HISTORY, History, Mark
 from tartan.train.manifest import damage, seal
-from tartan.train.progress import Progress, spans_without_primary
+from tartan.train.progress import Progress
 from tartan.train.sharded_checkpoint import load_complete, load_parts, required, save_part
 from tartan.train.weights_file import load_trained, save_trained
 
@@ -157,10 +157,6 @@ class Checkpoints:
         try:
             content = json.loads(read_text(checkpoint / PROGRESS))
             history = History.load(self._directory / HISTORY, Mark(**content.pop("history")))
-            if "without_primary" not in content:  # an older version wrote it
-                content["without_primary"] = spans_without_primary(
-                    history.records, content["first"]
-                )
             return Progress(**content, history=history)
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise misfit(checkpoint, error) from error

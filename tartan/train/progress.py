@@ -1,12 +1,9 @@
 """How far a run is: what a checkpoint holds besides parameters and states."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Any
 
 from tartan.train.history import History
-from tartan.train.observer import Record
 
 
 @dataclass(frozen=True)
@@ -72,24 +69,3 @@ class Progress:
     def plain(self) -> dict[str, Any]:
         """Return everything but the history, as JSON holds it."""
         return {name: value for name, value in vars(self).items() if name != "history"}
-
-
-def spans_without_primary(records: Iterable[Record], taken: int) -> list[list[int]]:
-    """Return `Progress.without_primary` by the lines of metrics.jsonl.
-
-    The last step of each stage has a line, and it has an evaluation if the stage trains the end
-    task.
-
-    Args:
-        records: the lines.
-        taken: the steps of complete stages.
-    """
-    found, before = [], 0
-    for _, lines in groupby(records, key=lambda record: record["stage"]):
-        stage = list(lines)
-        end = int(stage[-1]["step"])
-        evaluated = any(name.startswith("eval/") for line in stage for name in line)
-        if end <= taken and not evaluated:
-            found.append([before, end])
-        before = end
-    return found

@@ -155,7 +155,7 @@ class Stage:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Load a `state_dict`. ValueError if it is another stage's."""
-        names = state.get("names", [*self.names])  # an older version did not save them
+        names = state["names"]
         if names != [*self.names]:
             raise ValueError(f"it trains {', '.join(names)}, in this order")
         optimiser, part = state["optimiser"], self._setup.ranks.part

@@ -208,18 +208,13 @@ def test_a_stage_that_is_complete_keeps_its_steps_where_the_schedule_changes(
     """The end task's batches and rows do not depend on what the stage before it would take now."""
     assert tartan("run", "run_dir=whole", "schedule=pretrain", *PRETRAIN).status == 0
     assert curve(tmp_path / "whole") == [(9, 24), (12, 48)]
-    for name, steps in {"shorter": 5, "older": 12}.items():
-        checkpoint = cut(tmp_path / "whole", name, "checkpoint-8") / "checkpoints/checkpoint-8"
-        if name == "older":  # as a version wrote it that did not record complete stages
-            edit_json(checkpoint / "progress.json", without_primary=None)
-            (checkpoint / "manifest.json").unlink()
-            seal(checkpoint)
-        changed = [f"schedule.stages.pretrain.steps={steps}", "resume_changed=true"]
-        answer = tartan("run", f"run_dir={name}", "schedule=pretrain", *PRETRAIN, *changed)
-        assert answer.status == 0, answer.err
-        assert differences(tmp_path / "whole", tmp_path / name) == ["changes"]
-        assert curve(tmp_path / name) == [(9, 24), (12, 48)]
-        assert summary(tmp_path / name)["primary_examples"] == 48
+    cut(tmp_path / "whole", "shorter", "checkpoint-8")
+    changed = ["schedule.stages.pretrain.steps=5", "resume_changed=true"]
+    answer = tartan("run", "run_dir=shorter", "schedule=pretrain", *PRETRAIN, *changed)
+    assert answer.status == 0, answer.err
+    assert differences(tmp_path / "whole", tmp_path / "shorter") == ["changes"]
+    assert curve(tmp_path / "shorter") == [(9, 24), (12, 48)]
+    assert summary(tmp_path / "shorter")["primary_examples"] == 48
 
 
 def test_a_run_resumes_with_a_schedule_that_lacks_a_stage_of_before(tartan: Tartan, tmp_path: Path):
