@@ -8,7 +8,8 @@ from typing import Any
 
 from tartan.distributed.sharded import local
 from tartan.train import out_of_memory
-from tartan.train.cost import expected_cost, stage_activations, step_cost
+from tartan.train.activations import stage_activations
+from tartan.train.cost import expected_cost, step_cost
 from tartan.train.memory import TIDIED, give_back_memory
 from tartan.train.optimiser import Optimiser
 from tartan.train.probe import DevGradient

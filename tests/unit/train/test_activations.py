@@ -9,8 +9,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from support.experiments import built
 from tartan.masking import logits_chunk
-from tartan.train.activations import Activations
-from tartan.train.cost import Reading, step_activations
+from tartan.train.activations import Activations, Reading, step_activations
 from tartan.train.schedule import StageOptions
 from tartan.train.stage import Stage
 from tartan.weighting import Needs
