@@ -36,7 +36,7 @@ from tartan.config.store import register
 from tartan.experiment.build import Experiment, build
 from tartan.plugins import discover
 from tartan.seeding import generator
-from tartan.train.probe import DevGradient
+from tartan.train.dev_loss import DevLoss
 from tartan.train.stage import Stage
 from tartan.weighting import ProbeOptions
 
@@ -155,7 +155,7 @@ class Measuring:
 
     def _noise(self, steps: int) -> dict[str, float]:
         """Return the mean cosine of dev gradients with each other and with the own head's."""
-        probe = DevGradient(
+        dev = DevLoss(
             self._setup.model,
             self._setup.dev,
             ProbeOptions(steps=steps, tolerance=0.0),
@@ -164,7 +164,7 @@ class Measuring:
         )
         gradients = []
         for k in range(BATCHES):
-            term = probe.term(10_000 + k)
+            term = dev.term(10_000 + k)
             piece = term.pieces[0]
             assert piece is not None  # dev is read in every measurement
             (piece() * term.per_item).backward()

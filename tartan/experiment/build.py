@@ -40,9 +40,9 @@ from tartan.experiment.tasks import (
 from tartan.experiment.weightings import Weightings
 from tartan.objective import Objective
 from tartan.plugins import Plugins
+from tartan.train.dev_loss import check_rows
 from tartan.train.milestones import Milestones
 from tartan.train.model import JointModel
-from tartan.train.probe import check_rows
 from tartan.train.runtime import Runtime
 from tartan.train.schedule import StageOptions
 from tartan.train.setup import Setup

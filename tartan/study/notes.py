@@ -41,7 +41,7 @@ def budget(built: Mapping[str, BuiltArm]) -> tuple[str, ...]:
 def splits(built: Mapping[str, BuiltArm], metric: str) -> tuple[SplitUse, ...]:
     """Return what each split was used for."""
     rows = dict(next(iter(built.values())).rows or {})
-    by = {where: [n for n, t in built.items() if where in t.dev_gradient] for where in rows}
+    by = {where: [n for n, t in built.items() if where in t.probe_splits] for where in rows}
     uses = {
         "train": "the end task's training"
         + (f"; {', '.join(by['train'])} took the dev gradient from rows held out of it"
@@ -75,7 +75,7 @@ def notes(
         found.append("The arms' budgets of end-task rows differ: see the budget.")
     if len({arm.batch for arm in built.values()}) > 1:
         found.append("The arms' batches of the end task differ in size, so they are not paired.")
-    if held := [name for name, arm in built.items() if "train" in arm.dev_gradient]:
+    if held := [name for name, arm in built.items() if "train" in arm.probe_splits]:
         found.append(
             f"{', '.join(held)} held out training rows for the dev gradient: its batches of the "
             "end task are of fewer rows than those of other arms."

@@ -32,7 +32,7 @@ class BuiltArm:
         metric: what its best model is chosen by.
         batch: rows of the end task in a step, or the most tokens.
         rows: how many rows each split and corpus has; None of one that is streamed.
-        dev_gradient: the splits that supply the dev gradient, `dev` and `train`; none where the
+        probe_splits: the splits that supply the dev gradient, `dev` and `train`; none where the
             weightings do not need it.
         contents: hashes of its data, tokenizer, model and plugins, as in a run's identity.
         missing: a sentence on the corpus that it reads and the data lacks; all else is then unset.
@@ -42,7 +42,7 @@ class BuiltArm:
     metric: str = ""
     batch: str = ""
     rows: Mapping[str, int | None] | None = None
-    dev_gradient: tuple[str, ...] = ()
+    probe_splits: tuple[str, ...] = ()
     contents: Mapping[str, Part] | None = None
     missing: str | None = None
 

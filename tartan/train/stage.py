@@ -10,9 +10,9 @@ from tartan.distributed.sharded import local
 from tartan.train import out_of_memory
 from tartan.train.activations import stage_activations
 from tartan.train.cost import expected_cost, step_cost
+from tartan.train.dev_loss import DevLoss
 from tartan.train.memory import TIDIED, give_back_memory
 from tartan.train.optimiser import Optimiser
-from tartan.train.probe import DevGradient
 from tartan.train.schedule import StageOptions
 from tartan.train.setup import Setup
 from tartan.train.sharded_checkpoint import DIVIDED, divide_moments
@@ -79,7 +79,7 @@ class Stage:
             self.streams,
             self.weighting,
             self._optimiser,
-            _dev_gradient(setup, self.weighting),
+            _dev_loss(setup, self.weighting),
             Turns(self.names, self.weighting, setup.seed, missed),
             self._span,
             shared,
@@ -173,9 +173,9 @@ class Stage:
             self.step.fp16_scale.load_state_dict(state["scale"])
 
 
-def _dev_gradient(setup: Setup, weighting: Weighting) -> DevGradient | None:
-    """Make the dev gradient if the weighting ever needs it."""
+def _dev_loss(setup: Setup, weighting: Weighting) -> DevLoss | None:
+    """Make what computes the dev loss, if the weighting ever needs it."""
     if Needs.DEV not in weighting.needs:
         return None
     probe = weighting.probe
-    return DevGradient(setup.model, setup.probed[probe.split], probe, setup.runtime, setup.seed)
+    return DevLoss(setup.model, setup.probed[probe.split], probe, setup.runtime, setup.seed)

@@ -14,12 +14,12 @@ from tartan.seeding import generator
 from tartan.shared import Shared
 from tartan.term import Term
 from tartan.train.ahead import Ahead
+from tartan.train.dev_loss import DevLoss
 from tartan.train.finite import Guard
 from tartan.train.fp16_scale import Fp16Scale
 from tartan.train.loss_scale import LossScale
 from tartan.train.losses import Losses, Piece
 from tartan.train.optimiser import Optimiser
-from tartan.train.probe import DevGradient
 from tartan.train.setup import Setup
 from tartan.train.turns import Turns
 from tartan.weighting import Needs, Signals, Weighting
@@ -65,7 +65,7 @@ class Step:
         streams: Mapping[str, Stream],
         weighting: Weighting,
         optimiser: Optimiser,
-        dev: DevGradient | None,
+        dev: DevLoss | None,
         turns: Turns,
         span: range,
         shared: Shared,
@@ -77,7 +77,7 @@ class Step:
             streams: the batches of the stage's objectives, by name.
             weighting: weighs the objectives.
             optimiser: steps the parameters.
-            dev: computes the dev gradient; None if the weighting never needs it.
+            dev: computes the dev loss; None if the weighting never needs it.
             turns: the objectives that each step computes.
             span: the numbers of the stage's steps.
             shared: the body's parameters.

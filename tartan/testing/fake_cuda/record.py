@@ -38,7 +38,7 @@ class Wait:
 
     Attributes:
         reason: an operator, or a kind of copy.
-        line: the innermost line outside torch, `train/probe.py:107`; empty in a backward pass.
+        line: the innermost line outside torch, `train/dev_loss.py:60`; empty in a backward pass.
     """
 
     reason: str

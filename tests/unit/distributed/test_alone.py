@@ -12,7 +12,7 @@ from tartan.shared import Shared
 
 STEP = (
     "backward.py", "shared.py", "term.py", "weighting.py", "train/step.py", "train/losses.py",
-    "train/finite.py", "train/optimiser.py", "train/probe.py", "train/turns.py",
+    "train/finite.py", "train/optimiser.py", "train/dev_loss.py", "train/turns.py",
 )  # fmt: skip
 """The modules whose code a step runs."""
 PROCESSES = {"ranks", "_ranks", "rank", "world_size", "distributed"}

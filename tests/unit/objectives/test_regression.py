@@ -14,8 +14,8 @@ from support.context import TinyContext
 from tartan import DataError, ModelError, ProbeOptions, Row, Unit
 from tartan.body import AutoOptions, ModelSource, export
 from tartan.testing import FAMILIES, save_tiny, tiny_source
+from tartan.train.dev_loss import DevLoss
 from tartan.train.model import JointModel
-from tartan.train.probe import DevGradient
 from tartan.train.runtime import Runtime
 from tartan_objectives.regression import Regression, RegressionOptions
 
@@ -266,7 +266,7 @@ def test_the_dev_gradient_is_the_same_in_every_affine_unit(factor: float, offset
             task = Regression(RegressionOptions(), given)
         model = JointModel(given.body, "task", {"task": task})
         runtime = Runtime(torch.device("cpu"), "fp32")
-        dev = DevGradient(model, given.labelled(), ProbeOptions(), runtime, seed=0)
+        dev = DevLoss(model, given.labelled(), ProbeOptions(), runtime, seed=0)
         dev.term(step=0).pieces[0]().backward()
         return torch.cat([p.grad.flatten() for p in given.body.parameters()])
 
@@ -278,7 +278,7 @@ def test_the_dev_gradient_is_the_same_in_every_affine_unit(factor: float, offset
 def test_the_dev_gradient_reaches_the_body(objective: Regression, given: NumberContext):
     model = JointModel(given.body, "task", {"task": objective})
     runtime = Runtime(torch.device("cpu"), "fp32")
-    DevGradient(model, ROWS, ProbeOptions(), runtime, seed=0).term(step=0).pieces[0]().backward()
+    DevLoss(model, ROWS, ProbeOptions(), runtime, seed=0).term(step=0).pieces[0]().backward()
     assert all(p.grad is not None for p in given.body.parameters())
 
 

@@ -10,9 +10,9 @@ from transformers import AutoModelForTokenClassification
 
 from support.context import TinyContext
 from tartan import Batch, ConfigError, ProbeOptions, Row, TagScheme
+from tartan.train.dev_loss import DevLoss
 from tartan.train.evaluate import evaluate
 from tartan.train.model import JointModel
-from tartan.train.probe import DevGradient
 from tartan.train.runtime import Runtime
 from tartan_objectives.tokens import Tokens, TokensOptions, described
 
@@ -178,7 +178,7 @@ def test_evaluation_does_not_depend_on_the_order_or_batch_of_rows(
 
 def test_the_dev_gradient_is_of_words(objective: Tokens, given: TaggedContext):
     model = JointModel(given.body, "task", {"task": objective})
-    term = DevGradient(model, ROWS, ProbeOptions(), CPU, seed=0).term(step=0)
+    term = DevLoss(model, ROWS, ProbeOptions(), CPU, seed=0).term(step=0)
     graded = collate(objective, ROWS)
     assert 0 < term.items < graded.items
     loss = term.pieces[0]()
@@ -191,7 +191,7 @@ def test_the_dev_gradient_is_of_words(objective: Tokens, given: TaggedContext):
 def test_a_dev_gradient_over_rows_without_words_is_zero(objective: Tokens, given: TaggedContext):
     bare = [{"input_ids": [0, 5, 2], "word_starts": [], "label": []}] * 2
     model = JointModel(given.body, "task", {"task": objective})
-    loss = DevGradient(model, bare, ProbeOptions(), CPU, seed=0).term(step=0).pieces[0]()
+    loss = DevLoss(model, bare, ProbeOptions(), CPU, seed=0).term(step=0).pieces[0]()
     loss.backward()
     assert loss == 0
     assert all(p.grad.isfinite().all() for p in given.body.parameters() if p.grad is not None)

@@ -60,7 +60,7 @@ def test_runs_elsewhere_are_named_with_their_values(part: str, key: str, before:
 
 
 def test_an_arm_that_takes_the_dev_gradient_from_both_splits_is_named_with_each():
-    built = {"meta": BuiltArm(rows={"train": 9, "dev": 3}, dev_gradient=("dev", "train"))}
+    built = {"meta": BuiltArm(rows={"train": 9, "dev": 3}, probe_splits=("dev", "train"))}
     train, dev = splits(built, "accuracy")
     assert "; meta took the dev gradient from rows held out of it" in train.used_for
     assert "; meta also took the dev gradient from it" in dev.used_for

@@ -1,4 +1,4 @@
-"""The dev gradient: the gradient of the dev loss on the body, through a freshly fitted probe.
+"""The dev loss of a step, through a freshly fitted probe: its gradient is the dev gradient.
 
 Dery et al. (ICLR 2022), section 3.2 and appendix: the end task's own head would be biased towards
 what it was trained on, so a new head is fitted on a few dev rows with the body frozen, and the
@@ -32,7 +32,7 @@ def check_rows(rows: Sequence[Row], options: ProbeOptions) -> None:
         )
 
 
-class DevGradient:
+class DevLoss:
     """Computes the dev loss of a step: rows, features, probe and loss."""
 
     def __init__(

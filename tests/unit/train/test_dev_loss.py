@@ -12,8 +12,8 @@ from torch.testing import assert_close
 from support.context import ROWS, TinyContext
 from tartan import Batch, ConfigError, ProbeOptions, Row
 from tartan.probe import fit
+from tartan.train.dev_loss import DevLoss
 from tartan.train.model import JointModel
-from tartan.train.probe import DevGradient
 from tartan.train.runtime import Runtime
 from tartan_objectives.classification import Classification, ClassificationOptions
 
@@ -28,8 +28,8 @@ def model() -> JointModel:
     return JointModel(given.body, "task", {"task": task})
 
 
-def dev_gradient(model: JointModel, rows: Sequence[Row] = ROWS, **options: float) -> DevGradient:
-    return DevGradient(model, rows, ProbeOptions(**options), CPU, seed=0)
+def dev_loss(model: JointModel, rows: Sequence[Row] = ROWS, **options: float) -> DevLoss:
+    return DevLoss(model, rows, ProbeOptions(**options), CPU, seed=0)
 
 
 class Counting(nn.Module):
@@ -48,7 +48,7 @@ class Counting(nn.Module):
 def test_a_fit_reads_the_body_once_and_the_gradient_other_rows(model: JointModel):
     counting = Counting(model.body)
     model.body = counting
-    term = dev_gradient(model, steps=10, tolerance=0.0).term(step=5)
+    term = dev_loss(model, steps=10, tolerance=0.0).term(step=5)
     assert counting.passes == 1
     for piece in term.pieces:
         piece().backward()
@@ -60,7 +60,7 @@ def test_a_fit_reads_the_body_once_and_the_gradient_other_rows(model: JointModel
 
 
 def test_the_body_gets_the_gradient_and_nothing_else_does(model: JointModel):
-    term = dev_gradient(model).term(step=0)
+    term = dev_loss(model).term(step=0)
     assert term.private == ()
     term.pieces[0]().backward()
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.body.parameters())
@@ -69,8 +69,8 @@ def test_the_body_gets_the_gradient_and_nothing_else_does(model: JointModel):
 
 def test_the_dev_term_is_a_function_of_the_step_alone(model: JointModel):
     before = torch.get_rng_state()
-    again = [dev_gradient(model).term(step=4).pieces[0]() for _ in range(2)]
-    other = dev_gradient(model).term(step=5).pieces[0]()
+    again = [dev_loss(model).term(step=4).pieces[0]() for _ in range(2)]
+    other = dev_loss(model).term(step=5).pieces[0]()
     assert torch.equal(*again)
     assert not torch.equal(again[0], other)
     assert torch.equal(torch.get_rng_state(), before)
@@ -78,7 +78,7 @@ def test_the_dev_term_is_a_function_of_the_step_alone(model: JointModel):
 
 def test_the_body_runs_without_dropout_and_is_put_back(model: JointModel):
     model.train()
-    term = dev_gradient(model).term(step=0)
+    term = dev_loss(model).term(step=0)
     assert torch.equal(term.pieces[0](), term.pieces[0]())
     assert model.body.training
 
@@ -95,11 +95,11 @@ class Prepared(Classification):
 
 
 def test_the_criterion_reads_a_prepared_batch(model: JointModel):
-    expected = dev_gradient(model).term(step=0).pieces[0]()
+    expected = dev_loss(model).term(step=0).pieces[0]()
     with torch.random.fork_rng():
         torch.manual_seed(0)
         task = Prepared(ClassificationOptions(), TinyContext())
-    found = dev_gradient(JointModel(model.body, "task", {"task": task})).term(step=0).pieces[0]()
+    found = dev_loss(JointModel(model.body, "task", {"task": task})).term(step=0).pieces[0]()
     assert torch.equal(found, expected)
 
 
@@ -140,7 +140,7 @@ def test_once_the_loss_stands_still_nothing_moves(model: JointModel):
 def test_few_rows_are_shared_between_fit_and_gradient(model: JointModel):
     counting = Counting(model.body)
     model.body = counting
-    term = dev_gradient(model, ROWS[:2]).term(step=0)
+    term = dev_loss(model, ROWS[:2]).term(step=0)
     term.pieces[0]()
     assert [len(rows) for rows in counting.rows] == [1, 1]
     assert term.items == 1
@@ -148,12 +148,12 @@ def test_few_rows_are_shared_between_fit_and_gradient(model: JointModel):
 
 def test_one_row_cannot_be_shared(model: JointModel):
     with pytest.raises(ConfigError, match="has 1 rows: the dev gradient needs at least 2"):
-        dev_gradient(model, ROWS[:1])
+        dev_loss(model, ROWS[:1])
 
 
 def test_the_gradient_is_that_of_the_mean_dev_loss(model: JointModel):
     """Against plain autograd through the same probe and the same rows."""
-    term = dev_gradient(model, steps=1).term(step=0)
+    term = dev_loss(model, steps=1).term(step=0)
     parameters = list(model.body.parameters())
     loss = term.pieces[0]() / term.items
     found = torch.autograd.grad(loss, parameters)
