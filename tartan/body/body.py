@@ -90,7 +90,7 @@ class Body(nn.Module):
             self.causal = looks_back_only(model, packed)
             packed = replace(packed, causal=self.causal)
             self.padded_because = reason_against_packed(model, packed, expected)
-            if self.packed:
+            if self.reads_packed:
                 self._narrow = after_attention(model, packed)
             else:
                 self.unpadded_because = reason_against_padding(model, packed, expected)
@@ -102,8 +102,8 @@ class Body(nn.Module):
         self.train()
 
     @property
-    def packed(self) -> bool:
-        """True if sequences are read without padding."""
+    def reads_packed(self) -> bool:
+        """True if it reads sequences without padding."""
         return self.padded_because is None
 
     @property
@@ -279,7 +279,7 @@ class Body(nn.Module):
 
     def _read(self, packed: Packed, embeddings: Tensor | None = None) -> Tensor:
         """Compute hidden states [tokens, hidden], in the layout that the family can read."""
-        if not self.packed:
+        if not self.reads_packed:
             read = read_padded if self.unpadded_because is None else read_by_length
             # A decoder masks later tokens itself, in windows where it has them.
             own = replace(packed, causal=packed.causal and not self.causal)
@@ -306,7 +306,7 @@ class Body(nn.Module):
 
     def lay_out(self, lengths: Sequence[int], *, causal: bool = False) -> None:
         """Prepare a later pass over sequences of these lengths; call it from any thread."""
-        if self.packed:
+        if self.reads_packed:
             for part in split_lengths(lengths, self.max_tokens):
                 self._layouts.prepare(
                     part,

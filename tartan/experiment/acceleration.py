@@ -47,7 +47,7 @@ def _use_graphs(body: Body, runtime: Runtime, notices: Sequence[str]) -> None:
 
 def _half_precision(body: Body, runtime: Runtime) -> list[str]:
     """Turn on a GPU's kernels of half precision; return a notice for each that is not used."""
-    if runtime.device.type != "cuda" or runtime.dtype == torch.float32 or not body.packed:
+    if runtime.device.type != "cuda" or runtime.dtype == torch.float32 or not body.reads_packed:
         return []
     notices = []
     if (reason := body.use_varlen(runtime.autocast(), runtime.dtype)) is not None:

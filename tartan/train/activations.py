@@ -121,7 +121,7 @@ def step_activations(
     dev: Sequence[int],
     activations: Activations,
     *,
-    packed: bool,
+    reads_packed: bool,
 ) -> int:
     """Estimate the most bytes of activations that a step holds at once.
 
@@ -130,11 +130,12 @@ def step_activations(
         readings: the objectives that train.
         dev: lengths of the dev rows that the gradient is taken on; empty without one.
         activations: what a pass of the body keeps.
-        packed: whether the body reads packed sequences, so that objectives can share a pass.
+        reads_packed: whether the body reads packed sequences, so that objectives can share a pass.
     """
     apart = [activations.of(each.all_lengths) + _logits(each) for each in readings]
     found = [*apart, activations.of(dev)]
-    if packed and Needs.LOSSES in needs and activations.most is None:  # one backward pass for all
+    if reads_packed and Needs.LOSSES in needs and activations.most is None:
+        # One backward pass for all.
         lengths = [length for each in readings for length in each.all_lengths]
         found.append(activations.of(lengths) + sum(map(_logits, readings)))
     return max(found)
@@ -167,9 +168,8 @@ def stage_activations(
     others = sorted(others, key=lambda name: -sum(largest[name]))[: max(most - 1, 0)]
     readings = [Reading(model.objective(name), largest[name]) for name in (primary, *others)]
     needs = {weighting.due(step) for step in steps}
-    return step_activations(
-        needs, readings, dev, measure(model.body, setup.runtime), packed=model.body.packed
-    )
+    each, packed = measure(model.body, setup.runtime), model.body.reads_packed
+    return step_activations(needs, readings, dev, each, reads_packed=packed)
 
 
 def _sequences(body: Body, length: int, tokens: int) -> Packed:

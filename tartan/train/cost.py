@@ -18,7 +18,7 @@ def step_cost(
     objectives: Sequence[Objective],
     chances: Sequence[float] = (),
     *,
-    packed: bool,
+    reads_packed: bool,
     causal: bool = False,
     accumulate: int = 1,
 ) -> Cost:
@@ -28,12 +28,12 @@ def step_cost(
         needs: what the weighting measures in it.
         objectives: those that train.
         chances: the probability that the step computes each; empty if it computes all.
-        packed: whether the body reads packed sequences, so that objectives can share a pass.
+        reads_packed: whether the body reads packed sequences, so that objectives can share a pass.
         causal: whether it reads all of them left to right, so that causal objectives can too.
         accumulate: micro-batches of each objective.
     """
     likely = list(zip(objectives, chances or [1] * len(objectives), strict=True))
-    joined = [needs == Needs.LOSSES and packed and _can_share(o, causal) for o in objectives]
+    joined = [needs == Needs.LOSSES and reads_packed and _can_share(o, causal) for o in objectives]
     absent = [1 - chance for (_, chance), shares in zip(likely, joined, strict=True) if shares]
     own = [(o.passes, c) for (o, c), shares in zip(likely, joined, strict=True) if not shares]
     joint = 1 - math.prod(absent)  # without any, the product is 1

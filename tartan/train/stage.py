@@ -93,7 +93,7 @@ class Stage:
         objectives = [model.objective(name) for name in self.names]
         count = partial(
             step_cost,
-            packed=model.body.packed,
+            reads_packed=model.body.reads_packed,
             causal=model.body.causal,
             accumulate=self._setup.accumulate,
         )

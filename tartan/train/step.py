@@ -230,7 +230,7 @@ class Step:
     def _collated(self, step: int) -> Collated:
         """Make everything that a step reads, on the CPU: micro-batches, and those of dev if due."""
         needs = self._weighting.due(step)
-        together = needs == Needs.LOSSES and self._model.body.packed
+        together = needs == Needs.LOSSES and self._model.body.reads_packed
         dev = self._dev.batches(step) if self._dev and Needs.DEV in needs else None
         micro = self._micro_batches(step)
         if self._device.type != "cpu":  # in a thread: see `__init__`

@@ -65,7 +65,7 @@ def test_adapters_alone_train_and_start_at_nothing(family, tmp_path):
     trained = [name for name, p in body.named_parameters() if p.requires_grad]
     assert trained
     assert all(".lora_" in name for name in trained)
-    assert body.packed
+    assert body.reads_packed
     torch.testing.assert_close(body.eval()(packed), expected)
 
 

@@ -53,14 +53,14 @@ def test_gradients_are_the_familys_own(family, packed):
 @pytest.mark.parametrize("family", PACKED_FAMILIES)
 def test_families_with_the_attention_interface_read_packed(family):
     body = tiny_source(family).body()
-    assert body.packed
+    assert body.reads_packed
     assert body.padded_because is None
 
 
 @pytest.mark.parametrize("family", PADDED_FAMILIES)
 def test_families_without_it_read_padded_and_say_so(family):
     body = tiny_source(family).body()
-    assert not body.packed
+    assert not body.reads_packed
     assert body.padded_because == f"{family} does not use transformers' attention interface"
 
 
@@ -161,7 +161,7 @@ def test_a_batch_may_hold_more_tokens_than_there_are_positions(family):
 def test_a_window_shorter_than_the_sequence_is_kept():
     options = {"layer_types": ["sliding_attention"] * 2, "local_attention": 8}
     body = tiny_source("modernbert", **options).body().eval()
-    assert body.packed
+    assert body.reads_packed
     ids = torch.arange(5, 45)
     other = torch.cat([ids.new_tensor([50]), ids[1:]])
     changed = (body(Packed(ids, (40,))) != body(Packed(other, (40,)))).any(1)
@@ -206,7 +206,7 @@ def test_attention_weights_are_dropped_in_training(family, packed):
     name = options.get(family, "attention_probs_dropout_prob")
     body = tiny_source(family, **off, **{name: 0.5}).body()
     assert not torch.equal(body(packed), body(packed))
-    assert body.packed
+    assert body.reads_packed
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -30,7 +30,7 @@ TEXTS = ["a model", "we train a network and show that our results are better", "
 @pytest.mark.parametrize("family", DECODERS)
 def test_a_decoder_reads_packed_and_left_to_right_whatever_the_batch_says(family, packed):
     body = tiny_source(family).body().eval()
-    assert body.packed
+    assert body.reads_packed
     assert body.causal
     alone = [body(Packed(s, (len(s),))) for s in packed.input_ids.split(packed.lengths)]
     torch.testing.assert_close(body(packed), torch.cat(alone), atol=5e-6, rtol=1e-5)

@@ -18,7 +18,7 @@ def test_windows_of_long_sequences_are_the_familys_own(family, window):
     lengths = (1500, 3, 700)
     source = tiny_source(family, max_position_embeddings=8192, **window)
     body = source.body().eval()
-    assert body.packed
+    assert body.reads_packed
     assert body.max_length == 8192
     ids = torch.randint(5, 60, (sum(lengths),), generator=torch.Generator().manual_seed(0))
     with quiet(), torch.no_grad():

@@ -25,7 +25,7 @@ def test_logits_are_the_familys_own_at_half_the_width(family, packed):
         sequences = packed.input_ids.split(packed.lengths)
         logits = torch.cat([own(input_ids=s[None]).logits[0] for s in sequences])
     torch.testing.assert_close(found, logits[POSITIONS], atol=1e-5, rtol=1e-5)
-    assert model.body.packed == body.packed
+    assert model.body.reads_packed == body.reads_packed
     assert not {id(p) for p in model.parameters()} & {id(p) for p in body.parameters()}
 
 

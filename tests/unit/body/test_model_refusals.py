@@ -64,7 +64,7 @@ def test_a_directory_of_sentence_transformers_names_the_model_inside(tmp_path):
 
 def test_a_model_of_sentence_transformers_beside_its_modules_is_used(saved):
     (saved / "modules.json").write_text("[]")
-    assert load(saved).body().packed
+    assert load(saved).body().reads_packed
 
 
 def test_a_directory_inside_is_named(tmp_path):

@@ -100,7 +100,7 @@ def test_tiny_is_a_bert_over_the_tokenizer(packed):
     assert (config.intermediate_size, config.hidden_dropout_prob) == (20, 0.2)
     assert config.attention_probs_dropout_prob == 0.2
     assert (source.max_length, body.max_length, body.hidden_size) == (50, 50, 24)
-    assert body.packed
+    assert body.reads_packed
     assert source.tokenizer.model_max_length == 50
     assert tokenizer.model_max_length > 50
     assert body(packed).shape == (len(packed.input_ids), 24)

@@ -47,7 +47,7 @@ def test_every_family_reads_pairs_as_the_whole_model_does(family: str):
         inputs["token_type_ids"] = packed.pad(packed.token_type_ids)
     with torch.no_grad():
         whole = body.model
-        if body.packed:
+        if body.reads_packed:
             whole.set_attn_implementation("eager")
         expected = whole(**inputs).last_hidden_state
     assert_close(found, packed.unpad(expected), rtol=1e-4, atol=1e-4)

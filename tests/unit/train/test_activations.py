@@ -77,11 +77,11 @@ def test_a_shared_backward_pass_holds_all_objectives_and_others_the_largest():
     readings = [Reading(model.objective(name), [5, 5]) for name in model.names]
     assert [model.objective(n).passes.forward for n in model.names] == [1, 2]
 
-    def found(*needs: Needs, packed: bool = True) -> int:
-        return step_activations(needs, readings, [7], each, packed=packed)
+    def found(*needs: Needs, reads_packed: bool = True) -> int:
+        return step_activations(needs, readings, [7], each, reads_packed=reads_packed)
 
     assert found(Needs.LOSSES) == 30
-    assert found(Needs.LOSSES, packed=False) == 20
+    assert found(Needs.LOSSES, reads_packed=False) == 20
     assert found(Needs.LOSSES | Needs.DEV) == 20
     assert found(Needs.LOSSES | Needs.DEV, Needs.LOSSES) == 30
 

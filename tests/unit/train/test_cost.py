@@ -52,7 +52,7 @@ class Counting:
         """The forward and backward passes of a step's objectives, without a dev gradient."""
         losses = Losses(self.model, Runtime(torch.device("cpu"), "fp32"), seed=0)
         losses.begin()
-        together = needs == Needs.LOSSES and self.model.body.packed
+        together = needs == Needs.LOSSES and self.model.body.reads_packed
         batches = {
             name: self.model.objective(name).collate(ROWS, torch.Generator().manual_seed(0))
             for name in self.model.names
@@ -88,7 +88,7 @@ def test_declared_passes_are_those_of_a_step(
     objectives = [counting.model.objective(name) for name in counting.model.names]
     body = counting.model.body
     expected = step_cost(
-        needs, objectives, packed=body.packed, causal=body.causal, accumulate=accumulate
+        needs, objectives, reads_packed=body.reads_packed, causal=body.causal, accumulate=accumulate
     )
     counting.step(needs, accumulate)
     assert (counting.forwards, counting.backwards) == (expected.forwards, expected.backwards)
@@ -97,6 +97,6 @@ def test_declared_passes_are_those_of_a_step(
 def test_a_dev_gradient_costs_two_passes_forward_and_one_backward():
     counting = Counting("mlm", "vat")
     objectives = [counting.model.objective(name) for name in counting.model.names]
-    found = step_cost(Needs.LOSSES | Needs.DEV, objectives, packed=True, accumulate=2)
+    found = step_cost(Needs.LOSSES | Needs.DEV, objectives, reads_packed=True, accumulate=2)
     # Twice: the end task's pass, mlm's, and the 4 forward and 3 backward of vat with 2 iterations.
     assert (found.forwards, found.backwards, found.copies) == (2 * 6 + 2, 2 * 5 + 1, 3)
