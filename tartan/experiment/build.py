@@ -158,7 +158,7 @@ def _setup(
     return Setup(
         model=model,
         streams=streams,
-        weighting=weightings.make,
+        make_weighting=weightings.make,
         dev=dev,
         probed={"dev": dev, "train": data.held_out},
         runtime=runtime,

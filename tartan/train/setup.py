@@ -20,7 +20,8 @@ class Setup:
     Attributes:
         model: body and objectives.
         streams: each objective's batches, by name.
-        weighting: makes a stage's weighting from `StageOptions.weighting` and objectives' names.
+        make_weighting: makes a stage's weighting from `StageOptions.weighting` and the objectives'
+            names.
         dev: the dev split's rows.
         probed: by `ProbeOptions.split`, the rows that supply the dev gradient.
         runtime: device and precision.
@@ -33,7 +34,7 @@ class Setup:
 
     model: JointModel
     streams: Mapping[str, Stream]
-    weighting: Callable[[Any, tuple[str, ...]], Weighting]
+    make_weighting: Callable[[Any, tuple[str, ...]], Weighting]
     dev: Sequence[Row]
     probed: Mapping[str, Sequence[Row]]
     runtime: Runtime

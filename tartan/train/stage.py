@@ -57,7 +57,7 @@ class Stage:
         if model.primary in self.streams:
             batches = steps_without_primary * setup.accumulate
             self.streams[model.primary] = setup.streams[model.primary].delayed(batches)
-        self.weighting = setup.weighting(options.weighting, self.names)
+        self.weighting = setup.make_weighting(options.weighting, self.names)
         self.weighting.budget(options.steps)
         self._span = range(first, first + options.steps)
         self._setup = setup

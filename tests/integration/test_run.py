@@ -199,7 +199,7 @@ def test_options_of_a_plugin_stand_below_its_own_key():
     assert len(rows) == 3
     batch = setup.model.objective("mlm").collate(rows, torch.Generator())
     assert batch.items == sum(len(row["input_ids"]) - 2 for row in rows)
-    weighting = setup.weighting(None, setup.model.names)
+    weighting = setup.make_weighting(None, setup.model.names)
     assert weighting.probe.fit_batch_size == 5
     assert [Needs.DEV in weighting.due(step) for step in range(4)] == [True, False, False, False]
 

@@ -122,7 +122,7 @@ def gramian_steps(*overrides: str) -> Steps:
     experiment = made(*overrides)
     setup = experiment.setup
     weighting = lambda _, names: GramianWeights(None, names).to("cuda")  # noqa: E731
-    return take(replace(setup, weighting=weighting), experiment)[0]
+    return take(replace(setup, make_weighting=weighting), experiment)[0]
 
 
 def gradient(device: str, *overrides: str) -> list[Tensor]:

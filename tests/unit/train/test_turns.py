@@ -63,7 +63,7 @@ def stage(turns: list[list[int]], cls: type[InTurn] = InTurn, *overrides: str) -
     def make(_: Any, names: tuple[str, ...]) -> Weighting:
         return cls(Options(turns), names)
 
-    return Stage(replace(experiment.setup, weighting=make), experiment.stages["joint"])
+    return Stage(replace(experiment.setup, make_weighting=make), experiment.stages["joint"])
 
 
 def read(monkeypatch: pytest.MonkeyPatch, turns: list[list[int]], steps: int) -> dict[str, list]:
