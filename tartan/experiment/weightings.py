@@ -109,10 +109,10 @@ def _check_first(weighting: Weighting, stage: str, trained: tuple[str, ...], pri
 
     Weightings that follow the dev gradient have the end task in it, whatever a stage trains.
     """
-    chooses = samples(type(weighting))
-    first = chooses or (weighting.end_task_first and Needs.DEV not in weighting.needs)
+    kind = type(weighting)
+    first = samples(kind) or (weighting.end_task_first and Needs.DEV not in weighting.needs)
     if first and primary not in trained and len(trained) > 1:
-        what = "computes the end task in every step" if chooses else "puts the end task first"
+        what = "computes the end task in every step" if samples(kind) else "puts the end task first"
         raise ConfigError(
             f"schedule.stages.{stage} does not train the end task, but only "
             f"{', '.join(trained)}, and its weighting {what}: give "

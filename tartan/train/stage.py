@@ -84,7 +84,7 @@ class Stage:
             self._span,
             shared,
         )
-        self.window = Window(self.names, sampled=self.step.turns.chosen)
+        self.window = Window(self.names, samples=self.step.turns.samples)
 
     @property
     def cost(self) -> Cost:
@@ -97,7 +97,7 @@ class Stage:
             causal=model.body.causal,
             accumulate=self._setup.accumulate,
         )
-        if self.step.turns.chosen:
+        if self.step.turns.samples:
             counted = expected_cost(self.weighting, objectives, self._span, count)
         else:
             counted = count(self.weighting.needs, objectives)

@@ -91,10 +91,10 @@ class Step:
         self.turns = turns
         # On a CPU the thread slows the arithmetic by at least what it saves (measured).
         # What a step computes may depend on what the weighting learns in the step before.
-        ahead = self._device.type != "cpu" and not turns.chosen
+        ahead = self._device.type != "cpu" and not turns.samples
         self._batches = Ahead(self._collated) if ahead else self._collated
         self._ranks, self._shared = setup.ranks, shared
-        self.guard, self.complete = Guard(setup.late and not turns.chosen), True
+        self.guard, self.complete = Guard(setup.late and not turns.samples), True
         self.fp16_scale = Fp16Scale() if setup.runtime.precision == "fp16" else None
 
     def wait(self) -> None:
@@ -143,7 +143,7 @@ class Step:
         self._losses.begin()
         batches = self._batches(step)
         terms = self._terms(step, batches)
-        if self.turns.chosen:
+        if self.turns.samples:
             for parameter in self._model.heads(self._streams):  # also of those not computed now
                 parameter.grad = None
         dev = self._dev_term(step, batches)

@@ -15,14 +15,14 @@ class Turns:
 
     Attributes:
         missed: by objective, the steps of the run before the current one that it missed.
-        chosen: whether the weighting chooses; otherwise every step computes all.
+        samples: whether the weighting chooses; otherwise every step computes all.
     """
 
     def __init__(
         self, names: tuple[str, ...], weighting: Weighting, seed: int, missed: Mapping[str, int]
     ) -> None:
         self.missed = dict(missed)
-        self.chosen = samples(type(weighting))
+        self.samples = samples(type(weighting))
         self._names, self._weighting, self._seed = names, weighting, seed
         self._made: tuple[int, tuple[int, ...] | None] | None = None
 
@@ -34,7 +34,7 @@ class Turns:
         Raises:
             PluginError: the weighting's answer is not valid.
         """
-        if not self.chosen:
+        if not self.samples:
             return None
         if self._made is None or self._made[0] != step:
             self._made = step, self._choose(step)

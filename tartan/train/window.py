@@ -11,9 +11,9 @@ from tartan.weighting import Signals
 class Window:
     """Means of training metrics since the last line; adding to them waits for no device."""
 
-    def __init__(self, names: Sequence[str], *, sampled: bool) -> None:
-        """Begin with nothing; `sampled` is whether the weighting chooses what a step computes."""
-        self._names, self._sampled = tuple(names), sampled
+    def __init__(self, names: Sequence[str], *, samples: bool) -> None:
+        """Begin with nothing; `samples` is whether the weighting chooses what a step computes."""
+        self._names, self._samples = tuple(names), samples
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
 
@@ -32,7 +32,7 @@ class Window:
             "weight": signals.weights,
             "alignment": signals.alignment,
         }
-        if self._sampled:
+        if self._samples:
             every = torch.ones_like(signals.weights)
             measured["active"] = every if signals.active is None else signals.active.to(every)
         for key, values in measured.items():
