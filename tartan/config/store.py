@@ -18,7 +18,7 @@ from tartan.data.labelled import LabelledOptions
 from tartan.data.sources import SOURCES
 from tartan.objective import Objective, PrimaryObjective
 from tartan.plugins import Plugin, Plugins
-from tartan.train.loss_scale import LossScale
+from tartan.train.objective_scale import ObjectiveScale
 
 AUXILIARY = "{}_aux"
 """Name on the command line of an objective on labels that is not the end task."""
@@ -80,8 +80,8 @@ def objective_node(name: str, options: type, *, data: bool = False) -> type:
         ("plugin", str, name),
         ("batch_size", int, "${batch_size}"),
         ("max_tokens", int | None, None),
-        ("scale", float, LossScale.scale),
-        ("schedule", str, LossScale.schedule),
+        ("scale", float, ObjectiveScale.scale),
+        ("schedule", str, ObjectiveScale.schedule),
     ]
     if data:
         keys.append(("data", dict[str, Any], dict))

@@ -21,8 +21,8 @@ from tartan.experiment.notices import (
     unused_notices,
 )
 from tartan.experiment.schedule import (
-    loss_scales,
     milestones,
+    objective_scales,
     trained_sections,
     trains_end_task,
     with_run_values,
@@ -164,7 +164,7 @@ def _setup(
         runtime=runtime,
         seed=config.seed,
         accumulate=config.accumulate,
-        scales=loss_scales(sections, config.schedule.stages),
+        scales=objective_scales(sections, config.schedule.stages),
         late=config.on_nonfinite == "stop" and runtime.device.type == "cuda",
         ranks=ranks,
     )

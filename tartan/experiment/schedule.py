@@ -12,9 +12,9 @@ from tartan.config.schema import Config
 from tartan.errors import ConfigError
 from tartan.experiment.tasks import Section, option_of, sections_of
 from tartan.experiment.weightings import Weightings
-from tartan.train.loss_scale import LossScale
 from tartan.train.milestones import Milestones
 from tartan.train.model import JointModel
+from tartan.train.objective_scale import ObjectiveScale
 from tartan.train.optimiser import OptimiserOptions
 from tartan.train.schedule import SELECTIONS, StageOptions, check_listed, check_selection
 
@@ -57,9 +57,9 @@ def trains_end_task(model: JointModel, stages: Mapping[str, StageOptions]) -> bo
     return any(n == model.primary or model.objective(n).uses_end_task for n in trained)
 
 
-def loss_scales(
+def objective_scales(
     sections: Mapping[str, Section], stages: Mapping[str, StageOptions]
-) -> dict[str, LossScale]:
+) -> dict[str, ObjectiveScale]:
     """Return the scale of each objective's loss, by name.
 
     Args:
@@ -69,11 +69,11 @@ def loss_scales(
     Raises:
         ConfigError: a scale has no meaning: its value, or because the objective trains alone.
     """
-    found: dict[str, LossScale] = {}
+    found: dict[str, ObjectiveScale] = {}
     for name, section in sections.items():
         where = option_of(name, sections)
         given = {key: section[key] for key in SCALES if key in section}
-        found[name] = options(LossScale, given, where)
+        found[name] = options(ObjectiveScale, given, where)
         found[name].check(where)
     if alone := scaled_alone(sections, stages):
         raise ConfigError(next(iter(alone.values())))
@@ -100,7 +100,7 @@ def scaled_alone(
         for name, section in sections.items()
         if not any(name in trained for trained in together)
         for key in SCALES
-        if section.get(key, getattr(LossScale, key)) != getattr(LossScale, key)
+        if section.get(key, getattr(ObjectiveScale, key)) != getattr(ObjectiveScale, key)
     }
 
 

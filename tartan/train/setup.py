@@ -7,8 +7,8 @@ from typing import Any
 from tartan.batch import Row
 from tartan.data.stream import Stream
 from tartan.distributed.ranks import Ranks
-from tartan.train.loss_scale import LossScale
 from tartan.train.model import JointModel
+from tartan.train.objective_scale import ObjectiveScale
 from tartan.train.runtime import Runtime
 from tartan.weighting import Weighting
 
@@ -40,7 +40,7 @@ class Setup:
     runtime: Runtime
     seed: int
     accumulate: int
-    scales: Mapping[str, LossScale] = field(default_factory=dict)
+    scales: Mapping[str, ObjectiveScale] = field(default_factory=dict)
     late: bool = False
     ranks: Ranks = field(default_factory=Ranks)
 

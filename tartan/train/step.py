@@ -17,8 +17,8 @@ from tartan.train.ahead import Ahead
 from tartan.train.dev_loss import DevLoss
 from tartan.train.finite import Guard
 from tartan.train.fp16_scale import Fp16Scale
-from tartan.train.loss_scale import LossScale
 from tartan.train.losses import Losses, Piece
+from tartan.train.objective_scale import ObjectiveScale
 from tartan.train.optimiser import Optimiser
 from tartan.train.setup import Setup
 from tartan.train.turns import Turns
@@ -85,7 +85,7 @@ class Step:
         self._model, self._streams = setup.model, streams
         self._weighting, self._optimiser, self._dev = weighting, optimiser, dev
         self._accumulate, self._seed = setup.accumulate, setup.seed
-        self._loss_scales, self._span = setup.scales, span
+        self._scales, self._span = setup.scales, span
         self._runtime, self._device = setup.runtime, setup.runtime.device
         self._losses = Losses(setup.model, setup.runtime, setup.seed)
         self.turns = turns
@@ -223,7 +223,7 @@ class Step:
 
     def _scaled(self, name: str, step: int, piece: Piece | None) -> Piece | None:
         """Return what computes a loss that is multiplied by its objective's factor of a step."""
-        scale = self._loss_scales.get(name, LossScale())
+        scale = self._scales.get(name, ObjectiveScale())
         factor = scale.factor(step - self._span.start, len(self._span))
         return piece if factor == 1 or piece is None else lambda: factor * piece()
 

@@ -10,7 +10,7 @@ from support import experiments
 from support.command import SMALL
 from tartan import ConfigError, Signals
 from tartan.experiment.build import Experiment
-from tartan.train.loss_scale import SCHEDULES, LossScale
+from tartan.train.objective_scale import SCHEDULES, ObjectiveScale
 from tartan.train.stage import Stage
 
 pytestmark = pytest.mark.heavy
@@ -40,13 +40,13 @@ def measured(*overrides: str, step: int = 0, first: int = 0) -> tuple[Signals, t
     ],
 )
 def test_a_schedule_spans_the_steps_of_a_stage(schedule: str, expected: list[float]):
-    scale = LossScale(2.0, schedule)
+    scale = ObjectiveScale(2.0, schedule)
     assert [scale.factor(taken, 4) for taken in range(4)] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_no_step_has_factor_0(schedule: str):
-    assert all(0 < LossScale(1.0, schedule).factor(taken, 50) <= 1 for taken in range(50))
+    assert all(0 < ObjectiveScale(1.0, schedule).factor(taken, 50) <= 1 for taken in range(50))
 
 
 def test_the_weighting_sees_the_scaled_loss_and_gradient():

@@ -22,7 +22,7 @@ LARGEST = 1e6
 
 
 @dataclass(frozen=True)
-class LossScale:
+class ObjectiveScale:
     """What an objective's loss is multiplied by, before the weighting sees it.
 
     Attributes:
