@@ -115,9 +115,9 @@ def _sum(terms: Sequence[Term], weights: Tensor, shared: Shared, scale: float) -
                 total = total + weights[index] * value
         needs_gradient(total)
         (total * scale).backward()
-    shared.give(shared.divided(shared.take(), scale))
+    shared.give(shared.unscaled(shared.take(), scale))
     for parameter in {p for term in terms for p in term.private if p.grad is not None}:
-        parameter.grad = _divided(parameter.grad, scale)
+        parameter.grad = _unscaled(parameter.grad, scale)
     total, _, _ = shared.totals(torch.stack(losses))
     return Signals(total, weights)
 
@@ -213,7 +213,7 @@ def _gradient(term: Term, shared: Shared, scale: float) -> tuple[Tensor, Gradien
         needs_gradient(value)
         (value * scale).backward(retain_graph=term.retain)
         loss += value.detach()
-    return loss, shared.divided(shared.take(), scale)
+    return loss, shared.unscaled(shared.take(), scale)
 
 
 def _clear(terms: Sequence[Term]) -> None:
@@ -227,12 +227,12 @@ def _take(term: Term, scale: float) -> list[Tensor | None]:
     """Return a term's private gradients, divided by a scale, and set each to None."""
     taken = []
     for parameter in term.private:
-        taken.append(_divided(parameter.grad, scale))
+        taken.append(_unscaled(parameter.grad, scale))
         parameter.grad = None  # so that one that is listed twice counts once
     return taken
 
 
-def _divided(gradient: Tensor | None, scale: float) -> Tensor | None:
+def _unscaled(gradient: Tensor | None, scale: float) -> Tensor | None:
     """Return a gradient divided by the scale of its loss."""
     return gradient if gradient is None or scale == 1 else gradient / scale
 

@@ -119,7 +119,7 @@ class Shared:
             dense = part is not None and not part.is_sparse
             parameter.grad = part if dense else _write(part, torch.empty_like(parameter))
 
-    def divided(self, gradient: Gradient, scale: float) -> Gradient:
+    def unscaled(self, gradient: Gradient, scale: float) -> Gradient:
         """Return a gradient divided by the scale of its loss. The gradient is used up."""
         dense = [part for part in gradient if part is not None and not part.is_sparse]
         if scale != 1 and dense:
