@@ -24,7 +24,7 @@ from tartan.experiment.schedule import (
     milestones,
     objective_scales,
     trained_sections,
-    trains_end_task,
+    trains_end_task_head,
     with_run_values,
 )
 from tartan.experiment.sharding import divide
@@ -134,7 +134,7 @@ def _build(config: Config, plugins: Plugins, ranks: Ranks) -> Experiment:
             *reported,
             *end_task_notices(data.texts),
             *auxiliary_notices(data.forbidden, data.auxiliary),
-            *unused_notices(config.objectives, names, end_task=trains_end_task(model, stages)),
+            *unused_notices(config.objectives, names, end_task=trains_end_task_head(model, stages)),
         ],
         probe_splits=splits,
     )

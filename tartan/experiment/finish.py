@@ -15,7 +15,7 @@ from tartan.experiment.origin import origin_of
 from tartan.experiment.plan import Plan
 from tartan.experiment.predictions import predictions, without_texts
 from tartan.experiment.resume import Change
-from tartan.experiment.schedule import trains_end_task
+from tartan.experiment.schedule import trains_end_task_head
 from tartan.experiment.summary import summarise
 from tartan.report.card import model_card
 from tartan.report.pages import spared
@@ -75,7 +75,7 @@ def _export(
     threshold = getattr(config, "threshold", 0.5)
     dev = experiment.setup.dev
     predicted = predictions(task.dev, dev, outputs, task.kind, task.labels, threshold)
-    if trains_end_task(model, experiment.stages):
+    if trains_end_task_head(model, experiment.stages):
         for notice in prediction_notices(predicted, task):
             print(notice)
     if not plan.config.report_examples:

@@ -51,7 +51,7 @@ def trained_sections(config: Config) -> dict[str, Section]:
     return {name: section for name, section in sections.items() if name in used}
 
 
-def trains_end_task(model: JointModel, stages: Mapping[str, StageOptions]) -> bool:
+def trains_end_task_head(model: JointModel, stages: Mapping[str, StageOptions]) -> bool:
     """Return whether some stage trains the end task's head: the end task, or what uses its head."""
     trained = {name for stage in stages.values() for name in stage.select(model.names)}
     return any(n == model.primary or model.objective(n).uses_end_task for n in trained)
