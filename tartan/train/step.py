@@ -29,7 +29,7 @@ Micro = Mapping[int, Mapping[str, Batch]]
 
 
 @dataclass(frozen=True)
-class Collated:
+class StepBatches:
     """Everything that a step reads, on the CPU.
 
     Attributes:
@@ -37,14 +37,14 @@ class Collated:
         together: whether objectives share passes of the body. Separate gradients need separate
             passes, and a body that pads would pad to the longest of all.
         micro: the micro-batches of this process.
-        items: by objective, the items of the micro-batches of all processes.
+        counts: by objective, the items of the micro-batches of all processes.
         dev: the batches of the dev gradient, if it is due.
     """
 
     needs: Needs
     together: bool
     micro: Micro
-    items: Mapping[str, int]
+    counts: Mapping[str, int]
     dev: tuple[Batch, Batch] | None
 
 
@@ -92,7 +92,7 @@ class Step:
         # On a CPU the thread slows the arithmetic by at least what it saves (measured).
         # What a step computes may depend on what the weighting learns in the step before.
         ahead = self._device.type != "cpu" and not turns.samples
-        self._batches = Ahead(self._collated) if ahead else self._collated
+        self._batches = Ahead(self._make_batches) if ahead else self._make_batches
         self._ranks, self._shared = setup.ranks, shared
         self.guard, self.complete = Guard(setup.late and not turns.samples), True
         self.fp16_scale = Fp16Scale() if setup.runtime.precision == "fp16" else None
@@ -197,7 +197,7 @@ class Step:
             self._weighting.load_state_dict(before)
             raise
 
-    def _dev_term(self, step: int, batches: Collated) -> Term | None:
+    def _dev_term(self, step: int, batches: StepBatches) -> Term | None:
         """Return the dev loss of a step, if due; each process computes it on the same rows."""
         if self._dev is None or batches.dev is None:
             return None
@@ -205,7 +205,7 @@ class Step:
         term = self._dev.term(step, batches.dev)
         return replace(term, items=term.items * self._ranks.size)
 
-    def _terms(self, step: int, batches: Collated) -> dict[str, Term]:
+    def _terms(self, step: int, batches: StepBatches) -> dict[str, Term]:
         """Return each objective's loss over this process's part of the step's effective batch."""
         passes = [
             pieces
@@ -215,7 +215,7 @@ class Step:
         return {
             name: Term(
                 [self._scaled(name, step, pieces.get(name)) for pieces in passes],
-                batches.items[name],
+                batches.counts[name],
                 self._model.private(name),
             )
             for name in self.turns.names(step)
@@ -227,7 +227,7 @@ class Step:
         factor = scale.factor(step - self._span.start, len(self._span))
         return piece if factor == 1 or piece is None else lambda: factor * piece()
 
-    def _collated(self, step: int) -> Collated:
+    def _make_batches(self, step: int) -> StepBatches:
         """Make everything that a step reads, on the CPU: micro-batches, and those of dev if due."""
         needs = self._weighting.due(step)
         together = needs == Needs.LOSSES and self._model.body.reads_packed
@@ -241,7 +241,7 @@ class Step:
         names = self.turns.names(step)
         items = [sum(batches[name].items for batches in micro.values()) for name in names]
         counts = dict(zip(names, self._ranks.counts(items), strict=True))
-        return Collated(needs, together, micro, counts, dev)
+        return StepBatches(needs, together, micro, counts, dev)
 
     def _micro_batches(self, step: int) -> Micro:
         """Make this process's micro-batches of a step."""

@@ -147,7 +147,7 @@ def trained(*, ahead: bool) -> dict[str, torch.Tensor]:
     experiment = built("objectives=[mlm]", "weighting=meta", "accumulate=2", *SMALL)
     stage = Stage(experiment.setup, experiment.stages["joint"])
     if ahead:
-        stage.step._batches = Ahead(stage.step._collated)
+        stage.step._batches = Ahead(stage.step._make_batches)
     for step in (0, 1, 2, 2, 4):
         stage.take(step)
     return experiment.setup.model.state_dict()

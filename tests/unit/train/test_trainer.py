@@ -53,10 +53,10 @@ def test_the_end_tasks_batches_are_the_same_whatever_came_before(monkeypatch: py
         return collate(rows, rng)
 
     monkeypatch.setattr(task, "collate", spy)
-    Stage(setup, options).step._collated(0)
+    Stage(setup, options).step._make_batches(0)
     alone = found.copy()
     found.clear()
-    Stage(setup, options, steps_without_primary=3, first=3).step._collated(3)
+    Stage(setup, options, steps_without_primary=3, first=3).step._make_batches(3)
     assert found == alone
     assert len(found) == 2
 
