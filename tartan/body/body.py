@@ -22,12 +22,13 @@ from tartan.body.half_verification import (
     reason_against_varlen_dropout,
 )
 from tartan.body.kernels.dropout import replace_dropout
+from tartan.body.kernels.layout import Layout
 from tartan.body.layers import layers_of
 from tartan.body.layouts import Layouts
 from tartan.body.pooler import remove_pooler
 from tartan.body.reading import (
     first_position,
-    lay_out,
+    make_layout,
     position_limit,
     read_by_length,
     read_packed,
@@ -286,15 +287,10 @@ class Body(nn.Module):
             return read(self.model, own, embeddings)
         packed = replace(packed, causal=packed.causal or self.causal)
         narrow = None if self._narrow is None else self.model.get_submodule(self._narrow)
-        layout = self._layouts.get(packed.lengths, packed.causal)
+        layout = self._layouts.find(packed.lengths, packed.causal)
         if layout is None:
-            layout = lay_out(
-                packed.lengths,
-                packed.input_ids.device,
-                causal=packed.causal,
-                varlen=self._varlen,
-                few_sizes=self._few_sizes and self._bf16 is not None and self._bf16.active,
-            )
+            graphs = self._bf16 is not None and self._bf16.active
+            layout = self._layout(packed.lengths, causal=packed.causal, graphs=graphs)
         return read_packed(
             self.model,
             packed,
@@ -305,16 +301,23 @@ class Body(nn.Module):
         )
 
     def lay_out(self, lengths: Sequence[int], *, causal: bool = False) -> None:
-        """Prepare a later pass over sequences of these lengths; call it from any thread."""
+        """Prepare a later pass over sequences of these lengths; call it from any thread.
+
+        Copies to a GPU are queued in that thread.
+        """
         if self.reads_packed:
             for part in split_lengths(lengths, self.max_tokens):
-                self._layouts.prepare(
-                    part,
-                    self.model.device,
-                    causal=causal or self.causal,
-                    varlen=self._varlen,
-                    few_sizes=self._few_sizes,
-                )
+                self._layouts.keep(self._layout(part, causal=causal or self.causal, graphs=True))
+
+    def _layout(self, lengths: Sequence[int], *, causal: bool, graphs: bool) -> Layout:
+        """Make a layout; `graphs` is whether the pass may be computed by graphs."""
+        return make_layout(
+            lengths,
+            self.model.device,
+            causal=causal,
+            varlen=self._varlen,
+            few_sizes=graphs and self._few_sizes,
+        )
 
 
 def _hidden_states(model: PreTrainedModel, packed: Packed) -> Tensor:

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from tartan.body.bf16 import Bf16Layers
 from tartan.body.kernels import varlen
 from tartan.body.kernels.varlen_dropout import reason_against_dropout
-from tartan.body.reading import first_position, lay_out, read_packed
+from tartan.body.reading import first_position, make_layout, read_packed
 from tartan.body.verification import FAILURES
 from tartan.packed import Packed
 
@@ -129,7 +129,7 @@ def _read(
     trained = embeddings.requires_grad
     embeddings.requires_grad_()
     try:
-        layout = lay_out(
+        layout = make_layout(
             packed.lengths, model.device, causal=packed.causal, varlen=varlen, few_sizes=few_sizes
         )
         hidden = read_packed(model, packed, first_position(model), layout=layout).float()

@@ -1,14 +1,10 @@
 """Layouts that are made before the pass that needs them, in another thread."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
 from threading import Lock
 from typing import Any
 
-import torch
-
 from tartan.body.kernels.layout import Layout
-from tartan.body.reading import lay_out
 
 KEPT = 256
 """Layouts that are kept: two steps of 60 micro-batches with two objectives. One that was dropped
@@ -19,7 +15,7 @@ Key = tuple[tuple[int, ...], bool]
 
 
 class Layouts:
-    """Layouts of sequences by their lengths. Copies to a GPU are queued where they are made."""
+    """Keeps layouts of sequences by their lengths; any thread may use it."""
 
     def __init__(self) -> None:
         self._made: OrderedDict[Key, Layout] = OrderedDict()
@@ -33,23 +29,14 @@ class Layouts:
         """Start without layouts."""
         self.__init__()  # type: ignore[misc]
 
-    def prepare(
-        self,
-        lengths: Sequence[int],
-        device: torch.device,
-        *,
-        causal: bool,
-        varlen: bool,
-        few_sizes: bool,
-    ) -> None:
-        """Make the layout of sequences that a later pass reads; arguments as in `lay_out`."""
-        layout = lay_out(tuple(lengths), device, causal=causal, varlen=varlen, few_sizes=few_sizes)
+    def keep(self, layout: Layout) -> None:
+        """Keep the layout of sequences that a later pass reads."""
         with self._lock:
-            self._made[tuple(lengths), causal] = layout
+            self._made[tuple(layout.lengths), layout.causal] = layout
             while len(self._made) > KEPT:
                 self._made.popitem(last=False)
 
-    def get(self, lengths: tuple[int, ...], causal: bool) -> Layout | None:
-        """Return the layout that was made for such sequences; None if none was."""
+    def find(self, lengths: tuple[int, ...], causal: bool) -> Layout | None:
+        """Return the layout that is kept for such sequences; None if there is none."""
         with self._lock:
             return self._made.get((lengths, causal))

@@ -85,14 +85,14 @@ def read_packed(
         embeddings: [tokens, width] float, to use instead of those of the token ids.
         narrow: the part of the model after the last attention, which then computes `packed.wanted`
             only; None to compute all tokens.
-        layout: `lay_out` of the sequences; None for attention in buckets.
+        layout: `make_layout` of the sequences; None for attention in buckets.
 
     Returns:
         [tokens, hidden] float; 0 for tokens that `narrow` leaves out.
     """
     tokens = packed.input_ids.numel()
     if layout is None:
-        layout = lay_out(packed.lengths, packed.input_ids.device, causal=packed.causal)
+        layout = make_layout(packed.lengths, packed.input_ids.device, causal=packed.causal)
     spare = layout.spare
 
     def row(values: Tensor) -> Tensor:
@@ -118,7 +118,7 @@ def read_packed(
     return rows.new_zeros(tokens, rows.shape[-1]).index_copy_(0, packed.wanted, rows)
 
 
-def lay_out(
+def make_layout(
     lengths: Sequence[int],
     device: torch.device,
     *,

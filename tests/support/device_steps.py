@@ -4,15 +4,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from support import experiments
 from tartan import Needs, Signals, Weighting
-from tartan.body import body
 from tartan.body.kernels.layout import Layout
+from tartan.body.layouts import Layouts
 from tartan.experiment.build import Experiment
 from tartan.testing.fake_cuda import Record, recorded
 from tartan.train.evaluate import evaluate
@@ -101,20 +100,22 @@ def four_steps(*overrides: str) -> Steps:
 
 
 @contextmanager
-def counting_layouts() -> Iterator[list[Any]]:
-    """Count layouts that are made when they are needed."""
-    made_late: list[Any] = []
-    lay_out = body.lay_out
+def counting_layouts() -> Iterator[list[Sequence[int]]]:
+    """Collect the lengths of which a pass found no layout that was made ahead."""
+    late: list[Sequence[int]] = []
+    find = Layouts.find
 
-    def counted(*given: Any, **options: Any) -> Layout:
-        made_late.append(given)
-        return lay_out(*given, **options)
+    def counted(self: Layouts, lengths: tuple[int, ...], causal: bool) -> Layout | None:
+        layout = find(self, lengths, causal)
+        if layout is None:
+            late.append(lengths)
+        return layout
 
-    body.lay_out = counted
+    Layouts.find = counted
     try:
-        yield made_late
+        yield late
     finally:
-        body.lay_out = lay_out
+        Layouts.find = find
 
 
 def gramian_steps(*overrides: str) -> Steps:

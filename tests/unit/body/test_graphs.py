@@ -13,7 +13,7 @@ from tartan import ModelError
 from tartan.body.bf16 import Bf16Layers
 from tartan.body.graphs import LayerGraphs
 from tartan.body.graphs.recorder import WaitsError
-from tartan.body.reading import lay_out
+from tartan.body.reading import make_layout
 from tartan.packed import Packed
 from tartan.testing import tiny_source
 from tartan.testing.fake_cuda.repeating import Repeating
@@ -201,7 +201,7 @@ def test_rows_have_few_numbers_of_tokens():
 
 
 def spare(tokens):
-    return lay_out((tokens,), torch.device("cpu"), varlen=True, few_sizes=True).spare
+    return make_layout((tokens,), torch.device("cpu"), varlen=True, few_sizes=True).spare
 
 
 def test_layers_whose_hidden_states_change_between_them_have_none(monkeypatch):

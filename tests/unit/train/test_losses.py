@@ -114,7 +114,7 @@ def test_a_pass_finds_the_layout_that_was_made_ahead(family: str, together: bool
     joint = Joint(family=family, names=("task", "clm"))
     joint.model.body.check("causal")  # its first use verifies it, in layouts of its own
     joint.losses.lay_out(joint.batches, together=together)
-    monkeypatch.setattr(body, "lay_out", lambda *_, **__: pytest.fail("made in the pass"))
+    monkeypatch.setattr(body, "make_layout", lambda *_, **__: pytest.fail("made in the pass"))
     joint.losses.begin()
     for pieces in joint.losses.passes(0, joint.batches, together=together):
         for piece in pieces.values():

@@ -7,7 +7,7 @@ import torch
 
 from support.attention import layout_of
 from tartan.body.kernels import buckets
-from tartan.body.reading import lay_out
+from tartan.body.reading import make_layout
 from tartan.testing import tiny_source
 
 
@@ -53,12 +53,12 @@ CPU = torch.device("cpu")
 
 def test_spare_tokens_are_a_sequence_of_their_own():
     """A variable-length kernel writes nothing to rows that are in no sequence."""
-    layout = lay_out((40, 30), CPU, causal=False, varlen=True)
+    layout = make_layout((40, 30), CPU, causal=False, varlen=True)
     assert layout.spare == 58  # 128 tokens in all
     assert layout.offsets.tolist() == [0, 40, 70, 128]
     assert (layout.longest, layout.longest_read) == (40, 58)
     assert layout.positions.tolist() == [*range(40), *range(30), *[0] * 58]
-    assert lay_out((64,), CPU, causal=False, varlen=True).offsets.tolist() == [0, 64]
+    assert make_layout((64,), CPU, causal=False, varlen=True).offsets.tolist() == [0, 64]
 
 
 def test_masks_are_converted_once_for_all_layers():
@@ -76,22 +76,22 @@ def test_masks_are_converted_once_for_all_layers():
 def test_a_pass_uses_the_layout_that_was_made_ahead(packed, body, monkeypatch):
     expected = body.eval()(packed)
     body.lay_out(packed.lengths)
-    monkeypatch.setattr("tartan.body.body.lay_out", None)
+    monkeypatch.setattr("tartan.body.body.make_layout", None)
     assert torch.equal(body(packed), expected)
     monkeypatch.undo()
     body.max_tokens = 40
     expected = body(packed)
     body.lay_out(packed.lengths)
-    monkeypatch.setattr("tartan.body.body.lay_out", None)
+    monkeypatch.setattr("tartan.body.body.make_layout", None)
     assert torch.equal(body(packed), expected)
 
 
 def test_a_layout_ahead_is_for_its_lengths_and_direction_alone(body, monkeypatch):
     monkeypatch.setattr("tartan.body.layouts.KEPT", 64)
     body.lay_out((2, 3))
-    assert body._layouts.get((2, 3), causal=False) is not None
-    assert body._layouts.get((2, 3), causal=True) is None
-    assert body._layouts.get((3, 2), causal=False) is None
+    assert body._layouts.find((2, 3), causal=False) is not None
+    assert body._layouts.find((2, 3), causal=True) is None
+    assert body._layouts.find((3, 2), causal=False) is None
     for length in range(1, 80):
         body.lay_out((length,))
-    assert body._layouts.get((2, 3), causal=False) is None
+    assert body._layouts.find((2, 3), causal=False) is None
