@@ -8,9 +8,8 @@ from itertools import chain, islice
 
 from tartan.batch import LabelKind
 from tartan.data.digests import row_digest
-from tartan.data.labelled import strata_of_labels
 from tartan.data.labels import check_label_type, label_name
-from tartan.data.nested import cover, nested_order
+from tartan.data.nested import cover, nested_order, strata_of_labels
 from tartan.data.rows import Example, Label
 from tartan.errors import ConfigError, DataError, shown
 from tartan.sizes import counted

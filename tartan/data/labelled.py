@@ -1,24 +1,18 @@
 """A subset of the training labels: what a run would score with fewer of them."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any
 
-import torch
 from datasets import Dataset
 
 from tartan.batch import LabelKind
 from tartan.data.arrow import batches_of
 from tartan.data.digests import Conflicts, row_digest
-from tartan.data.nested import cover, nested_order
+from tartan.data.nested import cover, nested_order, strata_of_labels
 from tartan.data.notices import count_labels
 from tartan.data.task import Subset, Task, leaked, row_texts
 from tartan.errors import ConfigError
-
-BINS = 10
-"""Numbers are stratified by as many groups of equal size, in the order of the numbers."""
 
 
 @dataclass
@@ -87,38 +81,6 @@ def label_sets(labels: Sequence[Any]) -> list[frozenset[Any]]:
     return [
         frozenset(each) if isinstance(each, list | tuple) else frozenset([each]) for each in labels
     ]
-
-
-def strata_of_labels(labels: Sequence[Any], kind: LabelKind) -> list[int]:
-    """Return the stratum of each row.
-
-    Args:
-        labels: of each row: ids or names.
-        kind: the kind of labels. A class is a stratum; of several labels in a row, the one that
-            the fewest rows have; numbers form `BINS` groups.
-    """
-    if kind is LabelKind.NUMBER:
-        return _bins(labels)
-    if kind is LabelKind.CLASS:
-        found = list(labels)
-    else:
-        found = _rarest([sorted(set(each)) for each in labels])
-    codes = {label: code for code, label in enumerate(dict.fromkeys(found))}
-    return [codes[label] for label in found]
-
-
-def _bins(numbers: Sequence[float]) -> list[int]:
-    """Return the group of each number."""
-    order = torch.tensor(numbers, dtype=torch.float64).argsort(stable=True)
-    groups = torch.empty(len(numbers), dtype=torch.int64)
-    groups[order] = torch.arange(len(numbers)) * BINS // len(numbers)
-    return groups.tolist()
-
-
-def _rarest(rows: Sequence[Sequence[Any]]) -> list[Any]:
-    """Return the label of each row that the fewest rows have; None for a row without one."""
-    counts = Counter(chain.from_iterable(rows))
-    return [min(labels, key=lambda label: (counts[label], label), default=None) for labels in rows]
 
 
 def _conflicts(rows: Dataset) -> int:

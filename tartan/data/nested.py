@@ -1,11 +1,17 @@
-"""A random order of rows of which every beginning is a stratified sample."""
+"""Strata of rows, and a random order of them of which every beginning is a stratified sample."""
 
 from collections import Counter
 from collections.abc import Collection, Hashable, Sequence
+from itertools import chain
+from typing import Any
 
 import torch
 
+from tartan.batch import LabelKind
 from tartan.seeding import generator
+
+BINS = 10
+"""Numbers are stratified by as many groups of equal size, in the order of the numbers."""
 
 
 def nested_order(
@@ -74,3 +80,35 @@ def cover(labels: Sequence[Collection[Hashable]], order: Sequence[int]) -> list[
             rows.append(first[label])
             covered.update(labels[first[label]])
     return rows
+
+
+def strata_of_labels(labels: Sequence[Any], kind: LabelKind) -> list[int]:
+    """Return the stratum of each row.
+
+    Args:
+        labels: of each row: ids or names.
+        kind: the kind of labels. A class is a stratum; of several labels in a row, the one that
+            the fewest rows have; numbers form `BINS` groups.
+    """
+    if kind is LabelKind.NUMBER:
+        return _bins(labels)
+    if kind is LabelKind.CLASS:
+        found = list(labels)
+    else:
+        found = _rarest([sorted(set(each)) for each in labels])
+    codes = {label: code for code, label in enumerate(dict.fromkeys(found))}
+    return [codes[label] for label in found]
+
+
+def _bins(numbers: Sequence[float]) -> list[int]:
+    """Return the group of each number."""
+    order = torch.tensor(numbers, dtype=torch.float64).argsort(stable=True)
+    groups = torch.empty(len(numbers), dtype=torch.int64)
+    groups[order] = torch.arange(len(numbers)) * BINS // len(numbers)
+    return groups.tolist()
+
+
+def _rarest(rows: Sequence[Sequence[Any]]) -> list[Any]:
+    """Return the label of each row that the fewest rows have; None for a row without one."""
+    counts = Counter(chain.from_iterable(rows))
+    return [min(labels, key=lambda label: (counts[label], label), default=None) for labels in rows]

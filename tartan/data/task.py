@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Protocol
 
 from datasets import Dataset, Features, Value
 
 from tartan.batch import LabelKind
 from tartan.data.arrow import batches_of, in_batches, spool
 from tartan.data.digests import digest, row_digest
+from tartan.data.divide import Division
 from tartan.data.endless import Streamed, Streaming
 from tartan.data.rows import PAIR, Example
 from tartan.data.shards import shards_hash
@@ -19,22 +19,6 @@ from tartan.data.splits import SplitReader, line
 from tartan.errors import DataError
 
 SPLITS = ("train", "dev", "test")
-
-
-class Division(Protocol):
-    """Which rows of a file are in which split."""
-
-    @property
-    def file(self) -> str:
-        """The files that were divided."""
-
-    @property
-    def seed(self) -> int:
-        """The seed of the division."""
-
-    @property
-    def rows(self) -> Mapping[str, Sequence[int]]:
-        """By split, the numbers of its rows, counted from 0 in the order of the files."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from tartan.config.schema import Config
 from tartan.data import Task
-from tartan.data.task import Division
+from tartan.data.divide import Division
 from tartan.errors import CheckpointError
 from tartan.experiment.build import Experiment
 from tartan.experiment.curve import evaluations, primary_examples
