@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tokenizers
 import transformers
@@ -98,17 +99,28 @@ def _read_as(reads: Reader) -> str:
 
 
 def serialised(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return all that token ids depend on, but the text and its maximum length; code included."""
-    backend = json.loads(tokenizer.backend_tokenizer.to_str())
-    # What the last call has left there.
-    backend |= {"truncation": None, "padding": None}
+    """Return all that rows depend on, but texts and how they are read; code included."""
     depends = {
-        "backend": backend,
-        "class": type(tokenizer).__name__,
-        "special": [tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.unk_token_id],
-        "all special": sorted(tokenizer.all_special_ids),
-        "sides": [tokenizer.truncation_side, tokenizer.split_special_tokens],
+        **token_state(tokenizer),
+        "all special": sorted(tokenizer.all_special_ids),  # a row of these alone counts as empty
         "versions": [tokenizers.__version__, transformers.__version__],
         "code": [Path(file).read_text(encoding="utf-8") for file in CODE],
     }
     return json.dumps(depends, sort_keys=True)
+
+
+def token_state(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    """Return all of a tokenizer that token ids depend on, as plain values.
+
+    These are its backend, special tokens, length and sides; not what the last call has left there.
+    """
+    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+    return {
+        "backend": backend | {"truncation": None, "padding": None},
+        "class": type(tokenizer).__name__,
+        "special": {name: str(token) for name, token in tokenizer.special_tokens_map.items()},
+        "inputs": list(tokenizer.model_input_names),
+        "length": tokenizer.model_max_length,
+        "sides": [tokenizer.truncation_side, tokenizer.padding_side],
+        "split": tokenizer.split_special_tokens,
+    }

@@ -33,9 +33,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from transformers import PreTrainedTokenizerBase
-
 from tartan.config.schema import Config
+from tartan.data.tokenizing import token_state
 from tartan.errors import CheckpointError
 from tartan.experiment.build import Experiment
 from tartan.experiment.environment import environment
@@ -122,7 +121,7 @@ def contents(config: Config, experiment: Experiment, plugins: Plugins) -> dict[s
     model = experiment.setup.model
     return {
         "data": _data(experiment),
-        "tokenizer": {"tokenizer": tokenizer_hash(experiment.texts.source.tokenizer)},
+        "tokenizer": {"tokenizer": hashed(token_state(experiment.texts.source.tokenizer))},
         "model": model_hashes(model),
         "plugins": plugin_hashes(
             _objectives(config, model.names), _weightings(experiment), plugins
@@ -218,22 +217,6 @@ def describe(differing: Mapping[str, Sequence[str]]) -> list[str]:
     """
     forms = {"data": "data ({})", "model": "model ({})", "plugins": "plugin ({})"}
     return [forms.get(part, "{}").format(key) for part, keys in differing.items() for key in keys]
-
-
-def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return a hash of all that token ids depend on: backend, special tokens, length and sides."""
-    backend = json.loads(tokenizer.backend_tokenizer.to_str())
-    backend |= {"truncation": None, "padding": None}  # left over from the last call
-    state = {
-        "backend": backend,
-        "class": type(tokenizer).__name__,
-        "special": {name: str(token) for name, token in tokenizer.special_tokens_map.items()},
-        "inputs": list(tokenizer.model_input_names),
-        "length": tokenizer.model_max_length,
-        "sides": [tokenizer.truncation_side, tokenizer.padding_side],
-        "split": tokenizer.split_special_tokens,
-    }
-    return hashed(state)
 
 
 def hashed(content: Any) -> str:

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from tartan.config.schema import Config
+from tartan.data.tokenizing import token_state
 from tartan.errors import CheckpointError
 from tartan.experiment.identity import (
     Identity,
     dependent,
     differing_keys,
     parse_identity,
-    tokenizer_hash,
     value_at,
 )
 from tartan.experiment.model_files import loaded_files, model_hashes
@@ -146,13 +146,13 @@ def test_keys_that_are_numbers_are_the_same_in_memory_and_in_a_file():
     ("name", "value"),
     [("model_max_length", 7), ("truncation_side", "left"), ("split_special_tokens", True)],
 )
-def test_a_tokenizers_hash_follows_its_settings(name: str, value: Any):
+def test_a_tokenizers_state_follows_its_settings(name: str, value: Any):
     tokenizer = tiny_tokenizer()
-    before = tokenizer_hash(tokenizer)
+    before = token_state(tokenizer)
     tokenizer(["a word"] * 3, truncation=True, max_length=3, padding=True)
-    assert tokenizer_hash(tokenizer) == before
+    assert token_state(tokenizer) == before
     setattr(tokenizer, name, value)
-    assert tokenizer_hash(tokenizer) != before
+    assert token_state(tokenizer) != before
 
 
 def test_a_model_is_known_by_the_files_it_was_loaded_from(tmp_path: Path):
