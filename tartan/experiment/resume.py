@@ -20,6 +20,7 @@ from tartan.experiment.identity import (
     parse_identity,
     value_at,
 )
+from tartan.experiment.plan import Plan
 from tartan.report.record import CONFIG, ORIGIN, SUMMARY, read_config, read_json
 from tartan.train.checkpoint import IDENTITY, sealed_identity
 
@@ -113,18 +114,18 @@ def finished_run(directory: Path, summary: Mapping[str, Any]) -> Saved:
     )
 
 
-def unfinished_run(directory: Path, checkpoint: Path | None, config: Config) -> Saved | None:
+def unfinished_run(plan: Plan, checkpoint: Path | None) -> Saved | None:
     """Return what a run's newest checkpoint says, or its configuration; None where there is no run.
 
     Args:
-        directory: the run's.
+        plan: the run that is to resume.
         checkpoint: the newest usable one.
-        config: the configuration of the run that is to resume.
 
     Raises:
         CheckpointError: a record cannot be read, the checkpoint has none, or it belongs to another
             run, and `resume_changed` does not allow that.
     """
+    directory = plan.directory
     if checkpoint is None:
         configuration = read_configuration(directory)
         return None if configuration is None else Saved(directory / CONFIG, configuration)
@@ -141,7 +142,7 @@ def unfinished_run(directory: Path, checkpoint: Path | None, config: Config) -> 
     if origin is None:
         notices.append(f"{directory / ORIGIN} was missing and was restored from {checkpoint.name}")
     elif origin != identity.run:
-        if not config.resume_changed:
+        if not plan.config.resume_changed:
             raise CheckpointError(
                 f"{checkpoint} belongs to another run. Remove it, choose another run_dir, or set "
                 "resume_changed=true to resume from it"
@@ -150,54 +151,56 @@ def unfinished_run(directory: Path, checkpoint: Path | None, config: Config) -> 
     return Saved(checkpoint, identity.parts["configuration"], identity, changes, notices)
 
 
-def check_configuration(saved: Saved, values: Mapping[str, Any], config: Config, of: Path) -> None:
+def check_configuration(saved: Saved, plan: Plan) -> None:
     """Compare configurations, which needs nothing to be built.
 
     Args:
         saved: what the directory holds.
-        values: the composed configuration, interpolations resolved.
-        config: the same, typed.
-        of: the directory.
+        plan: the run that is to resume, or is complete.
 
     Raises:
         CheckpointError: they differ and may not.
     """
-    keys = sorted(differing_keys(saved.configuration, dependent(values)))
+    keys = sorted(differing_keys(saved.configuration, dependent(plan.values)))
     if not keys:
         return
-    other = f"{of} has a run of another configuration ({', '.join(keys)} differ)"
+    other = f"{plan.directory} has a run of another configuration ({', '.join(keys)} differ)"
     if saved.finished:
         raise CheckpointError(f"{other}, and it is complete. Choose another run_dir")
-    if not config.resume_changed:
+    if not plan.config.resume_changed:
         raise CheckpointError(
             f"{other}. Give the same one to resume it, choose another run_dir, or set "
             "resume_changed=true to resume with the new one"
         )
 
 
-def check_trained(saved: Saved, values: Mapping[str, Any], of: Path) -> None:
+def check_trained(saved: Saved, plan: Plan) -> None:
     """Compare the configuration of a run whose steps are all taken, as training cannot follow it.
 
     Args:
         saved: what its last checkpoint says.
-        values: the composed configuration, interpolations resolved.
-        of: the directory.
+        plan: the run that is to be evaluated and exported.
 
     Raises:
         CheckpointError: it differs in more than `USED_AFTER_TRAINING`.
     """
-    keys = differing_keys(saved.configuration, dependent(values))
+    keys = differing_keys(saved.configuration, dependent(plan.values))
     late = sorted(key for key in keys if key not in USED_AFTER_TRAINING)
     if late:
         raise CheckpointError(
-            f"{of} has a run of another configuration ({', '.join(late)} differ), and all of its "
-            "steps are taken. Give the same one to evaluate and export its model, or choose "
-            "another run_dir"
+            f"{plan.directory} has a run of another configuration ({', '.join(late)} differ), and "
+            "all of its steps are taken. Give the same one to evaluate and export its model, or "
+            "choose another run_dir"
         )
 
 
-def compare(saved: Saved | None, now: Identity, config: Config, directory: Path) -> Comparison:
+def compare(saved: Saved | None, now: Identity, plan: Plan) -> Comparison:
     """Compare what a run depends on with what its directory holds.
+
+    Args:
+        saved: what the directory holds; None where there is no run yet.
+        now: what the run depends on.
+        plan: the run.
 
     Raises:
         CheckpointError: something differs and may not; see `tartan.experiment.identity`.
@@ -214,13 +217,13 @@ def compare(saved: Saved | None, now: Identity, config: Config, directory: Path)
     names = describe(differing)
     if names and saved.finished:
         raise CheckpointError(
-            f"{directory} is complete, and {', '.join(names)} changed since then. Restore what was "
-            "there, or choose another run_dir"
+            f"{plan.directory} is complete, and {', '.join(names)} changed since then. Restore "
+            "what was there, or choose another run_dir"
         )
-    if names and not config.resume_changed:
+    if names and not plan.config.resume_changed:
         shown = [_with_values(name, before, now) for name in names]
         raise CheckpointError(
-            f"{directory}: {', '.join(shown)} changed since {saved.source.name} was written. "
+            f"{plan.directory}: {', '.join(shown)} changed since {saved.source.name} was written. "
             "Restore what was there, choose another run_dir, or set resume_changed=true to resume "
             "with what is there now"
         )

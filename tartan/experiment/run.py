@@ -132,12 +132,12 @@ def _check_finished(plan: Plan, summary: Mapping[str, Any]) -> None:
         CheckpointError: it is not.
     """
     saved = finished_run(plan.directory, summary)
-    check_configuration(saved, plan.values, plan.config, plan.directory)
+    check_configuration(saved, plan)
     config = plan.config
     experiment = build(without_device(config), plan.plugins)  # nothing is computed
     setup = replace(experiment.setup, runtime=_runtime_here(config), ranks=plan.ranks)
     identity = identify(config, plan.values, replace(experiment, setup=setup), plan.plugins)
-    for notice in compare(saved, identity, config, plan.directory).notices:
+    for notice in compare(saved, identity, plan).notices:
         print(notice)
     if saved.notices:
         write_config(plan.directory, plan.files)
@@ -169,7 +169,7 @@ def _train_and_finish(plan: Plan, interrupts: Interrupts) -> dict[str, Any]:
         check_precision(experiment.texts.source, experiment.setup.runtime)
         identity = identify(config, plan.values, experiment, plan.plugins)
     identity = _common(identity, saved, ranks)
-    comparison = ranks.by_first(lambda: compare(saved, identity, config, directory))
+    comparison = ranks.by_first(lambda: compare(saved, identity, plan))
     console = RunConsole(MetricsFile(directory / METRICS) if ranks.first else NoMetrics())
     trainer = Trainer(
         experiment.setup, experiment.stages, experiment.milestones, checkpoints, console, interrupts
@@ -210,11 +210,11 @@ def _saved(
 ) -> tuple[Path | None, dict[Path, str], Saved | None]:
     """Return the newest usable checkpoint, what is wrong with others, and what was saved."""
     checkpoint, damaged = checkpoints.newest()
-    saved = unfinished_run(plan.directory, checkpoint, plan.config)
+    saved = unfinished_run(plan, checkpoint)
     if saved:
         if checkpoint and checkpoints.progress(checkpoint).finished:
-            check_trained(saved, plan.values, plan.directory)
-        check_configuration(saved, plan.values, plan.config, plan.directory)
+            check_trained(saved, plan)
+        check_configuration(saved, plan)
     return checkpoint, damaged, saved
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tartan.config.schema import Config
 from tartan.data.tokenizing import token_state
+from tartan.distributed.ranks import Ranks
 from tartan.errors import CheckpointError
 from tartan.experiment.identity import (
     Identity,
@@ -18,8 +19,10 @@ from tartan.experiment.identity import (
     value_at,
 )
 from tartan.experiment.model_files import loaded_files, model_hashes
+from tartan.experiment.plan import Plan
 from tartan.experiment.plugin_code import code_hash
 from tartan.experiment.resume import Saved, compare
+from tartan.plugins import Plugins
 from tartan.testing import save_tiny, tiny_source, tiny_tokenizer
 
 PARTS: dict[str, dict[str, Any]] = {
@@ -61,6 +64,10 @@ def saved(finished: bool = False) -> Saved:
     return Saved(Path("checkpoint-6"), {}, identity(), finished=finished)
 
 
+def plan(**options: Any) -> Plan:
+    return Plan(Config(**options), {}, {}, Path("out"), Plugins([], [], []), Ranks())
+
+
 def refused(part: str, finished: bool) -> bool:
     if finished:  # the configuration is compared before anything is built
         return part not in ("configuration", "device", "environment")
@@ -74,18 +81,18 @@ def test_each_part_that_changes_is_refused_or_reported(key: str, finished: bool)
     assert now.digest != identity().digest
     if refused(part, finished):
         with pytest.raises(CheckpointError) as caught:
-            compare(saved(finished), now, Config(), Path("out"))
+            compare(saved(finished), now, plan())
         assert CHANGED[key] in str(caught.value)
         assert "\n" not in str(caught.value)
     elif part != "configuration":
-        found = compare(saved(finished), now, Config(), Path("out"))
+        found = compare(saved(finished), now, plan())
         assert found.notices == [f"{CHANGED[key]}: the last bits of the results may differ"]
 
 
 @pytest.mark.parametrize("key", CHANGED)
 def test_what_changed_is_recorded_where_that_is_allowed(key: str):
     part, _, name = key.partition(".")
-    found = compare(saved(), changed(key), Config(resume_changed=True), Path("out"))
+    found = compare(saved(), changed(key), plan(resume_changed=True))
     (change,) = found.added([], 6)
     assert change["step"] == 6
     assert change["changed"] == [CHANGED[key].split(" (" if "now" in CHANGED[key] else "\n")[0]]
@@ -95,7 +102,7 @@ def test_what_changed_is_recorded_where_that_is_allowed(key: str):
 
 def test_the_same_parts_are_accepted_whatever_the_run():
     again = replace(identity(), run="another")
-    assert compare(saved(), again, Config(), Path("out")).changed == []
+    assert compare(saved(), again, plan()).changed == []
     assert again.digest == identity().digest
 
 
