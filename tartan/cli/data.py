@@ -16,7 +16,8 @@ from tartan.data.notices import corpus_notices, label_notices, leak_notices, sub
 from tartan.data.overview import Overview, balance_notices, overview
 from tartan.data.task import Task
 from tartan.errors import ConfigError, shown
-from tartan.experiment.tasks import end_task_class, load_section
+from tartan.experiment.sections import end_task_class
+from tartan.experiment.tasks import load_section
 from tartan.plugins import discover
 from tartan.sizes import counted
 from tartan.spelling import spelled

@@ -12,7 +12,6 @@ from tartan.distributed.accumulate import check_shares
 from tartan.distributed.ranks import Ranks
 from tartan.errors import ConfigError
 from tartan.experiment.acceleration import accelerate
-from tartan.experiment.context import Texts
 from tartan.experiment.model import load_joint_model, load_source, save_memory
 from tartan.experiment.notices import (
     auxiliary_notices,
@@ -27,16 +26,10 @@ from tartan.experiment.schedule import (
     trains_end_task_head,
     with_run_values,
 )
+from tartan.experiment.sections import Section, all_factors, end_task_class
 from tartan.experiment.sharding import divide
-from tartan.experiment.tasks import (
-    Data,
-    Section,
-    all_factors,
-    end_task_class,
-    load_data,
-    load_section,
-    option_of,
-)
+from tartan.experiment.tasks import Data, load_data, load_section
+from tartan.experiment.texts import Texts
 from tartan.experiment.weightings import Weightings
 from tartan.objective import Objective
 from tartan.plugins import Plugins
@@ -95,11 +88,11 @@ def _build(config: Config, plugins: Plugins, ranks: Ranks) -> Experiment:
         runtime.configure(tf32=config.tf32)
         runtime.reset_peak_memory()
         sections = trained_sections(config)
-        names = tuple(sections)
+        names = tuple(section.name for section in sections)
         factors = all_factors(sections, plugins)
         weightings = Weightings(config.weighting, plugins, runtime.device, factors)
         probes = weightings.probes(config.schedule.stages, names)
-        end_task = end_task_class(config.primary["plugin"], plugins)
+        end_task = end_task_class(sections[0].plugin, plugins)
         check_shares(config.accumulate, _batch_sizes(config, sections), ranks.size)
     # What follows waits for all processes; the first process of a machine fills the cache.
     with ranks.agreed(), ranks.in_turn():
@@ -143,7 +136,7 @@ def _build(config: Config, plugins: Plugins, ranks: Ranks) -> Experiment:
 def _setup(
     config: Config,
     model: JointModel,
-    sections: Mapping[str, Section],
+    sections: Sequence[Section],
     data: Data,
     weightings: Weightings,
     runtime: Runtime,
@@ -151,8 +144,8 @@ def _setup(
 ) -> Setup:
     """Put together what is the same in every stage."""
     streams = {
-        name: _stream(model.objective(name), section, config.seed, name, option_of(name, sections))
-        for name, section in sections.items()
+        section.name: _stream(model.objective(section.name), section, config.seed)
+        for section in sections
     }
     dev = data.texts.split("dev")
     return Setup(
@@ -170,32 +163,31 @@ def _setup(
     )
 
 
-def _stream(objective: Objective, section: Section, seed: int, name: str, where: str) -> Stream:
+def _stream(objective: Objective, section: Section, seed: int) -> Stream:
     """Return an objective's batches, limited by tokens where its section says so, or by rows.
 
     ConfigError where it compares the rows of a batch, and every batch would have a single one.
     """
-    kind = Stream if section.get("max_tokens") is None else TokenStream
-    most = section[kind.limit]
-    stream = kind(objective.examples(), most, seed, name)
+    kind = Stream if section.max_tokens is None else TokenStream
+    most = section.values[kind.limit]
+    stream = kind(objective.examples(), most, seed, section.name)
     if not objective.separable and most < (least := stream.least_for_two()):
         raise ConfigError(
-            f"{where}.{kind.limit}={most}: a row has nothing to be compared with; set at least "
-            f"{least}"
+            f"{section.where}.{kind.limit}={most}: a row has nothing to be compared with; "
+            f"set at least {least}"
         )
     return stream
 
 
-def _batch_sizes(config: Config, sections: Mapping[str, Section]) -> dict[str, int]:
+def _batch_sizes(config: Config, sections: Sequence[Section]) -> dict[str, int]:
     """Return the sizes of micro-batches by the option that sets them: the run's, or one's own."""
     sizes: dict[str, int] = {}
-    for name, section in sections.items():
-        own, most = option_of(name, sections), section.get("max_tokens")
-        size = section["batch_size"]
-        if most is not None:
-            sizes[f"{own}.max_tokens"] = most
+    for section in sections:
+        where, size = section.where, section.batch_size
+        if section.max_tokens is not None:
+            sizes[f"{where}.max_tokens"] = section.max_tokens
         else:
-            sizes["batch_size" if size == config.batch_size else f"{own}.batch_size"] = size
+            sizes["batch_size" if size == config.batch_size else f"{where}.batch_size"] = size
     return sizes
 
 

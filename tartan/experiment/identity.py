@@ -40,7 +40,7 @@ from tartan.experiment.build import Experiment
 from tartan.experiment.environment import environment
 from tartan.experiment.model_files import model_hashes, revisions
 from tartan.experiment.plugin_code import plugin_hashes
-from tartan.experiment.tasks import sections_of
+from tartan.experiment.sections import sections_of
 from tartan.plugins import Plugins
 
 FREE = (
@@ -236,8 +236,7 @@ def _data(experiment: Experiment) -> dict[str, str]:
 
 def _objectives(config: Config, names: Collection[str]) -> set[str]:
     """Return the plugins of objectives that train."""
-    sections = sections_of(config)
-    return {str(section["plugin"]) for name, section in sections.items() if name in names}
+    return {section.plugin for section in sections_of(config) if section.name in names}
 
 
 def _weightings(experiment: Experiment) -> set[str]:

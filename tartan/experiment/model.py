@@ -1,6 +1,6 @@
 """A run's model: where body and heads come from, and every objective on the body."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +11,9 @@ from tartan.config.store import MODELS
 from tartan.data import Task, train_tokenizer
 from tartan.data.long_texts import check_way
 from tartan.errors import ConfigError
-from tartan.experiment.context import TaskContext, Training
-from tartan.experiment.tasks import Section, option_of, section_options
+from tartan.experiment.context import TaskContext
+from tartan.experiment.sections import Section
+from tartan.experiment.texts import Training
 from tartan.objective import Objective, PrimaryObjective
 from tartan.plugins import Plugins
 from tartan.seeding import seeded
@@ -35,7 +36,7 @@ def load_source(section: Mapping[str, Any], task: Task) -> ModelSource:
 
 
 def load_joint_model(
-    sections: Mapping[str, Section],
+    sections: Sequence[Section],
     training: Mapping[str, Training],
     source: ModelSource,
     plugins: Plugins,
@@ -60,14 +61,13 @@ def load_joint_model(
         body = source.body()
     objectives: dict[str, Objective] = {}
     notices: list[str] = []
-    for name, section in sections.items():
-        cls = plugins.objective(section["plugin"])
-        where = option_of(name, sections)
+    for section in sections:
+        name, where, cls = section.name, section.where, plugins.objective(section.plugin)
         end_task = next(iter(objectives.values()), None)
         assert end_task is None or isinstance(end_task, PrimaryObjective)
         context = TaskContext(name, training[name], body, seed, end_task, where)
         with seeded(seed, "objective", name):
-            objectives[name] = cls(section_options(cls, section, where), context)
+            objectives[name] = cls(section.options(cls), context)
         notices += [f"{where}: {line}" for line in (*context.notices, *context.heads)]
     model = JointModel(body, next(iter(objectives)), objectives)
     if not isinstance(model.end_task.head, LiftedHead):

@@ -14,8 +14,8 @@ from tartan.data.notices import (
 )
 from tartan.data.task import Task
 from tartan.errors import shown
-from tartan.experiment.context import Texts
 from tartan.experiment.predictions import RowPrediction
+from tartan.experiment.texts import Texts
 from tartan.sizes import counted
 from tartan.spelling import spelled
 

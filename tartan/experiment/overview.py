@@ -9,7 +9,7 @@ from tartan.config.schema import Config
 from tartan.errors import shown
 from tartan.experiment.build import Experiment
 from tartan.experiment.notices import reading
-from tartan.experiment.tasks import Section, sections_of
+from tartan.experiment.sections import Section, sections_of
 from tartan.sizes import counted
 from tartan.spelling import spelled
 from tartan.train.progress import Progress
@@ -82,21 +82,22 @@ def remaining(experiment: Experiment, progress: Progress) -> list[int]:
 
 def _batches(config: Config, experiment: Experiment) -> str:
     """Return the rows of each objective in a step, or the most tokens."""
-    sections = sections_of(config)
     names = experiment.setup.model.names
-    sizes = {name: batch_size(sections[name], config.accumulate) for name in names}
-    return "; ".join(f"{name} {size} a step" for name, size in sizes.items())
+    return "; ".join(
+        f"{section.name} {batch_size(section, config.accumulate)} a step"
+        for section in sections_of(config)
+        if section.name in names
+    )
 
 
 def batch_size(section: Section, accumulate: int) -> str:
     """Return the size of an objective's effective batch.
 
-    >>> batch_size({"batch_size": 32, "max_tokens": None}, 2)
+    >>> batch_size(Section("mlm", "objectives.mlm", {"batch_size": 32}), 2)
     '64 rows'
-    >>> batch_size({"batch_size": 32, "max_tokens": 4096}, 2)
+    >>> batch_size(Section("mlm", "objectives.mlm", {"batch_size": 32, "max_tokens": 4096}), 2)
     'up to 8192 tokens'
     """
-    most = section.get("max_tokens")
-    if most is None:
-        return f"{section['batch_size'] * accumulate} rows"
-    return f"up to {most * accumulate} tokens"
+    if section.max_tokens is None:
+        return f"{section.batch_size * accumulate} rows"
+    return f"up to {section.max_tokens * accumulate} tokens"

@@ -1,7 +1,7 @@
 """The stages of a run: checked, and completed with the run's own values; and its milestones."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
 from torch import nn
@@ -10,7 +10,7 @@ from tartan.checks import check_choice, check_range, check_ranges
 from tartan.config.parse import options, placed
 from tartan.config.schema import Config
 from tartan.errors import ConfigError
-from tartan.experiment.tasks import Section, option_of, sections_of
+from tartan.experiment.sections import Section, sections_of
 from tartan.experiment.weightings import Weightings
 from tartan.train.milestones import Milestones
 from tartan.train.model import JointModel
@@ -22,33 +22,32 @@ SCALES = ("scale", "schedule")
 """Options of every objective that scale its loss."""
 
 
-def trained_sections(config: Config) -> dict[str, Section]:
-    """Return the sections of the objectives that some stage trains, by name, the primary first.
+def trained_sections(config: Config) -> tuple[Section, ...]:
+    """Return the sections of the objectives that some stage trains, the primary's first.
 
     Raises:
         ConfigError: there is no stage, or one selects objectives that the run does not have.
     """
     if not config.schedule.stages:
         raise ConfigError("schedule.stages is empty: give at least one stage")
-    primary = str(config.primary["plugin"])
     sections = sections_of(config)
+    primary = sections[0].name
     if primary in config.objectives:
         raise ConfigError(
             f"objectives.{primary} has the end task's name: give the auxiliary objective another"
         )
-    for name, section in sections.items():
-        check_name(name)
-        where = option_of(name, sections)
-        check_range(f"{where}.batch_size", section["batch_size"], "[1, inf)")
-        if (most := section.get("max_tokens")) is not None:
-            check_range(f"{where}.max_tokens", most, "[1, inf)")
-    names = tuple(sections)
+    for section in sections:
+        check_name(section.name)
+        check_range(f"{section.where}.batch_size", section.batch_size, "[1, inf)")
+        if section.max_tokens is not None:
+            check_range(f"{section.where}.max_tokens", section.max_tokens, "[1, inf)")
+    names = tuple(section.name for section in sections)
     stages = config.schedule.stages
     for name, stage in stages.items():
         check_selection(stage.objectives, names, f"schedule.stages.{name}.objectives")
     check_listed(stages, names)
     used = {primary}.union(*(stage.select(names) for stage in stages.values()))
-    return {name: section for name, section in sections.items() if name in used}
+    return tuple(section for section in sections if section.name in used)
 
 
 def trains_end_task_head(model: JointModel, stages: Mapping[str, StageOptions]) -> bool:
@@ -58,7 +57,7 @@ def trains_end_task_head(model: JointModel, stages: Mapping[str, StageOptions]) 
 
 
 def objective_scales(
-    sections: Mapping[str, Section], stages: Mapping[str, StageOptions]
+    sections: Sequence[Section], stages: Mapping[str, StageOptions]
 ) -> dict[str, ObjectiveScale]:
     """Return the scale of each objective's loss, by name.
 
@@ -70,19 +69,17 @@ def objective_scales(
         ConfigError: a scale has no meaning: its value, or because the objective trains alone.
     """
     found: dict[str, ObjectiveScale] = {}
-    for name, section in sections.items():
-        where = option_of(name, sections)
-        given = {key: section[key] for key in SCALES if key in section}
-        found[name] = options(ObjectiveScale, given, where)
-        found[name].check(where)
+    for section in sections:
+        given = {key: section.values[key] for key in SCALES if key in section.values}
+        scale = options(ObjectiveScale, given, section.where)
+        scale.check(section.where)
+        found[section.name] = scale
     if alone := scaled_alone(sections, stages):
         raise ConfigError(next(iter(alone.values())))
     return found
 
 
-def scaled_alone(
-    sections: Mapping[str, Section], stages: Mapping[str, StageOptions]
-) -> dict[str, str]:
+def scaled_alone(sections: Sequence[Section], stages: Mapping[str, StageOptions]) -> dict[str, str]:
     """Return the options that scale the loss of an objective that trains alone in every stage.
 
     Args:
@@ -92,15 +89,16 @@ def scaled_alone(
     Returns:
         By option, the reason why it has no meaning.
     """
-    together = [trained for s in stages.values() if len(trained := s.select([*sections])) > 1]
+    names = [section.name for section in sections]
+    together = [trained for s in stages.values() if len(trained := s.select(names)) > 1]
     return {
-        f"{(where := option_of(name, sections))}.{key}": f"{where}.{key}={section[key]}: {name} "
+        f"{section.where}.{key}": f"{section.where}.{key}={section.values[key]}: {section.name} "
         "trains alone in every stage, and a scale is relative to other objectives: set "
         "optimizer.body_lr and optimizer.head_lr instead."
-        for name, section in sections.items()
-        if not any(name in trained for trained in together)
+        for section in sections
+        if not any(section.name in trained for trained in together)
         for key in SCALES
-        if section.get(key, getattr(ObjectiveScale, key)) != getattr(ObjectiveScale, key)
+        if section.values.get(key, getattr(ObjectiveScale, key)) != getattr(ObjectiveScale, key)
     }
 
 

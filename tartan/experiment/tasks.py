@@ -9,55 +9,15 @@ from datasets import Dataset
 from tartan.batch import LabelKind
 from tartan.body import ModelSource
 from tartan.config.parse import options
-from tartan.config.schema import Config
 from tartan.data import Task, find_source, load_task, training_part
 from tartan.data.hold_out import hold_out
 from tartan.data.labelled import LabelledOptions, keep_labels
 from tartan.data.task import SPLITS
 from tartan.errors import ConfigError, TartanError, located
-from tartan.experiment.context import Texts, Training
-from tartan.objective import Objective, PrimaryObjective
-from tartan.plugins import RESERVED, Plugins
-
-Section = Mapping[str, Any]
-"""One objective's part of the configuration: `plugin`, `batch_size`, `scale`, `schedule`, the
-plugin's options, and `data` where it is an auxiliary objective on labels."""
-
-
-def sections_of(config: Config) -> dict[str, Section]:
-    """Return the sections of all objectives, by name, the primary's first."""
-    return {str(config.primary["plugin"]): config.primary, **config.objectives}
-
-
-def option_of(name: str, sections: Mapping[str, Section]) -> str:
-    """Return the option that holds an objective's section; `sections` has the primary's first."""
-    return "primary" if name == next(iter(sections)) else f"objectives.{name}"
-
-
-def end_task_class(plugin: str, plugins: Plugins) -> type[PrimaryObjective]:
-    """Return the class of the end task. PluginError or ConfigError if the plugin cannot be one."""
-    cls = plugins.objective(plugin)
-    if not issubclass(cls, PrimaryObjective):
-        raise ConfigError(
-            f"primary={plugin} cannot be the end task: it predicts nothing. "
-            "Choose classification, multilabel, regression or tokens"
-        )
-    return cls
-
-
-def section_options(cls: type[Objective], section: Section, where: str) -> Any:
-    """Return the options of an objective's plugin. ConfigError if one is not valid."""
-    values = {key: value for key, value in section.items() if key not in RESERVED}
-    return options(cls.Options, values, where)
-
-
-def all_factors(sections: Mapping[str, Section], plugins: Plugins) -> dict[str, Mapping[str, str]]:
-    """Return what each objective is composed of, by name; `sections` has the primary's first."""
-    found: dict[str, Mapping[str, str]] = {}
-    for name, section in sections.items():
-        cls = plugins.objective(section["plugin"])
-        found[name] = cls.factors(section_options(cls, section, option_of(name, sections)))
-    return found
+from tartan.experiment.sections import Section
+from tartan.experiment.texts import Texts, Training
+from tartan.objective import PrimaryObjective
+from tartan.plugins import Plugins
 
 
 def load_section(
@@ -100,7 +60,7 @@ class Data:
 def load_data(
     task: Task,
     source: ModelSource,
-    sections: Mapping[str, Section],
+    sections: Sequence[Section],
     plugins: Plugins,
     share: float,
     seed: int,
@@ -119,11 +79,10 @@ def load_data(
         TartanError: an objective's data cannot be used.
     """
     texts = Texts(task, source)
-    _, *others = sections
     lent = {
-        name: found
-        for name in others
-        if (found := load_auxiliary(name, sections[name], plugins, task))
+        section.name: found
+        for section in sections[1:]
+        if (found := load_auxiliary(section, plugins, task))
     }
     train, held_out = hold_out(texts.split("train"), share, seed)
     return Data(
@@ -135,14 +94,11 @@ def load_data(
     )
 
 
-def load_auxiliary(
-    name: str, section: Section, plugins: Plugins, end_task: Task
-) -> tuple[Task, int] | None:
+def load_auxiliary(section: Section, plugins: Plugins, end_task: Task) -> tuple[Task, int] | None:
     """Load the training rows of an auxiliary objective; None if it reads no labels.
 
     Args:
-        name: the objective's.
-        section: its part of the configuration.
+        section: the objective's.
         plugins: the installed plugins.
         end_task: rows with a text of its dev or test are left out.
 
@@ -153,18 +109,18 @@ def load_auxiliary(
         ConfigError: it has no data of its own.
         TartanError: its data cannot be used.
     """
-    cls = plugins.objective(section["plugin"])
+    cls = plugins.objective(section.plugin)
     if not issubclass(cls, PrimaryObjective):
         return None
-    where = f"objectives.{name}"
-    if not section.get("data"):
+    given = section.values.get("data")
+    if not given:
         raise ConfigError(
-            f"{where} reads labels: give it its own data, {where}.data.dir=... "
+            f"{section.where} reads labels: give it its own data, {section.where}.data.dir=... "
             "(a directory with a train.jsonl)"
         )
-    data = {"source": "jsonl", **section["data"]}
+    data = {"source": "jsonl", **given}
     try:
         task = load_section(data, cls.reads, ("train",))
         return training_part(task, end_task)
     except TartanError as error:
-        raise located(error, where) from error
+        raise located(error, section.where) from error

@@ -12,7 +12,6 @@ from torch import Tensor
 from tartan.batch import LabelKind, Row
 from tartan.body import ModelSource
 from tartan.body.exported import exported_source
-from tartan.config.parse import options
 from tartan.data import tokenize
 from tartan.data.files import FilesOptions, find_files, find_labelled
 from tartan.data.formats import open_table
@@ -22,9 +21,10 @@ from tartan.data.rows import PAIR
 from tartan.data.splits import SplitReader
 from tartan.errors import CheckpointError, DataError
 from tartan.experiment.blame import blamed
-from tartan.experiment.context import TaskContext, TokenizedTexts, Training
+from tartan.experiment.context import TaskContext
 from tartan.experiment.predictions import RowPrediction, predictions
-from tartan.experiment.tasks import end_task_class
+from tartan.experiment.sections import PRIMARY, Section, end_task_class
+from tartan.experiment.texts import TokenizedTexts, Training
 from tartan.inference.model import (
     check_pairs,
     completed,
@@ -37,7 +37,7 @@ from tartan.inference.model import (
 )
 from tartan.inference.seen import SeenRows
 from tartan.objective import PrimaryObjective
-from tartan.plugins import RESERVED, Plugins
+from tartan.plugins import Plugins
 from tartan.report.record import MODEL, SUMMARY
 from tartan.train.evaluate import evaluate
 from tartan.train.model import JointModel
@@ -181,9 +181,8 @@ def _joint(
     """
     name = str(run.primary["plugin"])
     cls = end_task_class(name, plugins)
-    values = {key: value for key, value in run.primary.items() if key not in RESERVED}
     body = source.body()
-    seed, section = int(run.summary.get("seed", 0)), "primary"
-    context = TaskContext(name, training, body, seed, section=section)
-    end_task = cls(options(cls.Options, values, section), context)
+    seed, section = int(run.summary.get("seed", 0)), Section(name, PRIMARY, run.primary)
+    context = TaskContext(name, training, body, seed, section=section.where)
+    end_task = cls(section.options(cls), context)
     return JointModel(body, name, {name: end_task}), context.notices

@@ -17,6 +17,7 @@ from tartan.experiment.build import Experiment, build, without_device
 from tartan.experiment.identity import Part, contents
 from tartan.experiment.overview import batch_size
 from tartan.experiment.run import run
+from tartan.experiment.sections import sections_of
 from tartan.plugins import Plugins, discover
 from tartan.study.results import StageSummary
 from tartan.study.timing import seconds_of
@@ -111,7 +112,7 @@ def run_one(config: str, directory: str, files: Mapping[str, str]) -> None:
 def _describe(config: Config, experiment: Experiment, plugins: Plugins) -> BuiltArm:
     """Return what a study needs to know of an arm that was built."""
     setup, task = experiment.setup, experiment.task
-    batch = batch_size(config.primary, config.accumulate)
+    batch = batch_size(sections_of(config)[0], config.accumulate)
     stages, trained = [], 0
     for name, options in experiment.stages.items():
         names = options.select(setup.model.names)

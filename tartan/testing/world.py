@@ -9,7 +9,8 @@ from tartan.body import Body, ModelSource
 from tartan.data.cache import caching
 from tartan.data.rows import Example, Label
 from tartan.data.task import SPLITS, Task, build_task
-from tartan.experiment.context import TaskContext, Texts, Training
+from tartan.experiment.context import TaskContext
+from tartan.experiment.texts import Texts, Training
 from tartan.objective import PrimaryObjective
 from tartan.seeding import seeded
 from tartan.testing.end_task import TinyEndTask, TinyEndTaskOptions

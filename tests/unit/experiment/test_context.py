@@ -9,8 +9,9 @@ from torch.testing import assert_close
 from tartan import LabelKind, Packed
 from tartan.data.rows import Example, Label
 from tartan.data.task import Task, build_task
-from tartan.experiment.context import TaskContext, Texts
+from tartan.experiment.context import TaskContext
 from tartan.experiment.notices import end_task_notices
+from tartan.experiment.texts import Texts
 from tartan.seeding import seeded
 from tartan.testing import FAMILIES, tiny_source
 

@@ -13,8 +13,9 @@ from transformers import AutoTokenizer
 
 from tartan import Context, LabelKind, PrimaryObjective
 from tartan.body import export
-from tartan.experiment.context import TaskContext, Texts
+from tartan.experiment.context import TaskContext
 from tartan.experiment.predictions import predictions
+from tartan.experiment.texts import Texts
 from tartan.testing import FAMILIES, tiny_source
 from tartan.testing.world import world
 from tartan.train.evaluate import evaluate
