@@ -55,9 +55,9 @@ class Measuring:
     def __init__(self, experiment: Experiment) -> None:
         """Begin the experiment's first stage with several objectives."""
         self._setup = experiment.setup
-        self._options = next(iter(experiment.stages.values()))
-        self._stage = Stage(self._setup, self._options)
-        meta = replace(self._options, weighting={"plugin": "meta"})
+        self._plan = next(iter(experiment.stages.values()))
+        self._stage = Stage(self._setup, self._plan)
+        meta = replace(self._plan, weighting={"plugin": "meta"})
         self._probed = Stage(self._setup, meta)
         self._body = self._setup.model.shared()
         self._start = [p.detach().clone() for p in self._body]
@@ -102,7 +102,7 @@ class Measuring:
 
     def _gradient(self, name: str, step: int) -> list[Tensor]:
         """Return an objective's gradient on the body, for its batch of a step."""
-        alone = replace(self._options, objectives=[name], weighting={"plugin": "static"})
+        alone = replace(self._plan, names=(name,), weighting={"plugin": "static"})
         Stage(self._setup, alone).step.measure(step)
         return self._taken()
 

@@ -51,7 +51,7 @@ class Plain(Side):
         self._head = self._task.head
         self._pad = built.texts.source.tokenizer.pad_token_id
         heads = [p for p in self._every() if id(p) not in set(map(id, self._shared()))]
-        options = next(iter(built.stages.values())).optimizer_options
+        options = next(iter(built.stages.values())).optimizer
         self._optimiser = Optimiser(self._shared(), heads, options, STEPS)
 
     def gradient(self, reference: Measured | None) -> Measured:

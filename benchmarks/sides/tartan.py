@@ -25,8 +25,8 @@ class TartanSide(Side):
     def __init__(self, setting: Setting, auxiliary: int = 1, *overrides: str) -> None:
         """Build the run that the overrides describe; its first stage is measured."""
         built = experiment(setting, auxiliary, *overrides)
-        self._setup, self._options = self.prepare(built.setup), next(iter(built.stages.values()))
-        self._stage = Stage(self._setup, self._options)
+        self._setup, self._plan = self.prepare(built.setup), next(iter(built.stages.values()))
+        self._stage = Stage(self._setup, self._plan)
         self._body = Body.of(self._setup.model.body.model)
         self.device, self.precision = self._setup.runtime.device, self._setup.runtime.precision
         self.gradient_bytes = gradient_bytes(self._setup.model)
@@ -40,7 +40,7 @@ class TartanSide(Side):
         """Return the gradient that `Step.measure` sets."""
         model = self._setup.model
         probed = {split: Numbered(rows) for split, rows in self._setup.probed.items()}
-        stage = Stage(replace(self._setup, probed=probed), self._options)
+        stage = Stage(replace(self._setup, probed=probed), self._plan)
         with (
             without_dropout(model),
             noted(model.end_task) as notes,

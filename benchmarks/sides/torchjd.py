@@ -65,7 +65,7 @@ class TorchJD(Side):
         self._body = Body.of(self._model.body.model)
         cls = method(setting)
         self._aggregator = construct(cls.method, cls.Options(), self._model.names)
-        options = next(iter(built.stages.values())).optimizer_options
+        options = next(iter(built.stages.values())).optimizer
         self._optimiser = Optimiser(
             self._model.shared(), self._model.heads(self._model.names), options, STEPS
         )

@@ -52,7 +52,7 @@ class TrainerSide(Side):
         self._first = objective.collate(
             run.streams[name].rows(0), generator(setting.seed, "collate", name, 0)
         )
-        self._options = next(iter(built.stages.values())).optimizer_options
+        self._options = next(iter(built.stages.values())).optimizer
         self._pace = Pace()
         self._thread: Thread | None = None
 

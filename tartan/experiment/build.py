@@ -22,9 +22,9 @@ from tartan.experiment.notices import (
 from tartan.experiment.schedule import (
     milestones,
     objective_scales,
+    stage_plans,
     trained_sections,
     trains_end_task_head,
-    with_run_values,
 )
 from tartan.experiment.sections import Section, all_factors, end_task_class
 from tartan.experiment.sharding import divide
@@ -37,7 +37,7 @@ from tartan.train.dev_loss import check_rows
 from tartan.train.milestones import Milestones
 from tartan.train.model import JointModel
 from tartan.train.runtime import Runtime
-from tartan.train.schedule import StageOptions
+from tartan.train.schedule import StagePlan
 from tartan.train.setup import Setup
 from tartan.weighting import ProbeOptions
 
@@ -59,7 +59,7 @@ class Experiment:
     texts: Texts
     auxiliary: Mapping[str, Texts]
     setup: Setup
-    stages: Mapping[str, StageOptions]
+    stages: Mapping[str, StagePlan]
     milestones: Milestones
     notices: Sequence[str]
     probe_splits: tuple[str, ...]
@@ -110,8 +110,8 @@ def _build(config: Config, plugins: Plugins, ranks: Ranks) -> Experiment:
     attention = accelerate(model.body, runtime, compiled=config.compile, graphs=config.cuda_graphs)
     setup = _setup(config, model, sections, data, weightings, runtime, ranks)
     steps = partial(setup.streams[model.primary].steps, accumulate=config.accumulate)
-    stages = with_run_values(config, weightings, model.primary, steps)
-    learn = [name for name, stage in stages.items() if len(stage.select(names)) > 1]
+    stages = stage_plans(config, weightings, names, steps)
+    learn = [name for name, stage in stages.items() if len(stage.names) > 1]
     splits = tuple(sorted({probes[name].split for name in learn if name in probes}))
     return Experiment(
         texts=data.texts,

@@ -241,7 +241,7 @@ def _objectives(config: Config, names: Collection[str]) -> set[str]:
 
 def _weightings(experiment: Experiment) -> set[str]:
     """Return the plugins of the stages' weightings."""
-    return {str(options.weighting["plugin"]) for options in experiment.stages.values()}
+    return {str(plan.weighting["plugin"]) for plan in experiment.stages.values()}
 
 
 def _without(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:

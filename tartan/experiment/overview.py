@@ -41,7 +41,9 @@ def overview(config: Config, experiment: Experiment) -> list[tuple[str, str]]:
         ("batches", _batches(config, experiment)),
         (
             "schedule",
-            "; ".join(f"{n} {counted(o.steps, 'step')}" for n, o in experiment.stages.items()),
+            "; ".join(
+                f"{n} {counted(plan.steps, 'step')}" for n, plan in experiment.stages.items()
+            ),
         ),
         ("best by", f"{experiment.milestones.metric} on dev"),
     ]
@@ -77,7 +79,7 @@ def millions(number: int) -> str:
 
 def remaining(experiment: Experiment, progress: Progress) -> list[int]:
     """Return the budget of each stage that is not finished, in steps."""
-    return [options.steps for options in list(experiment.stages.values())[progress.stage :]]
+    return [plan.steps for plan in list(experiment.stages.values())[progress.stage :]]
 
 
 def _batches(config: Config, experiment: Experiment) -> str:

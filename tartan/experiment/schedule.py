@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from torch import nn
 
@@ -16,7 +17,7 @@ from tartan.train.milestones import Milestones
 from tartan.train.model import JointModel
 from tartan.train.objective_scale import ObjectiveScale
 from tartan.train.optimiser import OptimiserOptions
-from tartan.train.schedule import SELECTIONS, StageOptions, check_listed, check_selection
+from tartan.train.schedule import SELECTIONS, StageOptions, StagePlan, check_listed, check_selection
 
 SCALES = ("scale", "schedule")
 """Options of every objective that scale its loss."""
@@ -50,9 +51,9 @@ def trained_sections(config: Config) -> tuple[Section, ...]:
     return tuple(section for section in sections if section.name in used)
 
 
-def trains_end_task_head(model: JointModel, stages: Mapping[str, StageOptions]) -> bool:
+def trains_end_task_head(model: JointModel, stages: Mapping[str, StagePlan]) -> bool:
     """Return whether some stage trains the end task's head: the end task, or what uses its head."""
-    trained = {name for stage in stages.values() for name in stage.select(model.names)}
+    trained = {name for stage in stages.values() for name in stage.names}
     return any(n == model.primary or model.objective(n).uses_end_task for n in trained)
 
 
@@ -117,36 +118,37 @@ def check_name(name: str) -> None:
         )
 
 
-def with_run_values(
-    config: Config, weightings: Weightings, primary: str, steps_of: Callable[[float], int]
-) -> dict[str, StageOptions]:
-    """Return the stages with every number and choice their own.
+def stage_plans(
+    config: Config,
+    weightings: Weightings,
+    names: tuple[str, ...],
+    steps_of: Callable[[float], int],
+) -> dict[str, StagePlan]:
+    """Return the stages with every number and choice their own; what they do not set is the run's.
 
     Args:
         config: the run's.
         weightings: gives the run's own weighting to the stages that have none.
-        primary: the end task's name; a list of objectives names it `primary` from here on.
+        names: the run's objectives, the primary first.
         steps_of: returns the steps of a number of passes over the end task's rows.
 
     Raises:
         ConfigError: a stage's number or optimizer has no meaning.
     """
     return {
-        name: _with_run_values(
-            stage, f"schedule.stages.{name}", config, weightings, primary, steps_of
-        )
+        name: _plan(stage, f"schedule.stages.{name}", config, weightings, names, steps_of)
         for name, stage in config.schedule.stages.items()
     }
 
 
-def _with_run_values(
+def _plan(
     stage: StageOptions,
     where: str,
     config: Config,
     weightings: Weightings,
-    primary: str,
+    names: tuple[str, ...],
     steps_of: Callable[[float], int],
-) -> StageOptions:
+) -> StagePlan:
     """Return one stage with every number and choice its own."""
     check_ranges(where, stage, epochs="[0, inf) or null", patience="[0, inf)")
     if stage.epochs is not None and stage.steps != config.steps:
@@ -156,19 +158,26 @@ def _with_run_values(
         )
     steps = stage.steps if stage.epochs is None else steps_of(stage.epochs)
     check_range(f"{where}.steps", steps, "[0, inf)")
-    named = stage.objectives
-    if isinstance(named, list):
-        named = ["primary" if name == primary else name for name in named]
     merged = {**asdict(config.optimizer), **stage.optimizer}
     with placed("optimizer", f"{where}.optimizer"):
         optimizer = options(OptimiserOptions, merged, "optimizer")
-    return StageOptions(
-        objectives=named,
+    trained = stage.select(names)
+    return StagePlan(
+        names=trained,
         weighting=weightings.section(stage.weighting, f"{where}.weighting"),
         steps=steps,
         patience=stage.patience,
-        optimizer=asdict(optimizer),
+        optimizer=optimizer,
+        trains_primary=names[0] in trained,
+        selection=_selection(stage.objectives, names[0]),
     )
+
+
+def _selection(objectives: Any, primary: str) -> str:
+    """Return a stage's `objectives` as text, in which the end task is `primary`."""
+    if isinstance(objectives, str):
+        return objectives
+    return ", ".join("primary" if name == primary else name for name in objectives)
 
 
 def milestones(

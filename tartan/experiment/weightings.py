@@ -91,8 +91,9 @@ class Weightings:
         found: dict[str, ProbeOptions] = {}
         for name, stage in stages.items():
             where = OWN if stage.weighting is None else f"schedule.stages.{name}.weighting"
-            made = self.make(stage.weighting, stage.select(names), where)
-            _check_first(made, name, stage.select(names), names[0])
+            trained = stage.select(names)
+            made = self.make(stage.weighting, trained, where)
+            _check_first(made, name, trained, names[0])
             if Needs.DEV in made.needs:
                 found[name] = made.probe
         shares = {probe.held_out for probe in found.values() if probe.split == "train"}

@@ -8,7 +8,7 @@ import torch
 from tartan.experiment.build import Experiment
 from tartan.train.evaluate import evaluate
 from tartan.train.runtime import Runtime
-from tartan.train.schedule import StageOptions
+from tartan.train.schedule import StagePlan
 from tartan.train.setup import Setup
 from tartan.train.stage import Stage
 from tartan.weighting import Needs
@@ -33,19 +33,19 @@ def seconds_of(experiment: Experiment) -> float | None:
         return None
     evaluations = 2  # dev and test, at the end
     seconds, first = 0.0, 0
-    for options in stages:
-        seconds += _stage(setup, options, first)
-        first += options.steps
-        if options.trains_primary:
-            evaluations += -(-options.steps // experiment.milestones.evaluate)
+    for plan in stages:
+        seconds += _stage(setup, plan, first)
+        first += plan.steps
+        if plan.trains_primary:
+            evaluations += -(-plan.steps // experiment.milestones.evaluate)
     return seconds + evaluations * _evaluation(setup, experiment.milestones.batch_size)
 
 
-def _stage(setup: Setup, options: StageOptions, first: int) -> float:
+def _stage(setup: Setup, plan: StagePlan, first: int) -> float:
     """Return the seconds of a stage's steps; steps that measure the same take the same time."""
-    stage = Stage(setup, options, first=first)
+    stage = Stage(setup, plan, first=first)
     kinds: dict[Needs, list[int]] = defaultdict(list)
-    for step in range(first, first + options.steps):
+    for step in range(first, first + plan.steps):
         kinds[stage.weighting.due(step)].append(step)
     seconds = 0.0
     for steps in kinds.values():

@@ -114,13 +114,12 @@ def _describe(config: Config, experiment: Experiment, plugins: Plugins) -> Built
     setup, task = experiment.setup, experiment.task
     batch = batch_size(sections_of(config)[0], config.accumulate)
     stages, trained = [], 0
-    for name, options in experiment.stages.items():
-        names = options.select(setup.model.names)
-        plugin = options.weighting["plugin"] if len(names) > 1 else None
+    for name, plan in experiment.stages.items():
+        plugin = plan.weighting["plugin"] if len(plan.names) > 1 else None
         before = setup.primary_rows(trained)
-        trained += options.steps if options.trains_primary else 0
+        trained += plan.steps if plan.trains_primary else 0
         examples = setup.primary_rows(trained) - before
-        stages.append(StageSummary(name, names, plugin, options.steps, examples))
+        stages.append(StageSummary(name, plan.names, plugin, plan.steps, examples))
     splits = {"train": task.train, "dev": task.dev, "test": task.test, **task.corpora}
     return BuiltArm(
         tuple(stages),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tartan.train.schedule import StageOptions
+from tartan.train.schedule import StagePlan
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ class Milestones:
     checkpoint: int
     max_skipped: int | None = None
 
-    def due(self, options: StageOptions, taken: int) -> Due:
+    def due(self, plan: StagePlan, taken: int) -> Due:
         """Return what is due when `taken` steps of a stage have been taken.
 
         They are more than its steps where a run resumes with fewer than it has taken.
 
         The end of a stage has a checkpoint of its own, of the best model.
         """
-        last = taken >= options.steps
-        evaluation = options.trains_primary and (last or taken % self.evaluate == 0)
+        last = taken >= plan.steps
+        evaluation = plan.trains_primary and (last or taken % self.evaluate == 0)
         line = evaluation or last or taken % self.log == 0
         return Due(line, evaluation, checkpoint=taken % self.checkpoint == 0 and not last)

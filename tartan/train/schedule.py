@@ -1,4 +1,4 @@
-"""The stages of a schedule as they are configured, and which objectives each trains."""
+"""The stages of a schedule: as they are configured, and complete."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,23 +32,6 @@ class StageOptions:
     patience: int = "${eval.patience}"  # type: ignore[assignment]
     optimizer: dict[str, float] = field(default_factory=dict)
 
-    @property
-    def trains_primary(self) -> bool:
-        """Whether the end task trains here, so that evaluations on dev are useful."""
-        return self.objectives != "auxiliary" and (
-            isinstance(self.objectives, str) or "primary" in self.objectives
-        )
-
-    @property
-    def selection(self) -> str:
-        """The objectives that train here, as text: `all`, or `dapt, tapt`."""
-        return self.objectives if isinstance(self.objectives, str) else ", ".join(self.objectives)
-
-    @property
-    def optimizer_options(self) -> OptimiserOptions:
-        """The stage's optimizer, where `optimizer` holds the run's values too."""
-        return OptimiserOptions(**self.optimizer)
-
     def select(self, names: Sequence[str]) -> tuple[str, ...]:
         """Return which of a run's objectives train here.
 
@@ -67,6 +50,29 @@ class StageOptions:
         return tuple(
             name for name in names if name in chosen or (name == primary and "primary" in chosen)
         )
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """One stage of a run, with every number and choice its own.
+
+    Attributes:
+        names: the objectives that train, in the run's order, so the primary first.
+        weighting: `plugin`, which weighs them, and the options that are set.
+        steps: the budget.
+        patience: evaluations without a better value after which the stage ends; 0 for never.
+        optimizer: its options.
+        trains_primary: whether the end task trains here, so that evaluations on dev are useful.
+        selection: the objectives as they were selected: `all`, or `dapt, tapt`.
+    """
+
+    names: tuple[str, ...]
+    weighting: Mapping[str, Any]
+    steps: int
+    patience: int
+    optimizer: OptimiserOptions
+    trains_primary: bool
+    selection: str
 
 
 def check_selection(objectives: Any, names: Sequence[str], where: str) -> None:

@@ -20,8 +20,7 @@ class Setup:
     Attributes:
         model: body and objectives.
         streams: each objective's batches, by name.
-        make_weighting: makes a stage's weighting from `StageOptions.weighting` and the objectives'
-            names.
+        make_weighting: makes a stage's weighting from `StagePlan.weighting` and objectives' names.
         dev: the dev split's rows.
         probed: by `ProbeOptions.split`, the rows that supply the dev gradient.
         runtime: device and precision.

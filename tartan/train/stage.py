@@ -13,7 +13,7 @@ from tartan.train.cost import expected_cost, step_cost
 from tartan.train.dev_loss import DevLoss
 from tartan.train.memory import TIDIED, give_back_memory
 from tartan.train.optimiser import Optimiser
-from tartan.train.schedule import StageOptions
+from tartan.train.schedule import StagePlan
 from tartan.train.setup import Setup
 from tartan.train.sharded_checkpoint import DIVIDED, divide_moments
 from tartan.train.step import Step
@@ -36,7 +36,7 @@ class Stage:
     def __init__(
         self,
         setup: Setup,
-        options: StageOptions,
+        plan: StagePlan,
         steps_without_primary: int = 0,
         first: int = 0,
         missed: Mapping[str, int] = MappingProxyType({}),
@@ -45,21 +45,21 @@ class Stage:
 
         Args:
             setup: what is trained.
-            options: the stage's.
+            plan: the stage's.
             steps_without_primary: before it, which the end task's batches do not count, so
                 that runs of one seed see the same batches.
             first: the number of the stage's first step.
             missed: by objective, the steps of the run that its weightings did not compute it in.
         """
         model = setup.model
-        self.names = options.select(model.names)
+        self.names = plan.names
         self.streams = {name: setup.streams[name] for name in self.names}
         if model.primary in self.streams:
             batches = steps_without_primary * setup.accumulate
             self.streams[model.primary] = setup.streams[model.primary].delayed(batches)
-        self.weighting = setup.make_weighting(options.weighting, self.names)
-        self.weighting.budget(options.steps)
-        self._span = range(first, first + options.steps)
+        self.weighting = setup.make_weighting(plan.weighting, self.names)
+        self.weighting.budget(plan.steps)
+        self._span = range(first, first + plan.steps)
         self._setup = setup
         shared = setup.ranks.shared(model.shared())
         self._shared = shared
@@ -68,8 +68,8 @@ class Stage:
         self._optimiser = Optimiser(
             self._body,
             self._heads,
-            options.optimizer_options,
-            options.steps,
+            plan.optimizer,
+            plan.steps,
             self.weighting,
             shared.grad_norm,
             setup.ranks.adamw,

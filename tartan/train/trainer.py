@@ -18,7 +18,7 @@ from tartan.train.milestones import Milestones
 from tartan.train.non_finite_cause import find_cause
 from tartan.train.observer import Observer, Record
 from tartan.train.progress import Progress
-from tartan.train.schedule import StageOptions
+from tartan.train.schedule import StagePlan
 from tartan.train.setup import Setup
 from tartan.train.stage import Stage
 
@@ -34,7 +34,7 @@ class Trainer:
     def __init__(
         self,
         setup: Setup,
-        stages: Mapping[str, StageOptions],
+        stages: Mapping[str, StagePlan],
         milestones: Milestones,
         checkpoints: Checkpoints,
         observer: Observer,
@@ -90,27 +90,27 @@ class Trainer:
 
     def _stage(self) -> Stage:
         """Make the current stage, in the state it has reached."""
-        _, options = self._stages[self._progress.stage]
+        _, plan = self._stages[self._progress.stage]
         progress = self._progress
         steps_without_primary = progress.first - progress.primary_steps(progress.first)
-        stage = Stage(self._setup, options, steps_without_primary, progress.first, progress.missed)
+        stage = Stage(self._setup, plan, steps_without_primary, progress.first, progress.missed)
         if self._state:
             stage.load_state_dict(self._state)
         return stage
 
     def _take_steps(self, stage: Stage) -> None:
         """Take the remaining steps of a stage."""
-        name, options = self._stages[self._progress.stage]
+        name, plan = self._stages[self._progress.stage]
         taken = self._progress.step - self._progress.first
-        self._observer.stage(name, stage.names, options.steps, taken, stage.cost)
-        if taken >= options.steps and not self._progress.closed(options.trains_primary):
+        self._observer.stage(name, stage.names, plan.steps, taken, stage.cost)
+        if taken >= plan.steps and not self._progress.closed(plan.trains_primary):
             self._progress = replace(self._progress, processed=self._progress.step - 1)
         while True:
             if self._progress.processed < self._progress.step:
                 self._process(stage)
             self._stop_if_asked(stage)
             taken = self._progress.step - self._progress.first
-            if taken >= options.steps or 0 < options.patience <= self._progress.waited:
+            if taken >= plan.steps or 0 < plan.patience <= self._progress.waited:
                 return
             with self._timed("seconds", "step_seconds"):
                 self._take(stage)
@@ -140,8 +140,8 @@ class Trainer:
 
     def _process(self, stage: Stage) -> None:
         """Do what is due after a step: a line, an evaluation, a checkpoint."""
-        name, options = self._stages[self._progress.stage]
-        due = self._milestones.due(options, self._progress.step - self._progress.first)
+        name, plan = self._stages[self._progress.stage]
+        due = self._milestones.due(plan, self._progress.step - self._progress.first)
         means: dict[str, float] = {}
         if due.line:
             with self._timed("seconds", "step_seconds"):  # it waits for steps under way
@@ -212,10 +212,10 @@ class Trainer:
         After the last stage it is loaded in any case: it is what a run exports.
         """
         progress = self._progress
-        _, options = self._stages[progress.stage]
+        _, plan = self._stages[progress.stage]
         last = progress.stage + 1 == len(self._stages)
-        span = [] if options.trains_primary else [[progress.first, progress.step]]
-        if progress.best is not None and (options.trains_primary or last):
+        span = [] if plan.trains_primary else [[progress.first, progress.step]]
+        if progress.best is not None and (plan.trains_primary or last):
             self._checkpoints.load_best(self._setup.model)
         self._progress = replace(
             progress,

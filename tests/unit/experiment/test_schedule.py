@@ -41,11 +41,7 @@ def built(*overrides: str) -> Experiment:
     ],
 )
 def test_a_stage_selects_in_the_runs_order(objectives: Any, expected: tuple[str, ...]):
-    options = StageOptions(objectives=objectives)
-    assert options.select(NAMES) == expected
-    assert options.selection == (
-        objectives if isinstance(objectives, str) else ", ".join(objectives)
-    )
+    assert StageOptions(objectives=objectives).select(NAMES) == expected
 
 
 @pytest.mark.parametrize(
@@ -85,6 +81,8 @@ def test_each_stage_has_its_own_weighting_with_its_own_options():
     assert finetune.weighting._options.lr == 0.01, "its plugin's default, not the run's own"
     assert experiment.stages["joint"].trains_primary
     assert not experiment.stages["finetune"].trains_primary
+    selections = [plan.selection for plan in experiment.stages.values()]
+    assert selections == ["primary, mlm", "simcse"]
     assert experiment.setup.model.names == ("classification", "mlm", "simcse")
 
 
@@ -94,8 +92,8 @@ def test_a_stage_takes_the_runs_values_where_it_has_none():
     joint, finetune = experiment.stages.values()
     assert joint.steps == 6
     assert joint.patience == 7
-    assert (joint.optimizer_options.eps, finetune.optimizer_options.eps) == (0.5, 0.5)
-    assert finetune.optimizer_options.body_lr == 5e-6
+    assert (joint.optimizer.eps, finetune.optimizer.eps) == (0.5, 0.5)
+    assert finetune.optimizer.body_lr == 5e-6
     weighting = Stage(experiment.setup, joint).weighting
     assert isinstance(weighting, Static)
     assert weighting.weights().tolist() == [1, 3]
@@ -123,7 +121,7 @@ def test_dapt_tapt_trains_the_domain_then_the_task_then_the_end_task(tmp_path: P
     data = ["data=jsonl", f"data.dir={tmp_path}"]
     chosen = [*small, *data, "schedule=dapt_tapt", "objectives=[dapt,tapt]"]
     experiment = experiments.built(*chosen)
-    names = {name: o.select(experiment.setup.model.names) for name, o in experiment.stages.items()}
+    names = {name: plan.names for name, plan in experiment.stages.items()}
     assert names == {"dapt": ("dapt",), "tapt": ("tapt",), "finetune": ("classification",)}
 
 

@@ -1,5 +1,6 @@
 """The estimate of activations against counted allocations."""
 
+from dataclasses import replace
 from itertools import accumulate
 from types import SimpleNamespace
 
@@ -10,7 +11,6 @@ from torch.profiler import ProfilerActivity, profile
 from support.experiments import built
 from tartan.masking import logits_chunk
 from tartan.train.activations import Activations, Reading, step_activations
-from tartan.train.schedule import StageOptions
 from tartan.train.stage import Stage
 from tartan.weighting import Needs
 
@@ -24,7 +24,8 @@ SIZES = [
 
 
 def stage(*overrides: str) -> Stage:
-    return Stage(built(*SIZES, *overrides).setup, StageOptions(steps=20))
+    experiment = built(*SIZES, *overrides)
+    return Stage(experiment.setup, replace(experiment.stages["joint"], steps=20))
 
 
 def peak(made: Stage, step: int) -> int:

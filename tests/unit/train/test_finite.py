@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from support.command import SMALL
 from support.experiments import built
 from tartan import Loss, Signals
+from tartan.experiment.build import Experiment
 from tartan.train.finite import Guard, NonFiniteError, non_finite
 from tartan.train.non_finite_cause import find_cause
-from tartan.train.schedule import StageOptions
+from tartan.train.schedule import StagePlan
 from tartan.train.setup import Setup
 from tartan.train.stage import Stage
 
@@ -59,13 +60,23 @@ def test_a_late_guard_tells_when_it_is_asked():
         guard.wait()
 
 
-def made(weighting: str) -> Setup:
-    return built("objectives=[mlm]", f"weighting={weighting}", *SMALL).setup
+def made(weighting: str) -> Experiment:
+    return built("objectives=[mlm]", f"weighting={weighting}", *SMALL)
 
 
 @pytest.fixture
-def setup() -> Setup:
+def experiment() -> Experiment:
     return made("meta")
+
+
+@pytest.fixture
+def setup(experiment: Experiment) -> Setup:
+    return experiment.setup
+
+
+@pytest.fixture
+def plan(experiment: Experiment) -> StagePlan:
+    return experiment.stages["joint"]
 
 
 def poison(setup: Setup, number: int) -> None:
@@ -87,8 +98,10 @@ def parameters(setup: Setup) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_a_non_finite_step_moves_no_parameter_and_is_traced(setup: Setup, late: bool):
-    stage = Stage(replace(setup, late=late), StageOptions(steps=20))
+def test_a_non_finite_step_moves_no_parameter_and_is_traced(
+    setup: Setup, plan: StagePlan, late: bool
+):
+    stage = Stage(replace(setup, late=late), plan)
     stage.take(0)
     stage.take(1)
     before, weights = parameters(setup), stage.weights()
@@ -106,7 +119,7 @@ def test_a_non_finite_step_moves_no_parameter_and_is_traced(setup: Setup, late: 
     assert said.startswith("mlm: the loss is nan at step 3, on rows ")
 
 
-def test_late_and_at_once_take_the_same_steps(setup: Setup):
+def test_late_and_at_once_take_the_same_steps(setup: Setup, plan: StagePlan):
     """The flag that could hold the optimiser changes nothing where it is not set."""
     start = parameters(setup)
     ends = []
@@ -114,7 +127,7 @@ def test_late_and_at_once_take_the_same_steps(setup: Setup):
         with torch.no_grad():
             for parameter, value in zip(setup.model.parameters(), start, strict=True):
                 parameter.copy_(value)
-        stage = Stage(replace(setup, late=late), StageOptions(steps=20))
+        stage = Stage(replace(setup, late=late), plan)
         for step in range(4):
             stage.take(step)
         stage.step.guard.wait()
@@ -123,8 +136,8 @@ def test_late_and_at_once_take_the_same_steps(setup: Setup):
     assert not all(one.equal(other) for one, other in zip(start, ends[0], strict=True))
 
 
-def test_weights_that_are_not_finite_are_the_weightings_own(setup: Setup):
-    stage = Stage(setup, StageOptions(steps=20))
+def test_weights_that_are_not_finite_are_the_weightings_own(setup: Setup, plan: StagePlan):
+    stage = Stage(setup, plan)
     stage.weighting.load_state_dict({"logits": torch.tensor([torch.nan, 0.0])})
     with pytest.raises(NonFiniteError) as caught:
         stage.take(0)
@@ -135,8 +148,9 @@ def test_weights_that_are_not_finite_are_the_weightings_own(setup: Setup):
 
 def test_a_gradient_that_only_token_embeddings_see_is_traced():
     """They add theirs to `.grad` past autograd; static measures no objective's own gradient."""
-    setup = made("static")
-    stage = Stage(setup, StageOptions(steps=20))
+    experiment = made("static")
+    setup = experiment.setup
+    stage = Stage(setup, experiment.stages["joint"])
     stage.take(0)
 
     def spoil(_: nn.Module, __: object, found: Tensor) -> None:
@@ -152,10 +166,10 @@ def test_a_gradient_that_only_token_embeddings_see_is_traced():
 
 
 def test_the_cause_is_looked_for_once_no_batches_are_being_made(
-    setup: Setup, monkeypatch: pytest.MonkeyPatch
+    setup: Setup, plan: StagePlan, monkeypatch: pytest.MonkeyPatch
 ):
     """A stream is read by one thread at a time."""
-    stage, calls = Stage(setup, StageOptions(steps=2)), []
+    stage, calls = Stage(setup, plan), []
     poison(setup, 0)
     with pytest.raises(NonFiniteError) as caught:
         stage.take(0)

@@ -11,7 +11,6 @@ from support.experiments import built
 from tartan import Signals
 from tartan.train.finite import NonFiniteError
 from tartan.train.fp16_scale import FIRST, PATIENCE, Fp16Scale
-from tartan.train.schedule import StageOptions
 from tartan.train.stage import Stage
 
 FINE = Signals(torch.ones(2), torch.ones(2))
@@ -20,8 +19,8 @@ NORMS = torch.ones(2)
 
 def stage(precision: str, weighting: str = "meta") -> Stage:
     given = ["objectives=[mlm]", f"weighting={weighting}", *SMALL, "model.dropout=0"]
-    setup = built(*given, f"precision={precision}").setup
-    return Stage(setup, StageOptions(steps=20))
+    experiment = built(*given, f"precision={precision}")
+    return Stage(experiment.setup, replace(experiment.stages["joint"], steps=20))
 
 
 def gradient(made: Stage) -> tuple[Tensor, Signals]:

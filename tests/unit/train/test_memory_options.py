@@ -1,5 +1,7 @@
 """Options that save memory change no gradient: static, META and Gramian."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -7,7 +9,6 @@ from torch.testing import assert_close
 from support.command import SMALL
 from support.experiments import built
 from tartan.errors import ConfigError
-from tartan.train.schedule import StageOptions
 from tartan.train.stage import Stage
 
 LIMIT, CHECKPOINTED = "model.max_tokens_per_pass=60", "model.gradient_checkpointing=true"
@@ -23,7 +24,8 @@ def stage(*overrides: str) -> Stage:
     ]
     if "weighting=meta" not in overrides:
         given.pop()  # other weightings have no probe
-    return Stage(built(*given, *overrides).setup, StageOptions(steps=20))
+    experiment = built(*given, *overrides)
+    return Stage(experiment.setup, replace(experiment.stages["joint"], steps=20))
 
 
 def measured(*overrides: str) -> list[torch.Tensor]:

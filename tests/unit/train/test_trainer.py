@@ -86,9 +86,16 @@ def starts(place: Path, monkeypatch: pytest.MonkeyPatch, *selections: str) -> di
 
     original = Stage.__init__
     monkeypatch.setattr(Stage, "__init__", begin)
-    stage = experiment.stages["joint"]
+    names = experiment.setup.model.names
+    trained = {"primary": names[:1], "auxiliary": names[1:]}
     stages = {
-        f"stage {number}": replace(stage, objectives=selection, steps=3)
+        f"stage {number}": replace(
+            experiment.stages["joint"],
+            names=trained[selection],
+            trains_primary=selection == "primary",
+            selection=selection,
+            steps=3,
+        )
         for number, selection in enumerate(selections)
     }
     saved = Checkpoints(place, 9)
