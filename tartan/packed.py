@@ -239,8 +239,9 @@ class Packed:
         share[rows, torch.arange(len(rows))] = 1 / sizes[rows]
         # A product: adding rows up would take a varying order on a GPU.
         with torch.autocast(values.device.type, enabled=False):
-            means = self._send(share) @ values.flatten(1).float()
-        return means.to(values.dtype).unflatten(1, values.shape[1:])
+            means: Tensor = self._send(share) @ values.flatten(1).float()
+        found: Tensor = means.to(values.dtype).unflatten(1, values.shape[1:])
+        return found
 
     def _slots(self) -> Tensor:
         """Return each token's index in the padded layout, its rows laid end to end, [tokens]."""
