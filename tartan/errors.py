@@ -128,6 +128,26 @@ def message_of(error: BaseException) -> str:
     return "; ".join([str(error), *getattr(error, "__notes__", ())])
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message that is not blank, or else its type.
+
+    >>> first_line(NotImplementedError())
+    'NotImplementedError'
+    """
+    lines = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, lines), type(error).__name__)
+
+
+def with_type(error: BaseException) -> str:
+    r"""Return an error's type and its message, in one line.
+
+    >>> with_type(ValueError("two\nlines"))
+    'ValueError: two lines'
+    """
+    message = " ".join(str(error).split())
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
 def suggest(word: str, choices: Iterable[str]) -> str:
     """Return the end of an error line: the nearest valid name, or all where none is near.
 

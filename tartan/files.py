@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from safetensors import SafetensorError
 
-from tartan.errors import StorageError
+from tartan.errors import StorageError, first_line
 
 ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """The system's errors where more room is needed."""
@@ -219,7 +219,7 @@ def _unwritten(error: BaseException) -> tuple[str, str] | None:
         cause = cause.__context__
     if isinstance(error, SafetensorError) or "inline_container" in str(error):
         number = re.search(r"os error (\d+)", str(error))
-        return str(error).splitlines()[0], _remedy(int(number[1]) if number else errno.ENOSPC)
+        return first_line(error), _remedy(int(number[1]) if number else errno.ENOSPC)
     return None
 
 

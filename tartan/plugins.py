@@ -19,7 +19,7 @@ import pluggy
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from tartan.errors import PluginError, suggest
+from tartan.errors import PluginError, suggest, with_type
 from tartan.objective import Objective, calls_body, scores_states
 from tartan.weighting import Weighting
 
@@ -188,7 +188,9 @@ def discover() -> Plugins:
             distributions[_register(manager, point)] = distribution
         except Exception as error:
             # Code of others may raise anything; the other plugins must still load.
-            problems.append(Problem(distribution, f"plugin '{point.name}' {_reason(error)}"))
+            problems.append(
+                Problem(distribution, f"plugin '{point.name}' failed: {with_type(error)}")
+            )
     objectives: list[Plugin[Objective]] = _collect(
         manager.hook.tartan_objectives, Objective, distributions, problems
     )
@@ -228,7 +230,7 @@ def _collect(
                 _check_free(name, hook.name)
                 found.append(Plugin(name, cls, distribution))
         except Exception as error:
-            problems.append(Problem(distribution, f"hook '{hook.name}' {_reason(error)}"))
+            problems.append(Problem(distribution, f"hook '{hook.name}' failed: {with_type(error)}"))
     return found
 
 
@@ -244,7 +246,9 @@ def _collect_configs(
             found.append(package)
         except Exception as error:
             distribution = distributions[implementation.plugin]
-            problems.append(Problem(distribution, f"hook 'tartan_configs' {_reason(error)}"))
+            problems.append(
+                Problem(distribution, f"hook 'tartan_configs' failed: {with_type(error)}")
+            )
     return found
 
 
@@ -258,7 +262,9 @@ def _collect_missing(
             found |= {str(prefix): str(c) for prefix, c in implementation.function().items()}  # type: ignore[attr-defined]
         except Exception as error:
             distribution = distributions[implementation.plugin]
-            problems.append(Problem(distribution, f"hook 'tartan_missing' {_reason(error)}"))
+            problems.append(
+                Problem(distribution, f"hook 'tartan_missing' failed: {with_type(error)}")
+            )
     return found
 
 
@@ -299,9 +305,3 @@ def _check_options(name: str, options: object) -> None:
         OmegaConf.structured(options)
     except OmegaConfBaseException as error:
         raise TypeError(f"gives '{name}', whose Options Hydra cannot read: {error}") from error
-
-
-def _reason(error: Exception) -> str:
-    """Return an exception in one line."""
-    text = " ".join(str(error).split())
-    return f"failed: {type(error).__name__}: {text}"

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 
 from tartan.checks import check_choice, check_ranges
-from tartan.errors import ConfigError, ModelError
+from tartan.errors import ConfigError, ModelError, first_line
 from tartan.quiet import quiet
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -94,7 +94,7 @@ def adapt(model: PreTrainedModel, options: LoraOptions) -> None:
             warnings.simplefilter("ignore")  # that it handles GPT-2's transposed layers
             inject_adapter_in_model(config, model, ADAPTER)
     except ValueError as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise ModelError(f"model.lora.target_modules={targets}: {reason}") from error
     for layer in adapted(model).values():
         for name, parameter in layer.named_parameters():

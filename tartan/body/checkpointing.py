@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 from tartan.body.layers import layers_of
-from tartan.errors import ModelError
+from tartan.errors import ModelError, first_line
 from tartan.packed import Packed
 
 Read = Callable[[Packed, Tensor | None], Tensor]
@@ -40,7 +40,7 @@ def checkpoint_layers(model: PreTrainedModel) -> None:
     except ValueError as error:
         raise ModelError(
             f"model.gradient_checkpointing=true: {model.config.model_type} does not support it "
-            f"({str(error).splitlines()[0]}); lower batch_size or model.max_length instead"
+            f"({first_line(error)}); lower batch_size or model.max_length instead"
         ) from error
     layers: list[Any] = layers_of(model)
     for layer in layers[:-1]:

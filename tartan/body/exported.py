@@ -20,7 +20,7 @@ from tartan.body.adapters import ADAPTER_FILE, CONFIG, load_adapter
 from tartan.body.auto_class import base_class
 from tartan.body.source import AutoOptions, ModelSource
 from tartan.body.weights import Loaded
-from tartan.errors import CheckpointError
+from tartan.errors import CheckpointError, first_line
 from tartan.quiet import quiet
 
 TOKENS = "TokenClassification"
@@ -114,5 +114,6 @@ def _reading(directory: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, SafetensorError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise CheckpointError(f"{directory} cannot be read as a model: {reason}") from error
+        raise CheckpointError(
+            f"{directory} cannot be read as a model: {first_line(error)}"
+        ) from error

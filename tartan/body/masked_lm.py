@@ -9,7 +9,7 @@ from transformers import PretrainedConfig
 from tartan.body.adapters import LoraOptions
 from tartan.body.body import Body
 from tartan.body.heads import LiftedHead, borrow
-from tartan.body.pretrained import first_line
+from tartan.body.pretrained import short_reason
 from tartan.body.source import AutoOptions, ModelSource
 from tartan.body.verification import FAILURES
 from tartan.errors import ConfigError, ModelError
@@ -89,7 +89,7 @@ def masked_lm(
     except FAILURES as error:
         raise ModelError(
             f"{source.config.model_type} has no model of {width:g} times its width "
-            f"({first_line(error)})"
+            f"({short_reason(error)})"
         ) from error
     if tied:
         model.tie(body)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from tartan.errors import ConfigError, ModelError, suggest
+from tartan.errors import ConfigError, ModelError, suggest, with_type
 from tartan.files import write_whole
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -74,9 +74,8 @@ def export_onnx(
                 )
         # Its errors have many types, as it runs the model's code in several ways.
         except Exception as error:
-            reason = " ".join(str(error).split())[:200]
             raise ModelError(
-                f"export=onnx: torch cannot export {family} ({type(error).__name__}: {reason}): "
+                f"export=onnx: torch cannot export {family} ({with_type(error)[:200]}): "
                 "leave export=onnx out"
             ) from error
         assert program is not None

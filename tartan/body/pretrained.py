@@ -18,7 +18,7 @@ from tartan.body.auto_class import base_class
 from tartan.body.reading import position_limit
 from tartan.body.refusals import check_directory, check_kind, unreadable
 from tartan.body.verification import FAILURES
-from tartan.errors import ModelError, suggest
+from tartan.errors import ModelError, first_line, suggest
 from tartan.quiet import quiet
 
 UNUSABLE = (*FAILURES, ImportError, StrictDataclassError)
@@ -36,7 +36,9 @@ def find(name: str | None) -> str:
         path = Path(name).expanduser()
         exists, directory = path.exists(), path.is_dir()
     except (OSError, RuntimeError) as error:
-        raise ModelError(f"model.name={name} cannot be looked up ({first_line(error)})") from error
+        raise ModelError(
+            f"model.name={name} cannot be looked up ({short_reason(error)})"
+        ) from error
     if directory:
         return str(path)
     if exists:
@@ -61,7 +63,7 @@ def read_config(name: str, trust_remote_code: bool) -> PretrainedConfig:
         raise unreadable(name, error) from error
     except UNUSABLE as error:
         raise ModelError(
-            f"model.name={name}: its configuration cannot be used ({first_line(error)})"
+            f"model.name={name}: its configuration cannot be used ({short_reason(error)})"
         ) from error
     check_kind(name, config)
     return config
@@ -78,7 +80,7 @@ def read_tokenizer(
             )
     except (OSError, *UNUSABLE) as error:
         raise ModelError(
-            f"model.name={name}: its tokenizer cannot be loaded ({first_line(error)})"
+            f"model.name={name}: its tokenizer cannot be loaded ({short_reason(error)})"
         ) from error
     # Without tokenizer files transformers makes one that has the special tokens only.
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
@@ -123,7 +125,7 @@ def skeleton(name: str, config: PretrainedConfig, trust_remote_code: bool) -> Pr
     except UNUSABLE as error:
         raise ModelError(
             f"model.name={name} ({config.model_type}) cannot be built from its configuration "
-            f"({first_line(error)})"
+            f"({short_reason(error)})"
         ) from error
     if not model.base_model_prefix:
         raise ModelError(
@@ -176,7 +178,7 @@ def _offers(config: PretrainedConfig, auto: Any) -> bool:
     return type(config) in auto._model_mapping or auto.__name__ in remote
 
 
-def first_line(error: Exception) -> str:
+def short_reason(error: Exception) -> str:
     """Return the first line of an error's text, at most 160 characters."""
-    line = next(iter(str(error).strip().splitlines()), "")
+    line = first_line(error)
     return line if len(line) <= 160 else f"{line[:157]}..."

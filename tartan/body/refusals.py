@@ -17,7 +17,7 @@ from transformers import PretrainedConfig
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from tartan.body.auto_class import has_encoder_alone
-from tartan.errors import ModelError
+from tartan.errors import ModelError, first_line
 from tartan.quiet import quiet
 
 ADAPTER = "adapter_config.json"
@@ -102,8 +102,7 @@ def unreadable(name: str, error: OSError) -> ModelError:
             "give a directory"
         )
     else:
-        line = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        text = f"{where}: its configuration cannot be read ({line})"
+        text = f"{where}: its configuration cannot be read ({first_line(error)})"
     return ModelError(text)
 
 

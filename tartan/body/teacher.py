@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from tartan.body.body import Body
 from tartan.body.heads import LiftedHead
 from tartan.body.masked_lm import pretrained_like
-from tartan.body.pretrained import first_line
+from tartan.body.pretrained import short_reason
 from tartan.body.source import ModelSource
 from tartan.body.verification import FAILURES
 from tartan.errors import ModelError
@@ -70,7 +70,7 @@ def load_teacher(source: ModelSource, labels: tuple[str, ...], name: str) -> Tea
         body = other.body()
         head = other.head("SequenceClassification", body, labels)
     except FAILURES as error:
-        raise ModelError(f"{name} cannot be loaded ({first_line(error)})") from error
+        raise ModelError(f"{name} cannot be loaded ({short_reason(error)})") from error
     if head.new_parameters:
         reason = (head.notice or "it has no classification head").partition(": the head's last")[0]
         raise ModelError(

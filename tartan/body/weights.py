@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from transformers import PretrainedConfig, PreTrainedModel
 
-from tartan.body.pretrained import UNUSABLE, first_line
+from tartan.body.pretrained import UNUSABLE, short_reason
 from tartan.errors import ModelError
 from tartan.quiet import quiet
 
@@ -67,7 +67,7 @@ def pretrained_model(
             )
         except (OSError, UnpicklingError, SafetensorError, *UNUSABLE) as error:
             raise ModelError(
-                f"model.name={name}: its weights cannot be loaded ({first_line(error)})"
+                f"model.name={name}: its weights cannot be loaded ({short_reason(error)})"
             ) from error
     own_storage(model)
     check_finite(model, name)

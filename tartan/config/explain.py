@@ -18,6 +18,8 @@ from omegaconf import (
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
+from tartan.errors import first_line
+
 KINDS: Mapping[type, str] = MappingProxyType(
     {
         IntegerNode: "a whole number",
@@ -56,7 +58,7 @@ def one_line(error: BaseException, where: str = "") -> str:
             cause = inner if isinstance(inner, OmegaConfBaseException) else cause
     if isinstance(cause, YAMLError):
         return _yaml(cause)
-    text = next(iter(str(cause).splitlines()), "") or type(cause).__name__
+    text = first_line(cause)
     key = ".".join(filter(None, (where, getattr(cause, "full_key", None))))
     named = re.match(r"In '(.*)': \w+ raised while composing config:", str(error))
     place = f"{named[1]}.yaml: " if named else ""
@@ -124,8 +126,7 @@ def broken_file(directory: str | None) -> str | None:
             return _yaml(error, path)
         # Whatever Python raises for a value that YAML allows, or for bytes that are not text.
         except Exception as error:
-            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-            return f"{path} cannot be read: {reason}"
+            return f"{path} cannot be read: {first_line(error)}"
     return None
 
 

@@ -13,7 +13,7 @@ from omegaconf.errors import (
 )
 
 from tartan.config.maps import MAP, register_resolver
-from tartan.errors import ConfigError, shown, suggest
+from tartan.errors import ConfigError, first_line, shown, suggest
 
 LATER = "HydraConfig was not set"
 """What Hydra's resolver `hydra:` says before a run begins."""
@@ -64,7 +64,7 @@ def _reason(text: str, error: Exception, tree: DictConfig) -> str:
     """Return what is wrong with an interpolation, and what to do."""
     variables = re.findall(r"\$\{\s*oc\.env\s*:\s*([^\s,}]+)\s*\}", text)
     unset = next((name for name in variables if name not in os.environ), None)
-    message = next(iter(str(error).splitlines()), type(error).__name__)
+    message = first_line(error)
     if unset:
         return (
             f"the environment variable {unset} is not set: set it, or give a default, "

@@ -17,7 +17,7 @@ from tartan.data.lines import expand
 from tartan.data.shards import FileShard, Shard, hub_shards, row_texts
 from tartan.data.tables import Table
 from tartan.data.text_columns import TextColumns
-from tartan.errors import ConfigError, DataError, suggest
+from tartan.errors import ConfigError, DataError, first_line, suggest
 
 
 @dataclass
@@ -73,7 +73,7 @@ def text_sources(given: Any, option: str) -> list[TextSource]:
     try:
         found = OmegaConf.to_object(OmegaConf.merge(schema, dict(given)))
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{option}: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"{option}: {first_line(error)}") from error
     assert isinstance(found, TextSource)
     if (found.path is None) == (found.hub is None):
         raise ConfigError(f"{option}: give one of path and hub")

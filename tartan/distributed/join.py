@@ -19,7 +19,7 @@ from tartan.distributed.group import Group
 from tartan.distributed.meeting import LIMIT, meet
 from tartan.distributed.place import Place, find_place
 from tartan.distributed.ranks import Ranks
-from tartan.errors import ConfigError, Interrupted, PeerError, TartanError
+from tartan.errors import ConfigError, Interrupted, PeerError, TartanError, first_line
 
 CAUSE = 5.0
 """Seconds in which an exception may turn out to be the consequence of another process's failure."""
@@ -169,7 +169,7 @@ def _join(place: Place, gpu: str | None) -> tuple[Group, Watch]:
         every: list[tuple[str, str | None]] = [("", None)] * place.size
         distributed.all_gather_object(every, (name, gpu), host)
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise ConfigError(f"{name} lost the others as they met ({reason}): start again") from error
     names = [name for name, _ in every]
     check_apart(place, [gpu for _, gpu in every if gpu is not None])

@@ -8,7 +8,7 @@ from datetime import timedelta
 from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 
 from tartan.distributed.place import Place
-from tartan.errors import ConfigError, PeerError
+from tartan.errors import ConfigError, PeerError, first_line
 
 LIMIT = timedelta(minutes=10)
 """How long processes wait for the others to start."""
@@ -35,7 +35,7 @@ def meet(place: Place) -> Store:
         store = PrefixStore(f"tartan/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", served)
         _arrive(store, place, where)
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         does = "listen" if hosts else "reach the launcher" if place.served else "reach rank 0"
         raise ConfigError(
             f"rank {place.rank} of {place.size} cannot {does} at {where} ({reason}): start "

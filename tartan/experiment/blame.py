@@ -7,7 +7,7 @@ from traceback import walk_tb
 from types import FrameType
 from typing import Any
 
-from tartan.errors import PluginError, TartanError
+from tartan.errors import PluginError, TartanError, with_type
 from tartan.plugins import Plugin, Plugins
 from tartan.train import out_of_memory
 
@@ -44,10 +44,9 @@ def _explain(error: Exception, plugins: Plugins) -> TartanError | None:
         return None
     plugin, called, _ = owned[0]
     _, frame, line = owned[-1]
-    reason = " ".join(str(error).split())
     return PluginError(
         f"{plugin.distribution}: '{plugin.name}' failed in {called.f_code.co_qualname} "
-        f"({Path(frame.f_code.co_filename).name}:{line}): {type(error).__name__}: {reason} "
+        f"({Path(frame.f_code.co_filename).name}:{line}): {with_type(error)} "
         "(set HYDRA_FULL_ERROR=1 for the traceback)"
     )
 

@@ -12,7 +12,7 @@ from huggingface_hub.utils.tqdm import (
 )
 
 from tartan.config.schema import Config
-from tartan.errors import ConfigError, StorageError
+from tartan.errors import ConfigError, StorageError, first_line
 
 
 def check_hub(config: Config) -> None:
@@ -45,7 +45,7 @@ def check_hub(config: Config) -> None:
     except OSError as error:
         raise ConfigError(
             f"push_to_hub=true: {constants.ENDPOINT} does not answer, or refuses the token "
-            f"({_line(error)}): log in with `hf auth login`"
+            f"({first_line(error)}): log in with `hf auth login`"
         ) from error
 
 
@@ -67,15 +67,10 @@ def push(directory: Path, config: Config) -> str:
         )
     except (OSError, ValueError) as error:
         raise StorageError(
-            f"{config.hub_model_id} cannot be written on {constants.ENDPOINT} ({_line(error)}): "
-            "the run is complete; give the same command to try again"
+            f"{config.hub_model_id} cannot be written on {constants.ENDPOINT} "
+            f"({first_line(error)}): the run is complete; give the same command to try again"
         ) from error
     finally:
         if shown:
             enable_progress_bars()
     return str(place)
-
-
-def _line(error: Exception) -> str:
-    """Return the first line of an error."""
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from tartan.errors import TartanError
+from tartan.errors import TartanError, with_type
 from tartan.files import write_text
 from tartan.report.text import cell, code, cut, markdown, visible
 from tartan.sizes import amount, counted
@@ -59,10 +59,9 @@ def spared(page: str) -> Iterator[None]:
     except TartanError:
         raise
     except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
         print(
-            f"tartan: {page} was not written ({reason}). All results are complete; give the "
-            "same command to try again",
+            f"tartan: {page} was not written ({with_type(error)}). All results are complete; give "
+            "the same command to try again",
             file=sys.stderr,
         )
 

@@ -9,7 +9,7 @@ from accelerate import PartialState
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker, get_available_trackers
 from accelerate.utils import LoggerType
 
-from tartan.errors import ConfigError, suggest
+from tartan.errors import ConfigError, first_line, suggest
 from tartan.report.backends import TRACKERS, Place
 from tartan.report.record import (
     MetricsLine,
@@ -73,7 +73,7 @@ class RunTracker:
             name, self._tracker = self._tracker.name, None
             self._notify(
                 f"Tracker {name} failed and was disabled; metrics.jsonl is still written: "
-                f"{_line(error)}"
+                f"{first_line(error)}"
             )
 
 
@@ -105,7 +105,7 @@ def start_tracker(
         if known is None:
             tracker.store_init_configuration(flat(config))
     except Exception as error:
-        raise ConfigError(f"tracker={name} does not start: {_line(error)}") from error
+        raise ConfigError(f"tracker={name} does not start: {first_line(error)}") from error
     make_checkpoints(directory)
     write_json(directory / TRACKED, asdict(Tracked(name, known or backend.id(tracker, place))))
     started = RunTracker(tracker, notify)
@@ -139,8 +139,3 @@ def _known(name: str, directory: Path) -> str | None:
         if not (isinstance(before.tracker, str) and isinstance(before.id, str)):
             raise TypeError("tracker and id must be texts")
     return before.id if before.tracker == name else None
-
-
-def _line(error: Exception) -> str:
-    """Return the first line of an error, or its type where it has no message."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__

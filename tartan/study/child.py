@@ -20,7 +20,7 @@ from typing import Any
 
 from tartan.config.store import register
 from tartan.distributed.join import leaving
-from tartan.errors import Interrupted, PeerError, TartanError, message_of
+from tartan.errors import Interrupted, PeerError, TartanError, message_of, with_type
 from tartan.files import open_own, writing
 from tartan.plugins import discover
 from tartan.stdio import lossy
@@ -78,8 +78,7 @@ def _answer(
         return stopped.status
     except Exception as error:
         traceback.print_exc()
-        reason = " ".join(str(error).split())
-        answers.send(("failed", f"{type(error).__name__}: {reason}"))
+        answers.send(("failed", with_type(error)))
         return 1
     return 0
 

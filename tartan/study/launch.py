@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from tartan.config.explain import one_line
 from tartan.config.hydra_files import hydra_files
 from tartan.config.values import written
-from tartan.errors import ConfigError, TartanError, suggest
+from tartan.errors import ConfigError, TartanError, suggest, with_type
 from tartan.experiment.lock import holder
 from tartan.report.record import SUMMARY, read_json
 from tartan.stdio import lossy
@@ -90,8 +90,8 @@ def launch(jobs: Sequence[Job], typed: Typed, study: Path, processes: int = 1) -
                 returned = launcher.launch(overrides, initial_job_idx=0)
         except Exception as error:  # launchers are other packages: any exception is possible
             raise TartanError(
-                f"hydra/launcher={_chosen(settings)} failed: {_line(error)}; give the same command "
-                "to resume"
+                f"hydra/launcher={_chosen(settings)} failed: {with_type(error)}; give the same "
+                "command to resume"
             ) from error
         finally:
             with suppress(OSError):
@@ -101,7 +101,7 @@ def launch(jobs: Sequence[Job], typed: Typed, study: Path, processes: int = 1) -
         try:
             reason = one.return_value
         except Exception as error:
-            reason = _line(error)
+            reason = with_type(error)
         if reason:
             failed[job.place] = reason
     return failed
@@ -204,8 +204,3 @@ def _scores(summary: Mapping[str, Any]) -> str:
     """Return the scores of a finished run in a line."""
     scores = [f"dev {name} {value:.4f}" for name, value in summary["dev"].items()]
     return f"{', '.join(scores)}, {summary['seconds']:.0f} s"
-
-
-def _line(error: Exception) -> str:
-    """Return an exception in a line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 
+from tartan.errors import first_line
 from tartan.objective import Objective
 from tartan.testing.compare import require_close
 from tartan.testing.contract import Broken, NotApplicable
@@ -32,7 +33,7 @@ def computes_alike(trial: Trial, device: torch.device) -> None:
         there = trial.gradients([batch.to(device)])
         trial.loss(trial.prepare(trial.collate()))
     except RuntimeError as error:
-        raise Broken(f"on {device}: {str(error).splitlines()[0]}") from error
+        raise Broken(f"on {device}: {first_line(error)}") from error
     require_close(f"on {device}", here, there, CLOSE)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from tartan.errors import PluginError, suggest
+from tartan.errors import PluginError, suggest, with_type
 from tartan.plugins import Plugin, Plugins
 from tartan.testing.contract import Broken, Contract, NotApplicable, Rule
 from tartan.testing.objective_contract import ObjectiveContract
@@ -76,7 +76,6 @@ def judge(contract: type[Contract], rule: Rule) -> Verdict:
     except Exception as error:
         # A plugin may raise anything; the other rules still have to run.
         frame = traceback.extract_tb(error.__traceback__)[-1]
-        text = " ".join(str(error).split())
         place = f"{frame.filename}:{frame.lineno}"
-        return Verdict(rule, Outcome.BROKEN, f"{type(error).__name__}: {text} ({place})")
+        return Verdict(rule, Outcome.BROKEN, f"{with_type(error)} ({place})")
     return Verdict(rule, Outcome.KEPT)

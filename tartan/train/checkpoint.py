@@ -22,7 +22,7 @@ from torch import nn
 
 from tartan.distributed.ranks import Ranks
 from tartan.distributed.sharded import whole
-from tartan.errors import CheckpointError
+from tartan.errors import CheckpointError, first_line
 from tartan.files import read_text, recover, write_whole, writing
 from tartan.train.history import HISTORY, History, Mark
 from tartan.train.manifest import damage, seal
@@ -259,8 +259,7 @@ def _copy_best(checkpoint: Path, best: Path) -> None:
 
 def misfit(checkpoint: Path, error: Exception) -> CheckpointError:
     """Return the error for a checkpoint that is undamaged, but of something else."""
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return CheckpointError(
-        f"{checkpoint} is of another model or schedule ({reason}). Give its configuration to "
-        "resume it, or choose another run_dir"
+        f"{checkpoint} is of another model or schedule ({first_line(error)}). Give its "
+        "configuration to resume it, or choose another run_dir"
     )

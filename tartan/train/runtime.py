@@ -11,7 +11,7 @@ import torch
 
 from tartan.batch import Batch
 from tartan.checks import check_choice
-from tartan.errors import ConfigError
+from tartan.errors import ConfigError, first_line
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -121,6 +121,5 @@ def _device(name: str) -> torch.device:
         if device.type == "cuda" and device.index is not None:
             torch.cuda.set_device(device)  # events, streams and seeds go by the current device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"device={name} cannot be used here: {reason}") from error
+        raise ConfigError(f"device={name} cannot be used here: {first_line(error)}") from error
     return device

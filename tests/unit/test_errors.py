@@ -12,8 +12,10 @@ from tartan.errors import (
     NoSuchOptionError,
     PeerError,
     TartanError,
+    first_line,
     located,
     message_of,
+    with_type,
 )
 
 
@@ -37,3 +39,16 @@ def test_an_error_is_located_whatever_its_constructor_takes(error: TartanError):
     found = located(error, "arm mt")
     assert type(found) is type(error)
     assert (str(found), vars(found)) == (f"arm mt: {error}", vars(error))
+
+
+@pytest.mark.parametrize(
+    ("error", "first", "typed"),
+    [
+        (ValueError("no"), "no", "ValueError: no"),
+        (ValueError("\n  one \n two\n"), "one", "ValueError: one two"),
+        (NotImplementedError(), "NotImplementedError", "NotImplementedError"),
+        (OSError(" \n"), "OSError", "OSError"),
+    ],
+)
+def test_an_error_of_any_message_fits_into_a_line(error: Exception, first: str, typed: str):
+    assert (first_line(error), with_type(error)) == (first, typed)

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from tartan.errors import ModelError
+from tartan.errors import ModelError, first_line
 
 Work = Callable[[], list[Tensor]]
 """Computes tensors from others that stay where they are."""
@@ -75,7 +75,7 @@ class CudaRecorder:
                     graph.capture_end()
                 if not isinstance(error, RuntimeError) or isinstance(error, torch.OutOfMemoryError):
                     raise
-                reason = str(error).splitlines()[0]  # the state of torch's generators is undefined
+                reason = first_line(error)  # the state of torch's generators is undefined
                 raise ModelError(
                     f"layers cannot be recorded as a CUDA graph ({reason}): set cuda_graphs=false"
                 ) from error
@@ -92,6 +92,6 @@ def _no_wait() -> Iterator[None]:
     except RuntimeError as error:
         if "synchronizing" not in str(error):
             raise
-        raise WaitsError(str(error).splitlines()[0]) from error
+        raise WaitsError(first_line(error)) from error
     finally:
         torch.cuda.set_sync_debug_mode(before)
