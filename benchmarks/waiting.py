@@ -31,7 +31,7 @@ NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
 def child(overrides: Sequence[str]) -> None:
     """Take steps whenever a line is read; print the median seconds of one."""
-    from tartan.config.composing import compose_run  # noqa: PLC0415 - the parent needs no torch
+    from tartan.config.compose_run import compose_run  # noqa: PLC0415 - the parent needs no torch
     from tartan.config.parse import parse  # noqa: PLC0415
     from tartan.experiment.build import build  # noqa: PLC0415
     from tartan.plugins import discover  # noqa: PLC0415

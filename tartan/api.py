@@ -12,7 +12,7 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tartan.body.exported import load_model, load_tokenizer
-from tartan.config.composing import compose_run
+from tartan.config.compose_run import compose_run
 from tartan.config.values import overrides_of
 from tartan.experiment.directories import existing, remove_empty
 from tartan.experiment.process_state import restored_settings

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 
-from hydra import initialize_config_module
 from hydra._internal.core_plugins.bash_completion import BashCompletion
 from hydra.core.global_hydra import GlobalHydra
 
 from tartan.cli import known
 from tartan.cli.commands import COMMANDS
+from tartan.config.composer import composing
 
 FLAGS = ("--help", "--version")
 HYDRAS = (
@@ -46,7 +46,7 @@ def _overrides(command: str, before: list[str], word: str) -> list[str]:
         return _starting(word, HYDRAS)
     known.register()
     kept = [each.strip("'\"") for each in before if not each.startswith("-") and "=" in each]
-    with initialize_config_module("tartan.configs", job_name="tartan", version_base="1.3"):
+    with composing():
         loader = GlobalHydra.instance().config_loader()
         if "=[" in word:
             group, _, typed = word.partition("=[")

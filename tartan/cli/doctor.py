@@ -11,7 +11,7 @@ import psutil
 import torch
 
 from tartan.cli.openmp import DECIDED
-from tartan.config.composing import compose_run
+from tartan.config.compose_run import compose_run
 from tartan.config.parse import parse
 from tartan.errors import ConfigError
 from tartan.experiment.build import build

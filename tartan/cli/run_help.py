@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import is_dataclass
 from typing import Any, get_args, get_type_hints
 
-from hydra import initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, ListConfig, Node
 
 from tartan.cli.commands import help_text
-from tartan.config.composer import Composer, parse_override, single
+from tartan.config.composer import Composer, composing, parse_override, single
 from tartan.config.entries import registered
 from tartan.config.options_help import options_help
 
@@ -26,7 +25,7 @@ def run_help(config_name: str, search: str | None, overrides: Sequence[str]) -> 
         search: a further directory of configurations.
         overrides: as Hydra takes them.
     """
-    with initialize_config_module("tartan.configs", job_name="tartan", version_base="1.3"):
+    with composing():
         loader = GlobalHydra.instance().config_loader()
         groups = [group for group in loader.list_groups("") if group not in ("hydra", "study")]
         choices = {group: loader.get_group_options(group) for group in groups}
@@ -48,7 +47,7 @@ def study_help(search: str | None) -> str:
     Args:
         search: a further directory of configurations.
     """
-    with initialize_config_module("tartan.configs", job_name="tartan", version_base="1.3"):
+    with composing():
         tree = Composer("study", search).compose([])
     return "\n".join([*_section(tree, registered("")["study_schema"], ""), ""])
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cache, cached_property
 
-from hydra import compose
+from hydra import compose, initialize_config_module
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -31,6 +31,11 @@ def parse_override(text: str, loader: ConfigLoader | None = None) -> Override:
             f"'{text}' is not an override: write name=value, in quotes where the value has spaces "
             f"or brackets{maps if '={' in text else ''}"
         ) from error
+
+
+def composing() -> "initialize_config_module":
+    """Return the context in which tartan's configurations are composed."""
+    return initialize_config_module("tartan.configs", job_name="tartan", version_base="1.3")
 
 
 class Composer:

@@ -11,11 +11,10 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, get_origin
 
-from hydra import initialize_config_module
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, Node, OmegaConf
 
-from tartan.config.composer import Composer, parse_override, single, singles
+from tartan.config.composer import Composer, composing, parse_override, single, singles
 from tartan.config.maps import yaml_value
 from tartan.config.typed_text import as_typed
 from tartan.config.values import written
@@ -49,7 +48,7 @@ def accept(
     """
     if search is not None and not Path(search).is_dir():
         raise ConfigError(f"--config-dir={search}: there is no such directory")
-    with initialize_config_module("tartan.configs", job_name="tartan", version_base="1.3"):
+    with composing():
         composer = Composer(config_name, search)
         chosen = composer.choose(overrides)
         groups = [parse_override(text) for text in chosen.values()]

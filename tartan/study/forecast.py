@@ -6,11 +6,12 @@ from statistics import mean, median
 
 from omegaconf import OmegaConf
 
+from tartan.config.composer import composing
 from tartan.experiment.summary import read_summary
 from tartan.report.pace import estimated
 from tartan.sizes import counted
 from tartan.study import worker
-from tartan.study.job import Job, composing
+from tartan.study.job import Job
 from tartan.study.power import POWER, detectable
 from tartan.study.process import WorkError, apart
 from tartan.study.statistics import estimate, seeds_needed

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hydra import compose, initialize_config_module
+from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
 from tartan.config.parse import resolved
@@ -132,8 +132,3 @@ class Job:
                     "since then. Restore what was there, choose another study.dir, or remove that "
                     "directory to run it again"
                 )
-
-
-def composing() -> "initialize_config_module":
-    """Return the context in which configurations are composed."""
-    return initialize_config_module("tartan.configs", job_name="tartan", version_base="1.3")

@@ -19,6 +19,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from tartan.config.composer import composing
 from tartan.config.explain import one_line
 from tartan.config.hydra_files import hydra_files
 from tartan.config.values import written
@@ -29,7 +30,7 @@ from tartan.stdio import lossy
 from tartan.study import child, worker
 from tartan.study.command_line import Typed
 from tartan.study.environments import environments
-from tartan.study.job import Job, composing
+from tartan.study.job import Job
 from tartan.study.process import WorkError, apart
 from tartan.train.interrupt import Interrupts
 

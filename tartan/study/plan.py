@@ -7,12 +7,13 @@ from pathlib import Path
 
 from hydra import compose
 
+from tartan.config.composer import composing
 from tartan.config.overrides import accept
 from tartan.config.parse import parse as parse_run
 from tartan.errors import ConfigError, NoSuchOptionError
 from tartan.experiment.schedule import SCALES, scaled_alone, trained_sections
 from tartan.study.command_line import OWN, Typed, key_of
-from tartan.study.job import Arm, Job, composing
+from tartan.study.job import Arm, Job
 from tartan.study.options import StudyOptions, parse
 
 

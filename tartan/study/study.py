@@ -7,6 +7,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from tartan.config.composer import composing
 from tartan.distributed.place import find_place
 from tartan.errors import ConfigError, TartanError
 from tartan.experiment.lock import locked
@@ -24,7 +25,7 @@ from tartan.study.forecast import (
     seeds_line,
     time_line,
 )
-from tartan.study.job import Arm, Job, composing
+from tartan.study.job import Arm, Job
 from tartan.study.launch import check_launcher, launch
 from tartan.study.options import StudyOptions
 from tartan.study.page import PAGE, write_study_report, write_tables

@@ -24,7 +24,7 @@ import tartan
 from support.command import records, small_options, summary
 from support.process import answered
 from support.ranks import in_ranks
-from tartan.config.composing import compose_run
+from tartan.config.compose_run import compose_run
 from tartan.config.values import overrides_of
 from tartan.distributed.ranks import Ranks
 

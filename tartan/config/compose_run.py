@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hydra import initialize_config_module
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from tartan.config.composer import Composer
+from tartan.config.composer import Composer, composing
 from tartan.config.hydra_files import Files, hydra_files
 from tartan.config.isolation import own_hydra
 from tartan.config.overrides import accept
@@ -45,7 +44,7 @@ def compose_run(overrides: Sequence[str], search: str | None = None) -> Composed
     with own_hydra():
         register(discover())
         accepted = accept(overrides, search=search)
-        with initialize_config_module("tartan.configs", job_name="tartan", version_base="1.3"):
+        with composing():
             whole = Composer("config", search).compose(accepted, hydra=True)
             HydraConfig.instance().set_config(whole)
             files = hydra_files()
