@@ -16,18 +16,17 @@ from huggingface_hub.errors import (
 from transformers import PretrainedConfig
 from transformers.utils.peft_utils import find_adapter_config_file
 
+from tartan.body.adapters import ADAPTER_FILE
 from tartan.body.auto_class import has_encoder_alone
 from tartan.errors import ModelError, first_line
 from tartan.quiet import quiet
-
-ADAPTER = "adapter_config.json"
 
 
 def check_directory(path: Path) -> None:
     """Raise ModelError unless a directory can hold a model of transformers."""
     name = f"model.name={path}"
-    if (path / ADAPTER).is_file():
-        raise _adapter(str(path), path / ADAPTER)
+    if (path / ADAPTER_FILE).is_file():
+        raise _adapter(str(path), path / ADAPTER_FILE)
     if (path / "config.json").is_file():
         return
     inner = sorted(p.parent.name for p in path.glob("*/config.json"))

@@ -7,7 +7,7 @@ from rich.box import SIMPLE_HEAD
 
 from tartan.cli.arguments import read
 from tartan.inference.comparison import CompareOptions, compare_runs
-from tartan.report.terminal import show, terminal_table
+from tartan.report.terminal import show
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -16,8 +16,7 @@ def main(arguments: Sequence[str]) -> int:
     found = compare_runs(list(map(Path, names)), options)
     for table in (found.scores, found.options, found.pairs):
         if table.rows:
-            look = {"title": table.title, "title_justify": "left", "box": SIMPLE_HEAD}
-            show(terminal_table(table.header, table.rows, **look))
+            show(table.rich(title_justify="left", box=SIMPLE_HEAD))
     print("\n".join(found.notes))
     print(f"page: {options.out}")
     return 0

@@ -8,12 +8,13 @@ from huggingface_hub import try_to_load_from_cache
 from torch import nn
 from transformers import PreTrainedModel
 
+from tartan.body.adapters import ADAPTER_FILE
 from tartan.files import sha256
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
            "pytorch_model.bin.index.json")  # fmt: skip
 """Files of weights, or lists of them, in the order in which transformers looks for them."""
-BESIDE = ("config.json", "adapter_config.json", "adapter_model.safetensors")
+BESIDE = ("config.json", ADAPTER_FILE, "adapter_model.safetensors")
 """Other files that decide what is loaded."""
 
 

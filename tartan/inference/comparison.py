@@ -8,11 +8,14 @@ from typing import Any
 
 from scipy.stats import binomtest
 
-from tartan.errors import CheckpointError, ConfigError, StorageError
+from tartan.errors import ConfigError, StorageError
 from tartan.experiment.identity import differing_keys, value_at
-from tartan.experiment.summary import read_summary
-from tartan.report.pages import figure, write_page
-from tartan.report.record import PREDICTIONS, SUMMARY, read_lines
+from tartan.inference.model import finished_summary
+from tartan.report.pages import Table, figure, write_page
+from tartan.report.record import PREDICTIONS, read_lines
+
+RUNS = "give directories of runs, DIRECTORY/*/ for those of a sweep"
+"""How an error ends where a directory has no finished run."""
 
 
 @dataclass
@@ -24,25 +27,6 @@ class CompareOptions:
     """
 
     out: str = "comparison.html"
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of texts.
-
-    Attributes:
-        title: what it shows.
-        note: how it is read.
-        header: the names of the columns.
-        rows: the cells.
-        words: the columns that hold words, not numbers.
-    """
-
-    title: str
-    note: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    words: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -81,7 +65,7 @@ def compare_runs(directories: Sequence[Path], options: CompareOptions) -> Compar
         raise StorageError(f"{out.parent} is not a directory: create it, or give another out=FILE")
     if len(directories) < 2:
         raise ConfigError("compare needs two runs or more: give their directories")
-    summaries = [_summary(directory) for directory in directories]
+    summaries = [finished_summary(directory, RUNS) for directory in directories]
     place, names = named(directories)
     found = Comparison(
         names,
@@ -203,22 +187,6 @@ def _right(directory: Path) -> list[bool]:
         else:
             found.append(given == predicted)
     return found
-
-
-def _summary(directory: Path) -> Mapping[str, Any]:
-    """Return a run's summary. CheckpointError unless it is complete."""
-    if directory.is_file():
-        raise CheckpointError(
-            f"{directory} is not a run's directory, but a file: give directories of runs, "
-            "DIRECTORY/*/ for those of a sweep"
-        )
-    summary = read_summary(directory)
-    if summary is None:
-        raise CheckpointError(
-            f"{directory} has no finished run ({SUMMARY} is missing): give directories of runs "
-            "that are complete"
-        )
-    return summary
 
 
 def _short(value: Any) -> str:

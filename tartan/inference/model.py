@@ -5,10 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tartan.body.adapters import ADAPTER_FILE
 from tartan.errors import CheckpointError, DataError
 from tartan.experiment.summary import read_summary
 from tartan.report.record import MODEL, SUMMARY
 
+COMPLETE = "give the directory of a run that is complete"
+"""How an error ends where a directory has no finished run."""
 ROLES = ("text", "pair", "label", "labels", "tokens", "tags")
 """What a column may hold, as options of data sources name it."""
 
@@ -56,32 +59,31 @@ def model_directory(run: Path) -> Place:
         summary = read_summary(run) or {}
         columns, pairs = named_columns(summary), read_pairs(summary)
         return Place(run / MODEL, trusted(summary), long_texts(summary), columns, pairs)
-    if any((run / name).is_file() for name in ("config.json", "adapter_config.json")):
+    if any((run / name).is_file() for name in ("config.json", ADAPTER_FILE)):
         return Place(run)
     raise CheckpointError(
         f"{run} is neither a finished run ({SUMMARY} is missing) nor a model (config.json is "
-        "missing): give the directory of a run that is complete"
+        f"missing): {COMPLETE}"
     )
 
 
-def check_directory(run: Path) -> None:
+def check_directory(run: Path, hint: str = COMPLETE) -> None:
     """CheckpointError where a file is given in place of a run's directory."""
     if run.is_file():
-        raise CheckpointError(
-            f"{run} is not a run's directory, but a file: give the directory of a run that is "
-            "complete"
-        )
+        raise CheckpointError(f"{run} is not a run's directory, but a file: {hint}")
 
 
-def finished_summary(run: Path) -> Mapping[str, Any]:
-    """Return the summary of the run in a directory. CheckpointError unless it is complete."""
-    check_directory(run)
+def finished_summary(run: Path, hint: str = COMPLETE) -> Mapping[str, Any]:
+    """Return the summary of the run in a directory. CheckpointError unless it is complete.
+
+    Args:
+        run: the directory.
+        hint: how the error ends: what to give instead.
+    """
+    check_directory(run, hint)
     summary = read_summary(run)
     if summary is None:
-        raise CheckpointError(
-            f"{run} has no finished run ({SUMMARY} is missing): give the directory of a run that "
-            "is complete"
-        )
+        raise CheckpointError(f"{run} has no finished run ({SUMMARY} is missing): {hint}")
     return summary
 
 

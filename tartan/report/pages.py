@@ -3,18 +3,44 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from rich.table import Table as RichTable
 
 from tartan.errors import TartanError, with_type
 from tartan.files import write_text
+from tartan.report.terminal import terminal_table
 from tartan.report.text import cell, code, cut, markdown, visible
 from tartan.sizes import amount, counted
 from tartan.spelling import spelled
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that pages and terminals show; its first column names the row.
+
+    Attributes:
+        title: what it shows.
+        note: how to read its figures.
+        header: the columns' names.
+        rows: their cells.
+        words: names of columns with words, the first column excluded; the others hold figures.
+    """
+
+    title: str
+    note: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    words: Sequence[str] = ()
+
+    def rich(self, **settings: Any) -> RichTable:
+        """Return the table for a terminal; `settings` are those of rich's table."""
+        return terminal_table(self.header, self.rows, title=self.title, **settings)
 
 
 def write_page(path: Path, template: str, context: Mapping[str, Any]) -> None:

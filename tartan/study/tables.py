@@ -1,40 +1,14 @@
 """A study as tables: the same rows for a page, Markdown and a terminal; records for CSV."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from rich.table import Table as RichTable
-
-from tartan.report.terminal import terminal_table
+from tartan.report.pages import Table
 from tartan.sizes import amount, counted
 from tartan.study.results import ArmResult, Estimate, Pair, RunResult, StudyResults
 from tartan.study.statistics import EXACT_UP_TO, RESAMPLES
 
 NOTHING = "-"
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table for readers; its first column names the row.
-
-    Attributes:
-        title: what it shows.
-        note: how to read its figures.
-        header: the columns' names.
-        rows: their cells.
-        words: names of columns with words, the first column excluded; the others hold figures.
-    """
-
-    title: str
-    note: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    words: Sequence[str] = ()
-
-    def rich(self) -> RichTable:
-        """Return the table for a terminal."""
-        return terminal_table(self.header, self.rows, title=self.title)
 
 
 def arm_table(results: StudyResults) -> Table:
