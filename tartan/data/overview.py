@@ -13,7 +13,7 @@ from tartan.batch import LabelKind
 from tartan.data.arrow import batches_of
 from tartan.data.digests import row_digest, short
 from tartan.data.rows import LISTS
-from tartan.data.task import SPLITS, Task, row_texts
+from tartan.data.task import Task, row_texts
 from tartan.errors import shown
 from tartan.spelling import spelled
 
@@ -43,8 +43,7 @@ class Overview:
 
 def overview(task: Task) -> dict[str, Overview]:
     """Return what each split holds that has rows."""
-    parts = {split: getattr(task, split) for split in SPLITS}
-    return {split: _of_split(rows, task) for split, rows in parts.items() if len(rows)}
+    return {split: _of_split(rows, task) for split, rows in task.splits.items() if len(rows)}
 
 
 def balance_notices(task: Task, found: Mapping[str, Overview]) -> list[str]:

@@ -90,6 +90,17 @@ class Task:
         """Return whether a row is a pair of texts."""
         return PAIR in self.train.column_names
 
+    @property
+    def splits(self) -> dict[str, Dataset]:
+        """Return the labelled rows by split."""
+        return {"train": self.train, "dev": self.dev, "test": self.test}
+
+    @property
+    def sizes(self) -> dict[str, int | None]:
+        """Return the number of rows of each split and corpus; of a streamed corpus, None."""
+        parts = self.splits | dict(self.corpora)
+        return {name: len(rows) for name, rows in parts.items()} | dict.fromkeys(self.streamed)
+
 
 def build_task(
     name: str,

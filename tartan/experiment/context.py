@@ -31,6 +31,8 @@ class TaskContext:
     """The `tartan.Context` of one objective.
 
     Attributes:
+        name: the objective's name in this run.
+        section: where its options are in the configuration.
         notices: what the objective reports to the user, a line each.
         heads: what is to be known of heads that training begins from, a line each.
     """
@@ -45,22 +47,12 @@ class TaskContext:
         section: str | None = None,
     ) -> None:
         """`end_task`: the end task; None when it is what is built. `section`: see `Context`."""
-        self._name, self._training, self._source = name, training, training.corpora.source
+        self.name, self._training, self._source = name, training, training.corpora.source
         self._body, self._seed = body, seed
         self._end_task = end_task
-        self._section = f"objectives.{name}" if section is None else section
+        self.section = f"objectives.{name}" if section is None else section
         self.notices: list[str] = []
         self.heads: list[str] = []
-
-    @property
-    def name(self) -> str:
-        """The objective's name in this run."""
-        return self._name
-
-    @property
-    def section(self) -> str:
-        """Where its options are in the configuration."""
-        return self._section
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -92,10 +84,10 @@ class TaskContext:
         """The end task. ConfigError if it is the objective itself."""
         if self._end_task is None:
             raise ConfigError(
-                f"{self._name} trains the end task's head, so it cannot be the end task: list it "
+                f"{self.name} trains the end task's head, so it cannot be the end task: list it "
                 "in `objectives`"
             )
-        return LentEndTask(self._end_task, self._name, pairs=self._training.pairs)
+        return LentEndTask(self._end_task, self.name, pairs=self._training.pairs)
 
     def labelled(self) -> Sequence[Row]:
         """The training rows, without those that are held out."""
@@ -108,7 +100,7 @@ class TaskContext:
             return self._stream(self._training.streamed[name])
         if name not in self._training.corpora:
             raise MissingCorpusError(
-                f"objective {self._name} reads the {name} corpus, which "
+                f"objective {self.name} reads the {name} corpus, which "
                 f"{self._training.task} lacks: {_remedy(name)}"
             )
         rows: Sequence[Row] = self._training.corpora.rows(name)
@@ -118,14 +110,14 @@ class TaskContext:
         """Return the rows of a streamed corpus, in an order of the objective's own."""
         source = self._source
         reader = Reader(source.tokenizer, source.max_length, False, source.long, source.max_chunks)
-        return EndlessRows(streamed, reader, self._seed, self._name)
+        return EndlessRows(streamed, reader, self._seed, self.name)
 
     def head(self, kind: str, *, unit: Unit | None = None) -> nn.Module:
         """Build a head of the body's family; new parameters depend on the objective's name alone.
 
         Args and errors are those of `Context.head`.
         """
-        with seeded(self._seed, "head", self._name):
+        with seeded(self._seed, "head", self.name):
             head = self._source.head(kind, self._body, self.labels, unit)
         if head.notice is not None:
             self.heads.append(head.notice)
@@ -138,7 +130,7 @@ class TaskContext:
         self, *, width: float = 1.0, name: str | None = None, tied: bool = False
     ) -> nn.Module:
         """Another masked language model; new parameters depend on the objective's name alone."""
-        with seeded(self._seed, "masked_lm", self._name):
+        with seeded(self._seed, "masked_lm", self.name):
             return masked_lm(self._source, self._body, width=width, name=name, tied=tied)
 
     def teacher(self, name: str) -> nn.Module:

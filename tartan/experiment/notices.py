@@ -59,15 +59,6 @@ def auxiliary_notices(dropped: Mapping[str, int], texts: Mapping[str, Texts]) ->
     return notices
 
 
-def reading(body: Body) -> str:
-    """Return how a body reads sequences: packed or not, in which direction, and why."""
-    otherwise = "padded" if body.unpadded_because is None else "by length"
-    reads = "packed" if body.reads_packed else otherwise
-    why = body.unpadded_because or body.padded_because
-    direction = "left to right" if body.causal else "both ways"
-    return f"{reads}, {direction}{f' ({why})' if why else ''}"
-
-
 def body_notices(body: Body) -> list[str]:
     """Return which of a body's parameters train, and what its exported model needs."""
     notices = []

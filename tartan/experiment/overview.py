@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import torch
 
 from tartan.batch import LabelKind
+from tartan.body import Body
 from tartan.config.schema import Config
 from tartan.errors import shown
 from tartan.experiment.build import Experiment
-from tartan.experiment.notices import reading
 from tartan.experiment.sections import Section, sections_of
 from tartan.sizes import counted
 from tartan.spelling import spelled
@@ -26,7 +26,7 @@ def overview(config: Config, experiment: Experiment) -> list[tuple[str, str]]:
     body = setup.model.body
     model = config.model.get("name") or config.model["kind"]
     number = sum(parameter.numel() for parameter in body.parameters())
-    rows = ", ".join(f"{split} {len(getattr(task, split))}" for split in ("train", "dev", "test"))
+    rows = ", ".join(f"{split} {len(texts)}" for split, texts in task.splits.items())
     sizes = {name: f"{len(texts)}" for name, texts in task.corpora.items()}
     sizes |= {
         name: f"{counted(len(s.shards), 'streamed shard')}" for name, s in task.streamed.items()
@@ -57,6 +57,14 @@ def device(runtime: Runtime) -> str:
     threads = torch.get_num_threads()
     said = f", {threads} thread{'s' if threads > 1 else ''}" if runtime.device.type == "cpu" else ""
     return f"{runtime.device}{said}, {runtime.precision}"
+
+
+def reading(body: Body) -> str:
+    """Return how a body reads sequences: packed or not, in which direction, and why."""
+    reads = "packed" if body.reads_packed else "padded" if body.unpadded_because is None else "by length"
+    why = body.unpadded_because or body.padded_because
+    direction = "left to right" if body.causal else "both ways"
+    return f"{reads}, {direction}{f' ({why})' if why else ''}"
 
 
 def labels(kind: LabelKind, names: tuple[str, ...]) -> str:

@@ -1,6 +1,6 @@
 """summary.json: the results of a run, and what it depends on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ from tartan.data import Task
 from tartan.data.divide import Division
 from tartan.errors import CheckpointError
 from tartan.experiment.build import Experiment
-from tartan.experiment.curve import evaluations, primary_examples
 from tartan.experiment.identity import Identity
 from tartan.report.record import SUMMARY, read_json
 from tartan.train.model import JointModel
@@ -54,7 +53,6 @@ def summarise(
         f"objectives.{name}": _data(texts.task)["train"]
         for name, texts in experiment.auxiliary.items()
     }
-    spent = progress, setup.primary_rows
     return {
         "seed": config.seed,
         "primary": model.primary,
@@ -68,7 +66,7 @@ def summarise(
         **scores,
         "best_step": progress.step if progress.best is None else progress.best_step,
         "steps": progress.step,
-        "primary_examples": primary_examples(*spent),
+        "primary_examples": setup.primary_rows(progress.primary_steps(progress.step)),
         "seconds": progress.seconds,
         "seconds_per_step": progress.step_seconds / max(progress.step, 1),
         "peak_memory_bytes": peak,
@@ -76,7 +74,7 @@ def summarise(
         "collapsed": progress.collapsed,
         "skipped_steps": progress.skipped,
         "changes": list(changes),
-        "evaluations": evaluations(*spent),
+        "evaluations": _evaluations(progress, setup.primary_rows),
         "device": str(setup.runtime.device),
         "precision": setup.runtime.precision,
         "versions": {name: identity.parts["environment"][name] for name in VERSIONS},
@@ -111,6 +109,27 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float)
 
 
+def _evaluations(progress: Progress, rows: Callable[[int], int]) -> list[dict[str, Any]]:
+    """Return every evaluation on dev, in order: the run's learning curve.
+
+    Args:
+        progress: how far the run is.
+        rows: how many of the end task the first steps that train it have read, repetitions counted.
+
+    Returns:
+        For each: `step`; `primary_examples`, rows of the end task trained on until then,
+        repetitions counted; `seconds` spent on steps until then; and `dev`, metrics by name.
+    """
+    found = []
+    for record, seconds in progress.history:
+        dev = {k.removeprefix("eval/"): v for k, v in record.items() if k.startswith("eval/")}
+        if dev:
+            step = int(record["step"])
+            seen = rows(progress.primary_steps(step))
+            found.append({"step": step, "primary_examples": seen, "seconds": seconds, "dev": dev})
+    return found
+
+
 def _task_record(task: Task, model: JointModel) -> dict[str, Any]:
     """Return what the end task is, and how it is scored."""
     return {
@@ -128,10 +147,9 @@ def _data(task: Task) -> dict[str, dict[str, Any]]:
 
     The size of a streamed corpus is None.
     """
-    splits = {"train": task.train, "dev": task.dev, "test": task.test, **task.corpora}
+    sizes = task.sizes
     found: dict[str, dict[str, Any]] = {
-        name: {"rows": len(splits[name]) if name in splits else None, "sha256": sha256}
-        for name, sha256 in task.hashes.items()
+        name: {"rows": sizes.get(name), "sha256": sha256} for name, sha256 in task.hashes.items()
     }
     if task.subset is not None:
         found["train"]["labelled"] = asdict(task.subset)

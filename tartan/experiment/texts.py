@@ -10,7 +10,6 @@ from tartan.body import ModelSource
 from tartan.data import Task, Tokenized, tokenize
 from tartan.data.endless import Streamed
 from tartan.data.reader import reads_segments
-from tartan.data.task import SPLITS
 
 
 class TokenizedTexts:
@@ -73,7 +72,7 @@ class Texts:
 
     def __init__(self, task: Task, source: ModelSource) -> None:
         self.task, self.source = task, source
-        self._splits = TokenizedTexts({s: getattr(task, s) for s in SPLITS}, source)
+        self._splits = TokenizedTexts(task.splits, source)
         self._corpora = TokenizedTexts(task.corpora, source)
 
     @property

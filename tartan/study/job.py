@@ -50,13 +50,13 @@ class Job:
         arm: its arm.
         seed: its seed.
         study: the study's directory, absolute.
-        search: an additional directory of configurations.
+        searchpath: overrides of Hydra's search path, where it has another directory.
     """
 
     arm: Arm
     seed: int
     study: Path
-    search: Sequence[str] = ()
+    searchpath: Sequence[str] = ()
 
     @property
     def place(self) -> str:
@@ -90,7 +90,7 @@ class Job:
 
     def compose(self) -> DictConfig:
         """Return its configuration; to be called inside `composing`."""
-        return compose("config", overrides=[*self.search, *self.overrides])
+        return compose("config", overrides=[*self.searchpath, *self.overrides])
 
     def check(self, contents: Mapping[str, Part], seed: int) -> None:
         """Make sure that a run in its directory is this one.

@@ -110,10 +110,10 @@ def _example(key: str, chosen: Sequence[Arm]) -> str:
 
 
 def jobs(
-    chosen: Sequence[Arm], seeds: Sequence[int], study: Path, search: Sequence[str]
+    chosen: Sequence[Arm], seeds: Sequence[int], study: Path, searchpath: Sequence[str]
 ) -> list[Job]:
     """Return the runs, seed by seed, so that an unfinished study has as many pairs as possible."""
-    return [Job(arm, seed, study, search) for seed in seeds for arm in chosen]
+    return [Job(arm, seed, study, searchpath) for seed in seeds for arm in chosen]
 
 
 def _accept(

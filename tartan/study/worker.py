@@ -120,12 +120,11 @@ def _describe(config: Config, experiment: Experiment, plugins: Plugins) -> Built
         trained += plan.steps if plan.trains_primary else 0
         examples = setup.primary_rows(trained) - before
         stages.append(StageSummary(name, plan.names, plugin, plan.steps, examples))
-    splits = {"train": task.train, "dev": task.dev, "test": task.test, **task.corpora}
     return BuiltArm(
         tuple(stages),
         experiment.milestones.metric,
         batch,
-        {**{name: len(rows) for name, rows in splits.items()}, **dict.fromkeys(task.streamed)},
+        task.sizes,
         experiment.probe_splits,
         contents(config, experiment, plugins),
     )
