@@ -61,7 +61,8 @@ def device(runtime: Runtime) -> str:
 
 def reading(body: Body) -> str:
     """Return how a body reads sequences: packed or not, in which direction, and why."""
-    reads = "packed" if body.reads_packed else "padded" if body.unpadded_because is None else "by length"
+    otherwise = "padded" if body.unpadded_because is None else "by length"
+    reads = "packed" if body.reads_packed else otherwise
     why = body.unpadded_because or body.padded_because
     direction = "left to right" if body.causal else "both ways"
     return f"{reads}, {direction}{f' ({why})' if why else ''}"
