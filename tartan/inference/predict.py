@@ -1,5 +1,6 @@
 """Predict a file: read, predict and write row by row."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import tee
 from pathlib import Path
@@ -8,7 +9,9 @@ from typing import Any
 from tartan.batch import LabelKind
 from tartan.checks import check_ranges
 from tartan.data.notices import lost_notices
+from tartan.data.rows import Row
 from tartan.errors import DataError
+from tartan.inference.inputs import Input
 from tartan.inference.model import model_directory
 from tartan.inference.prediction_files import (
     check_target,
@@ -75,8 +78,9 @@ class Predicted:
 def predict_file(run: Path, source: Path, target: Path, options: PredictOptions) -> Predicted:
     """Predict every row of a file, and write the rows with all probabilities.
 
-    Memory does not depend on the number of rows. The file is written under another name, and has
-    its own when it is complete; a file that is there is never replaced.
+    Memory does not depend on the number of rows: they are read twice, so that one that cannot be
+    used is refused before the model computes. The file is written under another name, and has its
+    own when it is complete; a file that is there is never replaced.
 
     Args:
         run: a run's directory, or a model's.
@@ -99,19 +103,27 @@ def predict_file(run: Path, source: Path, target: Path, options: PredictOptions)
     own = own_columns(suffix, predictor.labels, kind)
     columns = texts.table.columns
     _check_free(columns, own, source.name)
+    if not _checked(texts.rows(tagged), own, source.name):
+        raise DataError(f"{source}: no rows: give at least one text")
     written = 0
     ahead, read = tee(texts.rows(tagged))
     predictions = predictor.predict((row for _, row in ahead), options.batch_size)
     form = separator_for(target, source), encoding_for(target, source)
     with predictions_file(target, columns, own, *form) as write:
         for (row, _), prediction in zip(read, predictions, strict=True):
-            _check_free(row.values, own, row.line or source.name)
             write({**row.values, **flat(prediction, own)})
             written += 1
-        if not written:
-            raise DataError(f"{source}: no rows: give at least one text")
     notices = lost_notices(source.name, predictor.counts, predictor.max_length, "not predicted")
     return Predicted(written, dict(texts.columns), notices)
+
+
+def _checked(rows: Iterator[tuple[Row, Input]], own: list[str], name: str) -> int:
+    """Return the number of rows. DataError at the first that cannot be used."""
+    count = 0
+    for row, _ in rows:
+        _check_free(row.values, own, row.line or name)
+        count += 1
+    return count
 
 
 def _check_free(columns: Any, own: list[str], place: str) -> None:

@@ -7,9 +7,10 @@ from transformers import BertForSequenceClassification, RobertaForSequenceClassi
 
 from tartan.batch import LabelKind
 from tartan.data.vocabulary import train_tokenizer
-from tartan.errors import ConfigError
+from tartan.errors import ConfigError, DataError
 from tartan.inference.inputs import Input
 from tartan.inference.model import Place
+from tartan.inference.predict import PredictOptions, predict_file
 from tartan.inference.predictor import Predictor
 from tartan.testing import tiny_config
 
@@ -61,3 +62,25 @@ def test_a_batch_size_without_meaning_is_refused(
     with pytest.raises(ConfigError) as caught:
         list(predictor.predict(map(Input, texts), size))
     assert str(caught.value) == f"batch_size {line}"
+
+
+@pytest.mark.parametrize(
+    ("last", "line"),
+    [
+        (",9", "texts.csv:22: text is empty: fill it or remove the row"),
+        ("blue,9,9", "texts.csv:22: the row has 3 cells and the header 2 cells"),
+    ],
+)
+def test_a_late_row_that_cannot_be_used_is_refused_before_the_model_computes(
+    tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str, line: str
+):
+    config = tiny_config("bert", vocab_size=len(tokenizer), num_labels=2)
+    saved(BertForSequenceClassification(config), tokenizer, tmp_path / "model")
+    monkeypatch.setattr(Predictor, "_forward", pytest.fail)
+    source, target = tmp_path / "texts.csv", tmp_path / "out.csv"
+    source.write_text("\n".join(["text,n", *["red sea,1"] * 20, last]))
+    options = PredictOptions(batch_size=1, device="cpu")  # 16 rows are predicted before the last
+    with pytest.raises(DataError) as caught:
+        predict_file(tmp_path / "model", source, target, options)
+    assert line in str(caught.value)
+    assert not target.exists()
