@@ -108,7 +108,8 @@ def load_files(
             kind=labels,
         )
         read = (*notes(found, layout), *without.notices(), *_made(division))
-    return replace(task, notes=read, division=division, separator=found.separator)
+    columns = {role: name for role, name in found.read().items() if isinstance(name, str)}
+    return replace(task, notes=read, division=division, separator=found.separator, columns=columns)
 
 
 def find_files(options: FilesOptions) -> Layout:

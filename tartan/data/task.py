@@ -66,6 +66,7 @@ class Task:
         division: where splits were made of one file, how; None if every split has its own.
         notes: what the source read as what, a sentence each.
         separator: what separates labels in a string, where a row may have several.
+        columns: by role, those that were read where the source looks for usual names.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Task:
     notes: Sequence[str] = ()
     streamed: Mapping[str, Streamed] = field(default_factory=dict)
     separator: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def pairs(self) -> bool:

@@ -138,6 +138,7 @@ def _task_record(task: Task, model: JointModel) -> dict[str, Any]:
         "labels": list(task.labels),
         "pairs": task.pairs,
         "separator": task.separator,
+        "columns": dict(task.columns),
         "scoring": model.end_task.scoring_options(),
     }
 

@@ -37,7 +37,7 @@ class Place:
         directory: the model's.
         trusted: whether its run allowed Python code that comes with the model.
         long: how the run read long texts.
-        columns: by role, the columns that the run's options named.
+        columns: by role, the columns that the run read.
         pairs: whether the run's texts were pairs; None where it is not known.
     """
 
@@ -100,10 +100,11 @@ def long_texts(summary: Mapping[str, Any]) -> LongTexts:
 
 
 def named_columns(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns that a run's options named, by role, by its summary.
+    """Return the columns that a run read, by role, by its summary.
 
-    `labels` is a list: the columns of a run that reads one for each label. A second text is not
-    named where the run's texts were not pairs.
+    Those of an older version are the ones that its options named. `labels` is a list: the columns
+    of a run that reads one for each label. A second text is not named where the run's texts were
+    not pairs.
     """
     data = _section(summary, "data")
     found = {
@@ -111,7 +112,8 @@ def named_columns(summary: Mapping[str, Any]) -> dict[str, Any]:
         for role in ROLES
         if role != "pair" or read_pairs(summary) is not False
     }
-    return {role: column for role, column in found.items() if column}
+    chosen: Mapping[str, Any] = summary["task"].get("columns", {})
+    return {**chosen, **{role: column for role, column in found.items() if column}}
 
 
 def read_pairs(summary: Mapping[str, Any]) -> bool | None:
@@ -152,7 +154,7 @@ def completed(
     columns: Collection[str],
     roles: Collection[str] = ROLES,
 ) -> dict[str, Any]:
-    """Return the columns that are given, and those that a run's options named if a file has them.
+    """Return the columns that are given, and those that a run read if a file has them.
 
     Args:
         given: by role, None where it is to be found.

@@ -45,7 +45,7 @@ class Texts:
             given: the columns of `text`, `pair` and `tokens` where they are given.
             kind: what is predicted. Where words are tagged, the words are those of a column
                 `tokens`, or of the text, divided at white space.
-            named: the columns that the run's options named, used where the file has them.
+            named: the columns that the run read, used where the file has them.
             pairs: whether the run's texts were pairs; None where it is not known.
 
         Raises:

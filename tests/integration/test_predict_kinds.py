@@ -48,18 +48,23 @@ def test_several_labels_a_text_are_predicted_by_the_models_threshold(
     assert sum(each["count"] for each in evaluation["calibration"]["bins"]) == 2 * 12
 
 
-def test_labels_of_a_row_are_separated_as_in_training(tartan: Tartan, tmp_path: Path):
+def test_labels_and_columns_are_read_as_in_training(tartan: Tartan, tmp_path: Path):
     labels = {"red": "warm, bright", "blue": "cold", "violet": "warm, bright;cold"}
     rows = [f'{word} {n},"{labels[word]}"' for n in range(12) for word in labels]
     for split in ("train", "dev", "test"):
         lines = [f"{split} {row}" for row in rows]
-        (tmp_path / f"{split}.csv").write_text("\n".join(["text,labels", *lines]))
-    (tmp_path / "more.csv").write_text("\n".join(["text,labels", *rows[:2]]))
+        (tmp_path / f"{split}.csv").write_text("\n".join(["title,labels", *lines]))
+    more = ["title,labels,description", *(f"{row},another text" for row in rows[:2])]
+    (tmp_path / "more.csv").write_text("\n".join(more))
     options = [text for text in SMALL if not text.startswith("data.")]
     task = ["primary=multilabel", "data=files", "data.path=.", "run_dir=out"]
     assert tartan("run", *task, *options).status == 0
     answer = tartan("evaluate", "out", "more.csv", "resamples=2")
     assert (answer.status, answer.err) == (0, "")
+    assert "(text from 'title', label from 'labels')" in answer.out
+    (tmp_path / "texts.csv").write_text("description,title\nanother text,red\n")
+    answer = tartan("predict", "out", "texts.csv", "predictions.csv")
+    assert answer.out.endswith("(text from 'title'): predictions.csv\n")
 
 
 def test_chunks_of_long_texts_count_by_their_mean(tartan: Tartan, tmp_path: Path):

@@ -118,6 +118,7 @@ def test_only_the_splits_that_are_missing_are_made(tmp_path: Path):
     assert (len(task.train), len(task.test)) == (34, 6)
     given = load(tmp_path / "my_training_set.csv", test=str(tmp_path / "validation.tsv"))
     assert texts(given)["test"] == ["dev 1"]
+    assert given.columns == {"text": "text", "label": "label"}
     assert len(load(tmp_path, splits=("train",)).train) == 40
 
 

@@ -1,6 +1,12 @@
 """What is read of a run's summary."""
 
-from tartan.inference.model import check_pairs, named_columns, read_pairs, separator
+from tartan.inference.model import (
+    check_pairs,
+    completed,
+    named_columns,
+    read_pairs,
+    separator,
+)
 
 
 def summary(data: dict[str, str], **task: object) -> dict[str, object]:
@@ -21,3 +27,11 @@ def test_a_summary_says_what_was_found_in_training():
     )
     assert (read_pairs(found), separator(found)) == (False, ";")
     assert named_columns(found) == {}
+
+
+def test_columns_that_were_found_in_training_come_before_more_usual_ones():
+    found = summary({"text": None}, pairs=False, columns={"text": "title", "label": "topic"})
+    named = named_columns(found)
+    assert named == {"text": "title", "label": "topic"}
+    assert completed({"text": None}, named, ["title", "description"]) == {"text": "title"}
+    assert completed({"text": None}, named, ["text", "description"]) == {}
