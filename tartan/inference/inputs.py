@@ -1,6 +1,6 @@
 """What is predicted: a text, a pair of texts, or words to tag."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from tartan.batch import LabelKind
@@ -31,10 +31,15 @@ def as_inputs(texts: Iterable[object], kind: LabelKind, pairs: bool | None) -> I
         pairs: whether the model reads pairs of texts; None to follow the first one.
 
     Raises:
-        DataError: one is something else, is empty, or is not what the model reads.
+        DataError: one is something else, is empty, or is not what the model reads; or they are one
+            text, a table or a mapping, whose entries would be the names of columns.
     """
     if isinstance(texts, str | bytes):
         raise DataError("texts is a single text: give a list of texts")
+    if isinstance(texts, Mapping) or len(getattr(texts, "shape", (0,))) != 1:
+        raise DataError(
+            f"texts is a {type(texts).__name__}: give a list of texts, or one column of a table"
+        )
     for number, text in enumerate(texts):
         place = f"texts[{number}]"
         row = _words(text, place) if kind is LabelKind.TAGS else _text(text, place)

@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from tartan.batch import LabelKind
@@ -17,10 +19,21 @@ def test_a_text_to_tag_is_divided_at_white_space(words: Any):
     assert list(as_inputs([words], TAGS, False)) == [Input("in Rome", words=("in", "Rome"))]
 
 
+@pytest.mark.parametrize("texts", [pd.Series(["red", "blue"]), np.array(["red", "blue"])])
+def test_a_column_of_a_table_is_texts(texts: Any):
+    assert list(as_inputs(texts, CLASS, False)) == [Input("red"), Input("blue")]
+
+
 @pytest.mark.parametrize(
     ("texts", "kind", "pairs", "line"),
     [
         ("red", CLASS, False, "texts is a single text: give a list of texts"),
+        (pd.DataFrame({"text": ["red"]}), CLASS, False,
+         "texts is a DataFrame: give a list of texts, or one column of a table"),
+        (np.array([["red", "blue"]]), CLASS, True,
+         "texts is a ndarray: give a list of texts, or one column of a table"),
+        ({"text": ["red"]}, TAGS, False,
+         "texts is a dict: give a list of texts, or one column of a table"),
         (["a", ["red", "sky"]], CLASS, False,
          "texts[1] is a list and the model does not tag words: give a text or a tuple of two"),
         ([("a", "b", "c")], CLASS, True, "texts[0] has 3 entries: give a pair of texts"),
