@@ -34,7 +34,7 @@ class Unnamed(str):
 def read_csv(path: Path, dialect: Dialect) -> Iterator[tuple[int, Mapping[str, str]]]:
     """Yield the rows of a CSV file by column, each with the number of its first line.
 
-    Lines without a cell are skipped.
+    Rows without a cell that is filled are skipped.
 
     Raises:
         DataError: as `raw_lines`, or a row has other cells than the header, or quotes are unpaired.
@@ -78,8 +78,8 @@ def read_header(path: Path, rows: Iterator[tuple[int, Sequence[str]]]) -> Sequen
 
 
 def has_cells(cells: Sequence[str]) -> bool:
-    """Return whether a line is not blank."""
-    return len(cells) > 1 or any(cell.strip() for cell in cells)
+    """Return whether a row is not blank: spreadsheets write emptied rows as separators alone."""
+    return any(cell.strip() for cell in cells)
 
 
 def _rows(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:

@@ -163,6 +163,8 @@ def test_what_cannot_be_read_is_one_line(name: str, content: bytes, message: str
         ("\n \r\ntext;label\nx, y;a\n", {4: {"text": "x, y", "label": "a"}}),
         ("text;label (a, b)\nx;a\n\ny;b", {
             2: {"text": "x", "label (a, b)": "a"}, 4: {"text": "y", "label (a, b)": "b"}}),
+        ('; \ntext;label\n;\nx;a\n"\n"; \ny;b\n;\n', {
+            4: {"text": "x", "label": "a"}, 7: {"text": "y", "label": "b"}}),
         ("id;label (a, b, c)\nx, y;a\n", {2: {"id": "x, y", "label (a, b, c)": "a"}}),
         ('"one; two, or; three",label\n"x; ""y""\nz",a\n', {
             2: {"one; two, or; three": 'x; "y"\nz', "label": "a"}}),
