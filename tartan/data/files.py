@@ -117,14 +117,16 @@ def find_files(options: FilesOptions) -> Layout:
 
     Raises:
         ConfigError: no path is given, or the option of texts cannot be used.
-        DataError: there is no such file or directory, or there are no files of rows.
+        DataError: there is no such file or directory, or there are no files of rows that can be
+            read.
     """
     if not options.path:
         raise ConfigError("data.path is not set: give a file or a directory with data.path=...")
     given = {split: getattr(options, split) for split in SPLITS[1:]}
     parts = {split: [expand(file)] for split, file in given.items() if file}
     named = [*chain.from_iterable(parts.values()), *_named_texts(options)]
-    layout = find_layout(expand(options.path), {file.resolve() for file in named})
+    elsewhere = {*parts, *(name for name in TEXTS if getattr(options, name) is not None)}
+    layout = find_layout(expand(options.path), {file.resolve() for file in named}, elsewhere)
     for split, [file] in parts.items():
         if not file.exists():
             raise DataError(f"data.{split}={file}: no such file: check the path")

@@ -53,14 +53,19 @@ def format_of(path: Path) -> str:
         return found
     known = " ".join(FORMATS)
     packed = " ".join(OPENERS)
-    hint = SPREADSHEETS if found in (".xlsx", ".xls", ".ods") else "convert the file"
+    hint = "save the sheet as CSV (UTF-8)" if found in SPREADSHEETS else "convert the file"
     raise DataError(
         f"{path}: '{found or path.name}' is not a known format ({known}; compressed: {packed}): "
         f"{hint}"
     )
 
 
-SPREADSHEETS = "save the sheet as CSV (UTF-8)"
+SPREADSHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
+UNREADABLE = (
+    *SPREADSHEETS, ".zip", ".7z", ".rar", ".tar", ".tgz", ".pkl", ".pickle", ".xml", ".orc",
+    ".avro", ".conll", ".conllu",
+)  # fmt: skip
+"""Ends of names of files that hold rows and cannot be read."""
 
 
 def is_readable(path: Path) -> bool:

@@ -1,11 +1,11 @@
 """Which files of a directory are which split of a task, by their names."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tartan.data.formats import ending, is_readable, stem
+from tartan.data.formats import UNREADABLE, ending, format_of, is_readable, stem
 from tartan.errors import DataError
 
 NAMES: Mapping[str, str] = {
@@ -34,7 +34,7 @@ class Layout:
     ignored: Sequence[Path] = field(default_factory=tuple)
 
 
-def find_layout(path: Path, named: Collection[Path]) -> Layout:
+def find_layout(path: Path, named: Collection[Path], given: Collection[str] = ()) -> Layout:
     """Return the files of a task: one file of rows, or those of a directory.
 
     Where no name says `train`, `dev` or `test`, all files of rows are training data.
@@ -43,9 +43,11 @@ def find_layout(path: Path, named: Collection[Path]) -> Layout:
         path: the file or directory.
         named: resolved files and directories that options name as something else. Files among
             them, or below them, are not training data unless their names say so.
+        given: the parts whose files options name.
 
     Raises:
-        DataError: there is no such file or directory, or it has no file of rows.
+        DataError: there is no such file or directory, it has no file of rows, or all files of a
+            part are of unknown formats.
     """
     if not path.is_dir():
         if not path.exists():
@@ -63,6 +65,7 @@ def find_layout(path: Path, named: Collection[Path]) -> Layout:
             parts.setdefault(part, []).append(file)
         elif ending(file) != ".txt" and file not in away:
             rest.append(file)
+    _check_formats(path, {*parts, *given}, not files)
     if rest and parts.keys() <= set(TEXTS):
         return Layout({"train": rest, **parts})
     if "train" not in parts:
@@ -85,15 +88,34 @@ def readable_files(path: Path) -> list[Path]:
     Raises:
         DataError: the directory cannot be read.
     """
-    files = _files(path)
+    return _outside_results(path, is_readable)
+
+
+def _check_formats(path: Path, read: Collection[str], alone: bool) -> None:
+    """DataError where a file of rows cannot be read, and nothing else is read in its place.
+
+    Args:
+        path: the directory that it is in, or below which.
+        read: the parts that are read.
+        alone: whether there is no file of a known format.
+    """
+    for file in _outside_results(path, lambda file: ending(file) in UNREADABLE):
+        part = part_of(file.relative_to(path))
+        if alone or (part is not None and part not in read):
+            format_of(file)
+
+
+def _outside_results(path: Path, wanted: Callable[[Path], bool]) -> list[Path]:
+    """Return the wanted files that are not in directories of results below a directory."""
+    files = _files(path, wanted)
     results = _results(path, files)
     return [file for file in files if not results.intersection(file.parents)]
 
 
-def _files(path: Path) -> list[Path]:
-    """Return the files of a known format that are not hidden. DataError where none can be read."""
+def _files(path: Path, wanted: Callable[[Path], bool] = is_readable) -> list[Path]:
+    """Return the wanted files that are not hidden. DataError where the directory is unreadable."""
     try:
-        found = sorted(file for file in path.rglob("*") if is_readable(file) and file.is_file())
+        found = sorted(file for file in path.rglob("*") if wanted(file) and file.is_file())
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}): check it") from None
     return [

@@ -1,0 +1,32 @@
+"""Which files of a directory are which split: by their names."""
+
+from pathlib import Path
+
+import pytest
+
+from support.csv_files import csv, load, numbered
+from tartan.errors import DataError
+
+
+@pytest.mark.parametrize("name", ["test.xlsx", "dev/rows.csv.zip", "unlabelled.pkl"])
+@pytest.mark.parametrize("train", ["train.csv", "mine.csv"])
+def test_a_part_that_cannot_be_read_is_not_left_out(name: str, train: str, tmp_path: Path):
+    (tmp_path / train).write_text(csv(numbered(*"ab" * 20)))
+    for other in ("README.md", "LICENSE", "runs/.hydra/config.yaml", "runs/test.xlsx", name):
+        (tmp_path / other).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / other).touch()
+    with pytest.raises(DataError, match=rf"^{tmp_path / name}: '.\w+' is not a known format \("):
+        load(tmp_path)
+    part = Path(name).parts[0].partition(".")[0]
+    (tmp_path / train).rename(tmp_path / "train.csv")
+    (tmp_path / f"{part}.csv").write_text(csv([("one", "a"), ("two", "b")]))
+    load(tmp_path)
+    (tmp_path / f"{part}.csv").rename(tmp_path / "more.csv")
+    load(tmp_path, **{part: str(tmp_path / "more.csv")})
+
+
+@pytest.mark.parametrize("name", ["train.xlsx", "mine.xlsx"])
+def test_a_spreadsheet_alone_is_one_line(name: str, tmp_path: Path):
+    (tmp_path / name).touch()
+    with pytest.raises(DataError, match=r"'.xlsx' is not a known .*: save the sheet as CSV"):
+        load(tmp_path)
