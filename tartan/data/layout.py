@@ -15,6 +15,9 @@ NAMES: Mapping[str, str] = {
     "unlabelled": "unlabelled", "unlabeled": "unlabelled", "domain": "domain",
 }  # fmt: skip
 """What a word in a file's name says about it."""
+WORD = re.compile(rf"({'|'.join(NAMES)})(set|data|dataset)?")
+BORDERS = re.compile(r"[^a-zA-Z]+|(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+"""What stands between the words of a name: signs, or nothing before a capital."""
 TEXTS = ("unlabelled", "domain")
 """Files of text without labels."""
 RESULTS = (".hydra/config.yaml", "multirun.yaml", "study.json", "evaluation.json")
@@ -144,9 +147,12 @@ def part_of(path: Path) -> str | None:
     ('train', 'dev')
     >>> part_of(Path("train_test.csv")), part_of(Path("latest.csv"))
     (None, None)
+    >>> part_of(Path("TrainData.csv")), part_of(Path("testset_2.csv"))
+    ('train', 'test')
     """
     for name in (stem(path), *reversed(path.parent.parts)):
-        found = {NAMES[word] for word in re.split(r"[^a-z]+", name.lower()) if word in NAMES}
+        words = (WORD.fullmatch(word.lower()) for word in BORDERS.split(name))
+        found = {NAMES[word[1]] for word in words if word}
         if found:
             return found.pop() if len(found) == 1 else None
     return None

@@ -5,7 +5,21 @@ from pathlib import Path
 import pytest
 
 from support.csv_files import csv, load, numbered
+from tartan.data.layout import part_of
 from tartan.errors import DataError
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("TestData.csv", "test"), ("testset.csv", "test"), ("myTrain2.csv", "train"),
+        ("TRAIN.CSV", "train"), ("IMDBTest.csv", "test"), ("valdata-1.csv", "dev"),
+        ("TrainTest.csv", None), ("contest.csv", None), ("Testament.csv", None),
+        ("TestData/rows.csv", "test"), ("devsets.csv", None),
+    ],
+)  # fmt: skip
+def test_a_word_of_a_name_says_what_a_file_is(name: str, part: str | None):
+    assert part_of(Path(name)) == part
 
 
 @pytest.mark.parametrize("name", ["test.xlsx", "dev/rows.csv.zip", "unlabelled.pkl"])
