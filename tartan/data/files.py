@@ -172,15 +172,29 @@ def find_labelled(layout: Layout, options: FilesOptions, labels: LabelKind) -> L
     for split, table in tables.items():
         for role, column in columns.items():
             if column not in table.columns:
+                remedy = "rename the column" + _without_labels(split, role, options, parts["train"])
                 raise DataError(
                     f"{parts[split][0]}: no column '{column}', which is the {role} of "
-                    f"{names['train']}: rename the column"
+                    f"{names['train']}: {remedy}"
                 )
     separator = None
     if labels is LabelKind.SETS and not options.labels:
         separator = options.label_separator or separator_in(tables["train"], columns["label"])
     ignored = [file.name for file in layout.ignored]
     return LabelledFiles(tables, names, columns, ignored, separator, options.missing)
+
+
+def _without_labels(split: str, role: str, options: FilesOptions, train: Sequence[Path]) -> str:
+    """Return what to do where the column of a role is missing because a split has no labels."""
+    if role not in ("label", "tags"):
+        return ""
+    if getattr(options, split):
+        remedy = f"leave out data.{split}"
+    elif len(train) == 1:
+        remedy = f"give the file of training rows alone: data.path={train[0]}"
+    else:
+        remedy = "put it in another directory"
+    return f"; if it has no labels, {remedy}"
 
 
 def indicators(table: Table, names: Sequence[str], file: Path, labels: LabelKind) -> Table:

@@ -284,6 +284,27 @@ def test_an_empty_split_and_a_missing_path_are_refused(tmp_path: Path):
         load_files(FilesOptions())
 
 
+def test_a_test_file_without_labels_is_not_to_be_renamed(tmp_path: Path):
+    """As competitions hand them out."""
+    train, test = tmp_path / "train.csv", tmp_path / "test.csv"
+    train.write_text(csv(numbered(*"ab" * 20)))
+    test.write_text("text\nx\n")
+    (tmp_path / "sample_submission.csv").write_text("id,label\n1,a\n")
+    line = f"{test}: no column 'label', which is the label of train.csv: rename the column; if it "
+    alone = f"give the file of training rows alone: data.path={train}"
+    for path, given, remedy in (
+        (tmp_path, {}, alone), (train, {"test": str(test)}, "leave out data.test"),
+    ):  # fmt: skip
+        with pytest.raises(DataError) as caught:
+            load(path, **given)
+        assert str(caught.value) == f"{line}has no labels, {remedy}"
+    assert len(load(train).test) == 6
+    train.rename(tmp_path / "train-1.csv")
+    (tmp_path / "train-2.csv").write_text(csv(numbered(*"ab")))
+    with pytest.raises(DataError, match=r"has no labels, put it in another directory$"):
+        load(tmp_path)
+
+
 def test_other_sources_say_which_one_reads_it(tmp_path: Path):
     (tmp_path / "mine.csv").write_text(csv(numbered(*"ab")))
     for place in (tmp_path / "mine.csv", tmp_path):
