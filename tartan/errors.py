@@ -1,6 +1,6 @@
 """Errors that a user can fix: one line that says what is wrong, where, and what to do."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from signal import Signals
 from typing import Any, TypeVar
@@ -162,6 +162,16 @@ def suggest(word: str, choices: Iterable[str]) -> str:
     return (
         f"choose from: {', '.join(map(shown, known[:LISTED]))}{more}" if known else "there are none"
     )
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Return the first of some names for a line, and how many more there are.
+
+    >>> listed(["a.csv", "b.csv", "c.csv"], 2)
+    'a.csv, b.csv and 1 more'
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(shown, names[:most])) + more
 
 
 def shown(value: str) -> str:

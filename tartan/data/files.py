@@ -13,7 +13,7 @@ from tartan.data.divide import Division, SplitOptions, divide
 from tartan.data.formats import ending, open_table
 from tartan.data.label_sets import INDICATED, IndicatorTable, separator_in
 from tartan.data.labelled_files import LabelledFiles, quoted_names
-from tartan.data.layout import TEXTS, Layout, find_layout
+from tartan.data.layout import NAMED, TEXTS, Layout, find_layout
 from tartan.data.lines import expand
 from tartan.data.rows import ROLES, Example
 from tartan.data.tables import Table, declared_names
@@ -26,7 +26,7 @@ from tartan.data.text_source import (
     text_sources,
 )
 from tartan.data.unlabelled_rows import MISSING, check_missing
-from tartan.errors import ConfigError, DataError, suggest
+from tartan.errors import ConfigError, DataError, listed, suggest
 from tartan.quiet import quiet
 
 
@@ -108,6 +108,9 @@ def load_files(
             kind=labels,
         )
         read = (*notes(found, layout), *without.notices(), *_made(division))
+        if division is not None:
+            names = [file.name for file in layout.parts["train"]]
+            division = replace(division, file=", ".join(names))
     columns = {role: name for role, name in found.read().items() if isinstance(name, str)}
     return replace(task, notes=read, division=division, separator=found.separator, columns=columns)
 
@@ -144,9 +147,9 @@ def _others(
     taken = {file.resolve() for files in given.values() for file in files}
     kept = {part: [f for f in files if f.resolve() not in taken] for part, files in found.items()}
     if not kept["train"]:
-        listed = ", ".join(map(str, found["train"]))
+        names = ", ".join(map(str, found["train"]))
         raise DataError(
-            f"no file of training rows is left: data.dev and data.test name {listed}; add another"
+            f"no file of training rows is left: data.dev and data.test name {names}; add another"
         )
     return {part: files for part, files in kept.items() if files}
 
@@ -161,7 +164,7 @@ def find_labelled(layout: Layout, options: FilesOptions, labels: LabelKind) -> L
     check_missing(options.missing, labels)
     parts = {split: layout.parts[split] for split in SPLITS if split in layout.parts}
     tables = {split: open_table(files) for split, files in parts.items()}
-    names = {split: ", ".join(file.name for file in files) for split, files in parts.items()}
+    names = {split: _named(files) for split, files in parts.items()}
     given = {role: getattr(options, role) for role in (*ROLES[labels], "pair")}
     if options.labels:
         tables = {
@@ -180,8 +183,7 @@ def find_labelled(layout: Layout, options: FilesOptions, labels: LabelKind) -> L
     separator = None
     if labels is LabelKind.SETS and not options.labels:
         separator = options.label_separator or separator_in(tables["train"], columns["label"])
-    ignored = [file.name for file in layout.ignored]
-    return LabelledFiles(tables, names, columns, ignored, separator, options.missing)
+    return LabelledFiles(tables, names, columns, _named(layout.ignored), separator, options.missing)
 
 
 def _without_labels(split: str, role: str, options: FilesOptions, train: Sequence[Path]) -> str:
@@ -225,7 +227,7 @@ def notes(found: LabelledFiles, layout: Layout) -> list[str]:
     if found.separator:
         lines.append(f"Labels are separated by '{found.separator}'.")
     if found.ignored:
-        lines.append(f"Not read, as no name says train, dev or test: {', '.join(found.ignored)}.")
+        lines.append(f"Not read, as no name says train, dev or test: {found.ignored}.")
     return lines
 
 
@@ -254,12 +256,12 @@ def _sources(layout: Layout, options: FilesOptions, name: str) -> list[TextSourc
 
 def _separators(files: Sequence[Path]) -> list[str]:
     """Return what separates the cells of CSV files, where it is not commas, a sentence each."""
-    names: dict[str, list[str]] = {}
+    names: dict[str, list[Path]] = {}
     for file in files:
         if ending(file) == ".csv":
-            names.setdefault(find_dialect(file).separator, []).append(file.name)
+            names.setdefault(find_dialect(file).separator, []).append(file)
     return [
-        f"The cells of {', '.join(found)} are separated by {SEPARATORS.get(each, repr(each))}."
+        f"The cells of {_named(found)} are separated by {SEPARATORS.get(each, repr(each))}."
         for each, found in names.items()
         if each != ","
     ]
@@ -271,6 +273,11 @@ def _named_texts(options: FilesOptions) -> Iterator[Path]:
         if (given := getattr(options, name)) is not None:
             for source in text_sources(given, f"data.{name}"):
                 yield expand(source.path or source.hub or "")
+
+
+def _named(files: Sequence[Path]) -> str:
+    """Return the names of files for a line: a part may have thousands of them."""
+    return listed([file.name for file in files], NAMED)
 
 
 def _made(division: Division | None) -> list[str]:

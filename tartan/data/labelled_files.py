@@ -1,6 +1,6 @@
 """The labelled rows of files, split by split."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tartan.batch import LabelKind
@@ -18,9 +18,9 @@ class LabelledFiles:
 
     Attributes:
         tables: by split.
-        files: the names of each split's files, for error lines.
+        files: the names of each split's files, the first of many, for error lines.
         columns: by role, the same in every split.
-        ignored: files that were not read.
+        ignored: likewise, files that were not read.
         separator: what separates labels in a string, where a row may have several; None if no
             option names it and no string of train has several labels.
         missing: what is done with training rows that have no label: one of `MISSING`.
@@ -29,7 +29,7 @@ class LabelledFiles:
     tables: Mapping[str, Table]
     files: Mapping[str, str]
     columns: Mapping[str, str]
-    ignored: Sequence[str]
+    ignored: str
     separator: str | None = None
     missing: str = MISSING[0]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tartan.data.formats import UNREADABLE, ending, format_of, is_readable, stem
-from tartan.errors import DataError
+from tartan.errors import DataError, listed
 
 NAMES: Mapping[str, str] = {
     "train": "train", "training": "train",
@@ -18,6 +18,8 @@ NAMES: Mapping[str, str] = {
 WORD = re.compile(rf"({'|'.join(NAMES)})(set|data|dataset)?")
 BORDERS = re.compile(r"[^a-zA-Z]+|(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 """What stands between the words of a name: signs, or nothing before a capital."""
+NAMED = 3
+"""Files that a line names at most."""
 TEXTS = ("unlabelled", "domain")
 """Files of text without labels."""
 RESULTS = (".hydra/config.yaml", "multirun.yaml", "study.json", "evaluation.json")
@@ -73,11 +75,11 @@ def find_layout(path: Path, named: Collection[Path], given: Collection[str] = ()
         return Layout({"train": rest, **parts})
     if "train" not in parts:
         rows = [str(file.relative_to(path)) for file in files if file not in away]
-        listed = ", ".join(rows) or "none"
+        names = listed(rows, NAMED) or "none"
         results = "; directories of runs are not read" if _results(path, _files(path)) else ""
         results += "; those that other options name are not among them" if away else ""
         raise DataError(
-            f"{path}: no file of training rows (its files of rows are: {listed}{results}): add one "
+            f"{path}: no file of training rows (its files of rows are: {names}{results}): add one "
             "whose name says train"
         )
     return Layout(parts, rest)

@@ -22,6 +22,24 @@ def test_a_word_of_a_name_says_what_a_file_is(name: str, part: str | None):
     assert part_of(Path(name)) == part
 
 
+def test_lines_name_the_first_of_many_files(tmp_path: Path):
+    names = [f"train-{number}.csv" for number in range(5)]
+    for name in names:
+        (tmp_path / name).write_text(csv([(f"{name} {n}", "ab"[n % 2]) for n in range(8)]))
+        (tmp_path / name.replace("train", "more")).touch()
+    task = load(tmp_path)
+    first = "train-0.csv, train-1.csv, train-2.csv and 2 more"
+    assert task.notes[0].startswith(f"Read train from {first}; ")
+    assert task.notes[1].endswith("dev or test: more-0.csv, more-1.csv, more-2.csv and 2 more.")
+    assert task.notes[2].startswith(f"{first} was divided into ")
+    assert task.division is not None
+    assert task.division.file == ", ".join(names)  # splits.json counts rows through all of them
+    with (tmp_path / names[4]).open("a") as file:
+        file.write("one,\n")
+    with pytest.raises(DataError, match=rf"^{first} row 40 \(train-4.csv:10\): label is empty"):
+        load(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["test.xlsx", "dev/rows.csv.zip", "unlabelled.pkl"])
 @pytest.mark.parametrize("train", ["train.csv", "mine.csv"])
 def test_a_part_that_cannot_be_read_is_not_left_out(name: str, train: str, tmp_path: Path):
