@@ -22,6 +22,8 @@ NAMED = 3
 """Files that a line names at most."""
 TEXTS = ("unlabelled", "domain")
 """Files of text without labels."""
+BESIDE = re.compile(r"(dataset_dict|dataset_info|state)\.json|cache-.*\.arrow")
+"""Files that `datasets` writes beside the rows of `save_to_disk`."""
 RESULTS = (".hydra/config.yaml", "multirun.yaml", "study.json", "evaluation.json")
 """What a directory of results has: that of a run, a sweep, a study or an evaluation."""
 
@@ -118,7 +120,7 @@ def _outside_results(path: Path, wanted: Callable[[Path], bool]) -> list[Path]:
 
 
 def _files(path: Path, wanted: Callable[[Path], bool] = is_readable) -> list[Path]:
-    """Return the wanted files that are not hidden. DataError where the directory is unreadable."""
+    """Return the wanted files of rows, hidden ones left out. DataError where none can be read."""
     try:
         found = sorted(file for file in path.rglob("*") if wanted(file) and file.is_file())
     except OSError as error:
@@ -126,7 +128,8 @@ def _files(path: Path, wanted: Callable[[Path], bool] = is_readable) -> list[Pat
     return [
         file
         for file in found
-        if not any(part.startswith((".", "_")) for part in file.relative_to(path).parts)
+        if not BESIDE.fullmatch(file.name)
+        and not any(part.startswith((".", "_")) for part in file.relative_to(path).parts)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import datasets
 import pytest
 
 from support.csv_files import csv, load, numbered
@@ -20,6 +21,24 @@ from tartan.errors import DataError
 )  # fmt: skip
 def test_a_word_of_a_name_says_what_a_file_is(name: str, part: str | None):
     assert part_of(Path(name)) == part
+
+
+def test_what_datasets_saved_is_read_with_the_names_of_classes(tmp_path: Path, dictionary):
+    dictionary.save_to_disk(tmp_path / "all")
+    task = load(tmp_path / "all")
+    assert task.labels == ("plant", "animal")
+    assert [len(rows) for rows in (task.train, task.dev, task.test)] == [3, 2, 2]
+    assert len(task.notes) == 1  # none that a file was not read
+    rows = datasets.concatenate_datasets([dictionary["train"]] * 10)
+    rows = rows.add_column("text_pair", [f"text {n}" for n in range(30)])
+    rows.save_to_disk(tmp_path / "one", num_shards=2)
+    datasets.load_from_disk(tmp_path / "one").map(lambda row: {"text": row["text"].upper()})
+    assert list((tmp_path / "one").glob("cache-*.arrow"))
+    task = load(tmp_path / "one", unlabelled=str(tmp_path / "one"))
+    assert task.labels == ("plant", "animal")
+    assert len(task.train) + len(task.dev) + len(task.test) == 30
+    assert not any(text.isupper() for text in task.corpora["task"]["text"])
+    assert len(task.notes) == 2
 
 
 def test_lines_name_the_first_of_many_files(tmp_path: Path):
