@@ -102,7 +102,11 @@ class ColumnarTable:
         return sum(open_columnar(file).size() for file in self._files)
 
     def rows(self, columns: Sequence[str]) -> Iterator[Row]:
-        """Yield the rows. DataError where a file cannot be read, or a string is not UTF-8."""
+        """Yield the rows.
+
+        Raises:
+            DataError: a file cannot be read, a string is not UTF-8, or Python has no such time.
+        """
         for path in self._files:
             file = open_columnar(path)
             names = [column for column in columns if column in file.schema.names]
@@ -112,6 +116,10 @@ class ColumnarTable:
                     yield from (Row(values, path.name) for values in by_row(batch.to_pydict()))
             except (OSError, UnicodeDecodeError, pyarrow.ArrowException) as error:
                 raise unreadable(path, error) from None
+            except (OverflowError, ValueError) as error:
+                raise DataError(
+                    f"{path}: a date or time cannot be read ({error}): write it as a string"
+                ) from None
 
     def _check(
         self, path: Path, schema: pyarrow.Schema, columns: Sequence[str], names: Sequence[str]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from datasets import Features
 
-from tartan.data.rows import Row, kind
+from tartan.data.rows import Row, kind, whole
 from tartan.data.tables import Table
 from tartan.errors import DataError, shown
 
@@ -109,6 +109,7 @@ class IndicatorTable:
 
 def indicated(value: object, name: str, row: Row) -> bool:
     """Return whether a row has a label. DataError where the value is neither 0 nor 1."""
+    value = whole(value)
     text = str(value).strip().lower() if isinstance(value, str | int | float) else None
     if text in YES or text in NO:
         return text in YES

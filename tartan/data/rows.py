@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import NamedTuple
 
 from tartan.batch import LabelKind
@@ -139,15 +140,19 @@ def check_label(value: object, place: str) -> Class:
 def whole(value: object) -> object:
     """Return an id that is stored as a float as an integer: a missing one makes floats of a column.
 
-    >>> whole(1.0), whole(1.5), whole("1.0")
-    (1, 1.5, '1.0')
+    A decimal of a database, likewise.
+
+    >>> whole(1.0), whole(1.5), whole("1.0"), whole(Decimal("1.00"))
+    (1, 1.5, '1.0', 1)
     """
+    if isinstance(value, Decimal):
+        return int(value) if value.is_finite() and value == int(value) else value
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def check_number(value: object, place: str) -> float:
     """Return a row's number. DataError if it is not one, not finite, or larger than `LARGEST`."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise DataError(f"{place}: label is {kind(value)}: make it a number")
     try:
         number = float(value)

@@ -5,6 +5,7 @@ import gzip
 import json
 import lzma
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from pathlib import Path
 
 import datasets
@@ -12,6 +13,7 @@ import pyarrow
 import pytest
 from pyarrow import feather, ipc, parquet
 
+from support.csv_files import load
 from tartan.batch import LabelKind
 from tartan.data.column_names import find_columns, find_text
 from tartan.data.formats import open_shard, open_table, stem
@@ -91,6 +93,34 @@ def test_two_columns_with_one_name_are_refused(kind: str, tmp_path: Path):
     with pytest.raises(DataError) as caught:
         open_table([path])
     assert str(caught.value) == f"{path}: the file has the column 'text' twice: rename one"
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "read"),
+    [
+        (LabelKind.CLASS, ["1.00", "2.00"], [1, 2]),
+        (LabelKind.NUMBER, ["1.50", "-2.25"], [1.5, -2.25]),
+    ],
+)
+def test_decimals_are_numbers_or_classes(kind: LabelKind, written, read, tmp_path: Path):
+    path = tmp_path / "mine.parquet"
+    labels = pyarrow.array(map(Decimal, written), pyarrow.decimal128(38, 2))
+    parquet.write_table(pyarrow.table({"text": ["x", "y"], "label": labels}), path)
+    task = load(path, kind, ("train",))
+    found = task.train["label"][:]
+    assert (found if kind is LabelKind.NUMBER else [int(task.labels[n]) for n in found]) == read
+
+
+def test_a_date_that_python_has_not_is_one_line(tmp_path: Path):
+    path = tmp_path / "mine.parquet"
+    when = pyarrow.array([10**12]).cast(pyarrow.timestamp("s"))
+    parquet.write_table(pyarrow.table({"text": ["x"], "when": when}), path)
+    assert [row.values for row in open_table([path]).rows(["text"])] == [{"text": "x"}]
+    with pytest.raises(DataError) as caught:
+        list(open_table([path]).rows(["text", "when"]))
+    assert str(caught.value) == (
+        f"{path}: a date or time cannot be read (date value out of range): write it as a string"
+    )
 
 
 def test_a_later_file_without_the_columns_is_refused(tmp_path: Path):

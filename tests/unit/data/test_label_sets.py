@@ -1,6 +1,7 @@
 """Rows with several labels: lists, cells with separators, a column for each label."""
 
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,10 @@ import pytest
 from tartan.batch import LabelKind
 from tartan.data.files import FilesOptions, load_files
 from tartan.data.jsonl import JsonlOptions, load_jsonl
+from tartan.data.label_sets import indicated
 from tartan.data.labelled import LabelledOptions, keep_labels
 from tartan.data.notices import count_labels
+from tartan.data.rows import Row
 from tartan.errors import ConfigError, DataError
 
 SETS = LabelKind.SETS
@@ -89,6 +92,13 @@ def test_each_label_may_have_a_column(tmp_path: Path):
         load(path, text="comment_text", labels=["c", "x"])
     with pytest.raises(ConfigError, match="use primary=multilabel"):
         load_files(FilesOptions(str(path), labels=["a", "b"]))
+
+
+def test_decimals_say_whether_a_row_has_a_label():
+    row = Row({}, "mine.parquet")
+    assert [indicated(Decimal(n), "toxic", row) for n in ("1.00", "0.00")] == [True, False]
+    with pytest.raises(DataError, match="column 'toxic' is Decimal: write 1 or 0"):
+        indicated(Decimal("0.50"), "toxic", row)
 
 
 def test_lists_of_json_are_read_by_every_source(tmp_path: Path):
