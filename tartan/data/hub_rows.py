@@ -102,6 +102,8 @@ def read_numbered(selected: Selected, labels: LabelKind) -> Iterator[tuple[int, 
         }
         label = values[target]
         if names is not None:
+            if not selected.typed:
+                _check_one_meaning(label, names, here)
             values[target] = named(label, names, here)
         else:
             values[target] = _label(label, labels, selected, here)
@@ -138,6 +140,21 @@ def named(ids: object, names: Sequence[str], place: str) -> str | list[str]:
     if isinstance(ids, list):
         return [_name(each, names, place) for each in ids]
     return _name(ids, names, place)
+
+
+def _check_one_meaning(cell: object, names: Sequence[str], place: str) -> None:
+    """DataError where a cell is the name of one class and the id of another.
+
+    Types tell names and ids apart in other formats.
+    """
+    if not isinstance(cell, str) or cell not in names or not (cell.isascii() and cell.isdigit()):
+        return
+    if int(cell) < len(names) and names[int(cell)] != cell:
+        raise DataError(
+            f"{place}: label {cell} is the name of a class and the id of class "
+            f"'{names[int(cell)]}', by the names that the dataset declares: remove them from its "
+            "card (README.md), or write the rows as JSON lines, ids as numbers and names as strings"
+        )
 
 
 def _value(row: Row, role: str, selected: Selected, place: str) -> object:

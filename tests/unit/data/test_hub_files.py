@@ -280,6 +280,22 @@ def test_a_dataset_card_says_which_files_and_classes_there_are(tmp_path: Path):
     )
 
 
+def test_a_cell_that_is_a_name_and_the_id_of_another_class_is_refused(tmp_path: Path):
+    """Of stars from 1 to 3: both 1 and 2 may be one or two stars."""
+    directory = write(tmp_path / "D", "", **{"some": "text;label\nbad;0\nfine;1\n"})
+    card = CARD.replace("'0': plant, '1': animal", "'0': '1', '1': '2', '2': '3'")
+    (directory / "README.md").write_text(card)
+    (directory / "other.csv").write_text("text;label\ngood;3\n")
+    splits = HubSplits("train", "validation", "validation")
+    assert refusal(directory, splits=splits) == (
+        "D train row 1 (some.csv:3): label 1 is the name of a class and the id of class '2', by "
+        "the names that the dataset declares: remove them from its card (README.md), or write the "
+        "rows as JSON lines, ids as numbers and names as strings"
+    )
+    (directory / "some.csv").write_text("text;label\nbad;0\ngood;3\n")  # these are clear
+    assert load(directory, splits=splits).labels == ("1", "3")
+
+
 def test_a_dataset_of_the_hub_is_read_from_what_was_fetched_where_there_is_no_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
