@@ -1,5 +1,6 @@
 """The settings of a process that a run may change: restored for a program that calls tartan."""
 
+import csv
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,13 +15,14 @@ def restored_settings() -> Iterator[None]:
     """Through a block, let a run set what it needs; afterwards restore the process's settings.
 
     These are the random generators of Python, numpy and torch, torch's switches for GPUs with the
-    current GPU, and the state that trackers need of Accelerate. A run itself seeds its own choices,
-    but plugins and libraries may draw from the generators.
+    current GPU, the longest cell that `csv` reads, and the state that trackers need of Accelerate.
+    A run itself seeds its own choices, but plugins and libraries may draw from the generators.
     """
     numbers, arrays = random.getstate(), np.random.get_state()
     cuda = torch.backends.cuda
     tf32, cudnn = cuda.matmul.allow_tf32, cuda.cudnn_sdp_enabled()
     gpu = torch.cuda.current_device() if torch.cuda.is_initialized() else None
+    longest_cell = csv.field_size_limit()
     accelerated = bool(PartialState._shared_state)
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     with torch.random.fork_rng(devices=devices):
@@ -29,6 +31,7 @@ def restored_settings() -> Iterator[None]:
         finally:
             random.setstate(numbers)
             np.random.set_state(arrays)
+            csv.field_size_limit(longest_cell)
             cuda.matmul.allow_tf32 = tf32
             cuda.enable_cudnn_sdp(cudnn)
             if gpu is not None:
