@@ -66,7 +66,8 @@ def test_the_first_token_does_not_tell_where_spaces_are_marked(given: TinyContex
         text = tokenizer.decode(row["input_ids"], skip_special_tokens=True)
         assert text.startswith(first)
         assert text[len(first) :].lstrip().startswith(second)
-    assert batch.inputs.lengths <= tuple(len(row["input_ids"]) for row in rows)
+    lengths = zip(batch.inputs.lengths, rows, strict=True)
+    assert all(length <= len(row["input_ids"]) for length, row in lengths)
 
 
 def test_an_unknown_word_at_the_edge_of_a_text_belongs_to_the_text(given: TinyContext):
