@@ -215,12 +215,21 @@ def test_every_family_reads_embeddings_as_it_reads_tokens(family: str):
 
 
 def test_a_gradient_by_the_token_embeddings_themselves_is_autograds(given: TinyContext):
+    """The same as that by a copy without history, and the slope in a direction."""
     packed = Packed.of([row["input_ids"] for row in ROWS])
     given.body.eval()
+
+    def value(embeddings: torch.Tensor) -> torch.Tensor:
+        return given.body(packed, embeddings).sin().sum()
+
     embeddings = given.body.embed(packed)
-    hidden = given.body(packed, embeddings)
-    (gradient,) = torch.autograd.grad(hidden.sin().sum(), embeddings)
-    assert gradient.any()
+    copied = embeddings.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(value(embeddings), embeddings)
+    assert_close(gradient, torch.autograd.grad(value(copied), copied)[0])
+    direction = gradient / gradient.norm()
+    with torch.no_grad():
+        ends = [value(copied + size * direction) for size in (0.01, -0.01)]
+    assert (ends[0] - ends[1]) / 0.02 == pytest.approx(float(gradient.norm()), rel=0.02)
 
 
 def test_a_family_that_cannot_read_embeddings_is_named(given: TinyContext):
