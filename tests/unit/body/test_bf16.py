@@ -49,7 +49,7 @@ def test_depth_does_not_turn_it(packed):
 
 def test_several_passes_of_a_step_share_one_cast(packed, body):
     """A pass without gradient, and a backward pass of each objective, as META takes them."""
-    body.eval().use_bf16(torch.autocast("cpu", torch.bfloat16))
+    assert body.eval().use_bf16(torch.autocast("cpu", torch.bfloat16)) is None
     once = gradient(body, packed)
     body.zero_grad()
     with body.same_weights():
@@ -64,9 +64,14 @@ def test_several_passes_of_a_step_share_one_cast(packed, body):
 
 def test_a_step_that_fails_restores_the_parameters(body, packed):
     before = dict(body.named_parameters())
-    body.use_bf16(NO_AUTOCAST)
-    with pytest.raises(ZeroDivisionError), body.same_weights():
+    assert body.use_bf16(NO_AUTOCAST) is None
+
+    def fail():
+        assert any(p is not before[name] for name, p in body.named_parameters())
         body(packed).sum() / (1 // 0)
+
+    with pytest.raises(ZeroDivisionError), body.same_weights():
+        fail()
     after = dict(body.named_parameters())
     assert after.keys() == before.keys()
     assert all(after[name] is parameter for name, parameter in before.items())
