@@ -12,6 +12,7 @@ from torch.testing import assert_close
 from support.context import ROWS, TinyContext
 from tartan import Batch, ConfigError, ProbeOptions, Row
 from tartan.probe import fit
+from tartan.seeding import seeded
 from tartan.train.dev_loss import DevLoss
 from tartan.train.model import JointModel
 from tartan.train.runtime import Runtime
@@ -152,11 +153,19 @@ def test_one_row_cannot_be_shared(model: JointModel):
 
 
 def test_the_gradient_is_that_of_the_mean_dev_loss(model: JointModel):
-    """Against plain autograd through the same probe and the same rows."""
-    term = dev_loss(model, steps=1).term(step=0)
+    """Written out: with a rate of 0 the probe stays as it was made."""
+    dev = dev_loss(model, steps=1, lr=0.0)
+    _, batch = dev.batches(0)
+    with seeded(0, "probe", 0):
+        probe = model.end_task.probe(ProbeOptions().dropout).eval()
+    model.eval()
+    features = model.end_task.features(model.body(batch.inputs), batch)
+    loss = nn.functional.cross_entropy(probe(features), batch.targets["labels"])
     parameters = list(model.body.parameters())
-    loss = term.pieces[0]() / term.items
-    found = torch.autograd.grad(loss, parameters)
+    expected = torch.autograd.grad(loss, parameters)
+    model.train()
+    term = dev.term(step=0)
+    assert term.items == batch.items
     term.pieces[0]().backward()
-    for parameter, gradient in zip(parameters, found, strict=True):
+    for parameter, gradient in zip(parameters, expected, strict=True):
         assert_close(parameter.grad / term.items, gradient)
