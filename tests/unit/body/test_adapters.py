@@ -73,7 +73,8 @@ def test_adapters_alone_train_and_start_at_nothing(family, tmp_path):
 @pytest.mark.parametrize("family", KINDS)
 def test_both_exports_give_the_same_logits(family, base, tmp_path):
     source, body, head = built(tmp_path / "saved", family, base=base)
-    expected, before = logits(source, body, head), dict(body.state_dict())
+    expected = logits(source, body, head)
+    before = {name: value.clone() for name, value in body.state_dict().items()}
     export(body, head, source.tokenizer, tmp_path / "merged")
     export_adapter(body, head, source, tmp_path / "adapter")
     for name, value in body.state_dict().items():
