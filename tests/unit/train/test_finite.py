@@ -1,10 +1,12 @@
 """What is not finite is kept out of the parameters, also where it is only looked at later."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.testing import assert_close
 
 from support.command import SMALL
 from support.experiments import built
@@ -105,6 +107,7 @@ def test_a_non_finite_step_moves_no_parameter_and_is_traced(
     stage.take(0)
     stage.take(1)
     before, weights = parameters(setup), stage.weights()
+    moments = deepcopy(stage.state_dict()["optimiser"])
     poison(setup, 1)
     if late:
         stage.take(2)
@@ -114,6 +117,7 @@ def test_a_non_finite_step_moves_no_parameter_and_is_traced(
     assert all(one.equal(other) for one, other in zip(before, parameters(setup), strict=True))
     assert stage.consistent is not late
     if not late:
+        assert_close(stage.state_dict()["optimiser"], moments, rtol=0, atol=0)
         assert stage.weights() == weights
     said = find_cause(setup, stage, caught.value)
     assert said.startswith("mlm: the loss is nan at step 3, on rows ")
