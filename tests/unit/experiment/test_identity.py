@@ -21,7 +21,7 @@ from tartan.experiment.identity import (
 from tartan.experiment.model_files import loaded_files, model_hashes
 from tartan.experiment.plan import Plan
 from tartan.experiment.plugin_code import code_hash
-from tartan.experiment.resume import Saved, compare
+from tartan.experiment.resume import Saved, check_trained, compare
 from tartan.plugins import Plugins
 from tartan.testing import save_tiny, tiny_source, tiny_tokenizer
 
@@ -104,6 +104,23 @@ def test_the_same_parts_are_accepted_whatever_the_run():
     again = replace(identity(), run="another")
     assert compare(saved(), again, plan()).changed == []
     assert again.digest == identity().digest
+
+
+@pytest.mark.parametrize(
+    "key", ["device", "precision", "tf32", "compile", "eval.batch_size", "model.lora.export"]
+)
+def test_once_all_steps_are_taken_only_evaluation_and_export_may_change(key: str):
+    def values(value: str, **more: object) -> dict[str, object]:
+        content: object = value
+        for name in reversed(key.split(".")):
+            content = {name: content}
+        assert isinstance(content, dict)
+        return content | more
+
+    kept = Saved(Path("checkpoint-6"), values("before", steps=6))
+    check_trained(kept, replace(plan(), values=values("now", steps=6)))
+    with pytest.raises(CheckpointError, match=r"\(steps differ\), and all of its steps are taken"):
+        check_trained(kept, replace(plan(), values=values("now", steps=9)))
 
 
 def test_an_identity_is_read_as_it_was_written():
