@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from support.command import SMALL, summary, write_task
-from support.runs import differences
+from support.runs import differences, newest, resuming
 from tartan.quiet import quiet
 
 LONG = ["data=jsonl", "data.dir=task", *(each for each in SMALL if not each.startswith("data."))]
@@ -95,7 +95,9 @@ def test_batches_of_each_objective_are_limited_by_tokens_and_resume_exactly(tart
     (tmp_path / "cut/summary.json").unlink()
     for step in range(steps // 2, steps + 1):
         shutil.rmtree(tmp_path / f"cut/checkpoints/checkpoint-{step}", ignore_errors=True)
-    assert tartan("run", "run_dir=cut", *options).status == 0
+    assert newest(tmp_path / "cut") == steps // 2 - 1 > 0
+    with resuming(tmp_path / "cut"):
+        assert tartan("run", "run_dir=cut", *options).status == 0
     assert differences(tmp_path / "whole", tmp_path / "cut") == []
 
 

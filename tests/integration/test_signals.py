@@ -1,5 +1,6 @@
 """Signals: the run saves its last step, stops, and prints the command that resumes it."""
 
+import re
 import shlex
 import signal
 import time
@@ -9,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from support.command import SMALL, Answer
+from support.command import SMALL, Answer, summary
 from support.process import answered, at_call, forked, send
-from support.runs import GRADUAL, differences, write_gradual
+from support.runs import GRADUAL, differences, newest, resuming, write_gradual
 from tartan.errors import Interrupted
 from tartan.train.interrupt import Interrupts
 
@@ -72,7 +73,10 @@ def test_a_signal_saves_the_step_and_the_command_it_names_goes_on(
     command = shlex.split(told.split("to resume: ")[1])
     assert command[:4] == ["python", "-m", "tartan", "run"]
     assert command[-1] == "resume=cut"
-    assert tartan(*command[3:]).status == 0
+    step = re.match(r"step (\d+) ", saved)
+    assert newest(tmp_path / "cut") == (int(step[1]) if step else summary(whole)["steps"])
+    with resuming(tmp_path / "cut"):
+        assert tartan(*command[3:]).status == 0
     assert differences(whole, tmp_path / "cut") == []
 
 
@@ -97,11 +101,13 @@ def test_a_second_ctrl_c_stops_at_once(
         send(signal.SIGINT)()
 
     prepare = partial(at_call, "tartan.train.optimiser:Optimiser.step", 8, twice)
-    answer = answered([*RUN, "run_dir=cut"], tmp_path / "said", prepare)
+    command = [*RUN, "run_dir=cut", "checkpoint.every=5"]
+    answer = answered(command, tmp_path / "said", prepare)
     assert answer.status == 130
     assert "stopped by SIGINT; what was saved before is kept; to resume: " in answer.err
-    assert not list(tmp_path.glob("cut/checkpoints/checkpoint-*"))
-    assert tartan(*RUN, "run_dir=cut").status == 0
+    assert newest(tmp_path / "cut") == 5
+    with resuming(tmp_path / "cut"):
+        assert tartan(*command).status == 0
     assert differences(whole, tmp_path / "cut") == []
 
 
@@ -136,7 +142,9 @@ def test_a_signal_ends_a_sweep_and_the_command_it_names_goes_on(
     assert list((tmp_path / "sweep").glob(".*")) == []
     command = shlex.split(answer.err.split("step 20 is saved; to resume: ")[1])
     assert command == ["python", "-m", "tartan", *sweep]
-    assert tartan(*command[3:]).status == 0
+    assert newest(second) == 20
+    with resuming(second):
+        assert tartan(*command[3:]).status == 0
     assert (first / "summary.json").read_bytes() == finished
     assert differences(whole, second) == []
 

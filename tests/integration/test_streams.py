@@ -8,7 +8,7 @@ import pytest
 
 from support.command import summary
 from support.process import KILL, answered, at_call, forked
-from support.runs import differences
+from support.runs import differences, newest, resuming
 
 WORDS = [a + b for a in ("ba", "be", "bi", "bo", "bu") for b in ("ka", "ke", "ki", "ko", "ku")]
 STEPS = 14
@@ -46,7 +46,9 @@ def test_a_run_that_is_killed_resumes_its_stream_exactly(place: Path):
     assert forked([*run, "run_dir=whole"]) == 0
     # 14 steps of 4 texts: the last checkpoint is in the second block of 32.
     assert forked([*run, "run_dir=killed"], kill) < 0
-    assert forked([*run, "run_dir=killed"]) == 0
+    assert newest(place / "killed") == 12
+    with resuming(place / "killed"):
+        assert forked([*run, "run_dir=killed"]) == 0
     assert differences(place / "whole", place / "killed") == []
     assert summary(place / "whole")["data"]["domain"]["rows"] is None
 

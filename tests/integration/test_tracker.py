@@ -12,6 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from support.command import SMALL, Answer, records, summary
 from support.process import KILL, at_call, forked
+from support.runs import newest, resuming
 from tartan.report.tracker import TRACKERS, start_tracker
 
 Tartan = Callable[..., Answer]
@@ -60,7 +61,9 @@ def test_a_resumed_run_goes_on_in_the_same_tracker_run(
     kill = partial(at_call, "tartan.train.stage:Stage.take", 9, KILL)
     assert forked(run, kill) == -signal.SIGKILL
     assert max(step for step, _ in scalars(tmp_path / "out")["train/loss/mlm"]) == 8
-    assert forked(run) == 0
+    assert newest(tmp_path / "out") == 5
+    with resuming(tmp_path / "out"):
+        assert forked(run) == 0
     assert scalars(tmp_path / "out") == told(tmp_path / "out")
 
 
@@ -72,7 +75,9 @@ def test_a_tracker_may_be_chosen_when_a_run_goes_on(
     run = [*RUN, "log.every=1", "checkpoint.every=2"]
     kill = partial(at_call, "tartan.train.stage:Stage.take", 5, KILL)
     assert forked(run, kill) == -signal.SIGKILL
-    assert forked([*run, "tracker=tensorboard"]) == 0
+    assert newest(tmp_path / "out") == 4
+    with resuming(tmp_path / "out"):
+        assert forked([*run, "tracker=tensorboard"]) == 0
     assert scalars(tmp_path / "out") == told(tmp_path / "out")
 
 

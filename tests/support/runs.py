@@ -1,11 +1,19 @@
 """Runs that are compared with one another."""
 
 import json
+import os
+import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryFile
+
+import pytest
 
 from support.command import summary
+from tartan.train.stage import Stage
 
 KEYS = ("dev", "test", "best_step", "steps", "weights", "skipped_steps", "changes")
 GRADUAL = [
@@ -56,3 +64,45 @@ def cut(run: Path, name: str, checkpoint: str) -> Path:
         if path.name != checkpoint:
             shutil.rmtree(path)
     return copied
+
+
+def newest(run: Path) -> int:
+    """The step of a run's newest checkpoint, of one that was being replaced too; 0 without any."""
+    names = [path.name for path in run.glob("checkpoints/*")]
+    found = [re.fullmatch(r"checkpoint-(\d+)|\.checkpoint-(\d+)\.replaced", name) for name in names]
+    return max((int(match[1] or match[2]) for match in found if match), default=0)
+
+
+@contextmanager
+def taking() -> Iterator[list[int]]:
+    """The numbers of the steps that this process and those that it forks take, once it has ended.
+
+    Of several ranks, those of the first.
+    """
+    found: list[int] = []
+    take = Stage.take
+    with TemporaryFile("ab+") as taken, pytest.MonkeyPatch.context() as patch:
+
+        def noted(stage: Stage, step: int) -> None:
+            if os.environ.get("RANK", "0") == "0":
+                os.write(taken.fileno(), f"{step} ".encode())
+            take(stage, step)
+
+        patch.setattr(Stage, "take", noted)
+        yield found
+        taken.seek(0)
+        found += [int(step) for step in taken.read().split()]
+
+
+@contextmanager
+def resuming(run: Path) -> Iterator[None]:
+    """A run that the block completes takes the steps from its newest checkpoint on, and no others.
+
+    A run is a function of its seed: one that began again would end in the same way.
+    """
+    first = newest(run)
+    with taking() as taken:
+        yield
+    expected = list(range(first, summary(run)["steps"]))
+    assert taken == expected, f"it took steps {taken} instead of {expected}"
+    assert not list(run.glob("checkpoints/*.damaged"))
