@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from support.checkpoints import edit_json
 from support.command import SMALL, Answer, summary, write_task
 from support.process import Forked
-from support.runs import cut, differences
+from support.runs import cut, differences, newest, resuming
 from tartan.train.manifest import seal
 
 Tartan = Callable[..., Answer]
@@ -52,7 +52,9 @@ def test_a_killed_run_ends_as_an_undisturbed_one(
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "killed/summary.json").exists()
-    assert tartan("run", "run_dir=killed", *command).status == 0
+    assert newest(tmp_path / "killed") > 0
+    with resuming(tmp_path / "killed"):
+        assert tartan("run", "run_dir=killed", *command).status == 0
     same(tmp_path / "whole", tmp_path / "killed")
 
 
@@ -68,8 +70,10 @@ def test_a_run_is_gone_on_with_by_its_directory(tartan: Tartan, tmp_path: Path):
             for path in sorted(checkpoint.iterdir()):
                 path.unlink()
             checkpoint.rmdir()
-    answer = tartan("run", "resume=cut", *COMMON, "checkpoint.keep=100", "run_dir=elsewhere")
-    assert answer.status == 0, answer.err
+    assert newest(cut) == 15
+    with resuming(cut):
+        answer = tartan("run", "resume=cut", *COMMON, "checkpoint.keep=100", "run_dir=elsewhere")
+        assert answer.status == 0, answer.err
     same(tmp_path / "whole", cut)
     assert not (tmp_path / "elsewhere").exists()
 
@@ -146,39 +150,46 @@ def test_a_run_goes_on_with_another_configuration_when_told_so(tartan: Tartan, t
     for checkpoint in tmp_path.glob("out/checkpoints/checkpoint-*"):
         if checkpoint.name != "checkpoint-6":
             shutil.rmtree(checkpoint)
-    change = ["eval.batch_size=5", "schedule.stages.finetune.epochs=2"]
+    change = ["eval.batch_size=5", "primary.batch_size=6"]
+    change += ["schedule.stages.finetune.epochs=2"]
     answer = tartan("run", "run_dir=out", *SMALL, *change)
     assert answer.status == 2
-    assert "(eval.batch_size, schedule.stages.finetune.epochs differ)" in answer.err
+    keys = ["eval.batch_size", "primary.batch_size", "schedule.stages.finetune.epochs"]
+    assert f"({', '.join(keys)} differ)" in answer.err
     assert "or set resume_changed=true to resume with the new one" in answer.err
     answer = tartan("run", "run_dir=out", *SMALL, *change, "resume_changed=true")
     assert answer.status == 0, answer.err
-    keys = ["eval.batch_size", "schedule.stages.finetune.epochs"]
     assert f"resumes from step 6 with changes: {', '.join(keys)}\n" in answer.out
-    values = {keys[0]: [64, 5], keys[1]: [10.0, 2.0]}
+    values = {keys[0]: [64, 5], keys[1]: [8, 6], keys[2]: [10.0, 2.0]}
     (kept,) = summary(tmp_path / "out")["changes"]
     assert kept == {"step": 6, "changed": keys, "values": values}
-    assert summary(tmp_path / "out")["steps"] == 6 + 6
+    steps = 6 + 2 * 24 // 6
+    assert summary(tmp_path / "out")["steps"] == steps
+    assert summary(tmp_path / "out")["primary_examples"] == steps * 6  # by the new batch size
     assert tartan("run", "run_dir=out", *SMALL, *change).status == 0
     again = tartan("run", "run_dir=out", *SMALL, "resume_changed=true")
     assert again.status == 2
     assert "differ), and it is complete. Choose another run_dir" in again.err
 
 
-def test_with_another_metric_the_best_model_is_chosen_anew(tartan: Tartan, tmp_path: Path):
-    """A value of accuracy says nothing of values of macro-F1."""
+def test_with_another_metric_or_other_rows_of_dev_the_best_model_is_chosen_again(
+    tartan: Tartan, tmp_path: Path
+):
+    """A value of accuracy says nothing of values of macro-F1, or of values on other rows."""
     run = ["run", "schedule=finetune", "objectives=[]", *SMALL, "checkpoint.every=3"]
     run += ["eval.every=3", "eval.patience=0", "steps=9", "checkpoint.keep=9"]
     assert tartan(*run, "run_dir=whole", "eval.metric=accuracy").status == 0
-    place = cut(tmp_path / "whole", "out", "checkpoint-6")
-    progress = place / "checkpoints/checkpoint-6/progress.json"
-    edit_json(progress, best=2.0)  # more than any value can be
-    (progress.parent / "manifest.json").unlink()
-    seal(progress.parent)
-    answer = tartan(*run, "run_dir=out", "eval.metric=macro_f1", "resume_changed=true")
-    assert answer.status == 0, answer.err
-    found = summary(tmp_path / "out")
-    assert (found["metric"], found["best_step"]) == ("macro_f1", 9)
+    for metric, change in {"macro_f1": [], "accuracy": ["data.dev=12"]}.items():
+        place = cut(tmp_path / "whole", metric, "checkpoint-6")
+        progress = place / "checkpoints/checkpoint-6/progress.json"
+        edit_json(progress, best=2.0)  # more than any value can be
+        (progress.parent / "manifest.json").unlink()
+        seal(progress.parent)
+        command = [*run, f"run_dir={metric}", f"eval.metric={metric}", *change]
+        answer = tartan(*command, "resume_changed=true")
+        assert answer.status == 0, answer.err
+        found = summary(place)
+        assert (found["metric"], found["best_step"]) == (metric, 9)
 
 
 def test_objectives_in_another_order_do_not_get_each_others_state(tartan: Tartan, tmp_path: Path):
@@ -260,9 +271,11 @@ def test_a_run_whose_steps_are_all_taken_does_not_claim_others(tartan: Tartan, t
             "another run_dir\n"
         )
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
-    assert tartan(*run, "eval.batch_size=5", "resume_changed=true").status == 0
+    late = ["eval.batch_size=5", "precision=bf16", "tf32=true", "compile=false"]
+    with resuming(tmp_path / "out"):
+        assert tartan(*run, *late, "resume_changed=true").status == 0
     (change,) = summary(tmp_path / "out")["changes"]
-    assert change["changed"] == ["eval.batch_size"]
+    assert set(change["changed"]) == {text.partition("=")[0] for text in late}
 
 
 def test_a_checkpoint_of_another_model_is_refused_and_nothing_lost(tartan: Tartan, tmp_path: Path):
@@ -298,8 +311,9 @@ def test_a_damaged_summary_is_one_line_and_a_damaged_configuration_is_repaired(
 def test_no_state_is_a_pickle_that_could_run_code(tartan: Tartan, tmp_path: Path):
     import torch  # noqa: PLC0415
 
-    tartan("run", "objectives=[mlm]", "weighting=meta", "run_dir=out", *SMALL)
-    for path in tmp_path.rglob("*.pt"):
-        torch.load(path, weights_only=True)
+    saving = ["checkpoint.every=2", "checkpoint.keep=99"]
+    tartan("run", "objectives=[mlm]", "weighting=meta", "run_dir=out", *SMALL, *saving)
+    states = [torch.load(path, weights_only=True) for path in tmp_path.rglob("*.pt")]
+    assert any(state.keys() >= {"optimiser", "weighting"} for state in states)
     suffixes = {path.suffix for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert suffixes <= {".pt", ".json", ".jsonl", ".yaml", ".safetensors", ".md"}
