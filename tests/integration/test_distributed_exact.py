@@ -99,13 +99,14 @@ def taken(ranks: Ranks, config: Config) -> dict[str, Any]:
     setup = experiment.setup
     stage = Stage(setup, experiment.stages["joint"])
     signals, metrics = stage.step.measure(0)
-    grads = gradients(stage, setup.model)
+    grads, norms = gradients(stage, setup.model), stage._optimiser.norms()
     measured = {name: value for name, value in vars(signals).items() if name != "generator"}
     for step in range(STEPS):
         stage.take(step)
     scores, outputs = evaluate(setup.model, setup.dev, 4, setup.runtime, ranks=ranks)
     return {
         "grads": grads,
+        "norms": norms,
         "signals": {name: value.float() for name, value in measured.items() if value is not None},
         "metrics": metrics,
         "weights": stage.weights(),

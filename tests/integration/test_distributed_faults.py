@@ -17,7 +17,7 @@ from support.closeness import assert_same
 from support.command import SMALL, Answer, summary
 from support.process import KILL, at_call, send
 from support.ranks import errors, launch
-from support.runs import differences
+from support.runs import differences, newest, resuming
 from tartan.distributed import failure
 from tartan.distributed.failure import FOREVER, KEY, Watch
 from tartan.errors import DataError, DivergenceError
@@ -102,7 +102,9 @@ def test_a_process_that_is_killed_fails_or_is_stopped_ends_all_and_the_run_resum
     assert errors(broken).count("Traceback") == 1
     assert "LookupError: no such thing\nthis was rank 1 of 2 (process " in errors(broken)
 
-    assert statuses(run("out")) == [0, 0]
+    assert newest(Path("out")) >= 3  # 2 after a kill, and one more after the signal
+    with resuming(Path("out")):
+        assert statuses(run("out")) == [0, 0]
     assert differences(Path("whole"), Path("out")) == []
 
 
@@ -216,10 +218,16 @@ def test_a_sharded_run_writes_a_file_of_each_process_and_resumes_with_any_number
     assert sealed.keys() == files - {"manifest.json"}
     shutil.copytree("out", "alone")
 
-    assert statuses(run("out", SHARDED)) == [0, 0]
+    # The last step is saved after a signal.
+    stopped = run("out", SHARDED, prepare=on(1, STEP, 1, send(signal.SIGTERM)))
+    assert statuses(stopped) == [128 + signal.SIGTERM] * 2
+    assert newest(Path("out")) == 5
+    with resuming(Path("out")):
+        assert statuses(run("out", SHARDED)) == [0, 0]
     assert differences(Path("whole"), Path("out")) == []
-    (alone,) = run("alone", SHARDED, size=1)
-    assert alone.status == 0, alone.err
+    with resuming(Path("alone")):
+        (alone,) = run("alone", SHARDED, size=1)
+        assert alone.status == 0, alone.err
     assert "processes (2 sharded, now 1)" in alone.out
     assert_same_models("alone", "whole")
 
@@ -228,11 +236,13 @@ def test_a_sharded_run_writes_a_file_of_each_process_and_resumes_with_any_number
 def test_a_run_may_change_what_its_processes_divide():
     assert statuses(run("whole")) == [0, 0]
     assert_killed(run("moments", MOMENTS, prepare=on(1, STEP, 6, KILL)), 1)
-    assert statuses(run("moments", MOMENTS)) == [0, 0]
+    with resuming(Path("moments")):
+        assert statuses(run("moments", MOMENTS)) == [0, 0]
     assert differences(Path("whole"), Path("moments")) == []  # to the byte
     for name, first, then in (("divided", [], [SHARDED]), ("joined", [SHARDED], [])):
         assert_killed(run(name, *first, prepare=on(1, STEP, 6, KILL)), 1)
-        assert statuses(run(name, *then)) == [0, 0]
+        with resuming(Path(name)):
+            assert statuses(run(name, *then)) == [0, 0]
         assert_same_models(name, "whole")
 
 
@@ -243,7 +253,8 @@ def test_each_of_four_processes_may_be_killed(more: list[str]):
     assert statuses(run("whole", *four, size=4)) == [0] * 4
     for rank in range(4):
         assert_killed(run("out", *four, size=4, prepare=on(rank, STEP, 2, KILL)), rank)
-    assert statuses(run("out", *four, size=4)) == [0] * 4
+    with resuming(Path("out")):
+        assert statuses(run("out", *four, size=4)) == [0] * 4
     assert differences(Path("whole"), Path("out")) == []
 
 
