@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.ranks import LIMIT, Launched
-from support.runs import GRADUAL, differences, write_gradual
+from support.runs import GRADUAL, differences, resuming, write_gradual
 
 COMMON = [
     "run", *GRADUAL, "batch_size=4", "accumulate=2", "data.dir=data", "eval.every=4",
@@ -61,7 +61,8 @@ def endure(kills: int, size: int) -> Counter[int]:
                 rank, seconds = found
                 ranks[rank] += 1
                 print(f"kill {ranks.total()}: {name}, rank {rank}, {seconds:.1f} s", flush=True)
-        assert [answer.status for answer in begin(name, size).wait()] == [0] * size
+        with resuming(Path(name)):
+            assert [answer.status for answer in begin(name, size).wait()] == [0] * size
         assert differences(Path("whole"), Path(name)) == [], name
         runs += 1
     print(f"{kills} kills in {runs} runs: {dict(ranks)} by rank; all alike")

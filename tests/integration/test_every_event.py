@@ -24,7 +24,7 @@ import pytest
 from support.command import SMALL
 from support.events import Events, kinds
 from support.process import forked
-from support.runs import GRADUAL, write_gradual
+from support.runs import GRADUAL, newest, taking, write_gradual
 from support.studies import TIMED, without
 
 RUN = [
@@ -139,13 +139,18 @@ class Ordeal:
     def killed_at(self, event: int) -> list[str]:
         """Kill the command at an event, start it again, and return what differs in the end."""
         killed = started(self.command, self.said, at=event)
-        status = started(self.command, self.said)
-        found = outcome(self.here / "work/out")
+        run = self.here / "work/out"
+        first = newest(run)
+        with taking() as taken:
+            status = started(self.command, self.said)
+        found = outcome(run)
         self.clean()
         if killed != -signal.SIGKILL or status:
             return [f"status {killed}, then {status}: {(self.said / 'err').read_text()}"]
+        steps = list(range(first, found["summary.json"]["steps"])) if self.command is RUN else taken
         names = sorted({*found, *self.whole})
-        return [name for name in names if found.get(name, "-") != self.whole.get(name, "-")]
+        different = [name for name in names if found.get(name, "-") != self.whole.get(name, "-")]
+        return different if taken == steps else [*different, f"it took steps {taken}"]
 
 
 @pytest.fixture(scope="module", params=["run", "study"])

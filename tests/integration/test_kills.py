@@ -15,7 +15,7 @@ import pytest
 
 from support.command import summary
 from support.process import Forked
-from support.runs import GRADUAL, differences, write_gradual
+from support.runs import GRADUAL, differences, newest, resuming, write_gradual
 
 EVERY = 10
 COMMON = [*GRADUAL, "data.dir=data", "eval.every=4", "eval.patience=0", f"checkpoint.every={EVERY}"]
@@ -37,12 +37,6 @@ def reached(run: Path) -> int:
     path = run / "metrics.jsonl"
     lines = path.read_text().split("\n")[:-1] if path.exists() else []
     return int(json.loads(lines[-1])["step"]) if lines else 0
-
-
-def saved(run: Path) -> int:
-    """The step of the newest checkpoint."""
-    names = [path.name.removeprefix("checkpoint-") for path in run.glob("checkpoints/checkpoint-*")]
-    return max(map(int, names), default=0)
 
 
 def begin(run: Path, steps: int) -> Forked:
@@ -95,10 +89,11 @@ def endure(directory: Path, kills: int, steps: int, span: float) -> tuple[Counte
         while moments.total() < kills and not (run / "summary.json").exists():
             if killed := kill_at_random(run, steps, rng, span):
                 moments[killed] += 1
-                lost = reached(run) - saved(run)
+                lost = reached(run) - newest(run)
                 assert lost <= EVERY
                 print(f"kill {moments.total()}: {run.name}, {killed}, {lost} steps to take again")
-        assert begin(run, steps).wait() == 0  # a complete run is not run again
+        with resuming(run):  # a complete run is not run again
+            assert begin(run, steps).wait() == 0
         assert differences(directory / "whole", run) == [], run
         runs += 1
     return moments, runs, int(summary(directory / "whole")["steps"])
