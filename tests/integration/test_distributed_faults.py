@@ -25,7 +25,7 @@ from tartan.experiment.lock import locked
 
 RUN = [
     "run", *SMALL, "steps=8", "objectives=[mlm]", "weighting=meta", "accumulate=2",
-    "batch_size=4", "eval.every=4", "checkpoint.every=2",
+    "batch_size=4", "eval.every=4", "checkpoint.every=2", "schedule.stages.finetune.epochs=0.3",
 ]  # fmt: skip
 SHARDED, MOMENTS = "sharded=true", "sharded_optimizer=true"
 STEP = "tartan.train.step:Step.__call__"
