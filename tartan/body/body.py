@@ -290,7 +290,8 @@ class Body(nn.Module):
         layout = self._layouts.find(packed.lengths, packed.causal)
         if layout is None:
             graphs = self._bf16 is not None and self._bf16.active
-            layout = self._layout(packed.lengths, causal=packed.causal, graphs=graphs)
+            device = packed.input_ids.device
+            layout = self._layout(packed.lengths, device, causal=packed.causal, graphs=graphs)
         return read_packed(
             self.model,
             packed,
@@ -307,13 +308,16 @@ class Body(nn.Module):
         """
         if self.reads_packed:
             for part in split_lengths(lengths, self.max_tokens):
-                self._layouts.keep(self._layout(part, causal=causal or self.causal, graphs=True))
+                device, causal = self.model.device, causal or self.causal
+                self._layouts.keep(self._layout(part, device, causal=causal, graphs=True))
 
-    def _layout(self, lengths: Sequence[int], *, causal: bool, graphs: bool) -> Layout:
+    def _layout(
+        self, lengths: Sequence[int], device: torch.device, *, causal: bool, graphs: bool
+    ) -> Layout:
         """Make a layout; `graphs` is whether the pass may be computed by graphs."""
         return make_layout(
             lengths,
-            self.model.device,
+            device,
             causal=causal,
             varlen=self._varlen,
             few_sizes=graphs and self._few_sizes,
