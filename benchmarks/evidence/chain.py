@@ -13,7 +13,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from math import prod
 from pathlib import Path
@@ -74,7 +74,7 @@ def _trials(place: Path, what: Regime, arm: str, more: Sequence[str]) -> list[di
     return [_trial(run, names) for run in sorted(place.glob("*/summary.json"))]
 
 
-def study_command(name: str, what: Regime, chosen: dict[str, list[str]]) -> list[str]:
+def study_command(name: str, what: Regime, chosen: Mapping[str, Sequence[str]]) -> list[str]:
     """Return the arguments of `python -m tartan` that run a regime's study."""
     arms = []
     for arm in what.arms:
@@ -129,11 +129,13 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("regime")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, on one device")
-    parser.add_argument("--seeds", type=int, default=8, help="of the study")
+    parser.add_argument("--seeds", type=int, help="of the study, the first so many; all by default")
     options, more = parser.parse_known_args(arguments)
     name, what = options.regime, regime(options.regime, options.directory.absolute())
-    command = study_command(name, what, chosen_values(name, what, options.jobs, more))
-    command += [*more, *launcher(options.jobs), f"study.seeds={options.seeds}"]
+    chosen = what.values or chosen_values(name, what, options.jobs, more)
+    seeds = ",".join(map(str, what.seeds[: options.seeds]))
+    command = study_command(name, what, chosen)
+    command += [*more, *launcher(options.jobs), f"study.seeds=[{seeds}]"]
     _write(what.directory / f"study-{name}.command.json", command)
     study = what.directory / f"study-{name}"
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 TRIAL_SEED = 11
-"""The seed of trials; the study has seeds 0 to 7."""
+"""The seed of trials; studies have seeds 0 to 7, and one 12 to 39."""
 EVERY = 4
 """Steps between two measurements of META."""
 TRAVEL = 22.0
@@ -21,6 +21,7 @@ SUPCON: Mapping[str, Sequence[str]] = {"supcon": ["batch_size=16"]}
 """An objective on labels: supervised contrastive learning."""
 ARMS: Mapping[str, Sequence[str]] = {
     "finetune": ["schedule=finetune"],
+    "finetune_high": ["schedule=finetune"],
     "tapt": ["schedule=pretrain"],
     "mt": ["weighting=static"],
     "meta": ["weighting=meta", f"weighting.every={EVERY}"],
@@ -28,6 +29,8 @@ ARMS: Mapping[str, Sequence[str]] = {
     "pcd": ["weighting=pcd"],
 }
 """Every arm's way of training; the last four have the regime's schedule and objectives."""
+STANDARD = ("finetune", "tapt", "mt", "meta", "gcs", "pcd")
+"""The arms of most regimes."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Regime:
         schedule: of the arms that train some of them beside the end task.
         arms: those that are run.
         task: the name of the task's data.
+        seeds: of the study.
+        values: what earlier trials chose, by arm, in place of trials.
     """
 
     directory: Path
@@ -60,8 +65,10 @@ class Regime:
     scale: str = ""
     objectives: Mapping[str, Sequence[str]] = field(default_factory=lambda: TAPT)
     schedule: str = "together"
-    arms: Sequence[str] = tuple(ARMS)
+    arms: Sequence[str] = STANDARD
     task: str = "citation_intent"
+    seeds: Sequence[int] = range(8)
+    values: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def has_subsets(self) -> bool:
@@ -70,7 +77,7 @@ class Regime:
 
     def overrides(self, arm: str) -> list[str]:
         """Return the overrides of an arm."""
-        if arm == "finetune":
+        if arm.startswith("finetune"):
             return [*ARMS[arm], "objectives=[]"]
         names = ["tapt"] if arm == "tapt" else list(self.objectives)
         schedule = [] if arm == "tapt" else [f"schedule={self.schedule}"]
@@ -98,6 +105,18 @@ FURTHER: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "a1280": ("a", {"steps": 1280, "every": 80}),
     "rest128": ("b128", {"arms": ("finetune", "meta", "pcd")}),
     "supcon128": ("b128", {"objectives": SUPCON, "arms": ("finetune", "mt", "meta", "gcs")}),
+    "again128": (
+        "supcon128",
+        {
+            "arms": ("finetune", "finetune_high", "mt"),
+            "seeds": range(12, 40),
+            "values": {
+                "finetune": ["optimizer.body_lr=1e-4"],
+                "finetune_high": ["optimizer.body_lr=3e-4"],
+                "mt": ["optimizer.body_lr=3e-4"],
+            },
+        },
+    ),
     "after64": (
         "b64",
         {
@@ -128,9 +147,9 @@ def regime(name: str, directory: Path) -> Regime:
     Args:
         name: `a`, `b64`, `b128`, `b256`, `b512`, `c`, or one of the further questions: `a1280` and
             `c4000`, (a) and (c) with twice the steps, `rest128`, the arms that `b128` lacks,
-            `supcon128`, 128 labels and an objective on labels, or `after64`, 64 labels and the same
-            objective after TAPT. `sciie128` is 128 labels of the second task, `supcon_sciie128` the
-            same with that objective in MLM's place.
+            `supcon128`, 128 labels and an objective on labels, `again128`, its MT with other seeds,
+            or `after64`, 64 labels and the same objective after TAPT. `sciie128` is 128 labels of
+            the second task, `supcon_sciie128` the same with that objective in MLM's place.
         directory: where data, models and results are.
     """
     if name in FURTHER:

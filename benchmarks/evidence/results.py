@@ -44,6 +44,7 @@ ROWS: Mapping[str, str] = {
     "b128": "128 labels",
     "rest128": "128 labels, further arms",
     "supcon128": "128 labels, `supcon` in place of MLM",
+    "again128": "128 labels, `supcon`, 28 other seeds",
     "b256": "256 labels",
     "b512": "512 labels",
     "a": "all labels",

@@ -116,7 +116,10 @@ def test_a_regimes_study_is_one_that_tartan_accepts(name: str, tmp_path: Path):
 @pytest.mark.parametrize("name", REGIMES)
 def test_every_arm_has_the_same_number_of_trials(name: str, tmp_path: Path):
     what = regime(name, tmp_path)
-    assert {combinations(what.trials(arm)) for arm in what.arms} == {4 if name == "c" else 2}
+    if what.values:  # those that earlier trials chose
+        assert set(what.values) == set(what.arms)
+    else:
+        assert {combinations(what.trials(arm)) for arm in what.arms} == {4 if name == "c" else 2}
 
 
 def test_metas_logits_can_part_in_every_budget(tmp_path: Path):
