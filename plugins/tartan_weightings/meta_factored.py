@@ -56,9 +56,8 @@ class MetaFactored(Weighting):
     0. Each step computes the end task and `sampled` auxiliaries, uniformly without replacement, and
     the softmax is over those. As in META, a logit rises by its learning rate times the cosine with
     the dev gradient of every objective that it belongs to; the auxiliaries' common logit by the
-    mean of their cosines by weight, which takes no gradient of the sum. Logits that a softmax or a
-    sum compares, those of the values of one factor or of a step's auxiliaries, differ by at most
-    `spread`.
+    mean of their cosines by weight, which takes no gradient of the sum. The logits of one factor's
+    values differ by at most `spread`, and so do those of a step's auxiliaries.
     """
 
     Options = MetaFactoredOptions

@@ -31,8 +31,8 @@ Measure against `static`: equal weights cost nothing and are hard to beat. The n
 with `torchjd_` are [TorchJD](https://torchjd.org)'s methods: `pip install 'tartan[torchjd]'`.
 Those marked *CPU* compute there, so that each step waits for the device; *signed* weights may be
 negative; where one *samples*, each step computes some of the objectives, n of them, and waits for
-the device once. Those of `torchjd_` that need losses only make one number of
-them; their weights are its derivatives at the losses of the step before.
+the device once. `torchjd_` weightings that need no gradients make one number of
+the losses; their weights are its derivatives at the losses of the step before.
 
 [Helpful and harmful objectives](harmful.md) shows what weightings do with objectives that do not
 help. `python -m tartan study study=weightings` compares weightings on your own task.

@@ -61,6 +61,7 @@ def format_of(path: Path) -> str:
 
 
 SPREADSHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
+"""Ends of names of spreadsheets, which programs save as CSV."""
 UNREADABLE = (
     *SPREADSHEETS, ".zip", ".7z", ".rar", ".tar", ".tgz", ".pkl", ".pickle", ".xml", ".orc",
     ".avro", ".conll", ".conllu",

@@ -22,8 +22,10 @@ NAMED = 3
 """Files that a line names at most."""
 TEXTS = ("unlabelled", "domain")
 """Files of text without labels."""
-BESIDE = re.compile(r"(dataset_dict|dataset_info|state)\.json|cache-.*\.arrow")
-"""Files that `datasets` writes beside the rows of `save_to_disk`."""
+STATE = "state.json"
+"""What `save_to_disk` of `datasets` writes beside rows."""
+BESIDE = (STATE, "dataset_info.json", "dataset_dict.json")
+"""What it writes beside rows, or above them."""
 RESULTS = (".hydra/config.yaml", "multirun.yaml", "study.json", "evaluation.json")
 """What a directory of results has: that of a run, a sweep, a study or an evaluation."""
 
@@ -72,7 +74,8 @@ def find_layout(path: Path, named: Collection[Path], given: Collection[str] = ()
             parts.setdefault(part, []).append(file)
         elif ending(file) != ".txt" and file not in away:
             rest.append(file)
-    _check_formats(path, {*parts, *given}, not files)
+    alone = not rest and parts.keys() <= set(TEXTS)
+    _check_formats(path, {*parts, *given}, elsewhere, alone)
     if rest and parts.keys() <= set(TEXTS):
         return Layout({"train": rest, **parts})
     if "train" not in parts:
@@ -98,18 +101,26 @@ def readable_files(path: Path) -> list[Path]:
     return _outside_results(path, is_readable)
 
 
-def _check_formats(path: Path, read: Collection[str], alone: bool) -> None:
+def _check_formats(
+    path: Path, read: Collection[str], elsewhere: Collection[Path], alone: bool
+) -> None:
     """DataError where a file of rows cannot be read, and nothing else is read in its place.
 
     Args:
         path: the directory that it is in, or below which.
         read: the parts that are read.
-        alone: whether there is no file of a known format.
+        elsewhere: resolved files and directories that options name as something else.
+        alone: whether there is no file of rows that can be read.
     """
     for file in _outside_results(path, lambda file: ending(file) in UNREADABLE):
         part = part_of(file.relative_to(path))
-        if alone or (part is not None and part not in read):
+        if alone:
             format_of(file)
+        elif part not in (None, *read) and not _with_parents(file).intersection(elsewhere):
+            try:
+                format_of(file)
+            except DataError as error:
+                raise DataError(f"{error}, or move it out of {path}") from None
 
 
 def _outside_results(path: Path, wanted: Callable[[Path], bool]) -> list[Path]:
@@ -128,9 +139,16 @@ def _files(path: Path, wanted: Callable[[Path], bool] = is_readable) -> list[Pat
     return [
         file
         for file in found
-        if not BESIDE.fullmatch(file.name)
+        if not _is_beside_rows(file)
         and not any(part.startswith((".", "_")) for part in file.relative_to(path).parts)
     ]
+
+
+def _is_beside_rows(file: Path) -> bool:
+    """Return whether `datasets` wrote a file beside rows that it saved: their kind, or a cache."""
+    if file.suffix == ".arrow":
+        return file.name.startswith("cache-") and (file.parent / STATE).is_file()
+    return file.name in BESIDE and any(file.parent.rglob("*.arrow"))
 
 
 def _with_parents(file: Path) -> set[Path]:
@@ -156,7 +174,8 @@ def part_of(path: Path) -> str | None:
     ('train', 'test')
     """
     for name in (stem(path), *reversed(path.parent.parts)):
-        words = (WORD.fullmatch(word.lower()) for word in BORDERS.split(name))
+        pieces = {*BORDERS.split(name), *re.split(r"[^a-zA-Z]+", name)}
+        words = (WORD.fullmatch(piece.lower()) for piece in pieces)
         found = {NAMES[word[1]] for word in words if word}
         if found:
             return found.pop() if len(found) == 1 else None

@@ -1,5 +1,6 @@
 """Which files of a directory are which split: by their names."""
 
+import json
 from pathlib import Path
 
 import datasets
@@ -16,7 +17,8 @@ from tartan.errors import DataError
         ("TestData.csv", "test"), ("testset.csv", "test"), ("myTrain2.csv", "train"),
         ("TRAIN.CSV", "train"), ("IMDBTest.csv", "test"), ("valdata-1.csv", "dev"),
         ("TrainTest.csv", None), ("contest.csv", None), ("Testament.csv", None),
-        ("TestData/rows.csv", "test"), ("devsets.csv", None),
+        ("TestData/rows.csv", "test"), ("devsets.csv", None), ("TESTdata.csv", "test"),
+        ("UnLabelled.csv", "unlabelled"),
     ],
 )  # fmt: skip
 def test_a_word_of_a_name_says_what_a_file_is(name: str, part: str | None):
@@ -39,6 +41,15 @@ def test_what_datasets_saved_is_read_with_the_names_of_classes(tmp_path: Path, d
     assert len(task.train) + len(task.dev) + len(task.test) == 30
     assert not any(text.isupper() for text in task.corpora["task"]["text"])
     assert len(task.notes) == 2
+
+
+def test_a_file_of_the_users_own_with_such_a_name_is_read(tmp_path: Path):
+    for name in ("city", "state"):
+        (tmp_path / f"{name}.json").write_text(
+            json.dumps([{"text": f"{name} {n}", "label": "ab"[n % 2]} for n in range(10)])
+        )
+    task = load(tmp_path)
+    assert len(task.train) + len(task.dev) + len(task.test) == 20
 
 
 def test_lines_name_the_first_of_many_files(tmp_path: Path):
@@ -66,7 +77,8 @@ def test_a_part_that_cannot_be_read_is_not_left_out(name: str, train: str, tmp_p
     for other in ("README.md", "LICENSE", "runs/.hydra/config.yaml", "runs/test.xlsx", name):
         (tmp_path / other).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / other).touch()
-    with pytest.raises(DataError, match=rf"^{tmp_path / name}: '.\w+' is not a known format \("):
+    line = rf"^{tmp_path / name}: '.\w+' is not a known format \(.*, or move it out of {tmp_path}$"
+    with pytest.raises(DataError, match=line):
         load(tmp_path)
     part = Path(name).parts[0].partition(".")[0]
     (tmp_path / train).rename(tmp_path / "train.csv")
@@ -79,5 +91,6 @@ def test_a_part_that_cannot_be_read_is_not_left_out(name: str, train: str, tmp_p
 @pytest.mark.parametrize("name", ["train.xlsx", "mine.xlsx"])
 def test_a_spreadsheet_alone_is_one_line(name: str, tmp_path: Path):
     (tmp_path / name).touch()
+    (tmp_path / "README.txt").touch()
     with pytest.raises(DataError, match=r"'.xlsx' is not a known .*: save the sheet as CSV"):
         load(tmp_path)
