@@ -44,8 +44,7 @@ class TartanSide(Side):
         with (
             without_dropout(model),
             noted(model.end_task) as notes,
-            self._setup.runtime.same_weights(),
-            model.body.same_weights(),
+            self._setup.runtime.same_weights(model.body),
         ):
             signals, _ = stage.step.measure(0)
         measured = Measured(body_gradient(model.body.model), notes.probed(signals.alignment))

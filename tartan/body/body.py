@@ -63,6 +63,7 @@ class Body(nn.Module):
         causal: True if it reads left to right only, as decoders do, whatever the sequences say.
         max_tokens: the most tokens whose activations are kept at once; None for no limit.
         checkpointed: whether layers' activations are computed again in the backward pass.
+        divided: whether its parameters are divided among processes.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -76,7 +77,7 @@ class Body(nn.Module):
         remove_pooler(model)
         replace_dropout(model)
         self.max_tokens: int | None = None
-        self.checkpointed = False
+        self.checkpointed = self.divided = False
         self._first_position = first_position(model)
         self._varlen = False
         self._layouts = Layouts()
@@ -166,6 +167,8 @@ class Body(nn.Module):
         Returns:
             Why it does not, and computes under autocast; None if it does.
         """
+        if self.divided:
+            return "the body is divided among processes"
         if self.padded_because is not None or not layers_of(self.model):
             return self.padded_because or "transformers does not mark its layers"
         layers, packed = Bf16Layers(self.model), replace(trial(self.model), causal=self.causal)

@@ -44,6 +44,7 @@ def reason_against_packed(model: PreTrainedModel, packed: Packed, expected: Tens
         try:
             model.set_attn_implementation(NAME)
             if agree(expected, read_packed(model, packed, first_position(model))):
+                vars(model)["warn_if_padding_and_no_attention_mask"] = _find_no_padding
                 return None
             reason = "hidden states of packed and padded sequences differ"
         except ModelError as error:
@@ -52,6 +53,10 @@ def reason_against_packed(model: PreTrainedModel, packed: Packed, expected: Tens
             reason = f"{type(error).__name__}: {error}"
         model.set_attn_implementation(own)
     return reason
+
+
+def _find_no_padding(*_: object) -> None:
+    """Find no padding in packed sequences. Some families look for it, which waits for a GPU."""
 
 
 def reason_against_padding(model: PreTrainedModel, packed: Packed, expected: Tensor) -> str | None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tartan.distributed.collectives import join_parts, sum_all, sum_parts
+from tartan.packed import send
 from tartan.shared import Gradient, Shared
 
 
@@ -112,12 +113,13 @@ class ReplicatedShared(Shared):
             else p.grad
             for p in private
         ]
-        flat = [torch.tensor(given, device=self.device), *(sums[key] for key in keys), *pieces]
+        flat = [send(torch.tensor(given), self.device), *(sums[key] for key in keys), *pieces]
         total = torch.cat([tensor.detach().flatten().float() for tensor in flat])
         sum_all(total)
         counts, *summed = total.split([tensor.numel() for tensor in flat])
+        found = given if all(given) else counts.tolist()  # one wait, where some have none here
         for number, (parameter, piece) in enumerate(zip(private, summed[len(keys) :], strict=True)):
-            if given[number] or bool(counts[number]):
+            if found[number]:
                 parameter.grad = piece.view_as(parameter).to(parameter.dtype)
         return {key: value.view(()) for key, value in zip(keys, summed, strict=False)}
 

@@ -53,5 +53,6 @@ def shard(model: JointModel, ranks: Ranks) -> list[str]:
     ]
     if not ranks.divide(body, layers_of(body), kept):
         return ["sharded=true divides a body among processes, and this run has one"]
+    model.body.divided = True
     model.recount()
     return []

@@ -104,8 +104,7 @@ def kept(body: Body, packed: Packed, runtime: Runtime) -> int:
     body.train()
     hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
     with (
-        runtime.same_weights(),
-        body.same_weights(),
+        runtime.same_weights(body),
         body.one_by_one(),
         runtime.autocast(),
         hooks,

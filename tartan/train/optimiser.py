@@ -101,9 +101,15 @@ class Optimiser:
             [2] float; [3] where the weighting has parameters.
         """
         body, *others = self._parts
-        whole = nn.utils.get_total_norm(_gradients(body)) if self._norm is None else self._norm()
-        rest = [nn.utils.get_total_norm(_gradients(part)) for part in others]
-        return torch.stack([norm.to(self._device) for norm in (whole, *rest)])
+        whole = self._total_norm(body) if self._norm is None else self._norm()
+        return torch.stack([whole, *(self._total_norm(part) for part in others)])
+
+    def _total_norm(self, parameters: Iterable[nn.Parameter]) -> Tensor:
+        """Return the norm of gradients, on the body's device: of none, torch's is on the CPU."""
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        if not gradients:
+            return torch.zeros((), device=self._device)
+        return nn.utils.get_total_norm(gradients).to(self._device)
 
     def step(self, norms: Tensor | None = None, held: Tensor | None = None) -> None:
         """Clip, move, and continue to the next learning rate.
@@ -152,10 +158,6 @@ class Optimiser:
             self._adamw.param_groups, given, peaks, factors, strict=True
         ):
             group.update(own, lr=peak * factor)
-
-
-def _gradients(parameters: Iterable[nn.Parameter]) -> list[Tensor]:
-    return [p.grad for p in parameters if p.grad is not None]
 
 
 def _groups(

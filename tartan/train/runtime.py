@@ -3,13 +3,15 @@
 import re
 import resource
 import sys
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from tartan.batch import Batch
+from tartan.body.body import Body
 from tartan.checks import check_choice
 from tartan.errors import ConfigError, first_line
 
@@ -65,11 +67,18 @@ class Runtime:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype)
 
-    def same_weights(self) -> AbstractContextManager[object]:
-        """Return a context in which weights are constant: `autocast` in it casts each once."""
-        if self.precision == "fp32":
-            return nullcontext()
-        return torch.autocast(self.device.type, enabled=False)
+    @contextmanager
+    def same_weights(self, body: Body) -> Iterator[None]:
+        """Through a block in which weights are constant, cast each of a body's once.
+
+        Not those of a divided body: it sums the gradients of a pass over the processes as the pass
+        ends, and a cast of an earlier pass would be differentiated after that.
+        """
+        if self.precision == "fp32" or body.divided:
+            yield
+        else:
+            with torch.autocast(self.device.type, enabled=False), body.same_weights():
+                yield
 
     def pin(self, batch: Batch) -> Batch:
         """Return a batch of the CPU from where it reaches the device without waiting for it."""

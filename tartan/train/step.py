@@ -120,7 +120,7 @@ class Step:
             NonFiniteError: a loss or gradient is not finite.
         """
         while True:  # in float16, until nothing overflows
-            with self._runtime.same_weights(), self._model.body.same_weights():
+            with self._runtime.same_weights(self._model.body):
                 signals, metrics = self.measure(step)
             self._losses.at_work = ("the optimiser",), ()
             norms = self._optimiser.norms()

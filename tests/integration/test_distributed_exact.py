@@ -51,13 +51,15 @@ WEIGHTINGS = {
         "sampled": ["weighting=meta_factored", "weighting.sampled=1"],
     }.items()
 }
-ALONE = {**WEIGHTINGS, "adapters": ADAPTERS}
+BF16 = "precision=bf16"
+"""A step's passes must not share casts of weights that processes gather for each of them."""
+ALONE = {**WEIGHTINGS, "adapters": ADAPTERS, "meta in bf16": [*WEIGHTINGS["meta"], BF16]}
 CASES = {
     **ALONE,
     "meta, moments divided": [*ALONE["meta"], "sharded_optimizer=true"],
     **{
         f"{name} sharded": [*ALONE[name], SHARDED]
-        for name in ("static", "meta", "gramian", "adapters")
+        for name in ("static", "meta", "gramian", "adapters", "meta in bf16")
     },
 }
 MACHINES = " on two machines"

@@ -27,7 +27,7 @@ def test_list_shows_every_plugin_its_distribution_and_its_cost(
     assert shown["meta"][1:6] == ["n + 1", "3", "losses, dev", "logits", "yes"]
     assert shown["pcd"][1:4] == ["n", "n + 1", "losses, gradients"]
     assert shown["pcd"][4:6] == ["last, squares, steps", "yes"]
-    assert shown["pcd"][6].startswith("Priority-constrained descent")
+    assert shown["pcd"][6].startswith("Varam and AlHajri")
     assert all("tartan 0." in " ".join(row) for row in shown.values())
 
 

@@ -135,7 +135,7 @@ def measured(of: Stage) -> Tensor:
     setup = of._setup
     for parameter in setup.model.parameters():
         parameter.grad = None
-    with setup.runtime.same_weights(), setup.model.body.same_weights():
+    with setup.runtime.same_weights(setup.model.body):
         of.step.measure(0)
     return torch.cat([p.grad.flatten() for p in setup.model.body.parameters()])
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface
 
 from tartan.body.kernels import varlen
 from tartan.body.kernels.kernel import Kernel
@@ -89,9 +89,6 @@ def packed_attention(
     return attended[None], None
 
 
-def _no_mask(*_: Any, **__: Any) -> None:
-    """Build no mask: the layout says which tokens attend to which."""
-
-
+# Without a function that makes a mask of this name, transformers makes none, and does not look for
+# sequences in the positions, which waits for a GPU: the layout has them.
 AttentionInterface.register(NAME, packed_attention)
-AttentionMaskInterface.register(NAME, _no_mask)
