@@ -3,12 +3,14 @@ launches. A bound on launches is a sixth to a fifth above what was counted when 
 
 from collections.abc import Callable
 from functools import cache, partial
+from pathlib import Path
 
 import pytest
 from torch.nn.functional import cosine_similarity
 from torch.testing import assert_close
 
 from support import device_steps
+from tartan.testing import save_tiny
 from tartan.testing.fake_cuda import FakeDevice
 from tartan.testing.fake_cuda.build import why_not
 
@@ -62,6 +64,16 @@ def test_a_step_waits_for_its_flag_alone(taken: Taken, overrides: list[str], mos
     steps = taken(*overrides)
     assert without_line_numbers(steps.places) == {FLAG}
     assert steps.launches <= most, steps.operators
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_a_step_of_a_decoder_waits_for_its_flag_alone(
+    device: FakeDevice, family: str, tmp_path: Path
+):
+    """Not for what transformers reads of tokens and positions in a pass without a mask."""
+    save_tiny(tmp_path, family, "CausalLM")
+    steps = device.call(device_steps.steps_of_a_saved_model, str(tmp_path))
+    assert without_line_numbers(steps.places) == {FLAG}
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,14 @@ def steps(*overrides: str, measured: int = MEASURED) -> Steps:
     return take(experiment.setup, experiment, measured)[0]
 
 
+def steps_of_a_saved_model(directory: str) -> Steps:
+    """Take steps of META with a body that `save_tiny` wrote."""
+    sizes = [text for text in SMALL if not text.startswith("model.")]
+    given = ["model=auto", f"model.name={directory}", "model.max_length=32", "weighting=meta"]
+    experiment = experiments.built(*sizes, *given, "objectives=[clm]")
+    return take(experiment.setup, experiment)[0]
+
+
 def steps_by_graphs(*overrides: str) -> Steps:
     """Take steps after those in which graphs are recorded, on texts of one length."""
     experiment = made("cuda_graphs=true", "data.min_words=14", "data.max_words=14", *overrides)
