@@ -304,6 +304,10 @@ class Body(nn.Module):
             layout=layout,
         )
 
+    def begin_layouts(self) -> None:
+        """Begin the layouts of a step, which `lay_out` makes; only those of the last are kept."""
+        self._layouts.begin_step()
+
     def lay_out(self, lengths: Sequence[int], *, causal: bool = False) -> None:
         """Prepare a later pass over sequences of these lengths; call it from any thread.
 

@@ -1,24 +1,20 @@
 """Layouts that are made before the pass that needs them, in another thread."""
 
-from collections import OrderedDict
 from threading import Lock
 from typing import Any
 
 from tartan.body.kernels.layout import Layout
-
-KEPT = 256
-"""Layouts that are kept: two steps of 60 micro-batches with two objectives. One that was dropped
-is made again when it is read."""
 
 Key = tuple[tuple[int, ...], bool]
 """Lengths of sequences, and whether they are causal."""
 
 
 class Layouts:
-    """Keeps layouts of sequences by their lengths; any thread may use it."""
+    """Keeps layouts of sequences by their lengths, of two steps; any thread may use it."""
 
     def __init__(self) -> None:
-        self._made: OrderedDict[Key, Layout] = OrderedDict()
+        self._now: dict[Key, Layout] = {}
+        self._before: dict[Key, Layout] = {}
         self._lock = Lock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -29,14 +25,21 @@ class Layouts:
         """Start without layouts."""
         self.__init__()  # type: ignore[misc]
 
+    def begin_step(self) -> None:
+        """Begin the layouts of a step, while those of the step before may still be read.
+
+        Older ones are dropped: with masks of windows, they take much of a device's memory.
+        """
+        with self._lock:
+            self._before, self._now = self._now, {}
+
     def keep(self, layout: Layout) -> None:
         """Keep the layout of sequences that a later pass reads."""
         with self._lock:
-            self._made[tuple(layout.lengths), layout.causal] = layout
-            while len(self._made) > KEPT:
-                self._made.popitem(last=False)
+            self._now[tuple(layout.lengths), layout.causal] = layout
 
     def find(self, lengths: tuple[int, ...], causal: bool) -> Layout | None:
         """Return the layout that is kept for such sequences; None if there is none."""
+        key = lengths, causal
         with self._lock:
-            return self._made.get((lengths, causal))
+            return self._now.get(key) or self._before.get(key)

@@ -234,6 +234,7 @@ class Step:
         dev = self._dev.batches(step) if self._dev and Needs.DEV in needs else None
         micro = self._micro_batches(step)
         if self._device.type != "cpu":  # in a thread: see `__init__`
+            self._model.body.begin_layouts()
             for batches in micro.values():
                 self._losses.lay_out(batches, together=together)
             for batch in dev or ():

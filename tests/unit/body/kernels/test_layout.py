@@ -86,12 +86,17 @@ def test_a_pass_uses_the_layout_that_was_made_ahead(packed, body, monkeypatch):
     assert torch.equal(body(packed), expected)
 
 
-def test_a_layout_ahead_is_for_its_lengths_and_direction_alone(body, monkeypatch):
-    monkeypatch.setattr("tartan.body.layouts.KEPT", 64)
+def test_a_layout_ahead_is_for_its_lengths_and_direction_alone(body):
     body.lay_out((2, 3))
     assert body._layouts.find((2, 3), causal=False) is not None
     assert body._layouts.find((2, 3), causal=True) is None
     assert body._layouts.find((3, 2), causal=False) is None
-    for length in range(1, 80):
+
+
+def test_layouts_of_two_steps_are_kept(body):
+    """One is read while the next one's are made."""
+    for length in (2, 3, 4):
+        body.begin_layouts()
         body.lay_out((length,))
-    assert body._layouts.find((2, 3), causal=False) is None
+    found = [body._layouts.find((length,), causal=False) is not None for length in (2, 3, 4)]
+    assert found == [False, True, True]
