@@ -143,7 +143,7 @@ def gradient_in(device: str, precision: str, *overrides: str) -> list[Tensor]:
     """Measure a step without dropout; return the body's gradient, flat, and the signals."""
     experiment = made("model.dropout=0", f"device={device}", f"precision={precision}", *overrides)
     stage, setup = Stage(experiment.setup, next(iter(experiment.stages.values()))), experiment.setup
-    with setup.runtime.same_weights(), setup.model.body.same_weights():
+    with setup.runtime.same_weights(setup.model.body):
         signals, _ = stage.step.measure(0)
     parameters = experiment.setup.model.body.parameters()
     flat = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
