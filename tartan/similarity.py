@@ -5,8 +5,8 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def similarities(one: Tensor, other: Tensor) -> Tensor:
-    """Return the cosines of vectors [rows, size] with vectors [columns, size].
+def similarities(one: Tensor, other: Tensor | None = None) -> Tensor:
+    """Return the cosines of vectors [rows, size] with vectors [columns, size], or with each other.
 
     Computed in float32 in every precision: cosines near 1, which a body's states often have, are
     the same number in bf16.
@@ -15,5 +15,6 @@ def similarities(one: Tensor, other: Tensor) -> Tensor:
         [rows, columns] float32.
     """
     with torch.autocast(one.device.type, enabled=False):
-        units = [functional.normalize(vectors.float(), dim=1) for vectors in (one, other)]
-        return units[0] @ units[1].T
+        unit = functional.normalize(one.float(), dim=1)
+        columns = unit if other is None else functional.normalize(other.float(), dim=1)
+        return unit @ columns.T

@@ -70,8 +70,7 @@ class DeCLUTR(Objective):
 
     def loss(self, hidden: Tensor, batch: Batch) -> Loss:
         """Return the cross-entropy summed over spans; metric `accuracy`: the partner is nearest."""
-        vectors = means(hidden, batch.inputs)
-        scores = similarities(vectors, vectors) / self._temperature
+        scores = similarities(means(hidden, batch.inputs)) / self._temperature
         count = batch.items
         itself = torch.eye(count, dtype=torch.bool, device=scores.device)
         scores = scores.masked_fill(itself, -torch.inf)

@@ -86,7 +86,7 @@ class SupCon(Objective):
         labels = batch.targets["labels"]
         projected = self.head(batch.inputs.pool(hidden, last=self._last))
         same = labels[:, None] == labels
-        scores = similarities(projected, projected) / self._temperature
+        scores = similarities(projected) / self._temperature
         itself = torch.eye(batch.items, dtype=torch.bool, device=scores.device)
         nearest = scores.detach().masked_fill(itself, -torch.inf).argmax(1)
         right = (labels[nearest] == labels).sum()
