@@ -305,7 +305,7 @@ class Body(nn.Module):
         )
 
     def begin_layouts(self) -> None:
-        """Begin the layouts of a step, which `lay_out` makes; only those of the last are kept."""
+        """Begin the layouts of a step, which `lay_out` makes; those of the step before stay."""
         self._layouts.begin_step()
 
     def lay_out(self, lengths: Sequence[int], *, causal: bool = False) -> None:
