@@ -41,7 +41,7 @@ from tartan.body.verification import (
     reason_against_packed,
     reason_against_padding,
 )
-from tartan.errors import ModelError
+from tartan.errors import ModelError, with_type
 from tartan.evaluating import evaluating
 from tartan.packed import Packed, split_lengths
 from tartan.quiet import quiet
@@ -339,5 +339,5 @@ def _hidden_states(model: PreTrainedModel, packed: Packed) -> Tensor:
     except FAILURES as error:
         raise ModelError(
             f"{model.config.model_type} cannot serve as a body: it does not turn token ids into "
-            f"hidden states ({type(error).__name__}: {error})"
+            f"hidden states ({with_type(error)})"
         ) from error

@@ -16,7 +16,7 @@ from tartan.body.kernels import varlen
 from tartan.body.kernels.varlen_dropout import reason_against_dropout
 from tartan.body.reading import first_position, make_layout, read_packed
 from tartan.body.verification import FAILURES
-from tartan.errors import first_line
+from tartan.errors import with_type
 from tartan.packed import Packed
 
 AGREEMENT = 0.999
@@ -59,7 +59,7 @@ def reason_against_varlen_dropout(model: PreTrainedModel, dtype: torch.dtype) ->
     try:
         return reason_against_dropout(kernel, heads, size, model.device, dtype)
     except (*FAILURES, ImportError) as error:
-        return f"{type(error).__name__}: {first_line(error)}"
+        return with_type(error)
 
 
 def reason_against_bf16(
@@ -116,7 +116,7 @@ def _compare(name: str, known: Callable[[], Found], other: Callable[[], Found]) 
             functional.cosine_similarity(a.flatten(), b.flatten(), dim=0).item() for a, b in pairs
         ]
     except (*FAILURES, ImportError) as error:
-        return f"{type(error).__name__}: {first_line(error)}"
+        return with_type(error)
     if min(cosines) > AGREEMENT:  # False for NaN
         return None
     return f"cosine {min(cosines):.4f} with {name}"

@@ -13,7 +13,7 @@ from tartan.body.heads import LiftedHead, StandIn, borrow, logits_of
 from tartan.body.reading import position_limit
 from tartan.body.trial import trial_tokens
 from tartan.body.verification import FAILURES, agree
-from tartan.errors import ModelError
+from tartan.errors import ModelError, with_type
 from tartan.evaluating import evaluating
 from tartan.quiet import quiet
 
@@ -60,7 +60,7 @@ def lift(
                 head.last = True
                 agrees = found.of(head)
         except FAILURES as error:
-            raise _unliftable(model, f"{type(error).__name__}: {error}") from error
+            raise _unliftable(model, with_type(error)) from error
     if not all(logits.isfinite().all() for logits in found.logits):
         raise ModelError(
             f"{_name(model)} gives logits that are not finite: its weights are damaged or too "

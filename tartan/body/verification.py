@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from tartan.body.kernels.attention import NAME
 from tartan.body.layers import layers_of
 from tartan.body.reading import first_position, read_packed, read_padded
-from tartan.errors import ModelError
+from tartan.errors import ModelError, with_type
 from tartan.packed import Packed
 from tartan.quiet import quiet
 
@@ -50,7 +50,7 @@ def reason_against_packed(model: PreTrainedModel, packed: Packed, expected: Tens
         except ModelError as error:
             reason = str(error)
         except FAILURES as error:
-            reason = f"{type(error).__name__}: {error}"
+            reason = with_type(error)
         model.set_attn_implementation(own)
     return reason
 
@@ -166,7 +166,7 @@ def difference(compute: Callable[[], tuple[Tensor, Tensor]], reason: str) -> str
         try:
             return None if agree(*compute()) else reason
         except FAILURES as error:
-            return f"{type(error).__name__}: {error}"
+            return with_type(error)
 
 
 def agree(expected: Tensor, found: Tensor) -> bool:

@@ -20,7 +20,7 @@ from tartan.cli.sweep import of_sweep
 from tartan.config.hydra_files import task_overrides
 from tartan.config.typed_text import value_of
 from tartan.distributed.place import find_place, reports, start_again
-from tartan.errors import Interrupted, PeerError, TartanError, message_of
+from tartan.errors import Interrupted, PeerError, TartanError, message_of, with_type
 from tartan.experiment.directories import remove_empty
 from tartan.report.record import CONFIG
 from tartan.stdio import lossy
@@ -110,7 +110,7 @@ def _failed(error: Exception, directory: Path, debug: bool, records: str) -> flo
         Exception: the error, to a sweeper that has a use for it.
     """
     expected = isinstance(error, TartanError)
-    message = message_of(error) if expected else f"{type(error).__name__}: {error}"
+    message = message_of(error) if expected else with_type(error)
     if not expected:
         print_exc()
     elif debug and error.__cause__:

@@ -19,6 +19,9 @@ from tartan.data.rows import ROLES, Example, Row, check_row, whole
 from tartan.data.tables import declared_names
 from tartan.errors import DataError, shown, suggest
 
+LONGEST_ID = 10
+"""Characters of an id from which on no dataset has as many classes."""
+
 
 @dataclass(frozen=True)
 class Selected:
@@ -147,12 +150,13 @@ def _check_one_meaning(cell: object, names: Sequence[str], place: str) -> None:
 
     Types tell names and ids apart in other formats.
     """
-    if not isinstance(cell, str) or cell not in names or not (cell.isascii() and cell.isdigit()):
+    if not isinstance(cell, str) or cell not in names:
         return
-    if int(cell) < len(names) and names[int(cell)] != cell:
+    number = _id(cell)
+    if number is not None and number < len(names) and names[number] != cell:
         raise DataError(
             f"{place}: label {cell} is the name of a class and the id of class "
-            f"'{names[int(cell)]}', by the names that the dataset declares: remove them from its "
+            f"'{names[number]}', by the names that the dataset declares: remove them from its "
             "card (README.md), or write the rows as JSON lines, ids as numbers and names as strings"
         )
 
@@ -175,7 +179,8 @@ def _name(label: object, names: Sequence[str], place: str) -> str:
     if isinstance(label, str):
         if label in names:
             return label
-        label = int(label) if label.isascii() and label.isdigit() else label
+        number = _id(label)
+        label = label if number is None else number
     if label is None or label in ("", -1):
         raise _unlabelled(label, place)
     if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label < len(names):
@@ -184,6 +189,11 @@ def _name(label: object, names: Sequence[str], place: str) -> str:
             f"dataset declares: {suggest(str(label), names)}"
         )
     return names[label]
+
+
+def _id(cell: str) -> int | None:
+    """Return the id that a cell writes; None if it writes none, or one that no dataset has."""
+    return int(cell) if len(cell) < LONGEST_ID and cell.isascii() and cell.isdigit() else None
 
 
 def _unlabelled(label: object, place: str) -> DataError:

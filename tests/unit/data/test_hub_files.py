@@ -278,6 +278,8 @@ def test_a_dataset_card_says_which_files_and_classes_there_are(tmp_path: Path):
         "D validation row 0 (other.csv:2): label 2 is not one of the 2 classes that the dataset "
         "declares: choose from: animal, plant"
     )
+    (directory / "other.csv").write_text(f"text;label\nan elm;{'9' * 5000}\n")  # too long for int
+    assert "is not one of the 2 classes" in refusal(directory, splits=splits)
 
 
 def test_a_cell_that_is_a_name_and_the_id_of_another_class_is_refused(tmp_path: Path):
