@@ -8,12 +8,12 @@ plugin does not affect the others: it becomes a `Problem` that names its distrib
 import importlib.metadata
 import inspect
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from types import MappingProxyType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import pluggy
 from omegaconf import OmegaConf
@@ -191,24 +191,37 @@ def discover() -> Plugins:
             problems.append(
                 Problem(distribution, f"plugin '{point.name}' failed: {with_type(error)}")
             )
-    objectives: list[Plugin[Objective]] = _collect(
-        manager.hook.tartan_objectives, Objective, distributions, problems
+
+    def answers(hook: pluggy.HookCaller, read: Callable[[Any, str], Iterable[T]]) -> list[T]:
+        return _collect(hook, distributions, problems, read)
+
+    objectives: list[Plugin[Objective]] = answers(
+        manager.hook.tartan_objectives, partial(_provided, base=Objective, group="objectives")
     )
-    weightings: list[Plugin[Weighting]] = _collect(
-        manager.hook.tartan_weightings, Weighting, distributions, problems
+    weightings: list[Plugin[Weighting]] = answers(
+        manager.hook.tartan_weightings, partial(_provided, base=Weighting, group="weighting")
     )
-    configs = _collect_configs(manager.hook.tartan_configs, distributions, problems)
-    missing = _collect_missing(manager.hook.tartan_missing, distributions, problems)
-    return Plugins(objectives, weightings, problems, configs, missing)
+    taken = {
+        "objectives": [plugin.name for plugin in objectives],
+        "weighting": [plugin.name for plugin in weightings],
+    }
+    configs = answers(manager.hook.tartan_configs, partial(_package, taken=taken))
+    missing = answers(manager.hook.tartan_missing, _commands)
+    return Plugins(objectives, weightings, problems, configs, dict(missing))
 
 
 def _register(manager: pluggy.PluginManager, point: importlib.metadata.EntryPoint) -> object:
-    """Load and register one entry point; a misspelt hook takes it out again and raises."""
+    """Load and register one entry point; no hook, or a misspelt one, takes it out and raises."""
     plugin = point.load()
     manager.register(plugin)
     try:
         manager.check_pending()
-    except pluggy.PluginValidationError:
+        if not manager.get_hookcallers(plugin):
+            raise TypeError(
+                f"{point.value} has no hook: mark its functions with @tartan.hookimpl; the entry "
+                "point names the module that has them"
+            )
+    except (pluggy.PluginValidationError, TypeError):
         manager.unregister(plugin)
         raise
     return plugin
@@ -216,56 +229,56 @@ def _register(manager: pluggy.PluginManager, point: importlib.metadata.EntryPoin
 
 def _collect(
     hook: pluggy.HookCaller,
-    base: type,
     distributions: Mapping[object, str],
     problems: list[Problem],
-) -> list[Plugin[T]]:
-    """Return what plugins provide through a hook; an invalid answer becomes a problem."""
-    found: list[Plugin[T]] = []
+    read: Callable[[Any, str], Iterable[T]],
+) -> list[T]:
+    """Return what plugins answer to a hook; an answer that cannot be used becomes a problem.
+
+    Args:
+        hook: the hook.
+        distributions: by plugin.
+        problems: gets what is found.
+        read: turns an answer, and the distribution that gives it, into what is returned.
+    """
+    found: list[T] = []
     for implementation in hook.get_hookimpls():
         distribution = distributions[implementation.plugin]
         try:
-            for name, cls in implementation.function().items():  # type: ignore[attr-defined]
-                _check(name, cls, base)
-                _check_free(name, hook.name)
-                found.append(Plugin(name, cls, distribution))
+            found.extend(read(implementation.function(), distribution))
         except Exception as error:
             problems.append(Problem(distribution, f"hook '{hook.name}' failed: {with_type(error)}"))
     return found
 
 
-def _collect_configs(
-    hook: pluggy.HookCaller, distributions: Mapping[object, str], problems: list[Problem]
-) -> list[str]:
-    """Return the packages of configurations; one that is not found becomes a problem."""
-    found: list[str] = []
-    for implementation in hook.get_hookimpls():
-        try:
-            package = str(implementation.function())
-            files(package)
-            found.append(package)
-        except Exception as error:
-            distribution = distributions[implementation.plugin]
-            problems.append(
-                Problem(distribution, f"hook 'tartan_configs' failed: {with_type(error)}")
-            )
-    return found
+def _provided(
+    classes: Mapping[str, type[T]], distribution: str, base: type, group: str
+) -> Iterator[Plugin[T]]:
+    """Return plugins of a base, of a group of configurations. TypeError at one that is none."""
+    for name, cls in classes.items():
+        _check(name, cls, base)
+        _check_free(name, group)
+        yield Plugin(name, cls, distribution)
 
 
-def _collect_missing(
-    hook: pluggy.HookCaller, distributions: Mapping[object, str], problems: list[Problem]
-) -> dict[str, str]:
-    """Return commands that install what further plugins need; a failure becomes a problem."""
-    found: dict[str, str] = {}
-    for implementation in hook.get_hookimpls():
-        try:
-            found |= {str(prefix): str(c) for prefix, c in implementation.function().items()}  # type: ignore[attr-defined]
-        except Exception as error:
-            distribution = distributions[implementation.plugin]
-            problems.append(
-                Problem(distribution, f"hook 'tartan_missing' failed: {with_type(error)}")
-            )
-    return found
+def _package(package: object, _: str, taken: Mapping[str, Collection[str]]) -> Iterator[str]:
+    """Return a package of configurations. ValueError where a file has the name of a plugin.
+
+    Args:
+        package: its name.
+        taken: the names of plugins, by group.
+    """
+    place = files(str(package))
+    for group, names in taken.items():
+        for name in names:
+            if (place / group / f"{name}.yaml").is_file():
+                raise ValueError(f"{group}/{name}.yaml has the name of a plugin: give it another")
+    yield str(package)
+
+
+def _commands(commands: Mapping[object, object], _: str) -> list[tuple[str, str]]:
+    """Return the commands that install plugins, by the beginning of their names."""
+    return [(str(beginning), str(command)) for beginning, command in commands.items()]
 
 
 def _check(name: str, cls: object, base: type) -> None:
@@ -282,9 +295,8 @@ def _check(name: str, cls: object, base: type) -> None:
     _check_options(name, getattr(cls, "Options", None))
 
 
-def _check_free(name: str, hook: str) -> None:
+def _check_free(name: str, group: str) -> None:
     """TypeError where tartan's own configurations use a name for something else."""
-    group = hook.removeprefix("tartan_")
     auxiliary = group == "objectives" and name.endswith("_aux")
     if auxiliary or (files("tartan.configs") / group / f"{name}.yaml").is_file():
         raise TypeError(f"gives '{name}', which names a configuration of tartan's own")

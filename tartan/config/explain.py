@@ -51,6 +51,11 @@ def one_line(error: BaseException, where: str = "") -> str:
         error: as it was raised.
         where: the dotted name of the section that was read.
     """
+    if isinstance(error, RecursionError):
+        return (
+            "a file of configurations includes itself in its defaults, or has the name of what it "
+            "includes: give it another name"
+        )
     cause = error
     # Hydra wraps what OmegaConf raises; OmegaConf's own causes, where it keeps them, say less.
     if not isinstance(error, OmegaConfBaseException):

@@ -53,7 +53,17 @@ class Section:
 
 
 def sections_of(config: Config) -> tuple[Section, ...]:
-    """Return the sections of all objectives, the primary's first."""
+    """Return the sections of all objectives, the primary's first.
+
+    Raises:
+        ConfigError: an auxiliary objective's section is none.
+    """
+    for name, its in config.objectives.items():
+        if not isinstance(its, Mapping) or "plugin" not in its:
+            raise ConfigError(
+                f"objectives.{name} is not the section of an objective, which has a plugin: a file "
+                "in the group objectives begins with the line '# @package objectives.NAME'"
+            )
     return (
         Section(str(config.primary["plugin"]), PRIMARY, config.primary),
         *(Section(name, f"objectives.{name}", its) for name, its in config.objectives.items()),

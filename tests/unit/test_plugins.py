@@ -93,6 +93,7 @@ def test_an_installed_plugin_is_found_and_names_its_distribution(install: Callab
         (GOOD.replace("NAME", "x").replace("float = 1.0", "object = object()"), "cannot read"),
         (GOOD.replace("NAME", "x") + "@hookimpl\ndef tartan_configs(): return 'nowhere.at.all'\n",
          "hook 'tartan_configs' failed: ModuleNotFoundError"),
+        (GOOD.replace("NAME", "x").replace("@hookimpl\n", ""), "tartan_broken has no hook"),
         (GOOD.replace("NAME", "x") + "@hookimpl\ndef tartan_missing(): return 'pip install'\n",
          "hook 'tartan_missing' failed: AttributeError"),
         (GOOD.replace("NAME", "x").replace('return {"x": Uniform}', "1 / 0"), "ZeroDivisionError"),
@@ -109,6 +110,23 @@ def test_a_broken_plugin_is_blamed_and_the_others_work(
     assert problem.distribution == "tartan-broken 2.0"
     assert reason in str(problem)
     assert "\n" not in str(problem)
+
+
+@pytest.mark.parametrize("file", ["objectives/mlm.yaml", "weighting/mine.yaml"])
+def test_a_configuration_with_the_name_of_a_plugin_is_a_problem(
+    install: Callable[..., None], tmp_path: Path, file: str
+):
+    """It would change tartan's own, or load itself without end."""
+    (tmp_path / "mine" / file).parent.mkdir(parents=True)
+    (tmp_path / "mine/__init__.py").touch()
+    (tmp_path / "mine" / file).write_text("lr: 9.0\n")
+    hook = "@hookimpl\ndef tartan_configs(): return 'mine'\n"
+    install("tartan-mine", GOOD.replace("NAME", "mine") + hook)
+    found = discover()
+    (problem,) = found.problems
+    assert f"{file} has the name of a plugin: give it another" in str(problem)
+    assert "mine" in found.weightings
+    assert found.configs == ()
 
 
 def test_a_name_that_two_plugins_claim_belongs_to_neither(install: Callable[..., None]):
