@@ -12,7 +12,8 @@ from tartan.packed import Packed
 
 Row = Mapping[str, Any]
 """One tokenised example: `input_ids` (list of int); `token_type_ids` (list of int) for a pair of
-texts, if the body embeds segments; `label` if the row is labelled, see `LabelKind`."""
+texts, if the body embeds segments; `chunks` (list of int), the tokens of each sequence, if a long
+text is several; `label` if the row is labelled, see `LabelKind`."""
 
 
 class LabelKind(Enum):
