@@ -19,9 +19,11 @@ TAPT: Mapping[str, Sequence[str]] = {"tapt": ["batch_size=8"]}
 """MLM on the task's texts."""
 SUPCON: Mapping[str, Sequence[str]] = {"supcon": ["batch_size=16"]}
 """An objective on labels: supervised contrastive learning."""
+ALONE = ("schedule=finetune", "objectives=[]")
+"""The end task alone."""
 ARMS: Mapping[str, Sequence[str]] = {
-    "finetune": ["schedule=finetune"],
-    "finetune_high": ["schedule=finetune"],
+    "finetune": ALONE,
+    "finetune_high": ALONE,
     "tapt": ["schedule=pretrain"],
     "mt": ["weighting=static"],
     "meta": ["weighting=meta", f"weighting.every={EVERY}"],
@@ -77,8 +79,8 @@ class Regime:
 
     def overrides(self, arm: str) -> list[str]:
         """Return the overrides of an arm."""
-        if arm.startswith("finetune"):
-            return [*ARMS[arm], "objectives=[]"]
+        if ARMS[arm] is ALONE:
+            return [*ALONE]
         names = ["tapt"] if arm == "tapt" else list(self.objectives)
         schedule = [] if arm == "tapt" else [f"schedule={self.schedule}"]
         found = [*schedule, *ARMS[arm], f"objectives=[{','.join(names)}]"]
