@@ -27,10 +27,11 @@ ARMS: Mapping[str, Sequence[str]] = {
     "tapt": ["schedule=pretrain"],
     "mt": ["weighting=static"],
     "meta": ["weighting=meta", f"weighting.every={EVERY}"],
+    "released": ["weighting=meta", f"weighting.every={EVERY}"],
     "gcs": ["weighting=gcs"],
     "pcd": ["weighting=pcd"],
 }
-"""Every arm's way of training; the last four have the regime's schedule and objectives."""
+"""Every arm's way of training; those after `tapt` have the regime's schedule and objectives."""
 STANDARD = ("finetune", "tapt", "mt", "meta", "gcs", "pcd")
 """The arms of most regimes."""
 
@@ -119,6 +120,16 @@ FURTHER: Mapping[str, tuple[str, Mapping[str, Any]]] = {
             },
         },
     ),
+    "released128": (
+        "again128",
+        {
+            "arms": ("finetune", "released"),
+            "values": {
+                "finetune": ["optimizer.body_lr=1e-4"],
+                "released": ["optimizer.body_lr=3e-4"],
+            },
+        },
+    ),
     "after64": (
         "b64",
         {
@@ -150,6 +161,7 @@ def regime(name: str, directory: Path) -> Regime:
         name: `a`, `b64`, `b128`, `b256`, `b512`, `c`, or one of the further questions: `a1280` and
             `c4000`, (a) and (c) with twice the steps, `rest128`, the arms that `b128` lacks,
             `supcon128`, 128 labels and an objective on labels, `again128`, its MT with other seeds,
+            `released128`, META with the released learning rate of the logits in MT's place there,
             or `after64`, 64 labels and the same objective after TAPT. `sciie128` is 128 labels of
             the second task, `supcon_sciie128` the same with that objective in MLM's place.
         directory: where data, models and results are.

@@ -45,6 +45,7 @@ ROWS: Mapping[str, str] = {
     "rest128": "128 labels, further arms",
     "supcon128": "128 labels, `supcon` in place of MLM",
     "again128": "128 labels, `supcon`, 28 other seeds",
+    "released128": "the same seeds, META as released",
     "b256": "256 labels",
     "b512": "512 labels",
     "a": "all labels",
@@ -64,6 +65,8 @@ ARMS: Mapping[str, str] = {
     "pcd": "PCD",
 }
 """Columns of the summary, by arm."""
+PLACED: Mapping[str, str] = {"released": "meta"}
+"""Arms in the column of another, which their studies do not have."""
 CURVES = "dev-over-rows"
 _PART = re.compile(r"(<!-- (summary|unseen|study \w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -158,7 +161,10 @@ def _by_arm(
     rows = ["| | " + " | ".join(ARMS.values()) + " |", "|---" + "|---:" * len(ARMS) + "|"]
     for name, label in _named(found):
         arrows = _arrows(found[name])
-        cells = {arm["name"]: cell(arm, arrows.get(arm["name"], "")) for arm in found[name]["arms"]}
+        cells = {
+            PLACED.get(arm["name"], arm["name"]): cell(arm, arrows.get(arm["name"], ""))
+            for arm in found[name]["arms"]
+        }
         rows.append(f"| {label} | {' | '.join(cells.get(arm, '') for arm in ARMS)} |")
     return rows
 
