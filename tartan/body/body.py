@@ -277,6 +277,9 @@ class Body(nn.Module):
             )
         if packed.causal:
             self.check("causal")
+        if self.divided:
+            # A cast of an earlier pass would be differentiated after this one's sums of gradients.
+            torch.clear_autocast_cache()
         if self.max_tokens is None:
             return self._read(packed, embeddings)
         return read_in_parts(self.model, self._read, packed, embeddings, self.max_tokens)

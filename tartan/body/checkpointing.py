@@ -44,13 +44,24 @@ def checkpoint_layers(model: PreTrainedModel) -> None:
         ) from error
     layers: list[Any] = layers_of(model)
     for layer in layers[:-1]:
-        layer.forward = partial(_in_eval_too, layer, layer.forward)
+        layer.forward = partial(_in_eval_too, layer, vars(layer).get("forward"))
     if layers:
         layers[-1].gradient_checkpointing = False
 
 
-def _in_eval_too(layer: nn.Module, forward: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    """Call a layer's forward function, checkpointed in eval mode where there is a gradient."""
+def _in_eval_too(
+    layer: nn.Module, own: Callable[..., Any] | None, *args: Any, **options: Any
+) -> Any:
+    """Call a layer's forward function, checkpointed in eval mode where there is a gradient.
+
+    Args:
+        layer: the layer.
+        own: the function, where it is not its class's.
+        args: the function's.
+        options: the function's.
+    """
+    # Looked up in each call: only the outermost class's checkpoints, and `fully_shard` adds one.
+    forward = own or partial(type(layer).forward, layer)
     if layer.training or not torch.is_grad_enabled():
         return forward(*args, **options)
     return again_in_mode(layer, partial(forward, **options), *args)
@@ -59,7 +70,8 @@ def _in_eval_too(layer: nn.Module, forward: Callable[..., Any], *args: Any, **op
 def again_in_mode(module: nn.Module, function: Callable[..., Any], *args: Any) -> Any:
     """Call a function of a module; compute it again in the backward pass, in the same mode.
 
-    The dev gradient's backward pass runs when the body is in training mode again.
+    The dev gradient's backward pass runs when the body is in training mode again. Random states of
+    a GPU are restored if one of the arguments is a tensor on it.
     """
     training = module.training
 
@@ -96,6 +108,11 @@ def read_in_parts(
         return read(packed, embeddings)
     sizes = [part.input_ids.numel() for part in parts]
     given = [None] * len(parts) if embeddings is None else embeddings.split(sizes)
-    if torch.is_grad_enabled():
-        read = partial(again_in_mode, model, read)
-    return torch.cat([read(part, each) for part, each in zip(parts, given, strict=True)])
+
+    def one(_: Tensor, part: Packed, each: Tensor | None) -> Tensor:
+        return read(part, each)
+
+    run = partial(again_in_mode, model, one) if torch.is_grad_enabled() else one
+    return torch.cat(
+        [run(part.input_ids, part, each) for part, each in zip(parts, given, strict=True)]
+    )

@@ -20,7 +20,8 @@ def restored_settings() -> Iterator[None]:
     """
     numbers, arrays = random.getstate(), np.random.get_state()
     cuda = torch.backends.cuda
-    tf32, cudnn = cuda.matmul.allow_tf32, cuda.cudnn_sdp_enabled()
+    # Reading `allow_tf32` is an error in a program that has set `fp32_precision`.
+    products, cudnn = cuda.matmul.fp32_precision, cuda.cudnn_sdp_enabled()
     gpu = torch.cuda.current_device() if torch.cuda.is_initialized() else None
     longest_cell = csv.field_size_limit()
     accelerated = bool(PartialState._shared_state)
@@ -32,7 +33,7 @@ def restored_settings() -> Iterator[None]:
             random.setstate(numbers)
             np.random.set_state(arrays)
             csv.field_size_limit(longest_cell)
-            cuda.matmul.allow_tf32 = tf32
+            cuda.matmul.fp32_precision = products
             cuda.enable_cudnn_sdp(cudnn)
             if gpu is not None:
                 torch.cuda.set_device(gpu)

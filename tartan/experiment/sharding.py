@@ -1,5 +1,7 @@
 """A run's body, divided among its processes."""
 
+import torch
+
 from tartan.body import LiftedHead
 from tartan.body.layers import layers_of
 from tartan.config.schema import Config
@@ -37,13 +39,19 @@ def shard(model: JointModel, ranks: Ranks) -> list[str]:
     of its forward pass: token embeddings, and what heads are tied to.
 
     Raises:
-        ConfigError: the number of its passes may differ between processes.
+        ConfigError: the number of its passes may differ between processes, or its frozen weights
+            are in half precision.
     """
     body = model.body.model
     if model.body.max_tokens is not None:
         raise ConfigError(
             "sharded=true and model.max_tokens_per_pass: processes would take different numbers of "
             "passes; remove one of them"
+        )
+    if any(parameter.dtype != torch.float32 for parameter in body.parameters()):
+        raise ConfigError(
+            "sharded=true and model.lora.base=bf16: evaluation holds all weights in float32, which "
+            "those of a divided body cannot become; remove one of them"
         )
     heads = [module for module in model.modules() if isinstance(module, LiftedHead)]
     tied = {name for head in heads for name in head.borrowed.values()}

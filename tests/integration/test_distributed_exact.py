@@ -52,14 +52,19 @@ WEIGHTINGS = {
     }.items()
 }
 BF16 = "precision=bf16"
-"""A step's passes must not share casts of weights that processes gather for each of them."""
-ALONE = {**WEIGHTINGS, "adapters": ADAPTERS, "meta in bf16": [*WEIGHTINGS["meta"], BF16]}
+"""No two passes, of one objective either, may share casts of weights gathered for each."""
+ALONE = {
+    **WEIGHTINGS,
+    "adapters": ADAPTERS,
+    "meta in bf16": [*WEIGHTINGS["meta"], BF16],
+    "vat in bf16": [*WEIGHTINGS["meta"], "objectives=[vat]", "objectives.vat.scale=1000", BF16],
+}
 CASES = {
     **ALONE,
     "meta, moments divided": [*ALONE["meta"], "sharded_optimizer=true"],
     **{
         f"{name} sharded": [*ALONE[name], SHARDED]
-        for name in ("static", "meta", "gramian", "adapters", "meta in bf16")
+        for name in ("static", "meta", "gramian", "adapters", "meta in bf16", "vat in bf16")
     },
 }
 MACHINES = " on two machines"

@@ -22,6 +22,7 @@ from tartan.distributed import failure
 from tartan.distributed.failure import FOREVER, KEY, Watch
 from tartan.errors import DataError, DivergenceError
 from tartan.experiment.lock import locked
+from tartan.testing import save_tiny
 
 RUN = [
     "run", *SMALL, "steps=8", "objectives=[mlm]", "weighting=meta", "accumulate=2",
@@ -202,6 +203,19 @@ def test_rank_0_waits_until_the_others_know_of_its_failure():
     assert errors(refused) == (
         "tartan: sharded=true and model.max_tokens_per_pass: processes would take different "
         "numbers of passes; remove one of them\n"
+    )
+
+
+def test_a_sharded_run_with_frozen_weights_in_half_precision_is_refused():
+    save_tiny(Path("saved"), "bert", "MaskedLM")
+    options = [option for option in RUN if not option.startswith(("model.", "precision="))]
+    adapters = ["model=auto", "model.name=saved", "model.lora.r=2", "model.lora.base=bf16"]
+    options += [*adapters, "precision=bf16", SHARDED]
+    refused = launch(*options, size=2, said=Path("said"), prepare=lambda rank: None)
+    assert statuses(refused) == [2, 2]
+    assert errors(refused) == (
+        "tartan: sharded=true and model.lora.base=bf16: evaluation holds all weights in float32, "
+        "which those of a divided body cannot become; remove one of them\n"
     )
 
 

@@ -48,7 +48,7 @@ def state() -> dict[str, Any]:
         "numpy": str(np.random.get_state()),
         "python": random.getstate(),
         "threads": (torch.get_num_threads(), torch.get_num_interop_threads()),
-        "matmul": torch.backends.cuda.matmul.allow_tf32,
+        "matmul": torch.backends.cuda.matmul.fp32_precision,
         "gradients": torch.is_grad_enabled(),
         "running": [thread.name for thread in threading.enumerate()],
         "signals": {number: signal.getsignal(number) for number in signal.valid_signals()},

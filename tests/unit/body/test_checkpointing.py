@@ -3,8 +3,10 @@
 import pytest
 import torch
 from torch.testing import assert_close
+from torch.utils.checkpoint import checkpoint
 
 from tartan import ModelError
+from tartan.body import checkpointing
 from tartan.packed import Packed
 from tartan.testing import tiny_source
 
@@ -148,6 +150,26 @@ def test_dropout_of_a_part_is_the_same_on_the_way_back(packed, body):
         weight.sub_(2 * step)
         below = loss()
     assert (above - below) / 2 == pytest.approx(float((slope * step).sum()), rel=1e-2)
+
+
+@pytest.mark.parametrize("way", ["layers", "parts"])
+def test_random_states_of_the_tokens_device_are_kept(way, packed, body, monkeypatch):
+    """torch keeps the CPU's, and those of the devices of tensors among the arguments."""
+    devices = []
+
+    def kept(function, *args, **options):
+        devices.append({each.device.type for each in args if isinstance(each, torch.Tensor)})
+        return checkpoint(function, *args, **options)
+
+    if way == "layers":
+        monkeypatch.setattr("transformers.modeling_utils.checkpoint", kept)
+        body.checkpoint_layers()
+    else:
+        monkeypatch.setattr(checkpointing, "checkpoint", kept)
+        body.max_tokens = 40
+    body.train()(packed)
+    assert devices
+    assert all(found == {"cpu"} for found in devices)
 
 
 def test_packed_sequences_are_split_between_sequences():

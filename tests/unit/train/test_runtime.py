@@ -44,28 +44,29 @@ def test_auto_is_bf16_where_a_cpu_is_faster_in_it(monkeypatch, name, found, prec
 @pytest.fixture
 def _same_switches():
     """Restore torch's switches for GPUs, which are those of the process."""
-    tf32, cudnn = torch.backends.cuda.matmul.allow_tf32, torch.backends.cuda.cudnn_sdp_enabled()
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cuda.cudnn_sdp_enabled()
+    products = matmul.fp32_precision
     yield
-    torch.backends.cuda.matmul.allow_tf32 = tf32
+    matmul.fp32_precision = products
     torch.backends.cuda.enable_cudnn_sdp(cudnn)
 
 
 @pytest.mark.usefixtures("_same_switches")
-@pytest.mark.parametrize("tf32", [False, True])
-def test_a_gpu_uses_tf32_if_asked_and_never_cudnns_attention(tf32: bool):
-    torch.backends.cuda.matmul.allow_tf32 = not tf32
+@pytest.mark.parametrize(("tf32", "precision"), [(False, "ieee"), (True, "tf32")])
+def test_a_gpu_uses_tf32_if_asked_and_never_cudnns_attention(tf32: bool, precision: str):
+    torch.backends.cuda.matmul.fp32_precision = "ieee" if tf32 else "tf32"
     torch.backends.cuda.enable_cudnn_sdp(True)
     Runtime(torch.device("cuda"), "fp32").configure(tf32=tf32)
-    assert torch.backends.cuda.matmul.allow_tf32 == tf32
+    assert torch.backends.cuda.matmul.fp32_precision == precision
     assert not torch.backends.cuda.cudnn_sdp_enabled()
 
 
 @pytest.mark.usefixtures("_same_switches")
 def test_a_run_on_a_cpu_changes_no_switch_of_a_gpu():
-    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cuda.matmul.fp32_precision = "ieee"
     torch.backends.cuda.enable_cudnn_sdp(True)
     Runtime(CPU, "fp32").configure(tf32=True)
-    assert not torch.backends.cuda.matmul.allow_tf32
+    assert torch.backends.cuda.matmul.fp32_precision == "ieee"
     assert torch.backends.cuda.cudnn_sdp_enabled()
 
 
