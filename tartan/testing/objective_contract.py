@@ -306,8 +306,8 @@ class ObjectiveContract(Contract):
 
     def test_it_computes_where_the_body_is(self) -> None:
         """Its gradients on an accelerator, a simulated one without a GPU, are those on the CPU."""
-        device = accelerator()
+        trial, device = self.trial(), accelerator()
         if device is None:
             computes_alike_on_fake_device(self.plugin_class(), self.parsed())
         else:
-            computes_alike(self.trial(), device)
+            computes_alike(trial, device)

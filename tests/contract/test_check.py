@@ -14,6 +14,7 @@ from tartan import ModelError, Objective, Weighting
 from tartan.cli import main
 from tartan.plugins import Plugin, Plugins, Problem
 from tartan.testing import ObjectiveContract, WeightingContract
+from tartan_objectives.distil import Distil
 
 
 @pytest.fixture
@@ -79,6 +80,14 @@ def test_a_plugin_that_cannot_be_used_fails_a_check_of_all(check: Callable):
     assert status == 1
     status, _, err = check("good", good=Learning, problems=(problem,))
     assert (status, err) == (0, ""), "it was not asked for"
+
+
+def test_a_plugin_that_needs_an_option_is_not_called_broken_without_it(check: Callable):
+    status, out, _ = check("distil", distil=Distil)
+    assert status == 0
+    assert "it has to be given teacher: subclass ObjectiveContract and set `options`" in out
+    others = len(ObjectiveContract.rules()) - 1
+    assert out.endswith(f"1 kept, 0 broken, {others} not applicable\n")
 
 
 @pytest.mark.parametrize(
