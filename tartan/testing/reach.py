@@ -28,10 +28,10 @@ def reachable(root: object, name: str) -> Iterator[tuple[str, object]]:
         seen[id(found)] = found
         yield way, found
         if not isinstance(found, _LEAVES):
-            waiting += [(f"{way}{step}", child) for step, child in _children(found)]
+            waiting += [(f"{way}{step}", child) for step, child in children(found)]
 
 
-def _children(parent: Any) -> Iterator[tuple[str, object]]:
+def children(parent: Any) -> Iterator[tuple[str, object]]:
     """Yield the objects that one refers to, with the path; not the globals of functions."""
     if isinstance(parent, Mapping):
         yield from ((f"[{key!r}]", value) for key, value in parent.items())

@@ -77,3 +77,73 @@ def test_what_a_step_reports_of_combined_weights_stays():
     signals = backward([Term([body.sum])] * 2, weighting, Shared([body]))
     weighting.update(signals)
     assert signals.weights.tolist() == [0, 0]
+
+
+class Averaging(Learning):
+    """Compares means of the losses over 100 steps, and keeps what it adds up in Python."""
+
+    def __init__(self, options: Options, objectives: tuple[str, ...]) -> None:
+        super().__init__(options, objectives)
+        self.sums, self.steps = [0.0] * len(objectives), 0
+
+    def update(self, signals: Signals) -> None:
+        self.steps += 1
+        self.sums = [a + b for a, b in zip(self.sums, signals.losses.tolist(), strict=True)]
+        if self.steps % 100 == 0:
+            self.logits = torch.tensor(self.sums)
+
+
+class Window:
+    def __init__(self) -> None:
+        self.losses: list[Tensor] = []
+
+
+class Delegating(Learning):
+    """Keeps the last two losses in an object of its own, without a use for them yet."""
+
+    def __init__(self, options: Options, objectives: tuple[str, ...]) -> None:
+        super().__init__(options, objectives)
+        self.window = Window()
+
+    def update(self, signals: Signals) -> None:
+        self.window.losses = [*self.window.losses[-1:], signals.losses]
+
+
+class Hiding(Learning):
+    """Counts its steps in a buffer that its state leaves out."""
+
+    def __init__(self, options: Options, objectives: tuple[str, ...]) -> None:
+        super().__init__(options, objectives)
+        self.register_buffer("steps", torch.zeros(()), persistent=False)
+
+    def update(self, signals: Signals) -> None:
+        self.steps = self.steps + 1
+
+
+class Caching(Learning):
+    """Keeps what it computes in a step, a constant, and an object's identity; no state."""
+
+    def __init__(self, options: Options, objectives: tuple[str, ...]) -> None:
+        super().__init__(options, objectives)
+        self.cache: dict[str, object] = {"of": str(id(self))}
+        self.me = [self]
+
+    def update(self, signals: Signals) -> None:
+        super().update(signals)
+        self.cache |= {"losses": signals.losses, "solver": object(), "count": len(self.logits)}
+
+
+@pytest.mark.parametrize(
+    ("cls", "said"),
+    [(Averaging, "sums, steps: "), (Delegating, "window: "), (Hiding, "steps: ")],
+)
+def test_state_that_is_lost_is_found_before_it_changes_a_weight(cls: type[Learning], said: str):
+    contract = type("It", (WeightingContract,), {"weighting": cls})()
+    with pytest.raises(Broken, match=f"^its state_dict lacks {said}changed by its steps, and"):
+        contract.test_it_resumes_exactly_from_its_state()
+
+
+def test_a_cache_that_each_step_makes_again_is_not_lost_state():
+    type(
+        "It", (WeightingContract,), {"weighting": Caching}
+    )().test_it_resumes_exactly_from_its_state()
