@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tartan.active import Active
+from tartan.errors import PluginError
 from tartan.shared import Gradient, Shared, products
 from tartan.term import Term, check, needs_gradient, watched
 from tartan.weighting import Needs, Signals, Weighting
@@ -57,6 +58,7 @@ def backward(
             are not as many as objectives, a loss is not one number, or it reaches a trainable
             parameter that is neither shared nor private. The message names the argument. Or a loss
             does not require a gradient.
+        PluginError: the weighting's loss depends on none of its parameters.
     """
     if not isinstance(weighting, Weighting):
         raise TypeError(
@@ -91,11 +93,22 @@ def backward(
 
 
 def differentiate(weighting: Weighting, signals: Signals) -> None:
-    """Set `.grad` of a weighting's parameters, if it has any, to the gradient of its loss."""
+    """Set `.grad` of a weighting's parameters, if it has any, to the gradient of its loss.
+
+    Raises:
+        PluginError: its loss depends on none of them.
+    """
     parameters = [p for p in weighting.parameters() if p.requires_grad]
     if not parameters:
         return
-    gradients = torch.autograd.grad(weighting.loss(signals), parameters, allow_unused=True)
+    loss = weighting.loss(signals)
+    if not loss.requires_grad:
+        raise PluginError(
+            f"the loss of the weighting {type(weighting).__name__} depends on none of its "
+            "parameters: override `loss`; `combine` is not differentiated. A parameter that is "
+            "not to be trained is a buffer"
+        )
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
     for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.grad = gradient
 

@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 import tartan
 from support.problems import WEIGHTS, Fixed, Problem
-from tartan import Needs, Shared, Signals, Term, backward
+from tartan import GramianWeighting, Needs, PluginError, Shared, Signals, Term, backward
 from tartan_weightings.meta import Meta, MetaOptions
 from tartan_weightings.static import Static, StaticOptions
 
@@ -306,3 +306,26 @@ def test_a_micro_batch_without_items_of_any_objective_adds_nothing(needs: Needs)
     expected = problem.gradients()
     backward(with_none, Fixed(WEIGHTS, needs), problem.shared())
     assert_close(problem.gradients(), expected)
+
+
+class Scaling(GramianWeighting):
+    """Has a parameter that only `combine` reads."""
+
+    needs = Needs.LOSSES | Needs.GRADIENTS
+
+    def __init__(self, options: object, objectives: tuple[str, ...]) -> None:
+        super().__init__(options, objectives)
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def combine(self, signals: Signals) -> Tensor:
+        return self.scale * self.last
+
+
+def test_parameters_that_a_weightings_loss_does_not_read_are_refused():
+    body = nn.Parameter(torch.ones(2))
+    with pytest.raises(PluginError) as caught:
+        backward([Term([body.sum])] * 2, Scaling(None, ("a", "b")), Shared([body]))
+    assert str(caught.value) == (
+        "the loss of the weighting Scaling depends on none of its parameters: override `loss`; "
+        "`combine` is not differentiated. A parameter that is not to be trained is a buffer"
+    )
