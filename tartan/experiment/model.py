@@ -70,11 +70,21 @@ def load_joint_model(
             objectives[name] = cls(section.options(cls), context)
         notices += [f"{where}: {line}" for line in (*context.notices, *context.heads)]
     model = JointModel(body, next(iter(objectives)), objectives)
-    if not isinstance(model.end_task.head, LiftedHead):
+    if (found := own_head(model.end_task)) is not None:
         raise ConfigError(
-            f"primary={model.primary} has a head of its own, which cannot be exported"
+            f"primary={model.primary} cannot be exported: {found}, not one of context.head(...). "
+            "Set that in its __init__, or choose another end task and list "
+            f"{model.primary}_aux, with data of its own, in `objectives`"
         )
     return model, notices
+
+
+def own_head(end_task: PrimaryObjective) -> str | None:
+    """Return why an end task's `head` cannot be exported; None if it is a head of the family."""
+    head = getattr(end_task, "head", None)
+    if isinstance(head, LiftedHead):
+        return None
+    return "it has no `head`" if head is None else f"its `head` is a {type(head).__name__}"
 
 
 def save_memory(body: Body, section: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from tartan.batch import Batch
+from tartan.experiment.model import own_head
 from tartan.objective import PrimaryObjective
 from tartan.testing.contract import Broken, NotApplicable, require
 from tartan.testing.trial import Trial
@@ -62,6 +63,12 @@ def require_scores(trial: Trial) -> None:
     )
     bad = [f"{name} {value}" for name, value in scores.items() if not math.isfinite(value)]
     require(not bad, f"score returns {', '.join(bad)}")
+
+
+def require_family_head(trial: Trial) -> None:
+    """Broken unless an end task's model can be exported: a run refuses it otherwise."""
+    found = own_head(end_task(trial))
+    require(found is None, f"{found}, not one of context.head(...): its model cannot be exported")
 
 
 def require_probe(trial: Trial) -> None:

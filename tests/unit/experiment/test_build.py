@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 from support.command import SMALL
 from support.experiments import built, configured
 from tartan import ConfigError
 from tartan.experiment.build import build, without_device
 from tartan.plugins import discover
+from tartan_objectives.classification import Classification
 
 DEVICE = ["device=cuda", "precision=bf16", "cuda_graphs=true", "compile=true"]
 
@@ -58,4 +60,30 @@ def test_a_weighting_is_not_given_fewer_objectives_than_it_weighs():
     assert str(caught.value) == (
         "weighting: torchjd_krum weighs at least 3 objectives, and here 2 objectives would be "
         "trained (classification, mlm): choose weighting=static there"
+    )
+
+
+@pytest.mark.parametrize(
+    ("head", "found"),
+    [(nn.Linear(2, 2), "its `head` is a Linear"), (None, "it has no `head`")],
+)
+def test_an_end_task_with_a_head_of_its_own_is_refused(
+    head: nn.Module | None, found: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Its model could not be exported. An auxiliary objective may have any head."""
+    make = Classification.__init__
+
+    def make_with_own_head(self, options, context):
+        make(self, options, context)
+        del self.head
+        if head is not None:
+            self.head = head
+
+    monkeypatch.setattr(Classification, "__init__", make_with_own_head)
+    with pytest.raises(ConfigError) as caught:
+        built(*SMALL, "objectives=[mlm]")
+    assert str(caught.value) == (
+        f"primary=classification cannot be exported: {found}, not one of context.head(...). Set "
+        "that in its __init__, or choose another end task and list classification_aux, with data "
+        "of its own, in `objectives`"
     )
