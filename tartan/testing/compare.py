@@ -1,13 +1,15 @@
 """Comparisons of tensors, batches and gradients in contracts."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from tartan.batch import Batch
+from tartan.batch import Batch, Row
+from tartan.testing.contents import contents
 from tartan.testing.contract import require
 
 
@@ -38,6 +40,13 @@ def same(one: Batch, other: Batch) -> bool:
     return one.token_indices == other.token_indices and (
         (one.inputs.lengths, one.items, one.seed) == (other.inputs.lengths, other.items, other.seed)
     )
+
+
+def first_difference(one: Sequence[Row], other: Sequence[Row]) -> int | None:
+    """Return the number of the first row that differs or that one lacks; None if all are equal."""
+    ours, theirs = (list(map(contents, rows)) for rows in (one, other))
+    pairs = enumerate(zip_longest(ours, theirs))
+    return next((number for number, (left, right) in pairs if left != right), None)
 
 
 def farthest(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> tuple[str, float]:

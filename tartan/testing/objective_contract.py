@@ -18,6 +18,7 @@ from tartan.seeding import seeded
 from tartan.testing.compare import (
     changes,
     copies,
+    first_difference,
     random_states,
     require_close,
     same,
@@ -29,7 +30,13 @@ from tartan.testing.device_rule import (
     computes_alike,
     computes_alike_on_fake_device,
 )
-from tartan.testing.end_task_rules import require_probe, require_scores, require_sums, sums
+from tartan.testing.end_task_rules import (
+    require_family_head,
+    require_probe,
+    require_scores,
+    require_sums,
+    sums,
+)
 from tartan.testing.host import no_host_sync
 from tartan.testing.reach import HeldOut, reachable
 from tartan.testing.trial import Trial, declare_token_indices, divided, join
@@ -90,11 +97,16 @@ class ObjectiveContract(Contract):
             with seeded(0, "dropout"):
                 losses.append(trial.loss(trial.prepare(batch), trial.step_body()).total.item())
         require(losses[0] == losses[1], f"two losses of one seed are {losses[0]} and {losses[1]}")
+        epoch = trial.read()
+        for found, when in ((trial, "is read again"), (self.trial(), "is read after a restart")):
+            number = first_difference(epoch, found.read())
+            require(number is None, f"examples()[{number}] is another row when it {when}")
 
     def test_the_global_random_state_is_left_alone(self) -> None:
         """Only dropout uses the global random generators of Python, NumPy and torch."""
         trial = self.trial()
         passes: dict[str, Callable[[Any], Any]] = {
+            "examples()[i]": lambda _: trial.read(),
             "collate": lambda _: trial.collate(),
             "prepare": trial.prepare,
             "loss": trial.loss,
@@ -225,7 +237,14 @@ class ObjectiveContract(Contract):
     def test_state_round_trips_through_safetensors(self) -> None:
         """Its parameters and buffers hold its complete state: saving and loading keeps its loss."""
         trained, fresh = self.trial(seed=0), self.trial(seed=1)
+        frozen = trained.frozen()
         trained.train()
+        changed = changes(frozen, trained.frozen())
+        require(
+            not changed,
+            f"training changes {', '.join(changed)}: checkpoints leave frozen parameters out, so "
+            "make it a buffer",
+        )
         with TemporaryDirectory() as directory:
             file = Path(directory, "model.safetensors")
             save_model(trained.objective, str(file))
@@ -299,6 +318,11 @@ class ObjectiveContract(Contract):
         """An end task's probe computes outputs like its head's, from its `features`."""
         self._require_end_task()
         require_probe(self.trial())
+
+    def test_an_end_tasks_head_can_be_exported(self) -> None:
+        """An end task's `head` is the family's own, so that its model can be exported."""
+        self._require_end_task()
+        require_family_head(self.trial())
 
     def _require_end_task(self) -> None:
         if not issubclass(self.plugin_class(), PrimaryObjective):

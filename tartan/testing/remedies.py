@@ -9,7 +9,8 @@ REMEDIES: Mapping[str, str] = {
     # objectives
     "test_the_same_seed_gives_the_same_batch_and_loss": (
         "draw every random choice of collate from `rng`, and of prepare from a torch.Generator "
-        "seeded by batch.seed; keep no state between batches"
+        "seeded by batch.seed; keep no state between batches. Return the same rows from "
+        "`examples` in every epoch: what should change between epochs belongs in collate"
     ),
     "test_the_global_random_state_is_left_alone": (
         "pass generator=rng to torch's functions in collate, and in prepare a torch.Generator "
@@ -42,7 +43,7 @@ REMEDIES: Mapping[str, str] = {
         "compute logarithms, exponentials and large sums in float32: logits.float()"
     ),
     "test_state_round_trips_through_safetensors": (
-        "keep what training changes in parameters or in buffers (register_buffer)"
+        "keep what training changes in parameters that train or in buffers (register_buffer)"
     ),
     "test_dev_and_test_rows_are_out_of_reach": (
         "take rows from context.labelled() and context.corpus(...) only, and do not store the task"
@@ -68,6 +69,10 @@ REMEDIES: Mapping[str, str] = {
         "return features of shape [items, hidden], and from probe a module that computes outputs "
         "of the head's shape from them"
     ),
+    "test_an_end_tasks_head_can_be_exported": (
+        "set self.head = context.head('SequenceClassification') or another kind in __init__; an "
+        "objective that is auxiliary only is a tartan.Objective"
+    ),
     "test_it_computes_where_the_body_is": (
         "create tensors with device=hidden.device, and constants with register_buffer"
     ),
@@ -80,7 +85,9 @@ REMEDIES: Mapping[str, str] = {
         "treat all auxiliaries alike; only index 0, the end task, is special"
     ),
     "test_it_resumes_exactly_from_its_state": (
-        "keep every running value and count in buffers or parameters"
+        "keep every running value and count in buffers or parameters, not in Python lists and "
+        "numbers; compute a cache again in each step, and keep what never affects the weights, "
+        "such as a clock, outside the weighting"
     ),
     "test_its_state_moves_with_it": (
         "use register_buffer for tensors, and create others with device=signals.losses.device"

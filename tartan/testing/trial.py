@@ -20,6 +20,8 @@ from tartan.train.objective_body import ObjectiveBody
 
 TRIED = 12
 """The number of rows on which a rule tests an objective."""
+READ = 200
+"""The most rows that are read to find out whether reading them again gives the same."""
 
 
 @dataclass
@@ -57,6 +59,11 @@ class Trial:
         examples = built.examples()
         rows = [dict(examples[number]) for number in range(min(TRIED, len(examples)))]
         return cls(built, body, context, place, rows, end_task)
+
+    def read(self) -> list[Row]:
+        """Return the examples, the first of them if there are many, read once more."""
+        examples = self.objective.examples()
+        return [dict(examples[number]) for number in range(min(READ, len(examples)))]
 
     def collate(self, rows: Sequence[Row] | None = None, number: int = 0) -> Batch:
         """Return the batch of some rows, or of all; `number` seeds its random choices."""
@@ -143,6 +150,15 @@ class Trial:
             seen |= {id(p) for p in new.values()}
             found |= {f"{prefix}{n}": p for n, p in new.items() if p.requires_grad}
         return found
+
+    def frozen(self) -> dict[str, Tensor]:
+        """Return copies of the parameters that do not train, by name."""
+        return {
+            f"{prefix}{name}": parameter.detach().clone()
+            for prefix, module in self.modules.items()
+            for name, parameter in module.named_parameters()
+            if not parameter.requires_grad
+        }
 
     def own_parameters(self) -> dict[str, Tensor]:
         """Return the objective's own parameters that train, by name."""

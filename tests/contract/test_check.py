@@ -142,4 +142,4 @@ def test_the_command_as_a_user_types_it():
     assert (done.returncode, done.stderr) == (0, "")
     assert "weighting static" in done.stdout
     assert done.stdout.endswith("11 kept, 0 broken, 3 not applicable\n")
-    assert len(ObjectiveContract.rules()) == 20
+    assert len(ObjectiveContract.rules()) == 21

@@ -213,6 +213,21 @@ class GuessesWidths(FaithfulEndTask):
         return nn.Linear(3, 1)
 
 
+class OwnHead(nn.Module):
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.inner = head
+
+    def forward(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
+        return self.inner(hidden, mask)
+
+
+class HasAHeadOfItsOwn(FaithfulEndTask):
+    def __init__(self, options: Any, context: Context) -> None:
+        super().__init__(options, context)
+        self.head = OwnHead(self.head)
+
+
 OBJECTIVES: Mapping[str, tuple[type[Objective], str]] = {
     "options_are_strict": (
         WantsAnOption,
@@ -251,6 +266,7 @@ OBJECTIVES: Mapping[str, tuple[type[Objective], str]] = {
     "metrics_are_sums_over_the_items": (CountsEachItem, "the metric high has shape ["),
     "an_end_task_scores_what_it_predicts": (HasNoScore, "score returns nothing, and `metrics` are"),
     "a_probe_takes_the_place_of_an_end_tasks_head": (GuessesWidths, "its probe cannot read its fe"),
+    "an_end_tasks_head_can_be_exported": (HasAHeadOfItsOwn, "its `head` is a OwnHead, not one of"),
     "it_computes_where_the_body_is": (ChangesWhenMoved, ", the gradient of"),
 }
 """By the rule it breaks: an objective, and a part of what is said of it."""
