@@ -90,7 +90,10 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def examples(self) -> Sequence[Row]:
-        """Return the tokenised rows this objective trains on."""
+        """Return the tokenised rows this objective trains on.
+
+        A row is the same whenever it is read: it is read again in each epoch and after a restart.
+        """
 
     @abstractmethod
     def collate(self, rows: Sequence[Row], rng: torch.Generator) -> Batch:
@@ -129,7 +132,7 @@ class PrimaryObjective(Objective):
     """The names that `score` returns, the default one for model selection first. Higher is better
     for all of them."""
     head: nn.Module
-    """The head that is exported with the body as a Hugging Face model."""
+    """The head that is exported with the body as a Hugging Face model: one of `Context.head`."""
 
     @abstractmethod
     def predict(self, hidden: Tensor, batch: Batch) -> Tensor:

@@ -236,7 +236,8 @@ class Weighting(nn.Module, ABC):
     def combine(self, signals: Signals) -> Tensor:
         """Return the weights of the step just measured, where GRADIENTS kept its gradients.
 
-        Override it to solve for weights on this step's own Gramian.
+        Override it to solve for weights on this step's own Gramian. It is not differentiated:
+        parameters that it reads are trained by `loss`.
         """
         return self.weights() if signals.active is None else self.applied(signals.active)
 
