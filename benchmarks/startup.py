@@ -33,7 +33,6 @@ sys.exit(main(sys.argv[1:]))
 """
 """Ends a run after its first step."""
 TARTAN = ["-m", "tartan"]
-LINE = "tartan run weighting="
 CASES: Mapping[str, Sequence[str]] = {
     "--help": [*TARTAN, "--help"],
     "a command that does not exist": [*TARTAN, "rnu"],
@@ -42,36 +41,21 @@ CASES: Mapping[str, Sequence[str]] = {
     "completion of `run weighting=`": [*TARTAN, "completion", "--words", "run weighting="],
     "run, to its first step": ["-c", FIRST_STEP, "run", "objectives=[mlm]", "run_dir=out"],
 }
-FORMER = [*TARTAN, "-sc", "query=bash"]
-"""How completion was called before there was a command for it: by Hydra, with COMP_LINE."""
 
 
 def spent(python: str, arguments: Sequence[str]) -> float:
     """Return the CPU seconds of a command."""
     with tempfile.TemporaryDirectory() as directory:
-        variables = {"COMP_LINE": LINE, "COMP_POINT": str(len(LINE)), "OMP_NUM_THREADS": "1"}
         process = subprocess.Popen(
             [python, *arguments],
             cwd=directory,
-            env={**os.environ, **variables},
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     return used.ru_utime + used.ru_stime
-
-
-def command(python: str, case: str) -> Sequence[str]:
-    """Return the arguments of a case, as an installation has it."""
-    arguments = CASES[case]
-    if "completion" in arguments:
-        with tempfile.TemporaryDirectory() as elsewhere:  # a checkout would be imported
-            known = subprocess.run(
-                [python, *arguments], cwd=elsewhere, capture_output=True, check=False
-            )
-        return arguments if known.returncode == 0 else FORMER
-    return arguments
 
 
 def measure(
@@ -84,14 +68,13 @@ def measure(
     """Return the seconds of each case, by installation, round by round."""
     sides = {"before": before, "after": after}
     cases = [case for case in CASES if part in case]
-    commands = {case: {s: command(p, case) for s, p in sides.items()} for case in cases}
     found: dict[str, dict[str, list[float]]] = {
         case: {side: [] for side in sides} for case in cases
     }
     for number in range(rounds + 1):
-        for case, each in commands.items():
+        for case in cases:
             for side, python in sides.items():
-                seconds = take(python, each[side])
+                seconds = take(python, CASES[case])
                 if number:
                     found[case][side].append(round(seconds, 3))
     return found

@@ -31,8 +31,6 @@ def _command(command: str, rest: Sequence[str]) -> int:
     if command in ("-V", "--version"):
         print(f"tartan {version('tartan')}")
         return 0
-    if command in ("-sc", "--shell_completion"):
-        command, rest = "run", [command, *rest]  # a shell's completion, once installed
     status = 0
     try:
         if command not in COMMANDS:

@@ -40,7 +40,7 @@ def _main(arguments: Sequence[str]) -> int:
     overrides = typed.overrides
     known.register()
     name = typed.config_name or "config"
-    if not (typed.hydra_help or typed.shell_completion):
+    if not typed.hydra_help:
         overrides = accept(overrides, name, typed.config_dir, typed.multirun)
     if typed.multirun:
         _check_sweep(overrides)
@@ -48,8 +48,6 @@ def _main(arguments: Sequence[str]) -> int:
     if typed.help:
         print(run_help(name, typed.config_dir, overrides), end="")
         return 0
-    if typed.shell_completion:
-        hide_command()
     sys.argv = ["tartan", *flags, *overrides]
     before = existing_for(overrides)
     job = make_job(Line(flags, typed.overrides), before)
@@ -98,13 +96,3 @@ def _hydras_errors(before: Collection[Path], *, several: bool) -> Iterator[None]
             os.environ.pop(DEBUG, None)
         else:
             os.environ[DEBUG] = given
-
-
-def hide_command() -> None:
-    """Remove `run` from the line that a shell completes: Hydra has no commands."""
-    line = os.environ.get("COMP_LINE", "")
-    words = line.split(" ")
-    if words[1:2] == ["run"]:
-        os.environ["COMP_LINE"] = " ".join([words[0], *words[2:]])
-        point = int(os.environ.get("COMP_POINT", len(line)))
-        os.environ["COMP_POINT"] = str(point - len("run "))

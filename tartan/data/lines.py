@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
-from typing import IO, Any, BinaryIO, cast
+from typing import IO, BinaryIO, cast
 
 import pyarrow
 
@@ -23,31 +23,9 @@ LONGEST = 2**24
 """Bytes of the longest line: what is held in memory at once has to have a bound."""
 
 
-class _Zstd(io.RawIOBase):
-    """The decompressed bytes of a zstd file, which may consist of several frames."""
-
-    def __init__(self, path: Path) -> None:
-        self._stream = pyarrow.input_stream(str(path), compression="zstd")
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill a buffer; return how many bytes. OSError where the file is damaged."""
-        found = self._stream.read(len(buffer))
-        buffer[: len(found)] = found
-        return len(found)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._stream.close()
-        super().close()
-
-
 def _open_zstd(path: Path, _mode: str) -> IO[bytes]:
-    """Open a zstd file; the mode is `rb`."""
-    return io.BufferedReader(_Zstd(path))
+    """Open a zstd file, which may consist of several frames; the mode is `rb`."""
+    return io.BufferedReader(pyarrow.input_stream(str(path), compression="zstd"))
 
 
 OPENERS: Mapping[str, Callable[..., IO[bytes]]] = {

@@ -1,4 +1,4 @@
-"""What is installed is listed, and completed by a shell."""
+"""What is installed is listed."""
 
 import json
 from collections.abc import Callable
@@ -53,23 +53,3 @@ def test_an_unknown_format_is_one_line(tartan: Tartan):
     assert answer.err == (
         "tartan: list takes one of --json or --markdown, found '--jsn': did you mean '--json'?\n"
     )
-
-
-@pytest.mark.parametrize(
-    ("typed", "completed"),
-    [
-        ("tartan run weighting=me", "weighting=meta"),
-        ("tartan run objectives=", "objectives=mlm"),
-        ("tartan run objectives=[mlm] model=ro", "model=roberta-base"),
-        ("tartan run optimizer.body", "optimizer.body_lr="),
-    ],
-)
-def test_a_shell_completes_what_can_follow(
-    typed: str, completed: str, tartan: Tartan, monkeypatch: pytest.MonkeyPatch
-):
-    """As bash asks after `eval "$(tartan -sc install=bash)"`."""
-    monkeypatch.setenv("COMP_LINE", typed)
-    monkeypatch.setenv("COMP_POINT", str(len(typed)))
-    answer = tartan("-sc", "query=bash")
-    assert answer.status == 0
-    assert completed in answer.out.split()
