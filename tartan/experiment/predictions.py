@@ -25,7 +25,7 @@ def predictions(
     outputs: Sequence[Tensor],
     kind: LabelKind,
     labels: Sequence[str],
-    threshold: float = 0.5,
+    threshold: float,
 ) -> list[RowPrediction]:
     """Return each row's prediction; none where a plugin has other than one output for each label.
 
@@ -46,7 +46,7 @@ def predictions(
         LabelKind.TAGS: _of_tags,
     }
     return [
-        {"row": number, **read[kind](text, row, output.nan_to_num(), labels)}
+        {"row": number, **read[kind](text, row, output, labels)}
         for number, (text, row, output) in enumerate(zip(texts, rows, outputs, strict=True))
     ]
 
@@ -56,11 +56,39 @@ def without_texts(prediction: RowPrediction) -> RowPrediction:
     return {key: value for key, value in prediction.items() if key not in TEXTS}
 
 
+def greatest(outputs: Tensor, labels: Sequence[str]) -> tuple[list[str], list[float]]:
+    """Return the label with the largest output of each item, and its probability.
+
+    Args:
+        outputs: [items, labels]; NaN counts as 0.
+        labels: the name of each output.
+    """
+    ids = outputs.nan_to_num().argmax(1)
+    found = probabilities(outputs).gather(1, ids[:, None])[:, 0]
+    return [labels[id] for id in ids.tolist()], [round(p, 6) for p in found.tolist()]
+
+
+def probabilities(outputs: Tensor) -> Tensor:
+    """Return the softmax of outputs [items, labels] in float64; NaN counts as 0 before it."""
+    return outputs.double().nan_to_num().softmax(1)
+
+
+def describe_set(outputs: Tensor, labels: Sequence[str], threshold: float) -> dict[str, Any]:
+    """Return the labels whose probability reaches a threshold, of outputs [1, labels], and all.
+
+    Probabilities are compared in float32, as `multilabel` does.
+    """
+    found = outputs[0].float().nan_to_num().sigmoid()
+    predicted = [labels[id] for id in (found >= threshold).nonzero()[:, 0].tolist()]
+    rounded = [round(p, 6) for p in found.tolist()]
+    return {"predicted": predicted, "probabilities": dict(zip(labels, rounded, strict=True))}
+
+
 def _of_class(
     text: Mapping[str, Any], row: Row, output: Tensor, labels: Sequence[str]
 ) -> dict[str, Any]:
     """Return the class with the largest output, and its probability."""
-    (predicted,), (probability,) = _greatest(output, labels)
+    (predicted,), (probability,) = greatest(output, labels)
     label = labels[row["label"]]
     return {**_text(text), "label": label, "predicted": predicted, "probability": probability}
 
@@ -68,41 +96,27 @@ def _of_class(
 def _of_number(
     text: Mapping[str, Any], row: Row, output: Tensor, _: Sequence[str]
 ) -> dict[str, Any]:
-    return {**_text(text), "label": row["label"], "predicted": output.item()}
+    return {**_text(text), "label": row["label"], "predicted": output.nan_to_num().item()}
 
 
 def _of_set(
     text: Mapping[str, Any], row: Row, output: Tensor, labels: Sequence[str], threshold: float
 ) -> dict[str, Any]:
-    """Return the labels whose probability is at least the threshold, and all probabilities."""
-    found = output[0].sigmoid()
-    predicted = [labels[id] for id in (found >= threshold).nonzero()[:, 0].tolist()]
-    rounded = [round(p, 6) for p in found.tolist()]
-    return {
-        **_text(text),
-        "label": [labels[id] for id in row["label"]],
-        "predicted": predicted,
-        "probabilities": dict(zip(labels, rounded, strict=True)),
-    }
+    label = [labels[id] for id in row["label"]]
+    return {**_text(text), "label": label, **describe_set(output, labels, threshold)}
 
 
 def _of_tags(
     text: Mapping[str, Any], row: Row, output: Tensor, labels: Sequence[str]
 ) -> dict[str, Any]:
     """Return the tags of the words that have a token."""
-    predicted, probabilities = _greatest(output, labels)
+    predicted, sure = greatest(output, labels)
     return {
         "words": [text["words"][word] for word in row["kept"]],
         "label": [labels[tag] for tag in row["label"]],
         "predicted": predicted,
-        "probability": probabilities,
+        "probability": sure,
     }
-
-
-def _greatest(output: Tensor, labels: Sequence[str]) -> tuple[list[str], list[float]]:
-    """Return the predicted label of each item of outputs [items, labels], and its probability."""
-    probabilities, ids = output.softmax(1).max(1)
-    return [labels[i] for i in ids.tolist()], [round(p, 6) for p in probabilities.tolist()]
 
 
 def _text(text: Mapping[str, Any]) -> dict[str, str]:

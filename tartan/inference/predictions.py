@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from tartan.batch import LabelKind
+from tartan.experiment.predictions import greatest, probabilities
 from tartan.inference.inputs import Input
 
 Prediction = Mapping[str, Any]
@@ -28,9 +29,13 @@ def describe(
     """
     if kind is LabelKind.NUMBER:
         return {"predicted": outputs.item()}
+    shares = (
+        {label: round(value, 6) for label, value in zip(labels, values, strict=True)}
+        for values in probabilities(outputs).tolist()
+    )
     found = [
-        {"predicted": max(p, key=p.__getitem__), "probability": max(p.values()), "probabilities": p}
-        for p in (dict(zip(labels, values, strict=True)) for values in probabilities(outputs))
+        {"predicted": label, "probability": probability, "probabilities": by_label}
+        for label, probability, by_label in zip(*greatest(outputs, labels), shares, strict=True)
     ]
     if kind is LabelKind.CLASS:
         return found[0]
@@ -38,17 +43,3 @@ def describe(
     none: dict[str, Any] = dict.fromkeys(("predicted", "probability", "probabilities"))
     words = [by_word.get(word, none) for word in range(len(row.words))]
     return {name: [word[name] for word in words] for name in none}
-
-
-def describe_set(outputs: Tensor, labels: Sequence[str], threshold: float) -> Prediction:
-    """Return the labels whose probability reaches a threshold, of outputs [1, labels]."""
-    found = outputs[0].nan_to_num().sigmoid().tolist()
-    shares = {label: round(value, 6) for label, value in zip(labels, found, strict=True)}
-    predicted = [label for label, value in zip(labels, found, strict=True) if value >= threshold]
-    return {"predicted": predicted, "probabilities": shares}
-
-
-def probabilities(outputs: Tensor) -> list[list[float]]:
-    """Return the softmax of outputs [items, labels]; what is not finite counts as 0 before it."""
-    found = outputs.double().nan_to_num().softmax(1).tolist()
-    return [[round(value, 6) for value in row] for row in found]

@@ -17,9 +17,10 @@ from tartan.checks import check_range
 from tartan.data.long_texts import LONG_TEXTS
 from tartan.data.reader import Counts, Reader, reads_segments
 from tartan.errors import ConfigError, ModelError
+from tartan.experiment.predictions import describe_set
 from tartan.inference.inputs import Input
 from tartan.inference.model import LongTexts, Place
-from tartan.inference.predictions import Prediction, describe, describe_set
+from tartan.inference.predictions import Prediction, describe
 from tartan.quiet import quiet
 from tartan.train import out_of_memory
 from tartan.train.runtime import Runtime

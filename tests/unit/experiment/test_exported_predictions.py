@@ -88,7 +88,7 @@ def test_the_exported_model_gives_what_is_reported_row_by_row(family: str, tmp_p
         objective = build(TaskContext("mine", texts.training(rows), body, 0))
         model = JointModel(body, "mine", {"mine": objective})
         scores, outputs = evaluate(model, rows, 5, BF16)
-        lines = predictions(task.train, rows, outputs, kind, task.labels)
+        lines = predictions(task.train, rows, outputs, kind, task.labels, 0.5)
         export(body, objective.head, source.tokenizer, tmp_path / kind.name)
         expected, names = plain(tmp_path / kind.name, head, task.train)
         for line, output, logits in zip(lines, outputs, expected, strict=True):
