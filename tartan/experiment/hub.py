@@ -4,15 +4,11 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HFValidationError, LocalTokenNotFoundError
-from huggingface_hub.utils._validators import validate_repo_id
-from huggingface_hub.utils.tqdm import (
-    are_progress_bars_disabled,
-    disable_progress_bars,
-    enable_progress_bars,
-)
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # re-exported
 
 from tartan.config.schema import Config
 from tartan.errors import ConfigError, StorageError, first_line
+from tartan.quiet import quiet
 
 
 def check_hub(config: Config) -> None:
@@ -58,19 +54,20 @@ def push(directory: Path, config: Config) -> str:
         StorageError: the hub refuses it, or is not reached.
     """
     assert config.hub_model_id is not None
-    api, shown = HfApi(), not are_progress_bars_disabled()
-    disable_progress_bars()
+    api = HfApi()
     try:
-        place = api.create_repo(config.hub_model_id, private=config.hub_private_repo, exist_ok=True)
-        api.upload_folder(
-            repo_id=place.repo_id, folder_path=directory, commit_message="Model trained by tartan"
-        )
+        with quiet():
+            place = api.create_repo(
+                config.hub_model_id, private=config.hub_private_repo, exist_ok=True
+            )
+            api.upload_folder(
+                repo_id=place.repo_id,
+                folder_path=directory,
+                commit_message="Model trained by tartan",
+            )
     except (OSError, ValueError) as error:
         raise StorageError(
             f"{config.hub_model_id} cannot be written on {constants.ENDPOINT} "
             f"({first_line(error)}): the run is complete; give the same command to try again"
         ) from error
-    finally:
-        if shown:
-            enable_progress_bars()
     return str(place)
