@@ -18,7 +18,7 @@ def spelled(text: str) -> str:
     """
     shown = _SPACES.sub(lambda spaces: r"\x20" * len(spaces[0]), text)
     composed = unicodedata.is_normalized("NFC", text)
-    return "".join(_escaped(c) if _is_hidden(c, composed) else c for c in shown)
+    return "".join(ascii(c)[1:-1] if _is_hidden(c, composed) else c for c in shown)
 
 
 def _is_hidden(character: str, composed: bool) -> bool:
@@ -30,10 +30,3 @@ def _is_hidden(character: str, composed: bool) -> bool:
     return not composed and (
         unicodedata.combining(character) > 0 or unicodedata.normalize("NFC", character) != character
     )
-
-
-def _escaped(character: str) -> str:
-    r"""Return a character's escape: `\u0301`."""
-    return character.encode("ascii", "backslashreplace").decode() if character > "\x7f" else (
-        repr(character)[1:-1]
-    )  # fmt: skip

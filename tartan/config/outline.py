@@ -7,6 +7,7 @@ names, types, defaults and meanings.
 import copyreg
 import types
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import (
     MISSING,
     Field,
@@ -150,7 +151,7 @@ def _option(described: Mapping[str, Any], classes: list[type]) -> tuple[str, Any
         cls, values = classes[described["made"]], described["default"]
         given["default_factory"] = lambda: _instance(cls, values)
     elif isinstance(value := described.get("default"), list | dict):
-        given["default_factory"] = lambda: _copied(value)
+        given["default_factory"] = lambda: deepcopy(value)
     elif "default" in described:
         given["default"] = value
     kind = _hint(described["type"], classes)
@@ -162,17 +163,10 @@ def _instance(cls: type, values: Mapping[str, Any]) -> Any:
     hints = get_type_hints(cls)
     return cls(
         **{
-            name: _instance(hints[name], value) if is_dataclass(hints[name]) else _copied(value)
+            name: _instance(hints[name], value) if is_dataclass(hints[name]) else deepcopy(value)
             for name, value in values.items()
         }
     )
-
-
-def _copied(value: Any) -> Any:
-    """Return a copy of JSON values."""
-    if isinstance(value, list):
-        return [_copied(each) for each in value]
-    return {k: _copied(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 def _hint(described: Any, classes: list[type]) -> Any:
