@@ -5,8 +5,9 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-from tartan.cli.typed import typed
+from tartan.config.maps import yaml_value
 from tartan.config.parse import options
+from tartan.config.typed_text import parse
 from tartan.errors import ConfigError, suggest
 
 T = TypeVar("T")
@@ -50,6 +51,21 @@ def read(
         hint = suggest(extra.partition("=")[0], known)
         raise ConfigError(f"'{extra}' is one argument too many: give {' '.join(names)}; {hint}")
     return positional, options(cls, values, "")
+
+
+def typed(value: str) -> Any:
+    """Return an option's value: lists, maps and quotes as `run` reads them, or the text.
+
+    >>> typed("[a, b]"), typed("null"), typed("007"), typed('"my label"'), typed("{hub: x}")
+    (['a', 'b'], None, '007', 'my label', {'hub': 'x'})
+    >>> typed("[Größe, b]"), typed("[a")
+    (['Größe', 'b'], '[a')
+    """
+    if not value.startswith(("[", "{", "'", '"')):
+        return None if value == "null" else value
+    if (override := parse(f"x={value}")) is not None:
+        return override.value()
+    return value if (found := yaml_value(value)) is None else found
 
 
 def names_file(argument: str) -> bool:

@@ -7,8 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from tartan.cli.arguments import names_file
-from tartan.cli.typed import typed
+from tartan.cli.arguments import names_file, typed
 from tartan.config.explain import wrong_value
 from tartan.data.cache import caching
 from tartan.data.files import FilesOptions

@@ -52,7 +52,7 @@ def as_typed(text: str, tree: DictConfig, several: bool) -> str:
     if (kind := _text(key, tree)) is None or (key.endswith(SOURCES) and value[:1] in ("[", "{")):
         return text
     optional = kind == "optional"
-    parsed = _parse(f"x={value}")
+    parsed = parse(f"x={value}")
     choice = re.fullmatch(r"choice\(([^()'\"\[\]{}]*)\)", value)
     if several and choice:
         values = ",".join(_single(part.strip(), key, optional) for part in choice[1].split(","))
@@ -67,7 +67,7 @@ def as_typed(text: str, tree: DictConfig, several: bool) -> str:
 
 def value_of(text: str) -> str:
     """Return the value of an override, out of its quotes."""
-    parsed = _parse(text)
+    parsed = parse(text)
     return text.partition("=")[2] if parsed is None else str(parsed.value())
 
 
@@ -75,7 +75,7 @@ def _single(value: str, key: str, optional: bool) -> str:
     """Return one value as Hydra takes it."""
     if optional and value == "null":
         return value
-    parsed = _parse(f"x={value}")
+    parsed = parse(f"x={value}")
     found: Any = None if parsed is None else parsed._value
     if isinstance(found, QuotedString):
         return value
@@ -88,7 +88,8 @@ def _single(value: str, key: str, optional: bool) -> str:
     return QuotedString(value, Quote.single).with_quotes()
 
 
-def _parse(text: str) -> Override | None:
+def parse(text: str) -> Override | None:
+    """Return an override as Hydra reads it; None if it cannot."""
     try:
         return OverridesParser.create().parse_override(text)
     except HydraException:
