@@ -11,6 +11,7 @@ from itertools import product
 from random import Random
 
 from tartan.batch import LabelKind
+from tartan.checks import check_range, check_ranges
 from tartan.data.rows import Example
 from tartan.data.task import SPLITS, Task, build_task
 from tartan.errors import ConfigError
@@ -98,25 +99,23 @@ def load_demo(
 
 def check_options(options: DemoOptions) -> None:
     """Raise ConfigError at the first option that no task can be made with."""
-    words = options.classes * options.topic_words + options.fillers
-    limits = (
-        ("classes", options.classes, 2, MAX_WORDS),
-        ("topic_words", options.topic_words, 1, MAX_WORDS),
-        ("labelled_words", options.labelled_words, 1, options.topic_words),
-        ("fillers", options.fillers, 1, MAX_WORDS),
-        ("classes * topic_words + fillers", words, 1, MAX_WORDS),
-        ("min_words", options.min_words, 1, options.max_words),
-        ("topic_share", options.topic_share, 0, 1),
-        ("stray_share", options.stray_share, 0, 1),
-        ("train", options.train, options.classes, None),
-        ("dev", options.dev, 1, None),
-        ("test", options.test, 1, None),
-        ("unlabelled", options.unlabelled, 0, None),
+    check_ranges(
+        "data",
+        options,
+        classes=f"[2, {MAX_WORDS}]",
+        topic_words=f"[1, {MAX_WORDS}]",
+        labelled_words=f"[1, {options.topic_words}]",
+        fillers=f"[1, {MAX_WORDS}]",
+        min_words=f"[1, {options.max_words}]",
+        topic_share="[0, 1]",
+        stray_share="[0, 1]",
+        train=f"[{options.classes}, inf)",
+        dev="[1, inf)",
+        test="[1, inf)",
+        unlabelled="[0, inf)",
     )
-    for name, value, least, most in limits:
-        if value < least or (most is not None and value > most):
-            bounds = f"at least {least}" if most is None else f"between {least} and {most}"
-            raise ConfigError(f"data.{name} is {value}: make it {bounds}")
+    words = options.classes * options.topic_words + options.fillers
+    check_range("data.classes * topic_words + fillers", words, f"[1, {MAX_WORDS}]")
 
 
 def make_lexicon(options: DemoOptions) -> Lexicon:

@@ -67,16 +67,16 @@ def test_most_words_of_a_topic_stand_in_sentences_of_its_class():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"classes": 1}, "data.classes is 1: make it between 2 and 4900"),
-        ({"labelled_words": 51}, "data.labelled_words is 51: make it between 1 and 50"),
-        ({"min_words": 13}, "data.min_words is 13: make it between 1 and 12"),
-        ({"topic_share": 1.5}, "data.topic_share is 1.5: make it between 0 and 1"),
-        ({"stray_share": -0.1}, "data.stray_share is -0.1: make it between 0 and 1"),
-        ({"train": 3}, "data.train is 3: make it at least 4"),
-        ({"unlabelled": -1}, "data.unlabelled is -1: make it at least 0"),
+        ({"classes": 1}, "data.classes must be in [2, 4900], got 1."),
+        ({"labelled_words": 51}, "data.labelled_words must be in [1, 50], got 51."),
+        ({"min_words": 13}, "data.min_words must be in [1, 12], got 13."),
+        ({"topic_share": 1.5}, "data.topic_share must be in [0, 1], got 1.5."),
+        ({"stray_share": -0.1}, "data.stray_share must be in [0, 1], got -0.1."),
+        ({"train": 3}, "data.train must be at least 4, got 3."),
+        ({"unlabelled": -1}, "data.unlabelled must be at least 0, got -1."),
         (
             {"topic_words": 2000},
-            "data.classes * topic_words + fillers is 8040: make it between 1 and 4900",
+            "data.classes * topic_words + fillers must be in [1, 4900], got 8040.",
         ),
     ],
 )
