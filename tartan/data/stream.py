@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tartan.batch import Row
 from tartan.data.endless import EndlessRows
-from tartan.errors import ConfigError, DataError
+from tartan.errors import DataError
 from tartan.mixture import Mixture
 from tartan.seeding import generator
 
@@ -38,19 +38,16 @@ class Stream:
 
         Args:
             examples: the objective's rows.
-            batch_size: rows of a batch.
+            batch_size: rows of a batch, at least 1.
             seed: the run's seed.
             name: the objective's name; streams of different names have independent orders.
 
         Raises:
             DataError: there are no examples.
-            ConfigError: the batch size is less than 1.
         """
         self._endless = isinstance(examples, EndlessRows)
         if not self._endless and len(examples) == 0:
             raise DataError(f"objective '{name}' has no examples: give it a corpus with text")
-        if batch_size < 1:
-            raise ConfigError(f"objective '{name}' has batch size {batch_size}: make it at least 1")
         self._examples = examples
         self._batch_size = batch_size
         self._seed = seed
@@ -98,16 +95,15 @@ class Stream:
     def indices(self, index: int) -> list[int]:
         """Return the indices of the examples in the batch at an index, in its order."""
         number = self.number(index)
-        position, stop = number * self._batch_size, (number + 1) * self._batch_size
+        start = number * self._batch_size
         if self._endless:
-            return list(range(position, stop))
+            return list(range(start, start + self._batch_size))
         chosen: list[int] = []
         used: dict[int, Tensor] = {}
-        while position < stop:
-            epoch, offset = divmod(position, len(self._examples))
+        while len(chosen) < self._batch_size:
+            epoch, offset = divmod(start + len(chosen), len(self._examples))
             used[epoch] = self._order(epoch)
-            chosen += used[epoch][offset : offset + stop - position].tolist()
-            position = self._batch_size * number + len(chosen)
+            chosen += used[epoch][offset : offset + self._batch_size - len(chosen)].tolist()
         last = max(used)
         self._orders = {last: used[last]}
         return chosen

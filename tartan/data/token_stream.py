@@ -9,7 +9,6 @@ import torch
 from datasets import Dataset
 
 from tartan.batch import Row
-from tartan.checks import check_range
 from tartan.data.arrow import batches_of
 from tartan.data.stream import Stream
 from tartan.mixture import Mixture
@@ -33,16 +32,14 @@ class TokenStream(Stream):
 
         Args:
             examples: the objective's rows.
-            max_tokens: the most tokens of a batch.
+            max_tokens: the most tokens of a batch, at least 1.
             seed: the run's seed.
             name: the objective's name.
 
         Raises:
             DataError: there are no examples.
-            ConfigError: the limit is less than 1.
         """
         super().__init__(examples, 1, seed, name)
-        check_range(f"max_tokens of objective '{name}'", max_tokens, "[1, inf)")
         self._most = max_tokens
         self._sizes = sizes_of(examples)
         self._ends: list[int] = []
@@ -79,7 +76,7 @@ class TokenStream(Stream):
 
     def _epoch(self, number: int) -> int:
         """Return the epoch of a batch."""
-        while self._end(max(len(self._ends) - 1, 0)) <= number:
+        while not self._ends or self._ends[-1] <= number:
             self._end(len(self._ends))
         return bisect_right(self._ends, number)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tartan.data import Stream
-from tartan.errors import ConfigError, DataError
+from tartan.errors import DataError
 
 SIZES = st.integers(1, 40)
 
@@ -84,12 +84,6 @@ def test_no_examples_is_an_error_that_names_the_objective():
     with pytest.raises(DataError) as caught:
         Stream([], 4, 0, "dapt")
     assert str(caught.value) == "objective 'dapt' has no examples: give it a corpus with text"
-
-
-def test_a_batch_needs_a_row():
-    with pytest.raises(ConfigError) as caught:
-        Stream(numbers(3), 0, 0, "mlm")
-    assert str(caught.value) == "objective 'mlm' has batch size 0: make it at least 1"
 
 
 def test_there_is_no_batch_before_the_first():

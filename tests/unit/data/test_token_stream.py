@@ -2,14 +2,12 @@
 
 import math
 
-import pytest
 from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tartan.data import Stream
 from tartan.data.token_stream import TokenStream, sizes_of
-from tartan.errors import ConfigError
 from tartan.mixture import Mixture
 
 
@@ -69,10 +67,3 @@ def test_many_epochs_are_estimated_and_parts_of_one_are_rounded_up():
 def test_sizes_are_read_from_data_sets_and_mixtures():
     one, other = rows([3, 1]), Dataset.from_list(rows([2, 5, 4]))
     assert sizes_of(Mixture([one, other], 1.0)).tolist() == [3, 1, 2, 5, 4]
-
-
-def test_a_limit_without_a_meaning_is_refused():
-    with pytest.raises(
-        ConfigError, match=r"^max_tokens of objective 'mlm' must be at least 1, got 0\.$"
-    ):
-        TokenStream(rows([1]), 0, 0, "mlm")
