@@ -1,17 +1,15 @@
 """A subset of the training labels: what a run would score with fewer of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from datasets import Dataset
 
 from tartan.batch import LabelKind
-from tartan.data.arrow import batches_of
 from tartan.data.digests import Conflicts, row_digest
 from tartan.data.nested import cover, nested_order, strata_of_labels
-from tartan.data.notices import count_labels
-from tartan.data.task import Subset, Task, leaked, row_texts
+from tartan.data.task import Subset, Task, count_labels, labels_of, leaked, row_texts
 from tartan.errors import ConfigError
 
 
@@ -49,7 +47,7 @@ def keep_labels(task: Task, options: LabelledOptions) -> Task:
             f"data.labelled={count}: {task.name} has {len(rows)} labelled training rows: give "
             f"between 1 and {len(rows)}, or null for all of them"
         )
-    labels = list(_labels(rows))
+    labels = list(labels_of(rows))
     strata = strata_of_labels(labels, task.kind)
     each = None if task.kind is LabelKind.NUMBER else label_sets(labels)
     order = nested_order(strata, options.labelled_seed, labels=each)
@@ -71,7 +69,7 @@ def keep_labels(task: Task, options: LabelledOptions) -> Task:
         leaks={**task.leaks, "train": leaked(train, held_out)},
         conflicts=_conflicts(train),
     )
-    counts = {} if task.kind is LabelKind.NUMBER else count_labels(kept)
+    counts = {} if task.kind is LabelKind.NUMBER else count_labels(kept, train)
     subset = Subset(len(rows), options.labelled_seed, counts)
     return replace(kept, subset=subset)
 
@@ -86,12 +84,6 @@ def label_sets(labels: Sequence[Any]) -> list[frozenset[Any]]:
 def _conflicts(rows: Dataset) -> int:
     """Return how many rows have the texts of another row, and another label."""
     conflicts = Conflicts()
-    for texts, label in zip(row_texts(rows), _labels(rows), strict=True):
+    for texts, label in zip(row_texts(rows), labels_of(rows), strict=True):
         conflicts.add(texts, label)
     return conflicts.count()
-
-
-def _labels(rows: Dataset) -> Iterator[Any]:
-    """Yield the label of each row."""
-    for batch in batches_of(rows.select_columns(["label"])):
-        yield from batch["label"]

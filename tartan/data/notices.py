@@ -1,16 +1,13 @@
 """What the user should know of a task's data before a run starts, a sentence each."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import chain, islice
+from itertools import islice
 
 from tartan.batch import LabelKind
 from tartan.data.alike import groups_alike
-from tartan.data.arrow import batches_of
 from tartan.data.cells import reads_as_missing
 from tartan.data.reader import Counts
-from tartan.data.rows import LISTS
-from tartan.data.task import Task
+from tartan.data.task import Task, count_labels
 from tartan.data.tokenizing import Tokenized
 from tartan.errors import shown
 from tartan.sizes import counted
@@ -73,7 +70,7 @@ def label_notices(task: Task) -> list[str]:
     alike = groups_alike(task.labels)
     missing = [label for label in task.labels if reads_as_missing(label)]
     if alike or missing:
-        counts = count_labels(task)
+        counts = count_labels(task, task.train)
         notices += [
             f"These labels look alike and are separate classes: {_listed(group, counts)}."
             for group in alike[:LISTED]
@@ -97,23 +94,9 @@ def token_notices(tokenized: Mapping[str, Tokenized], longest: int) -> list[str]
     """
     sentences: dict[str, None] = {}
     for name, part in tokenized.items():
-        sentences |= dict.fromkeys(_lost(name, part, longest))
+        found = lost_notices(name, part.counts, longest, "neither trained on nor scored")
+        sentences |= dict.fromkeys(found + ([part.notice] if part.notice else []))
     return list(sentences)
-
-
-def count_labels(task: Task) -> Mapping[str, int]:
-    """Return how often each label occurs in train."""
-    counts: Counter[int] = Counter()
-    for batch in batches_of(task.train.select_columns(["label"])):
-        labels = batch["label"]
-        counts.update(chain.from_iterable(labels) if task.kind in LISTS else labels)
-    return {label: counts[id] for id, label in enumerate(task.labels)}
-
-
-def _lost(name: str, part: Tokenized, longest: int) -> list[str]:
-    """Return what tokenising one split or corpus lost."""
-    found = lost_notices(name, part.counts, longest, "neither trained on nor scored")
-    return found + ([part.notice] if part.notice else [])
 
 
 def lost_notices(name: str, counts: Counts, longest: int, words: str) -> list[str]:

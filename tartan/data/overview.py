@@ -1,19 +1,15 @@
 """What a run would see of a task: rows, labels, lengths, duplicates, leaks."""
 
 from array import array
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from statistics import median
 
 from datasets import Dataset
 
 from tartan.batch import LabelKind
-from tartan.data.arrow import batches_of
 from tartan.data.digests import row_digest, short
-from tartan.data.rows import LISTS
-from tartan.data.task import Task, row_texts
+from tartan.data.task import Task, count_labels, labels_of, row_texts
 from tartan.errors import shown
 from tartan.spelling import spelled
 
@@ -66,16 +62,12 @@ def _of_split(rows: Dataset, task: Task) -> Overview:
     for texts in row_texts(rows):
         digests.append(short(row_digest(texts)))
         words.append(sum(len(text.split()) for text in texts))
-    labels = (
-        label for batch in batches_of(rows.select_columns(["label"])) for label in batch["label"]
-    )
     if task.kind is LabelKind.NUMBER:
-        numbers = sorted(labels)
+        numbers = sorted(labels_of(rows))
         ends = (numbers[0], median(numbers), numbers[-1])
         return Overview(len(rows), _repeated(digests), _lengths(words), {}, ends)
-    counts = Counter(chain.from_iterable(labels) if task.kind in LISTS else labels)
-    named = {name: counts[id] for id, name in enumerate(task.labels)}
-    return Overview(len(rows), _repeated(digests), _lengths(words), named, None)
+    counts = count_labels(task, rows)
+    return Overview(len(rows), _repeated(digests), _lengths(words), counts, None)
 
 
 def _repeated(digests: Sequence[int]) -> int:

@@ -1,10 +1,12 @@
 """A task: its labelled splits, and the corpora that auxiliary objectives read."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Any
 
 from datasets import Dataset, Features, Value
 
@@ -13,7 +15,7 @@ from tartan.data.arrow import batches_of, in_batches, spool
 from tartan.data.digests import digest, row_digest
 from tartan.data.divide import Division
 from tartan.data.endless import Streamed, Streaming
-from tartan.data.rows import PAIR, Example
+from tartan.data.rows import LISTS, PAIR, Example
 from tartan.data.shards import shards_hash
 from tartan.data.splits import SplitReader, line
 from tartan.errors import DataError
@@ -213,6 +215,19 @@ def row_texts(rows: Dataset) -> Iterator[tuple[str, ...]]:
     columns = [column for column in ("text", "text_pair") if column in rows.column_names]
     for batch in batches_of(rows.select_columns(columns)):
         yield from zip(*(batch[column] for column in columns), strict=True)
+
+
+def labels_of(rows: Dataset) -> Iterator[Any]:
+    """Yield the label of each row."""
+    for batch in batches_of(rows.select_columns(["label"])):
+        yield from batch["label"]
+
+
+def count_labels(task: Task, rows: Dataset) -> Mapping[str, int]:
+    """Return how many rows of a task (tags: how many words) have each label."""
+    labels = labels_of(rows)
+    counts = Counter(chain.from_iterable(labels) if task.kind in LISTS else labels)
+    return {label: counts[id] for id, label in enumerate(task.labels)}
 
 
 def leaked(rows: Dataset, held_out: AbstractSet[bytes]) -> int:

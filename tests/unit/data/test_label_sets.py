@@ -11,8 +11,8 @@ from tartan.data.files import FilesOptions, load_files
 from tartan.data.jsonl import JsonlOptions, load_jsonl
 from tartan.data.label_sets import indicated
 from tartan.data.labelled import LabelledOptions, keep_labels
-from tartan.data.notices import count_labels
 from tartan.data.rows import Row
+from tartan.data.task import count_labels
 from tartan.errors import ConfigError, DataError
 
 SETS = LabelKind.SETS
@@ -38,7 +38,7 @@ def test_cells_are_divided_by_the_separator_that_occurs(separator: str, tmp_path
     task = load(path)
     assert (task.labels, named(task)) == (("a", "b", "c"), EXPECTED)
     assert task.kind is SETS
-    assert count_labels(task) == {"a": 3, "b": 2, "c": 2}
+    assert count_labels(task, task.train) == {"a": 3, "b": 2, "c": 2}
 
 
 def test_the_separator_is_found_in_any_row_and_named(tmp_path: Path):
