@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 import pyarrow
 from datasets import Features
@@ -174,14 +174,9 @@ def _source(path: Path) -> pyarrow.NativeFile:
         return pyarrow.memory_map(str(path))
     target = tempfile.TemporaryFile()  # noqa: SIM115  # closed with what reads it
     with reading(path) as file:
-        _copy(file, target)
+        shutil.copyfileobj(file, target)
+        target.seek(0)
     return pyarrow.PythonFile(target, mode="r")
-
-
-def _copy(source: BinaryIO, target: BinaryIO) -> None:
-    """Copy a file and go to its beginning."""
-    shutil.copyfileobj(source, target)
-    target.seek(0)
 
 
 def unreadable(path: Path, error: Exception) -> DataError:

@@ -107,12 +107,15 @@ def load_files(
             or declared_names(found.tables["train"].features, found.columns[ROLES[labels][-1]]),
             kind=labels,
         )
-        read = (*notes(found, layout), *without.notices(), *_made(division))
+        read = [*notes(found, layout), *without.notices()]
         if division is not None:
+            read += division.notices()
             names = [file.name for file in layout.parts["train"]]
             division = replace(division, file=", ".join(names))
     columns = {role: name for role, name in found.read().items() if isinstance(name, str)}
-    return replace(task, notes=read, division=division, separator=found.separator, columns=columns)
+    return replace(
+        task, notes=tuple(read), division=division, separator=found.separator, columns=columns
+    )
 
 
 def find_files(options: FilesOptions) -> Layout:
@@ -278,8 +281,3 @@ def _named_texts(options: FilesOptions) -> Iterator[Path]:
 def _named(files: Sequence[Path]) -> str:
     """Return the names of files for a line: a part may have thousands of them."""
     return listed([file.name for file in files], NAMED)
-
-
-def _made(division: Division | None) -> list[str]:
-    """Return what was made, a sentence each."""
-    return division.notices() if division else []

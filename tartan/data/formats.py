@@ -37,7 +37,7 @@ def open_shard(path: Path) -> Table:
 
     As `open_table`, but columns of JSON are the fields of the first row: a stream is read once.
     """
-    if FORMATS[format_of(path)] is _json:
+    if FORMATS[format_of(path)] is json_table:
         return json_table([path], looked_at=1)
     return open_table([path])
 
@@ -100,16 +100,6 @@ def _tsv(files: Sequence[Path]) -> Table:
     return csv_table(files, lambda _: Dialect("\t"), None)
 
 
-def _json(files: Sequence[Path]) -> Table:
-    """Read JSON lines or lists."""
-    return json_table(files)
-
-
-def _columnar(files: Sequence[Path]) -> Table:
-    """Read Parquet or Arrow files."""
-    return ColumnarTable(files)
-
-
 def _text(files: Sequence[Path]) -> Table:
     """Read files of which each line is a text."""
 
@@ -126,13 +116,13 @@ FORMATS: Mapping[str, Callable[[Sequence[Path]], Table]] = {
     ".csv": _csv,
     ".tsv": _tsv,
     ".tab": _tsv,
-    ".json": _json,
-    ".jsonl": _json,
-    ".ndjson": _json,
-    ".parquet": _columnar,
-    ".pq": _columnar,
-    ".arrow": _columnar,
-    ".feather": _columnar,
+    ".json": json_table,
+    ".jsonl": json_table,
+    ".ndjson": json_table,
+    ".parquet": ColumnarTable,
+    ".pq": ColumnarTable,
+    ".arrow": ColumnarTable,
+    ".feather": ColumnarTable,
     ".txt": _text,
 }
 """What reads each format, by the end of a name."""

@@ -10,8 +10,9 @@ import datasets
 
 from tartan.batch import LabelKind
 from tartan.data.column_names import check_distinct
+from tartan.data.csv_dialect import SEPARATORS
 from tartan.data.hub_files import load_splits
-from tartan.data.hub_rows import Selected, read_examples
+from tartan.data.hub_rows import Selected, read_numbered
 from tartan.data.rows import PAIR, ROLES, Row
 from tartan.data.tables import Table, declared_names
 from tartan.data.task import SPLITS, Task, build_task
@@ -104,12 +105,14 @@ def load_hub(
         names = declared_names(
             parts["train"][0].table.features, columns["train"][ROLES[labels][-1]]
         )
-        examples = {
-            split: read_examples(
-                selected(part, columns[split], f"{options.name} {wanted[split]}", split == "train"),
-                labels,
-            )
+        places = {split: f"{options.name} {spec}" for split, spec in wanted.items()}
+        rows = {
+            split: selected(part, columns[split], places[split], split == "train")
             for split, part in parts.items()
+        }
+        examples = {
+            split: (example for _, example in read_numbered(its, labels))
+            for split, its in rows.items()
         }
         domain, streaming = domain_corpus(_sources(options, "domain"), options, columns["train"])
         return build_task(
@@ -205,7 +208,7 @@ def _separated(table: Table, column: str) -> str:
     """Return advice where a CSV file's header is separated by something else than expected."""
     if table.typed or len(table.columns) != 1:
         return ""
-    for separator, name in ((";", "semicolons"), ("\t", "tabs"), (",", "commas"), ("|", "bars")):
+    for separator, name in SEPARATORS.items():
         if column in table.columns[0].split(separator):
             return f"its cells are separated by {name}: use commas, or tabs in a .tsv file"
     return ""

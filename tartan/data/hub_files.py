@@ -13,7 +13,7 @@ from textwrap import shorten
 from typing import Any
 
 import datasets
-from datasets import DatasetDict, Features
+from datasets import Dataset, DatasetDict, Features
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
@@ -50,8 +50,8 @@ def load_splits(
     if not local and name.startswith(("/", ".", "~")):
         raise DataError(f"{name}: no such directory: set {option} to a directory or a hub id")
     try:
-        if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
-            return as_tables(datasets.load_from_disk(str(path)))
+        if (saved := saved_splits(path)) is not None:
+            return as_tables(saved)
         place = str(path) if local else name
         found = _read_files(place, config_name) if local else _read_hub(name, config_name)
         return found or _load(place, config_name)
@@ -89,9 +89,16 @@ def is_file(path: Path) -> bool:
         return False
 
 
-def as_tables(loaded: Any) -> Mapping[str, Table]:
-    """Return the splits of what `datasets` has loaded; a single one is called train."""
-    parts = loaded if isinstance(loaded, DatasetDict) else {"train": loaded}
+def saved_splits(path: Path) -> Mapping[str, Dataset] | None:
+    """Return the splits that `save_to_disk` wrote, a single one as train; None of other files."""
+    if not ((path / "dataset_dict.json").exists() or (path / "state.json").exists()):
+        return None
+    saved = datasets.load_from_disk(str(path))
+    return saved if isinstance(saved, DatasetDict) else {"train": saved}
+
+
+def as_tables(parts: Mapping[Any, Dataset]) -> Mapping[str, Table]:
+    """Return splits as tables, by name."""
     return {str(split): DatasetTable(rows) for split, rows in parts.items()}
 
 

@@ -54,11 +54,6 @@ class Selected:
         return f"{self.place} row {number}" + (f" ({row.line})" if row.line else "")
 
 
-def read_examples(selected: Selected, labels: LabelKind) -> Iterator[Example]:
-    """Yield checked rows; ids become names. DataError at the first row that cannot be used."""
-    return (example for _, example in read_numbered(selected, labels))
-
-
 def unlabelled_rows(selected: Selected, labels: LabelKind) -> Iterator[tuple[int, Row]]:
     """Yield the rows that have no label, with their numbers."""
     column = selected.columns[ROLES[labels][-1]]
@@ -87,7 +82,11 @@ def words_are_missing(selected: Selected, labels: LabelKind) -> bool:
 
 
 def read_numbered(selected: Selected, labels: LabelKind) -> Iterator[tuple[int, Example]]:
-    """Yield checked rows as `read_examples` does, with their numbers, from 0."""
+    """Yield checked rows with their numbers, from 0; ids become names.
+
+    Raises:
+        DataError: at the first row that cannot be used.
+    """
     target = ROLES[labels][-1]
     names = declared_names(selected.features, selected.columns[target])
     among_numbers = MissingAmongNumbers()

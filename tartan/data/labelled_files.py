@@ -40,9 +40,9 @@ class LabelledFiles:
             return dict(self.columns)
         return {**self.columns, "label": list(table.names)}
 
-    def examples(self, split: str, labels: LabelKind, known: bool = False) -> Iterator[Example]:
+    def examples(self, split: str, labels: LabelKind) -> Iterator[Example]:
         """Yield the rows of a split as `numbered` does, without their numbers."""
-        return (example for _, example in self.numbered(split, labels, known))
+        return (example for _, example in self.numbered(split, labels))
 
     def numbered(
         self, split: str, labels: LabelKind, known: bool = False

@@ -43,7 +43,7 @@ class Layout:
     ignored: Sequence[Path] = field(default_factory=tuple)
 
 
-def find_layout(path: Path, named: Collection[Path], given: Collection[str] = ()) -> Layout:
+def find_layout(path: Path, named: Collection[Path], given: Collection[str]) -> Layout:
     """Return the files of a task: one file of rows, or those of a directory.
 
     Where no name says `train`, `dev` or `test`, all files of rows are training data.

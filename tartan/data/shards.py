@@ -5,21 +5,19 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from textwrap import shorten
 from typing import Protocol
 
 import datasets
-from datasets import DatasetDict, Features, IterableDataset
+from datasets import Features, IterableDataset
 
 from tartan.data.formats import open_shard
-from tartan.data.hub_files import is_directory
+from tartan.data.hub_files import is_directory, saved_splits
 from tartan.data.lines import expand
-from tartan.data.rows import Row, check_characters, kind
+from tartan.data.rows import Row
 from tartan.data.scratch import scratch
-from tartan.data.tables import Table
-from tartan.data.text_columns import TextColumns
+from tartan.data.text_columns import TextColumns, texts_in
 from tartan.errors import ConfigError, DataError, suggest
 
 
@@ -51,7 +49,7 @@ class FileShard:
 
     def texts(self, skip: int) -> Iterator[Sequence[str]]:
         """Yield the texts of each row, as `Shard` says."""
-        return row_texts(open_shard(self.path), self.columns, str(self.path), skip)
+        return texts_in(open_shard(self.path), self.columns, str(self.path), skip)
 
     def described(self) -> Sequence[str | int]:
         """Return name, size in bytes and column."""
@@ -80,7 +78,7 @@ class HubShard:
         """Yield the texts of each row, as `Shard` says."""
         table = StreamTable(self.rows.shard(self.rows.num_shards, self.number), skip)
         try:
-            yield from row_texts(table, self.columns, self.name)
+            yield from texts_in(table, self.columns, self.name)
         except (DataError, ConfigError):
             raise
         except Exception as error:  # the network's errors, and those of every format
@@ -100,7 +98,7 @@ class StreamTable:
 
     typed = True
 
-    def __init__(self, rows: IterableDataset, skip: int = 0) -> None:
+    def __init__(self, rows: IterableDataset, skip: int) -> None:
         """Find the columns: those that are declared, or those of the first row of all.
 
         Args:
@@ -120,43 +118,6 @@ class StreamTable:
         """Yield the rows."""
         for values in self._rows.select_columns(list(columns)):
             yield Row(values, "")
-
-
-def row_texts(
-    table: Table, where: TextColumns, place: str, skip: int = 0
-) -> Iterator[Sequence[str]]:
-    """Yield the texts of each row: none of a blank one, two of a pair.
-
-    Args:
-        table: the rows.
-        where: the columns of the texts.
-        place: of the table, for error lines.
-        skip: rows that are left out at the beginning.
-
-    Raises:
-        ConfigError: the column is missing.
-        DataError: a row cannot be used.
-    """
-    columns = where.of(table, place)
-    for row in islice(table.rows(columns), skip, None):
-        here = row.line or place
-        if columns[0] not in row.values:
-            raise DataError(
-                f"{here}: the row has no field '{columns[0]}' "
-                f"({suggest(columns[0], row.values)}): add it"
-            )
-        values = (row.values[name] for name in columns if name in row.values)
-        yield [text for value in values if (text := checked(value, here)) is not None]
-
-
-def checked(value: object, place: str) -> str | None:
-    """Return a text; None if it is blank. DataError if it cannot be used."""
-    if isinstance(value, str) and not value.strip():
-        return None
-    if not isinstance(value, str):
-        raise DataError(f"{place}: text is {kind(value)}: make it a string")
-    check_characters(value, "text", place)
-    return value
 
 
 def hub_shards(
@@ -194,9 +155,7 @@ def _streaming(
         with scratch(Path(tempfile.gettempdir())) as cache:
             builder = datasets.load_dataset_builder(name, config_name, cache_dir=str(cache))
             return builder.as_streaming_dataset(), str(builder.hash or builder.config_id)
-    if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
-        saved = datasets.load_from_disk(str(path))
-        parts = saved if isinstance(saved, DatasetDict) else {"train": saved}
+    if (parts := saved_splits(path)) is not None:
         sizes = {part: len(rows) for part, rows in parts.items()}
         return {p: rows.to_iterable_dataset() for p, rows in parts.items()}, json.dumps(sizes)
     with scratch(Path(tempfile.gettempdir())) as cache:

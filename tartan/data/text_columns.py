@@ -1,10 +1,13 @@
-"""Which columns hold the texts of rows without labels."""
+"""The texts of rows without labels: which columns hold them, and what they are."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from tartan.data.column_names import find_text, quoted, usual_pair
+from tartan.data.rows import check_text
 from tartan.data.tables import Table
+from tartan.errors import DataError, suggest
 
 
 @dataclass(frozen=True)
@@ -43,3 +46,36 @@ class TextColumns:
         values = {**self.source, role: column}
         listed = ", ".join(f"{name}: {quoted(value)}" for name, value in values.items())
         return f"'{self.option}={{{listed}}}'"
+
+
+def texts_in(
+    table: Table, where: TextColumns, place: str, skip: int = 0
+) -> Iterator[Sequence[str]]:
+    """Yield the texts of each row: none of a blank one, two of a pair.
+
+    Args:
+        table: the rows.
+        where: the columns of the texts.
+        place: of the table, for error lines.
+        skip: rows that are left out at the beginning.
+
+    Raises:
+        ConfigError: the column is missing.
+        DataError: a row cannot be used.
+    """
+    columns = where.of(table, place)
+    for row in islice(table.rows(columns), skip, None):
+        here = row.line or place
+        if columns[0] not in row.values:
+            raise DataError(
+                f"{here}: the row has no field '{columns[0]}' "
+                f"({suggest(columns[0], row.values)}): add it"
+            )
+        values = (row.values[name] for name in columns if name in row.values)
+        yield [text for value in values if (text := checked(value, here)) is not None]
+
+
+def checked(value: object, place: str) -> str | None:
+    """Return a text; None if it is blank. DataError if it cannot be used."""
+    blank = isinstance(value, str) and not value.strip()
+    return None if blank else check_text(value, place)

@@ -14,9 +14,9 @@ from tartan.data.formats import format_of, open_table
 from tartan.data.hub_files import load_splits
 from tartan.data.layout import readable_files
 from tartan.data.lines import expand
-from tartan.data.shards import FileShard, Shard, hub_shards, row_texts
+from tartan.data.shards import FileShard, Shard, hub_shards
 from tartan.data.tables import Table
-from tartan.data.text_columns import TextColumns
+from tartan.data.text_columns import TextColumns, texts_in
 from tartan.errors import ConfigError, DataError, first_line, suggest
 
 
@@ -81,7 +81,7 @@ def text_sources(given: Any, option: str) -> list[TextSource]:
 
 
 def read_texts(
-    sources: Sequence[TextSource], option: str, task: Mapping[str, str] | None
+    sources: Sequence[TextSource], option: str, task: Mapping[str, str]
 ) -> Iterator[str]:
     """Yield the texts of sources, one at a time; blank ones are left out.
 
@@ -94,12 +94,10 @@ def read_texts(
     """
     for source in sources:
         for place, table in _tables(source, option):
-            yield from chain.from_iterable(row_texts(table, _where(source, option, task), place))
+            yield from chain.from_iterable(texts_in(table, _where(source, option, task), place))
 
 
-def open_stream(
-    sources: Sequence[TextSource], option: str, task: Mapping[str, str] | None = None
-) -> list[Shard]:
+def open_stream(sources: Sequence[TextSource], option: str, task: Mapping[str, str]) -> list[Shard]:
     """Return the shards of sources, without reading a row. Arguments are those of `read_texts`.
 
     Raises:
@@ -144,13 +142,13 @@ def domain_corpus(
     return None, Streaming(open_stream(sources, "data.domain", task), options.buffer)
 
 
-def _where(source: TextSource, option: str, task: Mapping[str, str] | None) -> TextColumns:
+def _where(source: TextSource, option: str, task: Mapping[str, str]) -> TextColumns:
     """Return where the texts of a source are."""
     values = {"path": source.path, "hub": source.hub, "config_name": source.config_name}
     if source.hub is not None and source.split != "train":
         values["split"] = source.split
     given = {name: value for name, value in values.items() if value is not None}
-    return TextColumns(source.text, task or {}, option, given)
+    return TextColumns(source.text, task, option, given)
 
 
 def _tables(source: TextSource, option: str) -> Iterator[tuple[str, Table]]:

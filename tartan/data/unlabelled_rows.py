@@ -7,7 +7,7 @@ from tartan.batch import LabelKind
 from tartan.checks import check_choice
 from tartan.data.cells import MissingLabelError
 from tartan.data.hub_rows import Selected, unlabelled_rows
-from tartan.data.shards import checked
+from tartan.data.text_columns import checked
 from tartan.errors import ConfigError, DataError
 
 MISSING = ("refuse", "unlabelled")

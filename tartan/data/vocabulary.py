@@ -23,10 +23,10 @@ CONTINUING = "##"
 """What marks a piece that continues a word."""
 
 
-def train_tokenizer(
-    texts: Iterable[str], vocab_size: int, lowercase: bool = True
-) -> PreTrainedTokenizerFast:
-    """Train a tokenizer. The same texts always give the same tokenizer, ids included.
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
+    """Train a tokenizer that ignores case, and accents with it.
+
+    The same texts always give the same tokenizer, ids included.
 
     Words of more than 100 characters are left out: WordPiece reads them as unknown. Of more than
     131,072 different words, the most frequent ones are trained on (`words.WordCounts`).
@@ -35,13 +35,12 @@ def train_tokenizer(
         texts: what to train on; gone through once, one text at a time.
         vocab_size: tokens at most, special tokens included. There are fewer when every word of
             the texts is a token already.
-        lowercase: ignore case, and accents with it.
 
     Raises:
         DataError: the texts hold no word.
         ConfigError: the vocabulary is too small for the characters of the texts.
     """
-    words = count_words(texts, _splitter(lowercase))
+    words = count_words(texts, _splitter())
     # A character stands in the vocabulary bare as well, wherever it occurs: the trainer adds it.
     alphabet = sorted(words.first) + sorted(CONTINUING + character for character in words.later)
     if not alphabet:
@@ -63,7 +62,7 @@ def train_tokenizer(
     learner = Tokenizer(models.WordPiece(unk_token=UNK, continuing_subword_prefix=CONTINUING))
     learner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     learner.train_from_iterator(repeated(words.counts), trainer)
-    trained = _untrained(learner.get_vocab(), lowercase)
+    trained = _untrained(learner.get_vocab())
     trained.post_processor = processors.TemplateProcessing(
         single=f"{CLS} $A {SEP}",
         pair=f"{CLS} $A {SEP} $B:1 {SEP}:1",
@@ -81,19 +80,19 @@ def train_tokenizer(
     )
 
 
-def _untrained(vocabulary: dict[str, int], lowercase: bool) -> Tokenizer:
+def _untrained(vocabulary: dict[str, int]) -> Tokenizer:
     """Return a WordPiece tokenizer over a vocabulary, without a post-processor."""
     model = models.WordPiece(vocabulary, unk_token=UNK, continuing_subword_prefix=CONTINUING)
     tokenizer = Tokenizer(model)
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece(prefix=CONTINUING)
     return tokenizer
 
 
-def _splitter(lowercase: bool) -> Split:
+def _splitter() -> Split:
     """Return what splits a text into normalised words."""
-    tokenizer = _untrained({}, lowercase)
+    tokenizer = _untrained({})
 
     def split(text: str) -> list[str]:
         normal = tokenizer.normalizer.normalize_str(text)

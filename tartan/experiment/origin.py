@@ -50,7 +50,7 @@ def shareable(overrides: Sequence[str]) -> list[str]:
     return [text for text, key in keys if key not in FREE and not key.startswith("hydra")]
 
 
-def licence_of(model: str, on_hub: bool, revision: str | None = None) -> str | None:
+def licence_of(model: str, on_hub: bool, revision: str | None) -> str | None:
     """Return the licence that a model's card names; None where none is known.
 
     Args:

@@ -31,7 +31,7 @@ class Weightings:
         self._section, self._plugins, self._device = section, plugins, device
         self._factors = factors
 
-    def section(self, chosen: Any, where: str = OWN) -> dict[str, Any]:
+    def section(self, chosen: Any, where: str) -> dict[str, Any]:
         """Return `plugin` and the options that a stage's `weighting` stands for.
 
         Args:

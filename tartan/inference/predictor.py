@@ -119,7 +119,7 @@ class Predictor:
                 yield describe(row, outputs, kept, labels, kind)
 
     def outputs(
-        self, rows: Iterator[Input], batch_size: int = 64
+        self, rows: Iterator[Input], batch_size: int
     ) -> Iterator[tuple[Input, Tensor, Sequence[int]]]:
         """Yield each row with its outputs, [items, outputs] float32 on the CPU.
 

@@ -62,9 +62,9 @@ def test_the_card_has_the_metadata_of_the_hub(run: Path):
 
 def test_the_card_names_the_base_model_and_its_licence(run: Path, tmp_path: Path):
     (tmp_path / "README.md").write_text("---\nlicense: apache-2.0\n---\nA model.\n")
-    assert licence_of(str(tmp_path), on_hub=False) == "apache-2.0"
-    assert licence_of(str(tmp_path / "none"), on_hub=False) is None
-    assert licence_of("someone/nothing", on_hub=True) is None
+    assert licence_of(str(tmp_path), on_hub=False, revision=None) == "apache-2.0"
+    assert licence_of(str(tmp_path / "none"), on_hub=False, revision=None) is None
+    assert licence_of("someone/nothing", on_hub=True, revision=None) is None
     origin = Origin("some/base", True, "apache-2.0", "some/data", ["seed=1"], 128)
     (tmp_path / "card.md").write_text(model_card(summary(run), origin))
     card = ModelCard.load(tmp_path / "card.md")

@@ -207,7 +207,7 @@ def save(directory: Path, how: str) -> Path:
 @pytest.mark.parametrize("how", ["jsonl", "parquet", "disk"])
 def test_shards_of_a_data_set_are_read_from_any_row_on(how, tmp_path: Path):
     place = write(tmp_path / "set", TEXTS) if how == "jsonl" else save(tmp_path / "set", how)
-    found = open_stream(text_sources({"hub": str(place)}, "data.domain"), "data.domain")
+    found = open_stream(text_sources({"hub": str(place)}, "data.domain"), "data.domain", {})
     assert len(found) == (3 if how == "jsonl" else 1)
     read = [[text for row in shard.texts(2) for text in row] for shard in found]
     whole = TEXTS if how == "jsonl" else [[text for part in TEXTS for text in part]]
@@ -217,14 +217,14 @@ def test_shards_of_a_data_set_are_read_from_any_row_on(how, tmp_path: Path):
 def test_a_shard_without_declared_columns_is_read_from_behind_its_last_row(tmp_path: Path):
     """As a run resumes whose block ended there."""
     (tmp_path / "train.csv").write_text("text,label\none,a\ntwo,b\n")
-    (shard,) = open_stream(text_sources({"hub": str(tmp_path)}, "data.domain"), "data.domain")
+    (shard,) = open_stream(text_sources({"hub": str(tmp_path)}, "data.domain"), "data.domain", {})
     assert [list(shard.texts(skip)) for skip in (0, 1, 2)] == [[["one"], ["two"]], [["two"]], []]
 
 
 def test_files_directories_and_data_sets_are_one_stream(tmp_path: Path):
     (tmp_path / "more.txt").write_text("a line\n\nanother\n")
     given = [str(tmp_path / "more.txt"), {"hub": str(write(tmp_path / "set", TEXTS))}]
-    parts = open_stream(text_sources(given, "data.domain"), "data.domain")
+    parts = open_stream(text_sources(given, "data.domain"), "data.domain", {})
     assert len(parts) == 4
     assert Counter(blocks(parts, 5).texts(range(17))) == Counter(
         ["a line", "another", *(text for part in TEXTS for text in part)]

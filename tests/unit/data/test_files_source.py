@@ -320,8 +320,8 @@ def test_a_class_that_is_called_na_is_none_where_classes_are_known(tmp_path: Pat
     found = find_labelled(find_files(options), options, LabelKind.CLASS)
     with pytest.raises(DataError, match="label is 'NA' and the others are numbers"):
         list(found.examples("train", LabelKind.CLASS))
-    known = found.examples("train", LabelKind.CLASS, known=True)
-    assert [example.label for example in known] == ["NA", "1", "2"]
+    known = found.numbered("train", LabelKind.CLASS, known=True)
+    assert [example.label for _, example in known] == ["NA", "1", "2"]
 
 
 def test_a_boolean_class_that_a_split_lacks_has_its_own_name(tmp_path: Path):
