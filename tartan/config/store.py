@@ -14,7 +14,7 @@ from tartan.config.choices import Missing
 from tartan.config.entries import Entry, enter, search
 from tartan.config.options_help import HELP
 from tartan.config.schema import Config
-from tartan.data.labelled import LabelledOptions
+from tartan.data.label_subset import LabelledOptions
 from tartan.data.sources import SOURCES
 from tartan.objective import Objective, PrimaryObjective
 from tartan.plugins import Plugin, Plugins

@@ -12,8 +12,8 @@ from tartan.batch import LabelKind
 from tartan.data.column_names import check_distinct
 from tartan.data.csv_dialect import SEPARATORS
 from tartan.data.hub_files import load_splits
-from tartan.data.hub_rows import Selected, read_numbered
 from tartan.data.rows import PAIR, ROLES, Row
+from tartan.data.table_rows import Selected, read_numbered
 from tartan.data.tables import Table, declared_names
 from tartan.data.task import SPLITS, Task, build_task
 from tartan.data.text_source import (

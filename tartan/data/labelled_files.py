@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from tartan.batch import LabelKind
 from tartan.data.cells import MissingLabelError
-from tartan.data.hub_rows import Selected, read_numbered
 from tartan.data.label_sets import SEPARATORS, IndicatorTable
 from tartan.data.rows import Example
+from tartan.data.table_rows import Selected, read_numbered
 from tartan.data.tables import Table
 from tartan.data.unlabelled_rows import MISSING, Unlabelled
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tartan.batch import LabelKind
 from tartan.checks import check_choice
 from tartan.data.cells import MissingLabelError
-from tartan.data.hub_rows import Selected, unlabelled_rows
+from tartan.data.table_rows import Selected, unlabelled_rows
 from tartan.data.text_columns import checked
 from tartan.errors import ConfigError, DataError
 

@@ -11,7 +11,7 @@ from tartan.body import ModelSource
 from tartan.config.parse import options
 from tartan.data import Task, find_source, load_task, training_part
 from tartan.data.hold_out import hold_out
-from tartan.data.labelled import LabelledOptions, keep_labels
+from tartan.data.label_subset import LabelledOptions, keep_labels
 from tartan.data.task import SPLITS
 from tartan.errors import ConfigError, TartanError, located
 from tartan.experiment.sections import Section

@@ -22,7 +22,7 @@ from tartan.inference.prediction_files import (
     separator_for,
 )
 from tartan.inference.predictor import Predictor
-from tartan.inference.text_files import Texts
+from tartan.inference.text_files import TextFile
 
 
 @dataclass
@@ -98,7 +98,7 @@ def predict_file(run: Path, source: Path, target: Path, options: PredictOptions)
     predictor = Predictor.load(place, options.device)
     kind = predictor.kind
     tagged = kind is LabelKind.TAGS
-    texts = Texts.open(source, vars(options.data), kind, place.columns, place.pairs)
+    texts = TextFile.open(source, vars(options.data), kind, place.columns, place.pairs)
     suffix = target.suffix.lower()
     own = own_columns(suffix, predictor.labels, kind)
     columns = texts.table.columns

@@ -16,7 +16,7 @@ from tartan.inference.model import check_pairs, completed
 
 
 @dataclass(frozen=True)
-class Texts:
+class TextFile:
     """The rows of a file.
 
     Attributes:
@@ -37,7 +37,7 @@ class Texts:
         kind: LabelKind,
         named: Mapping[str, Any],
         pairs: bool | None = None,
-    ) -> "Texts":
+    ) -> "TextFile":
         """Open a file of any format that `data=files` reads.
 
         Args:

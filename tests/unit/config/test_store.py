@@ -13,7 +13,7 @@ from tartan import ConfigError
 from tartan.config.options_help import options_help
 from tartan.config.overrides import accept
 from tartan.config.store import MODELS, register
-from tartan.data.labelled import LabelledOptions
+from tartan.data.label_subset import LabelledOptions
 from tartan.data.sources import SOURCES
 from tartan.plugins import discover
 from tartan_weightings.meta import MetaOptions

@@ -10,7 +10,7 @@ from tartan.batch import LabelKind
 from tartan.data.files import FilesOptions, load_files
 from tartan.data.jsonl import JsonlOptions, load_jsonl
 from tartan.data.label_sets import indicated
-from tartan.data.labelled import LabelledOptions, keep_labels
+from tartan.data.label_subset import LabelledOptions, keep_labels
 from tartan.data.rows import Row
 from tartan.data.task import count_labels
 from tartan.errors import ConfigError, DataError

@@ -8,7 +8,7 @@ import pytest
 from support.csv_files import csv, load, numbered
 from tartan.batch import LabelKind
 from tartan.data.files import FilesOptions, find_files, find_labelled
-from tartan.data.labelled import LabelledOptions, keep_labels
+from tartan.data.label_subset import LabelledOptions, keep_labels
 from tartan.errors import CheckpointError
 from tartan.experiment.summary import division_record
 from tartan.inference.seen import SeenRows

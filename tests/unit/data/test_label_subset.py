@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tartan.batch import LabelKind
 from tartan.data import Task, build_task
-from tartan.data.labelled import LabelledOptions, keep_labels
+from tartan.data.label_subset import LabelledOptions, keep_labels
 from tartan.data.nested import nested_order
 from tartan.data.notices import subset_notices
 from tartan.data.rows import Example
