@@ -70,8 +70,9 @@ REMEDIES: Mapping[str, str] = {
         "of the head's shape from them"
     ),
     "test_an_end_tasks_head_can_be_exported": (
-        "set self.head = context.head('SequenceClassification') or another kind in __init__; an "
-        "objective that is auxiliary only is a tartan.Objective"
+        "set self.head = context.head('SequenceClassification') or another kind in __init__; if "
+        "it is used as NAME_aux alone, it may keep its head: set this test to None in the class of "
+        "its contract"
     ),
     "test_it_computes_where_the_body_is": (
         "create tensors with device=hidden.device, and constants with register_buffer"
