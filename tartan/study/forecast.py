@@ -67,10 +67,12 @@ def seeds_line(seeds: int, comparisons: int, against: int | None) -> str | None:
     """
     if seeds <= FEWEST:
         return None
-    fewer = "" if against is None else f"; study.against=ARM makes {counted(against, 'comparison')}"
+    fewer = ""
+    if against is not None and against < comparisons:
+        fewer = f"; study.against=ARM makes {counted(against, 'comparison')}"
     return (
-        f"Seeds 0 to {seeds - 1}: fewer than {seeds} cannot show a difference in {comparisons} "
-        f"comparisons. study.seeds=N sets another number{fewer}."
+        f"Seeds 0 to {seeds - 1}: fewer than {seeds} cannot show a difference in "
+        f"{counted(comparisons, 'comparison')}. study.seeds=N sets another number{fewer}."
     )
 
 

@@ -10,6 +10,9 @@ from tartan.config.entries import Entry, enter
 from tartan.config.parse import options, resolved
 from tartan.errors import ConfigError, suggest
 
+MOST_LEVEL = 0.5
+"""The largest level: by a larger one, two equal arms would differ more often than not."""
+
 
 @dataclass
 class StudyOptions:
@@ -25,7 +28,7 @@ class StudyOptions:
             torchrun sets how many.
         against: an arm that every other arm is compared with; null to compare all pairs.
         confidence: of the intervals, 0 to 1.
-        level: the significance level of corrected p values, 0 to 1.
+        level: the significance level of corrected p values, 0 to 0.5.
         common: overrides of every arm; one is left out where the command line sets its option, or
             the arm does.
         overrides: by arm, the overrides that define it.
@@ -68,6 +71,11 @@ def parse(composed: DictConfig) -> StudyOptions:
     """Return the typed options, seeds as a list if given. ConfigError if they are not valid."""
     found = options(StudyOptions, resolved(composed)["study"], "study")
     check_ranges("study", found, confidence="(0, 1)", level="(0, 1)", processes="[1, inf)")
+    if found.level > MOST_LEVEL:
+        raise ConfigError(
+            f"study.level={found.level:g}: p values below it count as significant, so give at most "
+            f"{MOST_LEVEL:g}, such as 0.05; the confidence of intervals is study.confidence"
+        )
     chosen = list(found.overrides) if found.arms is None else found.arms
     if not chosen:
         raise ConfigError("study.arms=[]: name at least one arm")

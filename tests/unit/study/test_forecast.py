@@ -23,6 +23,14 @@ def test_more_seeds_than_eight_are_explained():
     )
 
 
+def test_with_one_comparison_no_fewer_are_proposed():
+    """Two arms and study.level=0.001."""
+    assert seeds_line(11, 1, 1) == (
+        "Seeds 0 to 10: fewer than 11 cannot show a difference in 1 comparison. study.seeds=N sets "
+        "another number."
+    )
+
+
 def test_where_the_seeds_given_are_too_few_the_cheap_cure_is_named():
     least = "no difference can be shown, however large; at least"
     assert difference_line(8, 15, 0.05, [], 5) == (

@@ -109,6 +109,9 @@ def test_jobs_go_seed_by_seed_each_in_a_directory_of_its_own(tmp_path):
          "study.against=meta: it is not among study.arms"),
         (["weightng.lr=1"], "weightng.lr: no such option; did you mean 'weighting'?"),
         (["weighting.lrr=1"], "weighting.lrr: no such option; did you mean 'lr'?"),
+        (["study.level=0.95"],
+         "study.level=0.95: p values below it count as significant, so give at most 0.5, such as "
+         "0.05; the confidence of intervals is study.confidence"),
         (["steps=1,2"],
          "'steps=1,2' is several values: make an arm of each, study.overrides.<arm>"),
         (["objectives=[mlm]"],
