@@ -47,6 +47,17 @@ def test_what_was_found_stands_first(study: Path, page: Page):
     assert "Too few seeds." in page.texts("li")
 
 
+def test_the_seeds_are_counted_and_listed(study: Path, page: Page):
+    for found in (page, rendered(study / "study.md")):
+        assert first(found).startswith("3 seeds each, paired: 0, 1, 2.")
+
+
+def test_common_overrides_are_not_said_to_be_those_of_all_arms(study: Path, page: Page):
+    label = "common, where an arm has the option and does not set it itself"
+    assert label in page.texts("dt")
+    assert f"{label}: steps=6" in rendered(study / "study.md").texts("li")
+
+
 def test_where_nothing_was_found_it_says_so(tmp_path: Path):
     for page in written(tmp_path, level=0.001):
         assert "No arm is above another, with a corrected p below 0.001." in first(page)
