@@ -25,14 +25,14 @@ CLOSE = 1e-4
 """The largest difference of a logit, relative to the largest logit or 1."""
 
 
-def check_export(name: str | None) -> None:
-    """ConfigError unless a format is None, or known and installed."""
+def check_export(name: str | None, *, installed: bool = True) -> None:
+    """ConfigError unless a format is None, or known and, where it has to be `installed`, is."""
     if name is None:
         return
     if name != "onnx":
         raise ConfigError(f"export={name}: {suggest(name, ['onnx'])}")
     missing = [package for package in PACKAGES if importlib.util.find_spec(package) is None]
-    if missing:
+    if installed and missing:
         raise ConfigError(
             f"export=onnx needs {', '.join(missing)}: pip install 'tartan[onnx]', or leave it out"
         )

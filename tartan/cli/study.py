@@ -44,11 +44,11 @@ def main(arguments: Sequence[str]) -> int:
         name = Signals(stopped.number).name
         print(f"tartan: stopped by {name}; to resume, give the same command", file=sys.stderr)
         return stopped.status
-    failed = [run.directory for run in results.runs if run.status == "failed"]
+    failed = [run.directory for run in results.runs if run.error is not None]
     if failed:
         print(
             f"tartan: {len(failed)} of {len(results.runs)} runs failed ({', '.join(failed)}): "
             "give the same command to try them again",
             file=sys.stderr,
         )
-    return 1 if any(run.status != "finished" for run in results.runs) else 0
+    return 1 if not all(run.complete for run in results.runs) else 0

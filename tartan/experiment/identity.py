@@ -22,7 +22,8 @@ It is compared where a run resumes, where a finished run is started again, and i
 * A finished run is refused, as its scores belong to other data, another model or other code. Its
   device may differ, as nothing is computed.
 * A study refuses finished runs whose data, tokenizer, model or plugins differ from what its arms
-  read now, and its tables name every part but the configuration in which runs differ.
+  read now, and its notes name every part but the configuration in which runs differ: content as out
+  of date, unless the sections of the configuration that decide it (`deciding`) differ too.
 """
 
 import hashlib
@@ -54,8 +55,15 @@ ORDERED = ("objectives", "schedule.stages")
 """Keys of maps whose order counts: parameters, weights and dropout follow that of objectives."""
 ORDER = " (order)"
 """End of the name of what differs where the order of such a map does."""
+AUXILIARY = "objectives."
+"""Beginning of the keys of `data` that are an auxiliary objective's own data."""
 CONTENT = ("data", "tokenizer", "model", "plugins")
 """Parts that are hashes of what a run reads and executes; a study's runs share them."""
+DECIDING: Mapping[str, tuple[str, ...]] = {
+    "data": ("data", "primary"), "tokenizer": ("data", "model"), "model": ("model", "objectives"),
+}  # fmt: skip
+"""Sections of the configuration that decide what the parts of `CONTENT` hold; no section decides
+plugins. A tokenizer may be trained on the data, and an objective may have a model of its own."""
 REFUSED = ("configuration", *CONTENT, "device")
 """Parts that have to be the same where a run resumes."""
 NOTED = ("environment",)
@@ -145,6 +153,17 @@ def differing_parts(
     return {part: keys for part, keys in found.items() if keys}
 
 
+def deciding(part: str, key: str) -> tuple[str, ...]:
+    """Return the sections of the configuration that decide the content of a key of a part.
+
+    >>> deciding("data", "train"), deciding("data", "objectives.topics"), deciding("plugins", "mlm")
+    (('data', 'primary'), ('objectives',), ())
+    """
+    if part == "data" and key.startswith(AUXILIARY):
+        return ("objectives",)
+    return DECIDING.get(part, ())
+
+
 def parse_identity(content: Any, path: Path) -> Identity:
     """Return an identity from what a JSON file holds.
 
@@ -228,7 +247,7 @@ def hashed(content: Any) -> str:
 def _data(experiment: Experiment) -> dict[str, str]:
     """Return the hash of each split, corpus and auxiliary data."""
     auxiliary = {
-        f"objectives.{name}": texts.task.hashes["train"]
+        f"{AUXILIARY}{name}": texts.task.hashes["train"]
         for name, texts in experiment.auxiliary.items()
     }
     return dict(experiment.task.hashes) | auxiliary

@@ -36,13 +36,13 @@ class Tracked:
     id: str
 
 
-def check_tracker(name: str | None) -> None:
-    """ConfigError unless a tracker is known and installed."""
+def check_tracker(name: str | None, *, installed: bool = True) -> None:
+    """ConfigError unless a tracker is known and, where it has to be `installed`, is."""
     if name is None:
         return
     if name not in TRACKERS:
         raise ConfigError(f"tracker={name}: no such tracker; {suggest(name, TRACKERS)}")
-    if LoggerType(name) not in get_available_trackers():
+    if installed and LoggerType(name) not in get_available_trackers():
         raise ConfigError(f"tracker={name} is not installed: pip install {name}")
 
 

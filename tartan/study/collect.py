@@ -39,7 +39,7 @@ def collect(
         built: the results of building them, by name.
         jobs: its runs.
         failed: why runs failed, by place.
-        common: the overrides of all arms, as typed.
+        common: the overrides of every arm that has the option and does not set it itself.
     """
     metric = built[arms[0].name].metric
     order = {arm.name: position for position, arm in enumerate(arms)}
@@ -74,7 +74,7 @@ def collect(
 
 
 def _run(job: Job, summary: Mapping[str, Any], error: str | None, metric: str) -> RunResult:
-    """Return the result of one run, finished or not."""
+    """Return the result of one run, finished or not; `error` says why it failed, then or later."""
     if not summary:
         status = "failed" if error else "unfinished"
         return RunResult(job.arm.name, job.seed, job.place, status, error)
@@ -91,6 +91,7 @@ def _run(job: Job, summary: Mapping[str, Any], error: str | None, metric: str) -
         job.seed,
         job.place,
         "finished",
+        error,
         curve=tuple(curve),
         **{name: summary[name] for name in known},
     )

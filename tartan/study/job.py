@@ -1,18 +1,23 @@
 """The arms of a study and their runs: where each is, and whether what is there is that run."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
+from tartan.body.onnx import DIRECTORY
+from tartan.config.composer import composing
 from tartan.config.parse import resolved
 from tartan.config.values import written
-from tartan.errors import CheckpointError
+from tartan.errors import CheckpointError, StorageError
 from tartan.experiment.identity import (
     CONTENT,
     Part,
+    deciding,
     dependent,
     describe,
     differing_keys,
@@ -21,8 +26,11 @@ from tartan.experiment.identity import (
 from tartan.experiment.lock import LOCK
 from tartan.experiment.resume import finished_run, read_configuration
 from tartan.experiment.summary import read_summary
-from tartan.report.record import CONFIG, REPORT, SUMMARY, read_config
-from tartan.study.notes import SEEDED
+from tartan.files import remove, write_text
+from tartan.report.record import CONFIG, MODEL, REPORT, SUMMARY, read_config
+
+FAILED = ".failed"
+"""Ending of the file beside a run's directory that says why the run failed."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +78,30 @@ class Job:
 
     @property
     def finished(self) -> bool:
-        """Return whether it is complete: its lock is given back, its page written if it has one."""
+        """Return whether it is complete: its lock is given back, its page and export are there."""
         summed_up = (self.directory / SUMMARY).is_file()
-        return summed_up and not (self.directory / LOCK).exists() and self._has_page()
+        unlocked = summed_up and not (self.directory / LOCK).exists()
+        return unlocked and self._has_page() and self._is_exported()
+
+    @property
+    def failure(self) -> str | None:
+        """Return why it failed when it was last started; None if it did not, or is finished."""
+        path = self.directory.with_suffix(FAILED)
+        with suppress(OSError, UnicodeDecodeError):
+            return None if self.finished else path.read_text(encoding="utf-8").strip() or None
+        return None
+
+    def _is_exported(self) -> bool:
+        """Return whether its model is there in the wanted format; one that was removed may be."""
+        model = self.directory / MODEL
+        return not model.exists() or (model / DIRECTORY).exists() or self._format != "onnx"
+
+    @cached_property
+    def _format(self) -> str | None:
+        """Return the further format that the study's command wants, not an earlier one's."""
+        with composing():
+            found: str | None = self.compose().export
+        return found
 
     def _has_page(self) -> bool:
         """Return whether its page is there, or not wanted."""
@@ -118,17 +147,35 @@ class Job:
                 "directory"
             )
         if saved and saved.identity:
-            seeded = {
-                part
-                for section, content in SEEDED.items()
-                if self.seed != seed and "${seed}" in OmegaConf.to_yaml(composed[section])
-                for part in content
+            seeded = self._seeded(composed, seed)
+            differing = {
+                part: kept
+                for part, keys in differing_parts(saved.identity.parts, contents, CONTENT).items()
+                if (kept := [key for key in keys if seeded.isdisjoint(deciding(part, key))])
             }
-            parts = [part for part in CONTENT if part not in seeded]
-            differing = differing_parts(saved.identity.parts, contents, parts)
             if differing:
                 raise CheckpointError(
                     f"{self.directory} is complete, and {', '.join(describe(differing))} changed "
                     "since then. Restore what was there, choose another study.dir, or remove that "
                     "directory to run it again"
                 )
+
+    def _seeded(self, composed: DictConfig, seed: int) -> set[str]:
+        """Return the sections of its configuration that another seed's run has otherwise."""
+        other = OmegaConf.merge(composed, {"seed": seed})
+        assert isinstance(other, DictConfig)
+        mine, theirs = resolved(composed), resolved(other)
+        return {name for name, section in mine.items() if section != theirs[name]}
+
+
+def record_failure(directory: Path, reason: str | None) -> None:
+    """Write beside a run's directory why it failed, for `Job.failure`; None if it did not.
+
+    A study that is stopped, or whose launcher fails, has no answers of the runs before.
+    """
+    path = directory.with_suffix(FAILED)
+    with suppress(OSError, StorageError):
+        if reason is None:
+            remove(path)
+        else:
+            write_text(path, f"{reason}\n")

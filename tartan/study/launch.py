@@ -30,7 +30,7 @@ from tartan.stdio import lossy
 from tartan.study import child, worker
 from tartan.study.command_line import Typed
 from tartan.study.environments import environments
-from tartan.study.job import Job
+from tartan.study.job import Job, record_failure
 from tartan.study.process import WorkError, apart
 from tartan.train.interrupt import Interrupts
 
@@ -156,6 +156,7 @@ class _Task:
             return "the study was stopped"
         name = f"{directory.parent.name} seed {composed.seed}"
         shown = f"[{settings.job.num + 1}/{self.count}] {name}"
+        record_failure(directory, None)
         print(f"{shown}: started", flush=True)
         files = {key: OmegaConf.to_yaml(OmegaConf.create(v)) for key, v in hydra_files().items()}
         try:
@@ -171,8 +172,9 @@ class _Task:
         except WorkError as error:
             with suppress(OSError):  # the directory is kept if anything was written
                 directory.rmdir()
-            how = "stopped" if here and stopping.exists() else f"failed: {error}"
-            print(f"{shown}: {how}", flush=True)
+            stopped = here and stopping.exists()
+            record_failure(directory, None if stopped else str(error))
+            print(f"{shown}: {'stopped' if stopped else f'failed: {error}'}", flush=True)
             return str(error)
         print(f"{shown}: {_scores(read_json(directory / SUMMARY) or {})}", flush=True)
         return None

@@ -1,27 +1,19 @@
 """Notes on a study that its readers need besides its figures."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tartan.experiment.identity import CONTENT, NOTED, Part, describe
+from tartan.experiment.identity import CONTENT, NOTED, Part, deciding, describe
 from tartan.sizes import counted
 from tartan.study.results import Pair, RunResult, SplitUse
 from tartan.study.statistics import least_p, seeds_needed
 from tartan.study.worker import BuiltArm
 
-SEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"data": ("data", "tokenizer"), "model": ("model", "tokenizer"), "objectives": ("model",)}
-)
-"""What differs between seeds where a section depends on the seed: `data.dir=task/${seed}`. A
-tokenizer may be trained on the data, and an objective may have a model of its own."""
-
 
 def budget(built: Mapping[str, BuiltArm]) -> tuple[str, ...]:
     """Return what is the same for all arms, and the budget of each."""
     lines = [
-        "Runs with the same seed see the same batches of the end task in the same order, and begin "
-        "with the same weights of the body and of its head, whatever else they train.",
+        *_shared(built),
         "The budget counts rows of the end task that a run trains on, repetitions included; a "
         "stage without the end task counts none. It is an upper limit: early stopping on dev may "
         "end a stage sooner.",
@@ -38,22 +30,47 @@ def budget(built: Mapping[str, BuiltArm]) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def _shared(built: Mapping[str, BuiltArm]) -> list[str]:
+    """Return what runs with the same seed have in common, in a sentence; nothing, if nothing."""
+    common = []
+    if len({arm.batches for arm in built.values()}) == 1:
+        common.append("see the same batches of the end task in the same order")
+    if len({arm.start for arm in built.values()}) == 1:
+        common.append("begin with the same weights of the body and of its head")
+    if not common:
+        return []
+    return [f"Runs with the same seed {', and '.join(common)}, whatever else they train."]
+
+
 def splits(built: Mapping[str, BuiltArm], metric: str) -> tuple[SplitUse, ...]:
-    """Return what each split was used for."""
-    rows = dict(next(iter(built.values())).rows or {})
-    by = {where: [n for n, t in built.items() if where in t.probe_splits] for where in rows}
+    """Return what each split was used for; one of other sizes in other arms is several."""
+    rows: dict[str, dict[int | None, list[str]]] = {}
+    for name, arm in built.items():
+        for split, count in (arm.rows or {}).items():
+            rows.setdefault(split, {}).setdefault(count, []).append(name)
+    return tuple(
+        SplitUse(split, count, _use(split, of, built, metric, same=len(sizes) == 1))
+        for split, sizes in rows.items()
+        for count, of in sizes.items()
+    )
+
+
+def _use(
+    split: str, arms: Sequence[str], built: Mapping[str, BuiltArm], metric: str, *, same: bool
+) -> str:
+    """Return what some arms used a split for; named unless all arms have the same rows."""
+    probing = ", ".join(name for name in arms if split in built[name].probe_splits)
     uses = {
         "train": "the end task's training"
-        + (f"; {', '.join(by['train'])} took the dev gradient from rows held out of it"
-           if by["train"] else ""),
+        + (f"; {probing} took the dev gradient from rows held out of it" if probing else ""),
         "dev": f"early stopping, and choosing each run's best model, by {metric}"
-        + (f"; {', '.join(by['dev'])} also took the dev gradient from it, which moves the weights "
-           "of objectives and no parameter" if by["dev"] else ""),
+        + (f"; {probing} also took the dev gradient from it, which moves the weights of objectives "
+           "and no parameter" if probing else ""),
         "test": f"read once in each run, at its end, by the model that was best on dev; {metric} "
         "of the table is of this split. Nothing was chosen by it: choose hyper-parameters by dev.",
     }  # fmt: skip
-    corpora = dict.fromkeys(rows, "text without labels, of auxiliary objectives")
-    return tuple(SplitUse(name, count, (corpora | uses)[name]) for name, count in rows.items())
+    use = uses.get(split, "text without labels, of auxiliary objectives")
+    return use if same else f"of {', '.join(arms)}: {use}"
 
 
 def notes(
@@ -64,23 +81,27 @@ def notes(
     level: float,
 ) -> tuple[str, ...]:
     """Return notes on missing runs, too few seeds, and what makes runs hard to compare."""
-    found = [
-        f"{run.directory} {run.status}{f': {run.error}' if run.error else ''}"
-        + "; start the study again to resume it"
-        for run in runs
-        if run.status != "finished"
-    ]
+    found = [_failure(run) for run in runs if not run.complete]
     found += _few(len({run.seed for run in runs}), len(pairs), level)
     if len({_total(arm) for arm in built.values()}) > 1:
         found.append("The arms' budgets of end-task rows differ: see the budget.")
     if len({arm.batch for arm in built.values()}) > 1:
         found.append("The arms' batches of the end task differ in size, so they are not paired.")
     if held := [name for name, arm in built.items() if "train" in arm.probe_splits]:
+        unlike = " and are not those of other arms" if len(held) < len(built) else ""
         found.append(
-            f"{', '.join(held)} held out training rows for the dev gradient: its batches of the "
-            "end task are of fewer rows than those of other arms."
+            f"{', '.join(held)} held out training rows for the dev gradient, so batches of the end "
+            f"task are drawn from fewer rows there{unlike}."
         )
     return (*found, *_unlike(summaries))
+
+
+def _failure(run: RunResult) -> str:
+    """Return a note on a run that is not complete."""
+    reason = f": {run.error}" if run.error else ""
+    if run.status == "finished":
+        return f"{run.directory} finished, but then failed{reason}; start the study again to retry"
+    return f"{run.directory} {run.status}{reason}; start the study again to resume it"
 
 
 def _few(seeds: int, comparisons: int, level: float) -> list[str]:
@@ -98,16 +119,7 @@ def _few(seeds: int, comparisons: int, level: float) -> list[str]:
 def _unlike(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return where finished runs differ in what they depend on, other than their configuration."""
     parts = {place: s["identity"]["parts"] for place, s in summaries.items() if "identity" in s}
-    found = []
-    seeded = {each for section in SEEDED if _follows(section, parts) for each in SEEDED[section]}
-    content = _named(parts, lambda part: _within_seeds if part in seeded else _groups)
-    if content:
-        found.append(
-            f"The runs differ in {', '.join(content)}: they cannot be compared. Remove the "
-            "directories of those that are out of date, and start the study again."
-        )
-    elif own := seeded and _named(parts, lambda _: _groups):
-        found.append(f"Each seed has its own {', '.join(own)}, the same for all arms.")
+    found = _content(parts)
     for part in ("device", *NOTED):
         for key, groups in _groups(parts, part).items():
             values = "; ".join(f"{value} in {_some(places)}" for value, places in groups.items())
@@ -124,34 +136,52 @@ def _unlike(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return found
 
 
-def _named(
-    parts: Mapping[str, Mapping[str, Part]],
-    compare: Callable[[str], Callable[[Mapping[str, Mapping[str, Part]], str], Iterable[str]]],
-) -> list[str]:
-    """Return the names of contents in which runs differ, each part by a comparison of its own."""
-    return [
-        name
-        for part in CONTENT
-        for key in compare(part)(parts, part)
-        for name in describe({part: [key]})
-    ]
+def _content(parts: Mapping[str, Mapping[str, Part]]) -> list[str]:
+    """Return where runs read different content: out of date, or by their configuration."""
+    stale = _differing(parts, lambda _, sections: sections)
+    arms = _differing(parts, lambda place, _: place.rpartition("/")[2]) - stale
+    seeds = _differing(parts, lambda place, _: place.rpartition("/")[0]) - stale
+    found = []
+    if stale:
+        found.append(
+            f"The runs differ in {_names(stale)}: they cannot be compared. Remove the "
+            "directories of those that are out of date, and start the study again."
+        )
+    if seeds - arms:
+        found.append(f"Each seed has its own {_names(seeds - arms)}, the same for all arms.")
+    if seeds & arms:
+        found.append(f"Each seed has its own {_names(seeds & arms)}.")
+    if arms:
+        found.append(
+            f"The arms read different {_names(arms)}: differences between their scores include "
+            "the effect of that."
+        )
+    return found
 
 
-def _follows(section: str, parts: Mapping[str, Mapping[str, Part]]) -> bool:
-    """Return whether a section of the configuration differs between seeds of an arm."""
-    found: dict[str, set[str]] = {}
+def _differing(
+    parts: Mapping[str, Mapping[str, Part]], group: Callable[[str, str], str]
+) -> set[tuple[str, str]]:
+    """Return the parts of content, and their keys, in which runs of one group differ.
+
+    Args:
+        parts: the parts of each run's identity, by the run's place.
+        group: of a run, by its place and the sections of its configuration that decide a key.
+    """
+    found: dict[tuple[str, str, str], set[str]] = {}
     for place, its in parts.items():
-        configured = str(its.get("configuration", {}).get(section))
-        found.setdefault(place.rpartition("/")[0], set()).add(configured)
-    return any(len(values) > 1 for values in found.values())
+        configured = its.get("configuration", {})
+        for part in CONTENT:
+            for key, value in its.get(part, {}).items():
+                sections = str([configured.get(name) for name in deciding(part, key)])
+                found.setdefault((part, key, group(place, sections)), set()).add(str(value))
+    return {(part, key) for (part, key, _), values in found.items() if len(values) > 1}
 
 
-def _within_seeds(parts: Mapping[str, Mapping[str, Part]], part: str) -> list[str]:
-    """Return the keys of a part in which arms of the same seed differ."""
-    seeds: dict[str, dict[str, Mapping[str, Part]]] = {}
-    for place, its in parts.items():
-        seeds.setdefault(place.rpartition("/")[2], {})[place] = its
-    return sorted({key for its in seeds.values() for key in _groups(its, part)})
+def _names(differing: set[tuple[str, str]]) -> str:
+    """Return the names of parts and keys, in the order of the parts."""
+    by_part = {part: sorted(key for its, key in differing if its == part) for part in CONTENT}
+    return ", ".join(describe(by_part))
 
 
 def _groups(parts: Mapping[str, Mapping[str, Part]], part: str) -> dict[str, dict[str, list[str]]]:

@@ -41,7 +41,8 @@ class RunResult:
         directory: where it is.
         status: `finished`, `failed` or `unfinished`. The fields below, except `error`, are set for
             finished runs only.
-        error: why it failed, in a line.
+        error: why it failed, in a line; of a finished run, what failed after its results had been
+            written: its export, or its page.
         dev: every metric of the end task on dev, of the model that was best there.
         test: the same on test, read once, at the end.
         weights: each objective's weight at the end of the last stage with several objectives.
@@ -69,6 +70,11 @@ class RunResult:
     seconds_per_step: float | None = None
     peak_memory_bytes: int | None = None
     curve: Sequence[Point] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Return whether it is finished, and nothing failed afterwards."""
+        return self.status == "finished" and self.error is None
 
 
 @dataclass(frozen=True)
@@ -195,7 +201,7 @@ class StudyResults:
         confidence: of the intervals.
         level: the significance level of corrected p values.
         seeds: of every arm.
-        common: overrides that all arms share, as typed.
+        common: overrides of every arm that has the option and does not set it itself, as typed.
         budget: what the arms have in common and the budget of each, in sentences.
         splits: which split was used for what.
         arms: in the order of the table.

@@ -60,6 +60,7 @@ def study(typed: Typed) -> StudyResults:
         try:
             failed = _launched(planned, options, typed, directory, anywhere)
         finally:
+            failed = {job.place: why for job in planned if (why := job.failure)} | failed
             results = collect(options, chosen, built, planned, failed, typed.runs)
             results = replace(results, notes=(*results.notes, *absent))
             _write(results, directory)

@@ -122,7 +122,7 @@ def _run_row(run: RunResult, metric: str) -> Sequence[str]:
         return (run.directory, run.status, *[NOTHING] * 5)
     return (
         run.directory,
-        run.status,
+        run.status if run.complete else f"{run.status}, then failed",
         f"{run.dev[metric]:.4f}",
         f"{run.test[metric]:.4f}",
         str(run.best_step),

@@ -144,6 +144,28 @@ def pushed(run: Path, address: str, *tries: tuple[str, list[str]]) -> Answer:
     return Answer(process.returncode, process.stdout, process.stderr)
 
 
+def test_a_run_of_a_study_is_uploaded_by_the_command_that_a_study_names(tmp_path: Path):
+    """`hf upload OWNER/NAME STUDY/ARM/seedK/model`, with files in place of a trained model."""
+    model = tmp_path / "study/mt/seed0/model"
+    model.mkdir(parents=True)
+    (model / "README.md").write_text("A model.\n")
+    (model / "config.json").write_text("{}\n")
+    with hub.running() as server:
+        environment = {
+            **os.environ, "HF_ENDPOINT": server.address, "HF_HUB_OFFLINE": "0",
+            "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": hub.TOKEN,
+        }  # fmt: skip
+        program = Path(sys.executable).with_name("hf")
+        command = [program, "upload", "someone/colours", "study/mt/seed0/model"]
+        process = subprocess.run(
+            command, check=False, capture_output=True, text=True, env=environment, cwd=tmp_path
+        )
+    assert process.returncode == 0, process.stderr
+    found = server.files["someone/colours"]
+    assert found["README.md"] == b"A model.\n"
+    assert found["config.json"] == b"{}\n"
+
+
 def test_a_model_is_uploaded_when_the_run_is_complete(run: Path):
     """With a token that the hub knows; what it refuses can be tried again."""
     private = ["hub_private_repo=true"]
