@@ -86,9 +86,9 @@ class Job:
     @property
     def failure(self) -> str | None:
         """Return why it failed when it was last started; None if it did not, or is finished."""
-        path = self.directory.with_suffix(FAILED)
         with suppress(OSError, UnicodeDecodeError):
-            return None if self.finished else path.read_text(encoding="utf-8").strip() or None
+            reason = self.directory.with_suffix(FAILED).read_text(encoding="utf-8").strip()
+            return None if self.finished else reason
         return None
 
     def _is_exported(self) -> bool:
