@@ -73,6 +73,29 @@ def test_a_run_that_died_before_its_page_was_written_gets_it(
     assert "1 finished, 0 to do" in tartan("study", *one).out
 
 
+def test_a_finished_run_whose_export_fails_is_reported_and_tried_again(
+    tmp_path: Path, tartan: Callable[..., Answer]
+):
+    """What fails is that its directory is in use; its scores stay in the tables."""
+    one = [*TINY, "study.arms=[mt]", "study.seeds=1"]
+    assert tartan("study", *one).status == 0
+    (before,) = results(tmp_path / "study")["runs"]
+    with locked(tmp_path / "study/mt/seed0"):
+        failed = tartan("study", *one, "export=onnx")
+    assert failed.status == 1
+    assert failed.err.startswith("tartan: 1 of 1 runs failed (mt/seed0)")
+    (run,) = results(tmp_path / "study")["runs"]
+    assert " is in use by process " in run["error"]
+    assert run | {"error": None} == before
+    again = tartan("study", *one, "export=onnx")
+    assert again.status == 0, again.err
+    assert "0 finished, 1 to do" in again.out
+    assert (tmp_path / "study/mt/seed0/model/onnx/model.onnx").exists()
+    assert results(tmp_path / "study")["runs"] == [before]
+    assert "1 finished, 0 to do" in tartan("study", *one, "export=onnx").out
+    assert "1 finished, 0 to do" in tartan("study", *one).out
+
+
 @pytest.mark.parametrize(
     ("number", "launcher"),
     [(signal.SIGINT, []), (signal.SIGTERM, ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"])],
