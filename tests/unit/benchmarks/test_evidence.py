@@ -24,6 +24,7 @@ from tartan.plugins import discover
 from tartan.study import options as study_options
 from tartan.study.command_line import Typed
 from tartan.study.plan import arms, read_options
+from tartan.study.statistics import holm
 
 README = (results.ROOT / "README.md").read_text(encoding="utf-8")
 IN_README = {
@@ -174,3 +175,22 @@ def test_agreement_is_of_alignments_and_look_aheads():
     assert found["agreement"]["ahead_sgd"]["same_sign"] == 1
     assert found["agreement"]["ahead_adam"]["correlation"] == pytest.approx(-1)
     assert found["agreement"]["ahead_adam"]["same_sign"] == 0
+
+
+def test_the_comparisons_that_are_left_after_a_correction_over_all_are_those_of_the_page():
+    pairs = [
+        (f"{kind}-{name}", pair["first"], pair["p"])
+        for kind in ("study", "unseen")
+        for name, content in results.published(kind).items()
+        for pair in content["pairs"]
+    ]
+    corrected = holm([p for *_, p in pairs])
+    left = {
+        (where, arm): round(p, 3)
+        for (where, arm, _), p in zip(pairs, corrected, strict=True)
+        if p < 0.05
+    }
+    assert left == {("unseen-again128", "mt"): 0.009, ("unseen-released128", "released"): 0.018}
+    page = " ".join((results.ROOT / "docs/evidence.md").read_text(encoding="utf-8").split())
+    assert f"over all {len(pairs)} comparisons" in page
+    assert "are left, with 0.009 and 0.018, and no other" in page
