@@ -138,14 +138,16 @@ def first_line(error: BaseException) -> str:
     return next(filter(None, lines), type(error).__name__)
 
 
-def with_type(error: BaseException) -> str:
-    r"""Return an error's type and its message, in one line.
+def with_type(error: BaseException, *, whole: bool = True) -> str:
+    r"""Return an error's type and its message, in one line; not `whole`, the message's first line.
 
-    >>> with_type(ValueError("two\nlines"))
-    'ValueError: two lines'
+    >>> with_type(ValueError("two\nlines")), with_type(ValueError("two\nlines"), whole=False)
+    ('ValueError: two lines', 'ValueError: two')
     """
-    message = " ".join(str(error).split())
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+    if not str(error).strip():
+        return type(error).__name__
+    message = " ".join(str(error).split()) if whole else first_line(error)
+    return f"{type(error).__name__}: {message}"
 
 
 def suggest(word: str, choices: Iterable[str]) -> str:

@@ -59,7 +59,7 @@ def reason_against_varlen_dropout(model: PreTrainedModel, dtype: torch.dtype) ->
     try:
         return reason_against_dropout(kernel, heads, size, model.device, dtype)
     except (*FAILURES, ImportError) as error:
-        return with_type(error)
+        return with_type(error, whole=False)
 
 
 def reason_against_bf16(
@@ -116,7 +116,7 @@ def _compare(name: str, known: Callable[[], Found], other: Callable[[], Found]) 
             functional.cosine_similarity(a.flatten(), b.flatten(), dim=0).item() for a, b in pairs
         ]
     except (*FAILURES, ImportError) as error:
-        return with_type(error)
+        return with_type(error, whole=False)
     if min(cosines) > AGREEMENT:  # False for NaN
         return None
     return f"cosine {min(cosines):.4f} with {name}"
