@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from tartan.errors import PluginError, suggest, with_type
-from tartan.objective import Objective, calls_body, scores_states
+from tartan.objective import Objective, PrimaryObjective, calls_body, scores_states
 from tartan.weighting import Weighting
 
 T = TypeVar("T")
@@ -201,9 +201,11 @@ def discover() -> Plugins:
     weightings: list[Plugin[Weighting]] = answers(
         manager.hook.tartan_weightings, partial(_provided, base=Weighting, group="weighting")
     )
+    end_tasks = [each.name for each in objectives if issubclass(each.cls, PrimaryObjective)]
     taken = {
-        "objectives": [plugin.name for plugin in objectives],
-        "weighting": [plugin.name for plugin in weightings],
+        "primary": end_tasks,
+        "objectives": [*(each.name for each in objectives), *(f"{name}_aux" for name in end_tasks)],
+        "weighting": [each.name for each in weightings],
     }
     configs = answers(manager.hook.tartan_configs, partial(_package, taken=taken))
     missing = answers(manager.hook.tartan_missing, _commands)

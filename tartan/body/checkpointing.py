@@ -60,7 +60,8 @@ def _in_eval_too(
         args: the function's.
         options: the function's.
     """
-    # Looked up in each call: only the outermost class's checkpoints, and `fully_shard` adds one.
+    # Looked up in each call: `fully_shard` gives the layer another class, whose `forward` alone
+    # checkpoints.
     forward = own or partial(type(layer).forward, layer)
     if layer.training or not torch.is_grad_enabled():
         return forward(*args, **options)

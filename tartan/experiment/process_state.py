@@ -33,6 +33,7 @@ def restored_settings() -> Iterator[None]:
             random.setstate(numbers)
             np.random.set_state(arrays)
             csv.field_size_limit(longest_cell)
+            cuda.matmul.allow_tf32 = products == "tf32"  # torch's older switches agree with it
             cuda.matmul.fp32_precision = products
             cuda.enable_cudnn_sdp(cudnn)
             if gpu is not None:

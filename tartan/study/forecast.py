@@ -28,7 +28,7 @@ def time_line(jobs: Sequence[Job]) -> str | None:
     An arm's finished runs say how long the others take. Of an arm without, the first steps are
     measured, in a process of its own.
     """
-    todo = Counter(job.arm.name for job in jobs if not job.finished)
+    todo = Counter(job.arm.name for job in jobs if not job.trained)
     known = _finished([job for job in jobs if job.arm.name in todo])
     try:
         measured = apart(worker.time_arms, _texts(jobs, set(todo) - set(known)))
@@ -124,7 +124,7 @@ def finished_differences(
     """Return for each pair of arms the differences on test of runs that are finished, by seed."""
     found: dict[tuple[str, int], float] = {}
     for job in jobs:
-        if job.finished and (summary := read_summary(job.directory)):
+        if job.trained and (summary := read_summary(job.directory)):
             found[job.arm.name, job.seed] = summary["test"][summary["metric"]]
     seeds = dict.fromkeys(job.seed for job in jobs)
     return [
@@ -137,7 +137,7 @@ def _finished(jobs: Sequence[Job]) -> dict[str, float]:
     """Return the mean seconds of each arm's finished runs."""
     found: dict[str, list[float]] = {}
     for job in jobs:
-        if job.finished and (summary := read_summary(job.directory)):
+        if job.trained and (summary := read_summary(job.directory)):
             found.setdefault(job.arm.name, []).append(summary["seconds"])
     return {name: mean(values) for name, values in found.items()}
 

@@ -77,11 +77,14 @@ class Job:
         return self.study / self.place
 
     @property
+    def trained(self) -> bool:
+        """Return whether its scores are there, and no process is writing what follows them."""
+        return (self.directory / SUMMARY).is_file() and not (self.directory / LOCK).exists()
+
+    @property
     def finished(self) -> bool:
-        """Return whether it is complete: its lock is given back, its page and export are there."""
-        summed_up = (self.directory / SUMMARY).is_file()
-        unlocked = summed_up and not (self.directory / LOCK).exists()
-        return unlocked and self._has_page() and self._is_exported()
+        """Return whether it is complete: trained, and its page and export are there."""
+        return self.trained and self._has_page() and self._is_exported()
 
     @property
     def failure(self) -> str | None:

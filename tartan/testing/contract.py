@@ -63,6 +63,7 @@ class Contract:
         """Return the rules in the order of the source, those of a subclass last."""
         names = {name: None for base in reversed(cls.__mro__) for name in vars(base)}
         methods = {name: getattr(cls, name) for name in names if name.startswith("test_")}
+        methods = {name: method for name, method in methods.items() if method is not None}
         return [
             Rule(
                 name,

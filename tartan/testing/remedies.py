@@ -71,8 +71,8 @@ REMEDIES: Mapping[str, str] = {
     ),
     "test_an_end_tasks_head_can_be_exported": (
         "set self.head = context.head('SequenceClassification') or another kind in __init__; if "
-        "it is used as NAME_aux alone, it may keep its head: set this test to None in the class of "
-        "its contract"
+        "it is used as NAME_aux alone, it may keep its head: test it in a file then, where its "
+        "contract's class sets this rule to None"
     ),
     "test_it_computes_where_the_body_is": (
         "create tensors with device=hidden.device, and constants with register_buffer"

@@ -134,8 +134,8 @@ class WeightingContract(Contract):
             missed = lost(began, one, other) if step == half else []
             require(
                 not missed,
-                f"its state_dict lacks {', '.join(missed)}: changed by its steps, and after a step "
-                f"of a weighting that loads the state, not what it is without a break",
+                f"its state_dict lacks {', '.join(missed)}: its steps change that, and a weighting "
+                f"that loads the state does not get it back",
             )
 
     def test_its_state_moves_with_it(self) -> None:

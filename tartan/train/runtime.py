@@ -57,7 +57,7 @@ class Runtime:
             tf32: whether matrix products of float32 round their factors to 10 bits on a GPU.
         """
         if self.device.type == "cuda":
-            torch.backends.cuda.matmul.fp32_precision = "tf32" if tf32 else "ieee"
+            torch.backends.cuda.matmul.allow_tf32 = tf32
             # It plans again for each shape, which takes half a second, and every batch has another.
             torch.backends.cuda.enable_cudnn_sdp(False)
 

@@ -90,3 +90,11 @@ def test_a_weighting_whose_combine_is_never_called_is_broken():
     (found,) = broken(of_weighting(Combines)).items()
     assert found[0] == "declared_needs_are_enough"
     assert found[1].startswith("`combine` is never called: add Needs.GRADIENTS")
+
+
+def test_a_class_leaves_a_rule_out_by_setting_it_to_none():
+    class Auxiliary(ObjectiveContract):
+        test_an_end_tasks_head_can_be_exported = None  # type: ignore[assignment]
+
+    left = {rule.name for rule in ObjectiveContract.rules()} - {r.name for r in Auxiliary.rules()}
+    assert left == {"test_an_end_tasks_head_can_be_exported"}

@@ -90,6 +90,7 @@ def test_a_finished_run_whose_export_fails_is_reported_and_tried_again(
     again = tartan("study", *one, "export=onnx")
     assert again.status == 0, again.err
     assert "0 finished, 1 to do" in again.out
+    assert "one run at a time" not in again.out  # nothing is trained, so no time is measured
     assert (tmp_path / "study/mt/seed0/model/onnx/model.onnx").exists()
     assert results(tmp_path / "study")["runs"] == [before]
     assert "1 finished, 0 to do" in tartan("study", *one, "export=onnx").out

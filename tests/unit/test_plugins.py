@@ -112,7 +112,11 @@ def test_a_broken_plugin_is_blamed_and_the_others_work(
     assert "\n" not in str(problem)
 
 
-@pytest.mark.parametrize("file", ["objectives/mlm.yaml", "weighting/mine.yaml"])
+@pytest.mark.parametrize(
+    "file",
+    ["objectives/mlm.yaml", "objectives/tokens_aux.yaml", "primary/tokens.yaml",
+     "weighting/mine.yaml"],
+)  # fmt: skip
 def test_a_configuration_with_the_name_of_a_plugin_is_a_problem(
     install: Callable[..., None], tmp_path: Path, file: str
 ):

@@ -193,4 +193,6 @@ def test_the_comparisons_that_are_left_after_a_correction_over_all_are_those_of_
     assert left == {("unseen-again128", "mt"): 0.009, ("unseen-released128", "released"): 0.018}
     page = " ".join((results.ROOT / "docs/evidence.md").read_text(encoding="utf-8").split())
     assert f"over all {len(pairs)} comparisons" in page
-    assert "are left, with 0.009 and 0.018, and no other" in page
+    assert (
+        "are left, with 0.009 (the least that a test with 28 seeds can give here) and 0.018" in page
+    )

@@ -139,7 +139,7 @@ class Caching(Learning):
 )
 def test_state_that_is_lost_is_found_before_it_changes_a_weight(cls: type[Learning], said: str):
     contract = type("It", (WeightingContract,), {"weighting": cls})()
-    with pytest.raises(Broken, match=f"^its state_dict lacks {said}changed by its steps, and"):
+    with pytest.raises(Broken, match=f"^its state_dict lacks {said}its steps change that, and"):
         contract.test_it_resumes_exactly_from_its_state()
 
 

@@ -47,6 +47,7 @@ def _same_switches():
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cuda.cudnn_sdp_enabled()
     products = matmul.fp32_precision
     yield
+    matmul.allow_tf32 = products == "tf32"
     matmul.fp32_precision = products
     torch.backends.cuda.enable_cudnn_sdp(cudnn)
 
@@ -58,6 +59,7 @@ def test_a_gpu_uses_tf32_if_asked_and_never_cudnns_attention(tf32: bool, precisi
     torch.backends.cuda.enable_cudnn_sdp(True)
     Runtime(torch.device("cuda"), "fp32").configure(tf32=tf32)
     assert torch.backends.cuda.matmul.fp32_precision == precision
+    assert torch.get_float32_matmul_precision() == ("high" if tf32 else "highest")
     assert not torch.backends.cuda.cudnn_sdp_enabled()
 
 
