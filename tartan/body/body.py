@@ -225,6 +225,8 @@ class Body(nn.Module):
     def checkpoint_layers(self) -> None:
         """Store the layers' inputs only, and compute the rest again in the backward pass.
 
+        Call it before `use_bf16`, which wraps what it sets.
+
         Raises:
             ModelError: the family does not support it.
         """

@@ -44,25 +44,16 @@ def checkpoint_layers(model: PreTrainedModel) -> None:
         ) from error
     layers: list[Any] = layers_of(model)
     for layer in layers[:-1]:
-        layer.forward = partial(_in_eval_too, layer, vars(layer).get("forward"))
+        layer.forward = partial(_in_eval_too, layer)
     if layers:
         layers[-1].gradient_checkpointing = False
 
 
-def _in_eval_too(
-    layer: nn.Module, own: Callable[..., Any] | None, *args: Any, **options: Any
-) -> Any:
-    """Call a layer's forward function, checkpointed in eval mode where there is a gradient.
-
-    Args:
-        layer: the layer.
-        own: the function, where it is not its class's.
-        args: the function's.
-        options: the function's.
-    """
+def _in_eval_too(layer: nn.Module, *args: Any, **options: Any) -> Any:
+    """Call a layer's forward function, checkpointed in eval mode where there is a gradient."""
     # Looked up in each call: `fully_shard` gives the layer another class, whose `forward` alone
     # checkpoints.
-    forward = own or partial(type(layer).forward, layer)
+    forward = partial(type(layer).forward, layer)
     if layer.training or not torch.is_grad_enabled():
         return forward(*args, **options)
     return again_in_mode(layer, partial(forward, **options), *args)

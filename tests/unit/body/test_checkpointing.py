@@ -1,5 +1,7 @@
 """Activations that are computed again: the same gradient, dropout included, from fewer of them."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -83,12 +85,13 @@ def test_wanted_tokens_alone_are_computed_in_the_last_layer(packed, body):
 
 
 def test_under_bf16_too(packed):
-    body = tiny_source("bert", num_hidden_layers=3).body()
-    assert body.use_bf16(torch.autocast("cpu", torch.bfloat16)) is None
-    weights, found = list(body.parameters()), []
+    first, found = tiny_source("bert", num_hidden_layers=3).body(), []
     for checkpointed in (False, True):
+        body = deepcopy(first)
         if checkpointed:
             body.checkpoint_layers()
+        assert body.use_bf16(torch.autocast("cpu", torch.bfloat16)) is None
+        weights = list(body.parameters())
         torch.manual_seed(5)
         with torch.autocast("cpu", torch.bfloat16), body.same_weights():
             hidden = body(packed)
